@@ -1,0 +1,155 @@
+// Package schema declares the entities of the commerce context.
+package schema
+
+import (
+	"time"
+
+	"entgo.io/ent"
+	"entgo.io/ent/dialect/entsql"
+	"entgo.io/ent/schema"
+	"entgo.io/ent/schema/edge"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+	"github.com/google/uuid"
+
+	"github.com/shuke-crm/shuke/internal/platform/scope"
+)
+
+// Category is a node of the category tree.
+type Category struct{ ent.Schema }
+
+// Fields of the Category.
+func (Category) Fields() []ent.Field {
+	return []ent.Field{
+		field.UUID("id", uuid.UUID{}).Immutable(),
+		field.UUID("parent_id", uuid.UUID{}).Optional().Nillable(),
+		field.String("name").NotEmpty().MaxLen(120).Comment("unique, so that tills can name a category"),
+		field.Int64("version").Default(1),
+		field.Time("created_at").Default(time.Now).Immutable(),
+		field.Time("updated_at").Default(time.Now),
+	}
+}
+
+// Edges of the Category.
+func (Category) Edges() []ent.Edge {
+	return []ent.Edge{edge.To("children", Category.Type).From("parent").Field("parent_id").Unique()}
+}
+
+// Indexes of the Category.
+func (Category) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("name").Unique().StorageKey("categories_name_key")}
+}
+
+// Policy of the Category.
+func (Category) Policy() ent.Policy { return scope.Authenticated() }
+
+// Book is the bibliographic part of a product of kind book.
+type Book struct {
+	ISBN13      string   `json:"isbn13,omitempty"` // 13 digits, no hyphens
+	ISBN10      string   `json:"isbn10,omitempty"`
+	Authors     []string `json:"authors,omitempty"`
+	Publisher   string   `json:"publisher,omitempty"`
+	PublishedOn string   `json:"published_on,omitempty"` // YYYY, YYYY-MM or YYYY-MM-DD
+	Format      string   `json:"format,omitempty"`
+	CLCCode     string   `json:"clc_code,omitempty"` // Chinese Library Classification
+	Subjects    []string `json:"subjects,omitempty"`
+	WorkID      string   `json:"work_id,omitempty"`
+	Language    string   `json:"language,omitempty"`
+}
+
+// Apparel is the clothing part of a product of kind apparel.
+type Apparel struct {
+	Season     string `json:"season,omitempty"`
+	Style      string `json:"style,omitempty"`
+	Fabric     string `json:"fabric,omitempty"`
+	SizeSystem string `json:"size_system,omitempty"`
+}
+
+// Product is what is sold, in one or more variants.
+type Product struct{ ent.Schema }
+
+// Fields of the Product.
+func (Product) Fields() []ent.Field {
+	return []ent.Field{
+		field.UUID("id", uuid.UUID{}).Immutable(),
+		field.Enum("kind").Values("general", "book", "apparel").Default("general"),
+		field.String("title").NotEmpty().MaxLen(300),
+		field.Text("description").Optional(),
+		field.String("brand").Optional().MaxLen(120),
+		field.UUID("category_id", uuid.UUID{}).Optional().Nillable(),
+		field.Enum("status").Values("draft", "active", "archived").Default("active"),
+		field.JSON("book", &Book{}).Optional(),
+		field.JSON("apparel", &Apparel{}).Optional(),
+		field.JSON("attributes", map[string]any{}).Optional(),
+		field.String("isbn13").Optional().Nillable().MaxLen(13).Comment("copied from book for the index; several products may share a misused ISBN"),
+		field.String("source").Default("staff").MaxLen(32).Comment("staff, import, pos (made from an unknown SKU on a ticket)"),
+		field.Int64("version").Default(1),
+		field.Time("created_at").Default(time.Now).Immutable(),
+		field.Time("updated_at").Default(time.Now),
+	}
+}
+
+// Edges of the Product.
+func (Product) Edges() []ent.Edge {
+	return []ent.Edge{
+		edge.To("variants", Variant.Type),
+		edge.To("category", Category.Type).Field("category_id").Unique(),
+	}
+}
+
+// Indexes of the Product.
+func (Product) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("category_id", "id").StorageKey("products_category_idx"),
+		index.Fields("isbn13").StorageKey("products_isbn13_idx"),
+		index.Fields("title").Annotations(entsql.IndexType("GIN"), entsql.OpClass("gin_trgm_ops")).StorageKey("products_title_trgm_idx"),
+	}
+}
+
+// Policy of the Product.
+func (Product) Policy() ent.Policy { return scope.Authenticated() }
+
+// Variant is the unit of sale, known by its SKU.
+type Variant struct{ ent.Schema }
+
+// Fields of the Variant. Amounts are in minor currency units.
+func (Variant) Fields() []ent.Field {
+	return []ent.Field{
+		field.UUID("id", uuid.UUID{}).Immutable(),
+		field.UUID("product_id", uuid.UUID{}).Immutable(),
+		field.String("sku").NotEmpty().MaxLen(64),
+		field.String("barcode").Optional().Nillable().MaxLen(32),
+		field.Int64("price_amount").Default(0),
+		field.Int64("cost_amount").Optional().Nillable(),
+		field.JSON("options", map[string]string{}).Optional().Comment("e.g. {\"size\": \"M\", \"colour\": \"red\"}"),
+		field.Enum("status").Values("active", "archived").Default("active"),
+		field.Int64("version").Default(1),
+		field.Time("created_at").Default(time.Now).Immutable(),
+		field.Time("updated_at").Default(time.Now),
+	}
+}
+
+// Edges of the Variant.
+func (Variant) Edges() []ent.Edge {
+	return []ent.Edge{edge.From("product", Product.Type).Ref("variants").Field("product_id").Unique().Required().Immutable()}
+}
+
+// Indexes of the Variant.
+func (Variant) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("sku").Unique().StorageKey("variants_sku_key"),
+		index.Fields("barcode").StorageKey("variants_barcode_idx"),
+		index.Fields("product_id", "id").StorageKey("variants_product_idx"),
+	}
+}
+
+// Annotations of the Variant.
+func (Variant) Annotations() []schema.Annotation {
+	return []schema.Annotation{entsql.Checks(map[string]string{
+		"variants_price_check": "price_amount >= 0",
+		"variants_cost_check":  "cost_amount IS NULL OR cost_amount >= 0",
+	})}
+}
+
+// Policy of the Variant.
+func (Variant) Policy() ent.Policy { return scope.Authenticated() }

@@ -1,0 +1,254 @@
+// Package schema declares the entities of the platform context: who may do
+// what, settings and jobs.
+package schema
+
+import (
+	"time"
+
+	"entgo.io/ent"
+	"entgo.io/ent/dialect/entsql"
+	"entgo.io/ent/schema"
+	"entgo.io/ent/schema/edge"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+	"github.com/google/uuid"
+
+	"github.com/shuke-crm/shuke/internal/platform/pgarray"
+	"github.com/shuke-crm/shuke/internal/platform/scope"
+)
+
+func uuids() map[string]string { return map[string]string{"postgres": "uuid[]"} }
+func texts() map[string]string { return map[string]string{"postgres": "text[]"} }
+
+// Region groups stores.
+type Region struct{ ent.Schema }
+
+// Fields of the Region.
+func (Region) Fields() []ent.Field {
+	return []ent.Field{
+		field.UUID("id", uuid.UUID{}).Immutable(),
+		field.String("code").NotEmpty().MaxLen(32),
+		field.String("name").NotEmpty().MaxLen(120),
+		field.Int64("version").Default(1),
+		field.Time("created_at").Default(time.Now).Immutable(),
+		field.Time("updated_at").Default(time.Now),
+	}
+}
+
+// Indexes of the Region.
+func (Region) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("code").Unique().StorageKey("regions_code_key")}
+}
+
+// Policy of the Region.
+func (Region) Policy() ent.Policy { return scope.Authenticated() }
+
+// Store is a shop.
+type Store struct{ ent.Schema }
+
+// Fields of the Store.
+func (Store) Fields() []ent.Field {
+	return []ent.Field{
+		field.UUID("id", uuid.UUID{}).Immutable(),
+		field.String("code").NotEmpty().MaxLen(32),
+		field.String("name").NotEmpty().MaxLen(120),
+		field.UUID("region_id", uuid.UUID{}).Optional().Nillable(),
+		field.String("phone").Optional().MaxLen(32),
+		field.String("address").Optional().MaxLen(300),
+		field.String("city").Optional().MaxLen(64),
+		field.Enum("status").Values("open", "closed").Default("open"),
+		field.Int64("version").Default(1),
+		field.Time("created_at").Default(time.Now).Immutable(),
+		field.Time("updated_at").Default(time.Now),
+	}
+}
+
+// Edges of the Store.
+func (Store) Edges() []ent.Edge {
+	return []ent.Edge{edge.To("region", Region.Type).Field("region_id").Unique()}
+}
+
+// Indexes of the Store.
+func (Store) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("code").Unique().StorageKey("stores_code_key"),
+		index.Fields("region_id").StorageKey("stores_region_idx"),
+	}
+}
+
+// Policy of the Store: names and places of stores are known to all staff.
+func (Store) Policy() ent.Policy { return scope.Authenticated() }
+
+// Role is a named set of permissions.
+type Role struct{ ent.Schema }
+
+// Fields of the Role.
+func (Role) Fields() []ent.Field {
+	return []ent.Field{
+		field.UUID("id", uuid.UUID{}).Immutable(),
+		field.String("code").NotEmpty().MaxLen(64),
+		field.String("name").NotEmpty().MaxLen(120),
+		field.Bool("built_in").Default(false),
+		field.Other("permissions", pgarray.Strings{}).SchemaType(texts()),
+		field.Int64("version").Default(1),
+		field.Time("created_at").Default(time.Now).Immutable(),
+		field.Time("updated_at").Default(time.Now),
+	}
+}
+
+// Indexes of the Role.
+func (Role) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("code").Unique().StorageKey("roles_code_key")}
+}
+
+// Policy of the Role.
+func (Role) Policy() ent.Policy { return scope.Authenticated() }
+
+// Staff is a person who works for the retailer and signs in.
+type Staff struct{ ent.Schema }
+
+// Fields of the Staff.
+func (Staff) Fields() []ent.Field {
+	return []ent.Field{
+		field.UUID("id", uuid.UUID{}).Immutable(),
+		field.String("username").NotEmpty().MaxLen(64).Comment("lower case"),
+		field.String("name").NotEmpty().MaxLen(120),
+		field.UUID("store_id", uuid.UUID{}).Optional().Nillable().Comment("home store"),
+		field.String("password_hash").Sensitive(),
+		field.Bool("must_change_password").Default(false),
+		field.Enum("status").Values("active", "disabled").Default("active"),
+		field.Int64("version").Default(1),
+		field.Time("created_at").Default(time.Now).Immutable(),
+		field.Time("updated_at").Default(time.Now),
+	}
+}
+
+// Edges of the Staff.
+func (Staff) Edges() []ent.Edge {
+	return []ent.Edge{edge.To("grants", RoleGrant.Type)}
+}
+
+// Indexes of the Staff.
+func (Staff) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("username").Unique().StorageKey("staff_username_key"),
+		index.Fields("store_id", "id").StorageKey("staff_store_idx"),
+	}
+}
+
+// Annotations of the Staff.
+func (Staff) Annotations() []schema.Annotation {
+	return []schema.Annotation{entsql.Table("staff")}
+}
+
+// Policy of the Staff: colleagues of the stores in scope, and oneself.
+func (Staff) Policy() ent.Policy {
+	return scope.Policy(scope.Columns{Store: "store_id", Staff: "id"})
+}
+
+// RoleGrant gives a staff member a role within a scope.
+type RoleGrant struct{ ent.Schema }
+
+// Fields of the RoleGrant.
+func (RoleGrant) Fields() []ent.Field {
+	return []ent.Field{
+		field.UUID("id", uuid.UUID{}).Immutable(),
+		field.UUID("staff_id", uuid.UUID{}).Immutable(),
+		field.UUID("role_id", uuid.UUID{}).Immutable(),
+		field.Enum("scope").Values("own", "store", "region", "all"),
+		field.UUID("store_id", uuid.UUID{}).Optional().Nillable(),
+		field.UUID("region_id", uuid.UUID{}).Optional().Nillable(),
+		field.Time("expires_at").Optional().Nillable(),
+		field.Time("created_at").Default(time.Now).Immutable(),
+	}
+}
+
+// Edges of the RoleGrant.
+func (RoleGrant) Edges() []ent.Edge {
+	return []ent.Edge{
+		edge.From("staff", Staff.Type).Ref("grants").Field("staff_id").Unique().Required().Immutable(),
+		edge.To("role", Role.Type).Field("role_id").Unique().Required().Immutable(),
+	}
+}
+
+// Indexes of the RoleGrant.
+func (RoleGrant) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("staff_id").StorageKey("role_grants_staff_idx"),
+		index.Fields("role_id").StorageKey("role_grants_role_idx"),
+	}
+}
+
+// Annotations of the RoleGrant.
+func (RoleGrant) Annotations() []schema.Annotation {
+	return []schema.Annotation{entsql.Checks(map[string]string{
+		"role_grants_scope_check": "(scope = 'store') = (store_id IS NOT NULL) AND (scope = 'region') = (region_id IS NOT NULL)",
+	})}
+}
+
+// Policy of the RoleGrant: visible with its staff member.
+func (RoleGrant) Policy() ent.Policy { return scope.Authenticated() }
+
+// Session is one sign-in of a staff member; its refresh token rotates.
+type Session struct{ ent.Schema }
+
+// Fields of the Session.
+func (Session) Fields() []ent.Field {
+	return []ent.Field{
+		field.UUID("id", uuid.UUID{}).Immutable(),
+		field.UUID("staff_id", uuid.UUID{}).Immutable(),
+		field.Bytes("refresh_hash").Sensitive().Comment("SHA-256 of the current refresh token"),
+		field.Bytes("previous_refresh_hash").Optional().Sensitive(),
+		field.Bytes("successor_sealed").Optional().Sensitive().Comment("the current refresh token, sealed, so that the immediate predecessor can be answered with it for 10 s"),
+		field.Time("refreshed_at").Optional().Nillable(),
+		field.String("user_agent").Optional().MaxLen(300),
+		field.String("ip").Optional().MaxLen(45),
+		field.Time("created_at").Default(time.Now).Immutable(),
+		field.Time("last_used_at").Default(time.Now),
+		field.Time("expires_at"),
+		field.Time("revoked_at").Optional().Nillable(),
+		field.String("revoked_reason").Optional().MaxLen(64),
+	}
+}
+
+// Indexes of the Session.
+func (Session) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("staff_id", "id").StorageKey("sessions_staff_idx"),
+		index.Fields("expires_at").StorageKey("sessions_expires_idx"),
+	}
+}
+
+// Policy of the Session: one's own, unless acting as the system.
+func (Session) Policy() ent.Policy { return scope.Policy(scope.Columns{Staff: "staff_id"}) }
+
+// APIKey lets a machine act.
+type APIKey struct{ ent.Schema }
+
+// Fields of the APIKey.
+func (APIKey) Fields() []ent.Field {
+	return []ent.Field{
+		field.UUID("id", uuid.UUID{}).Immutable(),
+		field.String("name").NotEmpty().MaxLen(120),
+		field.String("key_id").Immutable().MaxLen(32).Comment("the public part of the key"),
+		field.Bytes("secret_hash").Immutable().Sensitive().Comment("SHA-256 of the whole key"),
+		field.Other("permissions", pgarray.Strings{}).SchemaType(texts()),
+		field.Bool("all_stores").Default(false),
+		field.Other("store_ids", pgarray.UUIDs{}).SchemaType(uuids()),
+		field.UUID("created_by", uuid.UUID{}).Optional().Nillable().Immutable(),
+		field.Time("expires_at").Optional().Nillable(),
+		field.Time("last_used_at").Optional().Nillable(),
+		field.Time("revoked_at").Optional().Nillable(),
+		field.Int64("version").Default(1),
+		field.Time("created_at").Default(time.Now).Immutable(),
+		field.Time("updated_at").Default(time.Now),
+	}
+}
+
+// Indexes of the APIKey.
+func (APIKey) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("key_id").Unique().StorageKey("api_keys_key_id_key")}
+}
+
+// Policy of the APIKey.
+func (APIKey) Policy() ent.Policy { return scope.Authenticated() }

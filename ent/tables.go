@@ -1,0 +1,64 @@
+// Package ent gathers the tables of all contexts into one schema, with the
+// foreign keys that cross contexts.
+package ent
+
+import (
+	"fmt"
+	"slices"
+
+	"entgo.io/ent/dialect/sql/schema"
+
+	commerce "github.com/shuke-crm/shuke/ent/commerce/migrate"
+	crm "github.com/shuke-crm/shuke/ent/crm/migrate"
+	platform "github.com/shuke-crm/shuke/ent/platform/migrate"
+)
+
+// crossings are the foreign keys between contexts: table, column, referenced table.
+var crossings = [][3]string{
+	{"customers", "home_store_id", "stores"},
+	{"customers", "assigned_staff_id", "staff"},
+	{"customer_metrics", "id", "customers"},
+	{"orders", "store_id", "stores"},
+	{"orders", "staff_id", "staff"},
+	{"orders", "customer_id", "customers"},
+	{"order_returns", "store_id", "stores"},
+	{"order_returns", "staff_id", "staff"},
+	{"order_returns", "customer_id", "customers"},
+	{"order_lines", "variant_id", "variants"},
+	{"order_return_lines", "variant_id", "variants"},
+	{"role_grants", "store_id", "stores"},
+	{"role_grants", "region_id", "regions"},
+	{"staff", "store_id", "stores"},
+	{"sessions", "staff_id", "staff"},
+}
+
+// Tables returns the tables of all contexts, wanted state of the database.
+// Call it once per process: it adds the crossing keys to the generated tables.
+func Tables() ([]*schema.Table, error) {
+	tables := slices.Concat(crm.Tables, commerce.Tables, platform.Tables)
+	byName := map[string]*schema.Table{}
+	for _, t := range tables {
+		if byName[t.Name] != nil {
+			return nil, fmt.Errorf("table %s is declared in two contexts", t.Name)
+		}
+		byName[t.Name] = t
+	}
+	for _, c := range crossings {
+		from, to := byName[c[0]], byName[c[2]]
+		if from == nil || to == nil {
+			return nil, fmt.Errorf("crossing %v names an unknown table", c)
+		}
+		column := slices.IndexFunc(from.Columns, func(col *schema.Column) bool { return col.Name == c[1] })
+		if column < 0 {
+			return nil, fmt.Errorf("crossing %v names an unknown column", c)
+		}
+		from.AddForeignKey(&schema.ForeignKey{
+			Symbol:     c[0] + "_" + c[1] + "_fkey",
+			Columns:    []*schema.Column{from.Columns[column]},
+			RefTable:   to,
+			RefColumns: to.PrimaryKey,
+			OnDelete:   schema.NoAction,
+		})
+	}
+	return tables, nil
+}

@@ -1,0 +1,145 @@
+package auth
+
+import (
+	"encoding/json"
+	"slices"
+)
+
+// Permission names one right; the contract's x-permission uses the same words.
+type Permission string
+
+// Permissions. Each needs a line in Catalogue and a row in the access test's
+// golden table.
+const (
+	CustomersRead       Permission = "customers.read"
+	CustomersCreate     Permission = "customers.create"
+	CustomersUpdate     Permission = "customers.update"
+	CustomersArchive    Permission = "customers.archive"
+	CustomersReveal     Permission = "customers.reveal"
+	CustomersLookup     Permission = "customers.lookup"
+	TagsManage          Permission = "tags.manage"
+	OrdersRead          Permission = "orders.read"
+	OrdersIngest        Permission = "orders.ingest"
+	OrdersOverridePrice Permission = "orders.override_price"
+	CatalogRead         Permission = "catalog.read"
+	CatalogManage       Permission = "catalog.manage"
+	CatalogReadCost     Permission = "catalog.read_cost"
+	SegmentsRead        Permission = "segments.read"
+	SegmentsManage      Permission = "segments.manage"
+	StoresRead          Permission = "stores.read"
+	StoresManage        Permission = "stores.manage"
+	StaffRead           Permission = "staff.read"
+	StaffManage         Permission = "staff.manage"
+	RolesRead           Permission = "roles.read"
+	RolesManage         Permission = "roles.manage"
+	APIKeysManage       Permission = "api_keys.manage"
+	JobsRead            Permission = "jobs.read"
+	JobsManage          Permission = "jobs.manage"
+	AuditRead           Permission = "audit.read"
+)
+
+// Self marks operations open to every signed-in actor (own session, own profile).
+const Self Permission = "self"
+
+// Explained is one line of the permission catalogue.
+type Explained struct {
+	Permission Permission
+	EN, ZH     string
+}
+
+// Catalogue explains every permission, in the order shown to administrators.
+var Catalogue = []Explained{
+	{CustomersRead, "Read customers within the scope, masked.", "查看权限范围内的顾客（脱敏）。"},
+	{CustomersCreate, "Create customers.", "新建顾客。"},
+	{CustomersUpdate, "Change customers within the scope.", "修改权限范围内的顾客。"},
+	{CustomersArchive, "Archive and restore customers.", "归档和恢复顾客。"},
+	{CustomersReveal, "See personal fields unmasked; each view is audited.", "查看未脱敏的个人信息，每次查看都会记录审计。"},
+	{CustomersLookup, "Look up any customer at the till by a full phone, card or external number.", "在收银台凭完整手机号、卡号或外部编号查询任意顾客。"},
+	{TagsManage, "Define tags.", "管理标签。"},
+	{OrdersRead, "Read orders and returns within the scope.", "查看权限范围内的订单和退货。"},
+	{OrdersIngest, "Send tickets from tills.", "上传收银小票。"},
+	{OrdersOverridePrice, "Set prices on order lines.", "在订单行上改价。"},
+	{CatalogRead, "Read the catalogue.", "查看商品目录。"},
+	{CatalogManage, "Change the catalogue.", "管理商品目录。"},
+	{CatalogReadCost, "See cost prices.", "查看成本价。"},
+	{SegmentsRead, "Read metrics, RFM settings and distribution.", "查看顾客指标和 RFM 设置。"},
+	{SegmentsManage, "Change RFM settings and refresh metrics.", "修改 RFM 设置并刷新指标。"},
+	{StoresRead, "Read stores and regions.", "查看门店和区域。"},
+	{StoresManage, "Change stores and regions.", "管理门店和区域。"},
+	{StaffRead, "Read staff within the scope.", "查看权限范围内的员工。"},
+	{StaffManage, "Change staff and their grants.", "管理员工及其授权。"},
+	{RolesRead, "Read roles.", "查看角色。"},
+	{RolesManage, "Define roles.", "管理角色。"},
+	{APIKeysManage, "Issue and revoke API keys.", "签发和吊销 API 密钥。"},
+	{JobsRead, "See every background job, not only one's own.", "查看所有后台任务（不限于本人）。"},
+	{JobsManage, "Cancel any background job.", "取消任意后台任务。"},
+	{AuditRead, "Read and verify the audit log.", "查看并校验审计日志。"},
+}
+
+// BuiltInRole is a role every installation has; administrators add their own.
+type BuiltInRole struct {
+	Code        string
+	EN, ZH      string
+	Scope       string // widest scope a grant of this role is made with by default: own, store, all
+	Permissions []Permission
+}
+
+// BuiltInRoles in the order shown. The store manager reads the whole store and
+// changes no customer record; the assistant sees own customers only.
+var BuiltInRoles = []BuiltInRole{
+	{"administrator", "Administrator", "管理员", "all", All()},
+	{"store_manager", "Store manager", "店长", "store", []Permission{CustomersRead, CustomersLookup, OrdersRead, CatalogRead, CatalogReadCost, SegmentsRead, StoresRead, StaffRead, RolesRead}},
+	{"assistant", "Shop assistant", "导购", "own", []Permission{CustomersRead, CustomersCreate, CustomersUpdate, CustomersReveal, CustomersLookup, OrdersRead, OrdersIngest, CatalogRead, SegmentsRead, StoresRead}},
+	{"service_agent", "Service agent", "客服", "store", []Permission{CustomersRead, CustomersReveal, CustomersLookup, OrdersRead, CatalogRead, SegmentsRead, StoresRead}},
+	{"marketer", "Marketer", "营销", "all", []Permission{CustomersRead, OrdersRead, CatalogRead, SegmentsRead, SegmentsManage, TagsManage, StoresRead}},
+	{"analyst", "Analyst", "分析师", "all", []Permission{CustomersRead, OrdersRead, CatalogRead, CatalogReadCost, SegmentsRead, StoresRead}},
+	{"inventory_clerk", "Inventory clerk", "库存员", "store", []Permission{CatalogRead, CatalogManage, CatalogReadCost, StoresRead}},
+	{"auditor", "Auditor", "审计员", "all", []Permission{AuditRead, JobsRead, StaffRead, RolesRead, StoresRead}},
+}
+
+// All lists every permission.
+func All() []Permission {
+	out := make([]Permission, len(Catalogue))
+	for i, e := range Catalogue {
+		out[i] = e.Permission
+	}
+	return out
+}
+
+// PermissionSet is a set of permissions; as JSON a sorted list.
+type PermissionSet map[Permission]struct{}
+
+// NewPermissionSet makes a set.
+func NewPermissionSet(ps ...Permission) PermissionSet {
+	s := make(PermissionSet, len(ps))
+	for _, p := range ps {
+		s[p] = struct{}{}
+	}
+	return s
+}
+
+// Has reports membership.
+func (s PermissionSet) Has(p Permission) bool { _, ok := s[p]; return ok }
+
+// List returns the permissions sorted.
+func (s PermissionSet) List() []Permission {
+	out := make([]Permission, 0, len(s))
+	for p := range s {
+		out = append(out, p)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// MarshalJSON writes a sorted list.
+func (s PermissionSet) MarshalJSON() ([]byte, error) { return json.Marshal(s.List()) }
+
+// UnmarshalJSON reads a list.
+func (s *PermissionSet) UnmarshalJSON(b []byte) error {
+	var list []Permission
+	if err := json.Unmarshal(b, &list); err != nil {
+		return err
+	}
+	*s = NewPermissionSet(list...)
+	return nil
+}

@@ -1,0 +1,114 @@
+// Package scope is the data-scope rule of the privacy layer: which rows of an
+// entity an actor may see or change. Every scoped entity names its two scope
+// columns in Policy; a query without an actor is refused (default deny).
+package scope
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"entgo.io/ent"
+	"entgo.io/ent/dialect/sql"
+	"github.com/google/uuid"
+
+	"github.com/shuke-crm/shuke/internal/platform/auth"
+	"github.com/shuke-crm/shuke/internal/platform/pgarray"
+)
+
+// Columns are where a row says to which store and which assistant it belongs.
+// An empty name means the entity has no such column.
+type Columns struct {
+	Store string // column holding the store id
+	Staff string // column holding the assigned assistant's staff id
+}
+
+// Policy restricts queries, updates and deletes to rows in the actor's scope.
+// Creation only needs an actor: what may be put where is a rule of the service.
+func Policy(c Columns) ent.Policy { return policy{c} }
+
+// Authenticated is the policy of unscoped entities: any actor, all rows.
+func Authenticated() ent.Policy { return policy{} }
+
+type policy struct{ columns Columns }
+
+// whereP is implemented by every generated query and mutation.
+type whereP interface {
+	WhereP(...func(*sql.Selector))
+}
+
+func (p policy) EvalQuery(ctx context.Context, q ent.Query) error { return p.restrict(ctx, q) }
+
+func (p policy) EvalMutation(ctx context.Context, m ent.Mutation) error {
+	if m.Op().Is(ent.OpCreate) {
+		_, err := auth.From(ctx)
+		return err
+	}
+	return p.restrict(ctx, m)
+}
+
+func (p policy) restrict(ctx context.Context, target any) error {
+	actor, err := auth.From(ctx)
+	if err != nil {
+		return err
+	}
+	if p.columns == (Columns{}) || actor.Scope.All {
+		return nil
+	}
+	t, ok := target.(whereP)
+	if !ok {
+		return fmt.Errorf("scope: %T cannot be restricted", target)
+	}
+	t.WhereP(func(s *sql.Selector) {
+		s.Where(p.columns.predicate(actor.Scope, s.C))
+	})
+	return nil
+}
+
+// predicate is the scope as a condition; col qualifies a column name.
+func (c Columns) predicate(sc auth.Scope, col func(string) string) *sql.Predicate {
+	var any []*sql.Predicate
+	if c.Store != "" && len(sc.StoreIDs) > 0 {
+		any = append(any, sql.P(func(b *sql.Builder) {
+			b.WriteString(col(c.Store)).WriteString(" = ANY(").Arg(pgarray.UUIDs(sc.StoreIDs)).WriteString("::uuid[])")
+		}))
+	}
+	if c.Staff != "" && sc.OwnStaff != uuid.Nil {
+		any = append(any, sql.EQ(col(c.Staff), sc.OwnStaff))
+	}
+	if len(any) == 0 {
+		return sql.False()
+	}
+	return sql.Or(any...)
+}
+
+// SQL is the scope as a condition for hand-written SQL: a text whose
+// placeholders start at $first and the arguments for them. Alias is the
+// table's alias, or empty.
+func SQL(ctx context.Context, c Columns, alias string, first int) (string, []any, error) {
+	actor, err := auth.From(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	if actor.Scope.All {
+		return "TRUE", nil, nil
+	}
+	if alias != "" {
+		alias += "."
+	}
+	var parts []string
+	var args []any
+	if c.Store != "" && len(actor.Scope.StoreIDs) > 0 {
+		args = append(args, pgarray.UUIDs(actor.Scope.StoreIDs))
+		parts = append(parts, alias+c.Store+" = ANY($"+strconv.Itoa(first)+"::uuid[])")
+	}
+	if c.Staff != "" && actor.Scope.OwnStaff != uuid.Nil {
+		args = append(args, actor.Scope.OwnStaff)
+		parts = append(parts, alias+c.Staff+" = $"+strconv.Itoa(first+len(args)-1))
+	}
+	if len(parts) == 0 {
+		return "FALSE", nil, nil
+	}
+	return "(" + strings.Join(parts, " OR ") + ")", args, nil
+}
