@@ -27,6 +27,13 @@ func writeConfig(l *layout, bin string, unsafe bool) error {
 	if err != nil {
 		return err
 	}
+	// Made once, then the operator's.
+	custom := filepath.Join(dir, "custom.conf")
+	if !exists(custom) {
+		if err := writeFile(custom, []byte("# Your own settings of the private PostgreSQL; read last, never overwritten.\n"), 0o644); err != nil {
+			return err
+		}
+	}
 	files := map[string]string{
 		"pg_hba.conf": "# Written at each start.\n" +
 			"local all " + superuser + " peer map=service\n" +
@@ -65,6 +72,7 @@ func settings(l *layout, bin string, unsafe bool) string {
 		"effective_cache_size = " + size(clamp(ram/2, 256*mebibyte, 64*gibibyte)),
 		"maintenance_work_mem = " + size(clamp(ram/48, 64*mebibyte, 512*mebibyte)),
 		"work_mem = 8MB",
+		"dynamic_shared_memory_type = " + sharedMemory(l),
 		"random_page_cost = 1.1",
 		"effective_io_concurrency = 100",
 		// Queries are short; compiling them costs more than it saves.
@@ -104,11 +112,27 @@ func settings(l *layout, bin string, unsafe bool) string {
 	} else {
 		lines = append(lines, "fsync = on", "synchronous_commit = on", "full_page_writes = on")
 	}
-	lines = append(lines, "include_if_exists = 'custom.conf'")
+	lines = append(lines, "include = 'custom.conf'")
 	return strings.Join(lines, "\n") + "\n"
 }
 
 func quoteSetting(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+
+// sharedMemory is the method that initdb found to work here; containers often
+// have no usable /dev/shm.
+func sharedMemory(l *layout) string {
+	raw, err := os.ReadFile(filepath.Join(l.clusterDir(), "postgresql.conf"))
+	if err == nil {
+		for _, line := range strings.Split(string(raw), "\n") {
+			if name, value, _ := strings.Cut(line, "="); strings.TrimSpace(name) == "dynamic_shared_memory_type" {
+				if fields := strings.Fields(value); len(fields) > 0 {
+					return fields[0]
+				}
+			}
+		}
+	}
+	return "posix"
+}
 
 // walCompression prefers lz4, which costs a fraction of the built-in method; not
 // every build has it, so the program is asked.
