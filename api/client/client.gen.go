@@ -4,6 +4,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -19,6 +20,45 @@ import (
 	"github.com/oapi-codegen/runtime"
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
+
+// Defines values for ActorKind.
+const (
+	ActorAPIKey ActorKind = "api_key"
+	ActorStaff  ActorKind = "staff"
+)
+
+// Valid indicates whether the value is a known member of the ActorKind enum.
+func (e ActorKind) Valid() bool {
+	switch e {
+	case ActorAPIKey:
+		return true
+	case ActorStaff:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ApiKeyStatus.
+const (
+	APIKeyActive  ApiKeyStatus = "active"
+	APIKeyExpired ApiKeyStatus = "expired"
+	APIKeyRevoked ApiKeyStatus = "revoked"
+)
+
+// Valid indicates whether the value is a known member of the ApiKeyStatus enum.
+func (e ApiKeyStatus) Valid() bool {
+	switch e {
+	case APIKeyActive:
+		return true
+	case APIKeyExpired:
+		return true
+	case APIKeyRevoked:
+		return true
+	default:
+		return false
+	}
+}
 
 // Defines values for AuditActorKind.
 const (
@@ -38,6 +78,156 @@ func (e AuditActorKind) Valid() bool {
 	case AuditActorStaff:
 		return true
 	case AuditActorSystem:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for BulkItemStatus.
+const (
+	BulkItemArchived BulkItemStatus = "archived"
+	BulkItemCreated  BulkItemStatus = "created"
+	BulkItemError    BulkItemStatus = "error"
+	BulkItemUpdated  BulkItemStatus = "updated"
+)
+
+// Valid indicates whether the value is a known member of the BulkItemStatus enum.
+func (e BulkItemStatus) Valid() bool {
+	switch e {
+	case BulkItemArchived:
+		return true
+	case BulkItemCreated:
+		return true
+	case BulkItemError:
+		return true
+	case BulkItemUpdated:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for BulkMode.
+const (
+	BulkCreate BulkMode = "create"
+	BulkDelete BulkMode = "delete"
+	BulkUpsert BulkMode = "upsert"
+)
+
+// Valid indicates whether the value is a known member of the BulkMode enum.
+func (e BulkMode) Valid() bool {
+	switch e {
+	case BulkCreate:
+		return true
+	case BulkDelete:
+		return true
+	case BulkUpsert:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CustomerGender.
+const (
+	GenderFemale  CustomerGender = "female"
+	GenderMale    CustomerGender = "male"
+	GenderOther   CustomerGender = "other"
+	GenderUnknown CustomerGender = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the CustomerGender enum.
+func (e CustomerGender) Valid() bool {
+	switch e {
+	case GenderFemale:
+		return true
+	case GenderMale:
+		return true
+	case GenderOther:
+		return true
+	case GenderUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CustomerInclude.
+const (
+	CustomerIncludeTotalCount CustomerInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the CustomerInclude enum.
+func (e CustomerInclude) Valid() bool {
+	switch e {
+	case CustomerIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CustomerSort.
+const (
+	SortFirstChanged CustomerSort = "updated_at"
+	SortLastChanged  CustomerSort = "-updated_at"
+	SortNewest       CustomerSort = "-created_at"
+	SortOldest       CustomerSort = "created_at"
+)
+
+// Valid indicates whether the value is a known member of the CustomerSort enum.
+func (e CustomerSort) Valid() bool {
+	switch e {
+	case SortFirstChanged:
+		return true
+	case SortLastChanged:
+		return true
+	case SortNewest:
+		return true
+	case SortOldest:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CustomerStatus.
+const (
+	CustomerActive   CustomerStatus = "active"
+	CustomerArchived CustomerStatus = "archived"
+)
+
+// Valid indicates whether the value is a known member of the CustomerStatus enum.
+func (e CustomerStatus) Valid() bool {
+	switch e {
+	case CustomerActive:
+		return true
+	case CustomerArchived:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for GrantScope.
+const (
+	ScopeAll    GrantScope = "all"
+	ScopeOwn    GrantScope = "own"
+	ScopeRegion GrantScope = "region"
+	ScopeStore  GrantScope = "store"
+)
+
+// Valid indicates whether the value is a known member of the GrantScope enum.
+func (e GrantScope) Valid() bool {
+	switch e {
+	case ScopeAll:
+		return true
+	case ScopeOwn:
+		return true
+	case ScopeRegion:
+		return true
+	case ScopeStore:
 		return true
 	default:
 		return false
@@ -86,6 +276,240 @@ func (e JobStatus) Valid() bool {
 	}
 }
 
+// Defines values for LifecycleStage.
+const (
+	StageActive   LifecycleStage = "active"
+	StageDormant  LifecycleStage = "dormant"
+	StageLost     LifecycleStage = "lost"
+	StageLoyal    LifecycleStage = "loyal"
+	StageNew      LifecycleStage = "new"
+	StageProspect LifecycleStage = "prospect"
+)
+
+// Valid indicates whether the value is a known member of the LifecycleStage enum.
+func (e LifecycleStage) Valid() bool {
+	switch e {
+	case StageActive:
+		return true
+	case StageDormant:
+		return true
+	case StageLost:
+		return true
+	case StageLoyal:
+		return true
+	case StageNew:
+		return true
+	case StageProspect:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LoginResultTokenType.
+const (
+	LoginTokenBearer LoginResultTokenType = "Bearer"
+)
+
+// Valid indicates whether the value is a known member of the LoginResultTokenType enum.
+func (e LoginResultTokenType) Valid() bool {
+	switch e {
+	case LoginTokenBearer:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OrderChannel.
+const (
+	ChannelLive        OrderChannel = "live"
+	ChannelMarketplace OrderChannel = "marketplace"
+	ChannelMiniProgram OrderChannel = "mini_program"
+	ChannelPOS         OrderChannel = "pos"
+	ChannelWeb         OrderChannel = "web"
+)
+
+// Valid indicates whether the value is a known member of the OrderChannel enum.
+func (e OrderChannel) Valid() bool {
+	switch e {
+	case ChannelLive:
+		return true
+	case ChannelMarketplace:
+		return true
+	case ChannelMiniProgram:
+		return true
+	case ChannelPOS:
+		return true
+	case ChannelWeb:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OrderReturnStatus.
+const (
+	ReturnApproved  OrderReturnStatus = "approved"
+	ReturnReceived  OrderReturnStatus = "received"
+	ReturnRefunded  OrderReturnStatus = "refunded"
+	ReturnRejected  OrderReturnStatus = "rejected"
+	ReturnRequested OrderReturnStatus = "requested"
+)
+
+// Valid indicates whether the value is a known member of the OrderReturnStatus enum.
+func (e OrderReturnStatus) Valid() bool {
+	switch e {
+	case ReturnApproved:
+		return true
+	case ReturnReceived:
+		return true
+	case ReturnRefunded:
+		return true
+	case ReturnRejected:
+		return true
+	case ReturnRequested:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OrderStatus.
+const (
+	OrderCancelled OrderStatus = "cancelled"
+	OrderCompleted OrderStatus = "completed"
+	OrderDraft     OrderStatus = "draft"
+	OrderPaid      OrderStatus = "paid"
+	OrderPlaced    OrderStatus = "placed"
+	OrderReady     OrderStatus = "ready"
+	OrderShipped   OrderStatus = "shipped"
+)
+
+// Valid indicates whether the value is a known member of the OrderStatus enum.
+func (e OrderStatus) Valid() bool {
+	switch e {
+	case OrderCancelled:
+		return true
+	case OrderCompleted:
+		return true
+	case OrderDraft:
+		return true
+	case OrderPaid:
+		return true
+	case OrderPlaced:
+		return true
+	case OrderReady:
+		return true
+	case OrderShipped:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for POSResultStatus.
+const (
+	POSCreated   POSResultStatus = "created"
+	POSDuplicate POSResultStatus = "duplicate"
+	POSError     POSResultStatus = "error"
+)
+
+// Valid indicates whether the value is a known member of the POSResultStatus enum.
+func (e POSResultStatus) Valid() bool {
+	switch e {
+	case POSCreated:
+		return true
+	case POSDuplicate:
+		return true
+	case POSError:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for POSTicketType.
+const (
+	POSReturn POSTicketType = "return"
+	POSSale   POSTicketType = "sale"
+)
+
+// Valid indicates whether the value is a known member of the POSTicketType enum.
+func (e POSTicketType) Valid() bool {
+	switch e {
+	case POSReturn:
+		return true
+	case POSSale:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PhoneKind.
+const (
+	PhoneKindLandline PhoneKind = "landline"
+	PhoneKindMobile   PhoneKind = "mobile"
+	PhoneKindOther    PhoneKind = "other"
+)
+
+// Valid indicates whether the value is a known member of the PhoneKind enum.
+func (e PhoneKind) Valid() bool {
+	switch e {
+	case PhoneKindLandline:
+		return true
+	case PhoneKindMobile:
+		return true
+	case PhoneKindOther:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProductKind.
+const (
+	ProductApparel ProductKind = "apparel"
+	ProductBook    ProductKind = "book"
+	ProductGeneral ProductKind = "general"
+)
+
+// Valid indicates whether the value is a known member of the ProductKind enum.
+func (e ProductKind) Valid() bool {
+	switch e {
+	case ProductApparel:
+		return true
+	case ProductBook:
+		return true
+	case ProductGeneral:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProductStatus.
+const (
+	ProductActive   ProductStatus = "active"
+	ProductArchived ProductStatus = "archived"
+	ProductDraft    ProductStatus = "draft"
+)
+
+// Valid indicates whether the value is a known member of the ProductStatus enum.
+func (e ProductStatus) Valid() bool {
+	switch e {
+	case ProductActive:
+		return true
+	case ProductArchived:
+		return true
+	case ProductDraft:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ReadinessStatus.
 const (
 	Ready ReadinessStatus = "ready"
@@ -119,6 +543,135 @@ func (e ReadinessCheckStatus) Valid() bool {
 	}
 }
 
+// Defines values for RevealField.
+const (
+	RevealAddress RevealField = "address"
+	RevealEmail   RevealField = "email"
+	RevealName    RevealField = "name"
+	RevealPhone   RevealField = "phone"
+)
+
+// Valid indicates whether the value is a known member of the RevealField enum.
+func (e RevealField) Valid() bool {
+	switch e {
+	case RevealAddress:
+		return true
+	case RevealEmail:
+		return true
+	case RevealName:
+		return true
+	case RevealPhone:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StaffSort.
+const (
+	StaffByUsername  StaffSort = "username"
+	StaffNewestFirst StaffSort = "-created_at"
+)
+
+// Valid indicates whether the value is a known member of the StaffSort enum.
+func (e StaffSort) Valid() bool {
+	switch e {
+	case StaffByUsername:
+		return true
+	case StaffNewestFirst:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StaffStatus.
+const (
+	StaffActive   StaffStatus = "active"
+	StaffDisabled StaffStatus = "disabled"
+)
+
+// Valid indicates whether the value is a known member of the StaffStatus enum.
+func (e StaffStatus) Valid() bool {
+	switch e {
+	case StaffActive:
+		return true
+	case StaffDisabled:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StoreSort.
+const (
+	StoreByCode      StoreSort = "code"
+	StoreNewestFirst StoreSort = "-created_at"
+)
+
+// Valid indicates whether the value is a known member of the StoreSort enum.
+func (e StoreSort) Valid() bool {
+	switch e {
+	case StoreByCode:
+		return true
+	case StoreNewestFirst:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StoreStatus.
+const (
+	StoreClosed StoreStatus = "closed"
+	StoreOpen   StoreStatus = "open"
+)
+
+// Valid indicates whether the value is a known member of the StoreStatus enum.
+func (e StoreStatus) Valid() bool {
+	switch e {
+	case StoreClosed:
+		return true
+	case StoreOpen:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TokenPairTokenType.
+const (
+	PairTokenBearer TokenPairTokenType = "Bearer"
+)
+
+// Valid indicates whether the value is a known member of the TokenPairTokenType enum.
+func (e TokenPairTokenType) Valid() bool {
+	switch e {
+	case PairTokenBearer:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for VariantStatus.
+const (
+	VariantActive   VariantStatus = "active"
+	VariantArchived VariantStatus = "archived"
+)
+
+// Valid indicates whether the value is a known member of the VariantStatus enum.
+func (e VariantStatus) Valid() bool {
+	switch e {
+	case VariantActive:
+		return true
+	case VariantArchived:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Include.
 const (
 	IncludeIncludeTotalCount Include = "total_count"
@@ -128,6 +681,21 @@ const (
 func (e Include) Valid() bool {
 	switch e {
 	case IncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListApiKeysParamsInclude.
+const (
+	ListApiKeysParamsIncludeIncludeTotalCount ListApiKeysParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListApiKeysParamsInclude enum.
+func (e ListApiKeysParamsInclude) Valid() bool {
+	switch e {
+	case ListApiKeysParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -149,6 +717,21 @@ func (e ListAuditLogsParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for ListCustomersParamsInclude.
+const (
+	ListCustomersParamsIncludeIncludeTotalCount ListCustomersParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListCustomersParamsInclude enum.
+func (e ListCustomersParamsInclude) Valid() bool {
+	switch e {
+	case ListCustomersParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListJobsParamsInclude.
 const (
 	ListJobsParamsIncludeIncludeTotalCount ListJobsParamsInclude = "total_count"
@@ -162,6 +745,253 @@ func (e ListJobsParamsInclude) Valid() bool {
 	default:
 		return false
 	}
+}
+
+// Defines values for ListOrdersParamsInclude.
+const (
+	ListOrdersParamsIncludeIncludeTotalCount ListOrdersParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListOrdersParamsInclude enum.
+func (e ListOrdersParamsInclude) Valid() bool {
+	switch e {
+	case ListOrdersParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListProductsParamsInclude.
+const (
+	ListProductsParamsIncludeIncludeTotalCount ListProductsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListProductsParamsInclude enum.
+func (e ListProductsParamsInclude) Valid() bool {
+	switch e {
+	case ListProductsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListRegionsParamsInclude.
+const (
+	ListRegionsParamsIncludeIncludeTotalCount ListRegionsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListRegionsParamsInclude enum.
+func (e ListRegionsParamsInclude) Valid() bool {
+	switch e {
+	case ListRegionsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListReturnsParamsInclude.
+const (
+	ListReturnsParamsIncludeIncludeTotalCount ListReturnsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListReturnsParamsInclude enum.
+func (e ListReturnsParamsInclude) Valid() bool {
+	switch e {
+	case ListReturnsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListRolesParamsInclude.
+const (
+	ListRolesParamsIncludeIncludeTotalCount ListRolesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListRolesParamsInclude enum.
+func (e ListRolesParamsInclude) Valid() bool {
+	switch e {
+	case ListRolesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListStaffParamsInclude.
+const (
+	ListStaffParamsIncludeIncludeTotalCount ListStaffParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListStaffParamsInclude enum.
+func (e ListStaffParamsInclude) Valid() bool {
+	switch e {
+	case ListStaffParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListStoresParamsInclude.
+const (
+	ListStoresParamsIncludeIncludeTotalCount ListStoresParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListStoresParamsInclude enum.
+func (e ListStoresParamsInclude) Valid() bool {
+	switch e {
+	case ListStoresParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListTagsParamsInclude.
+const (
+	ListTagsParamsIncludeIncludeTotalCount ListTagsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListTagsParamsInclude enum.
+func (e ListTagsParamsInclude) Valid() bool {
+	switch e {
+	case ListTagsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// ActorKind A person or a machine.
+//
+// Example: staff
+type ActorKind string
+
+// Address A postal address; the lines come masked unless they were revealed.
+//
+// Example: {"city":"上海市","country":"CN","district":"黄浦区","line1":"***","postal_code":"200001","region":"上海市"}
+type Address struct {
+	City *string `json:"city,omitempty"`
+
+	// Country ISO 3166-1 alpha-2.
+	Country    *string `json:"country,omitempty"`
+	District   *string `json:"district,omitempty"`
+	Line1      *string `json:"line1,omitempty"`
+	Line2      *string `json:"line2,omitempty"`
+	PostalCode *string `json:"postal_code,omitempty"`
+
+	// Region Province or state.
+	Region *string `json:"region,omitempty"`
+}
+
+// AddressInput A postal address to store. Every part is optional; it is encrypted at rest.
+//
+// Example: {"city":"上海市","country":"CN","district":"黄浦区","line1":"南京东路1号","postal_code":"200001","region":"上海市"}
+type AddressInput struct {
+	City *string `json:"city,omitempty"`
+
+	// Country ISO 3166-1 alpha-2.
+	Country    *string `json:"country,omitempty"`
+	District   *string `json:"district,omitempty"`
+	Line1      *string `json:"line1,omitempty"`
+	Line2      *string `json:"line2,omitempty"`
+	PostalCode *string `json:"postal_code,omitempty"`
+
+	// Region Province or state.
+	Region *string `json:"region,omitempty"`
+}
+
+// ApiKey Example: {"all_stores":false,"created_at":"2026-07-01T02:00:00Z","created_by":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","expires_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a15","key_id":"k7q2mzp4xw6d","last_used_at":null,"name":"till 3","permissions":["customers.lookup","orders.ingest"],"revoked_at":null,"status":"active","store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"],"updated_at":"2026-07-01T02:00:00Z","version":1}
+type ApiKey struct {
+	AllStores bool      `json:"all_stores"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// CreatedBy The member of staff who made it.
+	CreatedBy nullable.Nullable[openapi_types.UUID] `json:"created_by"`
+	ExpiresAt nullable.Nullable[time.Time]          `json:"expires_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// Key The whole key; only in the answer to its creation.
+	Key *string `json:"key,omitempty"`
+
+	// KeyId The part after `shk_live_`, by which a key found somewhere is recognised.
+	KeyId string `json:"key_id"`
+
+	// LastUsedAt To the minute.
+	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
+
+	// Name Where it is used.
+	Name string `json:"name"`
+
+	// Permissions Sorted.
+	Permissions []string                     `json:"permissions"`
+	RevokedAt   nullable.Nullable[time.Time] `json:"revoked_at"`
+
+	// Status Only an `active` key works.
+	//
+	// Example: active
+	Status    ApiKeyStatus `json:"status"`
+	StoreIds  []Id         `json:"store_ids"`
+	UpdatedAt time.Time    `json:"updated_at"`
+
+	// Version Rises with every change.
+	Version int64 `json:"version"`
+}
+
+// ApiKeyCreate Example: {"name":"till 3","permissions":["customers.lookup","orders.ingest"],"store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"]}
+type ApiKeyCreate struct {
+	// AllStores Whether it sees the whole business.
+	AllStores *bool `json:"all_stores,omitempty"`
+
+	// ExpiresAt Left out, it holds until it is revoked.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// Name Where it will be used.
+	Name string `json:"name"`
+
+	// Permissions From `GET /v1/permissions`.
+	Permissions []string `json:"permissions"`
+
+	// StoreIds The stores it sees, unless it sees all.
+	StoreIds *[]Id `json:"store_ids,omitempty"`
+}
+
+// ApiKeyList Example: {"has_more":false,"items":[],"next_cursor":null}
+type ApiKeyList struct {
+	HasMore bool     `json:"has_more"`
+	Items   []ApiKey `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// ApiKeyStatus Only an `active` key works.
+//
+// Example: active
+type ApiKeyStatus string
+
+// Apparel What makes a product a piece of clothing.
+//
+// Example: {"fabric":"棉","season":"2026春","size_system":"GB/T 1335","style":"连衣裙"}
+type Apparel struct {
+	Fabric *string `json:"fabric,omitempty"`
+	Season *string `json:"season,omitempty"`
+
+	// SizeSystem How sizes are written, for example `GB/T 1335`.
+	SizeSystem *string `json:"size_system,omitempty"`
+	Style      *string `json:"style,omitempty"`
 }
 
 // AuditActorKind A member of staff, an API key, a customer on their own side, or a job or command of the service itself.
@@ -236,6 +1066,719 @@ type AuditVerification struct {
 	Valid bool `json:"valid"`
 }
 
+// Bilingual A text in both languages.
+//
+// Example: {"en":"Shop assistant","zh":"导购"}
+type Bilingual struct {
+	// En English.
+	En string `json:"en"`
+
+	// Zh Simplified Chinese.
+	Zh string `json:"zh"`
+}
+
+// Book What makes a product a book. Of the two forms of an ISBN one is enough.
+//
+// Example: {"authors":["曹雪芹"],"clc_code":"I242.4","isbn10":"702000220X","isbn13":"9787020002207","published_on":"1996-12","publisher":"人民文学出版社"}
+type Book struct {
+	Authors *[]string `json:"authors,omitempty"`
+
+	// ClcCode Chinese Library Classification.
+	ClcCode *string `json:"clc_code,omitempty"`
+
+	// Format Binding, for example paperback.
+	Format *string `json:"format,omitempty"`
+
+	// Isbn10 Exists only for numbers that begin with 978.
+	Isbn10 *string `json:"isbn10,omitempty"`
+
+	// Isbn13 Answered without hyphens.
+	Isbn13 *string `json:"isbn13,omitempty"`
+
+	// Language BCP 47.
+	Language *string `json:"language,omitempty"`
+
+	// PublishedOn A year, a month or a day, as far as it is known.
+	PublishedOn *string   `json:"published_on,omitempty"`
+	Publisher   *string   `json:"publisher,omitempty"`
+	Subjects    *[]string `json:"subjects,omitempty"`
+
+	// WorkId The same for all editions of one work.
+	WorkId *string `json:"work_id,omitempty"`
+}
+
+// BulkItemStatus Example: created
+type BulkItemStatus string
+
+// BulkMode Example: upsert
+type BulkMode string
+
+// Category A node of the category tree.
+//
+// Example: {"created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","name":"古典小说","parent_id":null,"updated_at":"2026-07-01T02:00:00Z","version":1}
+type Category struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id        Id                                    `json:"id"`
+	Name      string                                `json:"name"`
+	ParentId  nullable.Nullable[openapi_types.UUID] `json:"parent_id"`
+	UpdatedAt time.Time                             `json:"updated_at"`
+	Version   int64                                 `json:"version"`
+}
+
+// CategoryCreate A category to create.
+//
+// Example: {"name":"古典小说"}
+type CategoryCreate struct {
+	Name string `json:"name"`
+
+	// ParentId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	ParentId *Id `json:"parent_id,omitempty"`
+}
+
+// CategoryList A page of categories.
+//
+// Example: {"has_more":false,"items":[{"created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","name":"古典小说","parent_id":null,"updated_at":"2026-07-01T02:00:00Z","version":1}],"next_cursor":null}
+type CategoryList struct {
+	HasMore bool       `json:"has_more"`
+	Items   []Category `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// CategoryUpdate What to change of a category.
+//
+// Example: {"name":"中国古典小说"}
+type CategoryUpdate struct {
+	Name     *string               `json:"name,omitempty"`
+	ParentId nullable.Nullable[Id] `json:"parent_id,omitempty"`
+}
+
+// Currency ISO 4217 code. Amounts beside it are integers in its minor unit.
+//
+// Example: CNY
+type Currency = string
+
+// CustomFields The retailer's own fields. At most 16 KiB as JSON.
+//
+// Example: {"shoe_size":42}
+type CustomFields map[string]interface{}
+
+// Customer A customer; name, phone, e-mail and address lines are masked.
+//
+// Example: {"address":{"city":"上海市","country":"CN","district":"黄浦区","line1":"南京东路***","region":"上海市"},"archived_at":null,"assigned_staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","birth_date":"1990-05-01","card_number":"6688001234","created_at":"2026-06-01T02:00:00Z","custom_fields":{"shoe_size":42},"email":"l***@example.com","external_id":"C-1001","gender":"male","home_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","language":"zh-CN","lifecycle_stage":"active","marketing_preferences":{"email":false,"sms":true},"name":"李*","phone":"138****0000","phone_kind":"mobile","preferences":{"genres":["文学"]},"source":"staff","status":"active","tags":["VIP"],"updated_at":"2026-07-01T02:00:00Z","version":3}
+type Customer struct {
+	// Address The default address, its lines masked.
+	Address         nullable.Nullable[Address]            `json:"address"`
+	ArchivedAt      nullable.Nullable[time.Time]          `json:"archived_at"`
+	AssignedStaffId nullable.Nullable[openapi_types.UUID] `json:"assigned_staff_id"`
+	BirthDate       nullable.Nullable[openapi_types.Date] `json:"birth_date"`
+
+	// CardNumber Number of the membership card.
+	CardNumber nullable.Nullable[string] `json:"card_number"`
+	CreatedAt  time.Time                 `json:"created_at"`
+
+	// CustomFields The retailer's own fields. At most 16 KiB as JSON.
+	//
+	// Example: {"shoe_size":42}
+	CustomFields CustomFields `json:"custom_fields"`
+
+	// Email Masked.
+	Email nullable.Nullable[string] `json:"email"`
+
+	// ExternalId The id in the system the customer came from.
+	ExternalId nullable.Nullable[string] `json:"external_id"`
+
+	// Gender Example: female
+	Gender      CustomerGender                        `json:"gender"`
+	HomeStoreId nullable.Nullable[openapi_types.UUID] `json:"home_store_id"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id       Id     `json:"id"`
+	Language string `json:"language"`
+
+	// LifecycleStage Where the customer stands with the retailer.
+	//
+	// Example: active
+	LifecycleStage LifecycleStage `json:"lifecycle_stage"`
+
+	// MarketingPreferences Channels the customer has agreed (true) or refused (false) to be written to on.
+	//
+	// Example: {"email":false,"sms":true}
+	MarketingPreferences MarketingPreferences `json:"marketing_preferences"`
+
+	// Name Masked.
+	Name nullable.Nullable[string] `json:"name"`
+
+	// Phone Masked.
+	Phone     nullable.Nullable[string]    `json:"phone"`
+	PhoneKind nullable.Nullable[PhoneKind] `json:"phone_kind"`
+
+	// Preferences Tastes the customer has declared, in the retailer's own words. At most 16 KiB as JSON.
+	//
+	// Example: {"genres":["文学"]}
+	Preferences CustomerPreferences `json:"preferences"`
+
+	// Source The channel of first contact.
+	Source string `json:"source"`
+
+	// Status Example: active
+	Status CustomerStatus `json:"status"`
+
+	// Tags Names of the customer's tags, in alphabetical order.
+	Tags      []string  `json:"tags"`
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// Version Rises with every change.
+	Version int64 `json:"version"`
+}
+
+// CustomerBulk Example: {"items":[{"external_id":"C-1001","name":"李明","phone":"13800000000"}],"mode":"upsert"}
+type CustomerBulk struct {
+	Items []CustomerBulkItem `json:"items"`
+
+	// Mode Example: upsert
+	Mode BulkMode `json:"mode"`
+}
+
+// CustomerBulkAddress Example: {"city":"上海市","country":"CN"}
+type CustomerBulkAddress struct {
+	City       *string `json:"city,omitempty"`
+	Country    *string `json:"country,omitempty"`
+	District   *string `json:"district,omitempty"`
+	Line1      *string `json:"line1,omitempty"`
+	Line2      *string `json:"line2,omitempty"`
+	PostalCode *string `json:"postal_code,omitempty"`
+	Region     *string `json:"region,omitempty"`
+}
+
+// CustomerBulkError Why an item had no effect.
+//
+// Example: {"code":"customers.phone_invalid","detail":"This is not a valid phone number.","pointer":"/items/3/phone"}
+type CustomerBulkError struct {
+	// Code A stable dotted code.
+	Code string `json:"code"`
+
+	// Detail The reason, in the caller's language.
+	Detail string `json:"detail"`
+
+	// ExistingId With `customers.duplicate`, the customer that has the value, if the caller may see it.
+	ExistingId *openapi_types.UUID `json:"existing_id,omitempty"`
+
+	// Pointer A JSON pointer into the request.
+	Pointer string `json:"pointer"`
+}
+
+// CustomerBulkItem The fields of a customer, checked item by item by the rules of a single one.
+//
+// Example: {"external_id":"C-1001","name":"李明","phone":"13800000000"}
+type CustomerBulkItem struct {
+	// Address Example: {"city":"上海市","country":"CN"}
+	Address         *CustomerBulkAddress `json:"address,omitempty"`
+	AssignedStaffId *string              `json:"assigned_staff_id,omitempty"`
+	BirthDate       *string              `json:"birth_date,omitempty"`
+	CardNumber      *string              `json:"card_number,omitempty"`
+
+	// CustomFields The retailer's own fields. At most 16 KiB as JSON.
+	//
+	// Example: {"shoe_size":42}
+	CustomFields *CustomFields `json:"custom_fields,omitempty"`
+	Email        *string       `json:"email,omitempty"`
+	ExternalId   *string       `json:"external_id,omitempty"`
+	Gender       *string       `json:"gender,omitempty"`
+	HomeStoreId  *string       `json:"home_store_id,omitempty"`
+
+	// Id Only with `delete`.
+	Id             *string `json:"id,omitempty"`
+	Language       *string `json:"language,omitempty"`
+	LifecycleStage *string `json:"lifecycle_stage,omitempty"`
+
+	// MarketingPreferences Channels the customer has agreed (true) or refused (false) to be written to on.
+	//
+	// Example: {"email":false,"sms":true}
+	MarketingPreferences *MarketingPreferences `json:"marketing_preferences,omitempty"`
+	Name                 *string               `json:"name,omitempty"`
+	Phone                *string               `json:"phone,omitempty"`
+
+	// Preferences Tastes the customer has declared, in the retailer's own words. At most 16 KiB as JSON.
+	//
+	// Example: {"genres":["文学"]}
+	Preferences *CustomerPreferences `json:"preferences,omitempty"`
+	Source      *string              `json:"source,omitempty"`
+	Tags        *[]string            `json:"tags,omitempty"`
+}
+
+// CustomerBulkResult What became of one item.
+//
+// Example: {"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","index":0,"status":"created"}
+type CustomerBulkResult struct {
+	// CustomerId The customer, when the item took effect.
+	CustomerId *openapi_types.UUID `json:"customer_id,omitempty"`
+
+	// Error Why an item had no effect.
+	//
+	// Example: {"code":"customers.phone_invalid","detail":"This is not a valid phone number.","pointer":"/items/3/phone"}
+	Error *CustomerBulkError `json:"error,omitempty"`
+
+	// Index The item's place in the request, from 0.
+	Index int32 `json:"index"`
+
+	// Status Example: created
+	Status BulkItemStatus `json:"status"`
+}
+
+// CustomerBulkResults Example: {"results":[{"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","index":0,"status":"created"}]}
+type CustomerBulkResults struct {
+	Results []CustomerBulkResult `json:"results"`
+}
+
+// CustomerCard What a till needs to serve a customer, masked.
+//
+// Example: {"assigned_staff_id":null,"card_number":"6688001234","external_id":"C-1001","home_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","language":"zh-CN","lifecycle_stage":"active","name":"李*","phone":"138****0000","phone_kind":"mobile","tags":["VIP"]}
+type CustomerCard struct {
+	AssignedStaffId nullable.Nullable[openapi_types.UUID] `json:"assigned_staff_id"`
+	CardNumber      nullable.Nullable[string]             `json:"card_number"`
+	ExternalId      nullable.Nullable[string]             `json:"external_id"`
+	HomeStoreId     nullable.Nullable[openapi_types.UUID] `json:"home_store_id"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id       Id     `json:"id"`
+	Language string `json:"language"`
+
+	// LifecycleStage Where the customer stands with the retailer.
+	//
+	// Example: active
+	LifecycleStage LifecycleStage `json:"lifecycle_stage"`
+
+	// Name Masked.
+	Name nullable.Nullable[string] `json:"name"`
+
+	// Phone Masked.
+	Phone     nullable.Nullable[string]    `json:"phone"`
+	PhoneKind nullable.Nullable[PhoneKind] `json:"phone_kind"`
+	Tags      []string                     `json:"tags"`
+}
+
+// CustomerCreate A new customer. Every field is optional, but at least one of name, phone, email, card_number and external_id must be there.
+//
+// Example: {"card_number":"6688001234","external_id":"C-1001","gender":"male","name":"李明","phone":"13800000000","tags":["VIP"]}
+type CustomerCreate struct {
+	// Address A postal address to store. Every part is optional; it is encrypted at rest.
+	//
+	// Example: {"city":"上海市","country":"CN","district":"黄浦区","line1":"南京东路1号","postal_code":"200001","region":"上海市"}
+	Address *AddressInput `json:"address,omitempty"`
+
+	// AssignedStaffId The assistant who looks after the customer.
+	AssignedStaffId *openapi_types.UUID `json:"assigned_staff_id,omitempty"`
+
+	// BirthDate Not before 1900, not in the future.
+	BirthDate *openapi_types.Date `json:"birth_date,omitempty"`
+
+	// CardNumber 4 to 32 letters and digits, separators are dropped; unique.
+	CardNumber *string `json:"card_number,omitempty"`
+
+	// CustomFields The retailer's own fields. At most 16 KiB as JSON.
+	//
+	// Example: {"shoe_size":42}
+	CustomFields *CustomFields `json:"custom_fields,omitempty"`
+
+	// Email One bare address, unique without regard to case.
+	Email *string `json:"email,omitempty"`
+
+	// ExternalId The id in the system the customer came from; unique.
+	ExternalId *string `json:"external_id,omitempty"`
+
+	// Gender Example: female
+	Gender *CustomerGender `json:"gender,omitempty"`
+
+	// HomeStoreId The store the customer belongs to.
+	HomeStoreId *openapi_types.UUID `json:"home_store_id,omitempty"`
+
+	// Language Language to write to the customer in, as a BCP 47 tag.
+	Language *string `json:"language,omitempty"`
+
+	// LifecycleStage Where the customer stands with the retailer.
+	//
+	// Example: active
+	LifecycleStage *LifecycleStage `json:"lifecycle_stage,omitempty"`
+
+	// MarketingPreferences Channels the customer has agreed (true) or refused (false) to be written to on.
+	//
+	// Example: {"email":false,"sms":true}
+	MarketingPreferences *MarketingPreferences `json:"marketing_preferences,omitempty"`
+
+	// Name At most 64 characters after clean-up.
+	Name *string `json:"name,omitempty"`
+
+	// Phone In any usual spelling; without a country code it is taken as Chinese. Stored in E.164, unique.
+	Phone *string `json:"phone,omitempty"`
+
+	// Preferences Tastes the customer has declared, in the retailer's own words. At most 16 KiB as JSON.
+	//
+	// Example: {"genres":["文学"]}
+	Preferences *CustomerPreferences `json:"preferences,omitempty"`
+
+	// Source The channel of first contact, for example `staff`, `pos`, `qr`, `web`, `import`.
+	Source *string `json:"source,omitempty"`
+
+	// Tags Names of tags. A name that no tag has makes one if the caller holds `tags.manage`, else it is refused.
+	Tags *[]string `json:"tags,omitempty"`
+}
+
+// CustomerGender Example: female
+type CustomerGender string
+
+// CustomerInclude Example: total_count
+type CustomerInclude string
+
+// CustomerList Example: {"has_more":false,"items":[{"address":{"city":"上海市","country":"CN","district":"黄浦区","line1":"南京东路***","region":"上海市"},"archived_at":null,"assigned_staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","birth_date":"1990-05-01","card_number":"6688001234","created_at":"2026-06-01T02:00:00Z","custom_fields":{"shoe_size":42},"email":"l***@example.com","external_id":"C-1001","gender":"male","home_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","language":"zh-CN","lifecycle_stage":"active","marketing_preferences":{"email":false,"sms":true},"name":"李*","phone":"138****0000","phone_kind":"mobile","preferences":{"genres":["文学"]},"source":"staff","status":"active","tags":["VIP"],"updated_at":"2026-07-01T02:00:00Z","version":3}],"next_cursor":null}
+type CustomerList struct {
+	HasMore bool       `json:"has_more"`
+	Items   []Customer `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All customers that match, when asked for. Counting stops at 10,000, which then means that many or more. It cannot be had
+	// together with `name`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// CustomerLookup Exactly one of them.
+//
+// Example: {"phone":"13800000000"}
+type CustomerLookup struct {
+	CardNumber *string `json:"card_number,omitempty"`
+	ExternalId *string `json:"external_id,omitempty"`
+
+	// Phone The whole number, in any usual spelling.
+	Phone *string `json:"phone,omitempty"`
+}
+
+// CustomerMetrics What a customer's completed orders and returns add up to. Amounts are in minor currency units.
+//
+// Example: {"average_order_amount":14222,"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","first_order_on":"2025-03-08","frequency":6,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","last_order_on":"2026-06-28","monetary_amount":88000,"net_spent_amount":118100,"order_count":9,"purchase_days":8,"recency_days":3,"return_count":1,"returned_amount":9900,"rfm_band":"loyal","spent_amount":128000,"unit_count":21,"updated_at":"2026-06-28T10:00:00Z","version":1782612000,"window_days":365}
+type CustomerMetrics struct {
+	// AverageOrderAmount Spent amount by orders, rounded to the nearest unit; 0 without orders.
+	AverageOrderAmount int64 `json:"average_order_amount"`
+
+	// CustomerId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	CustomerId   Id                                    `json:"customer_id"`
+	FirstOrderOn nullable.Nullable[openapi_types.Date] `json:"first_order_on"`
+
+	// Frequency F, purchase days within the window.
+	Frequency int64 `json:"frequency"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id          Id                                    `json:"id"`
+	LastOrderOn nullable.Nullable[openapi_types.Date] `json:"last_order_on"`
+
+	// MonetaryAmount M, net spend within the window. Below zero when more came back than was bought in it.
+	MonetaryAmount int64 `json:"monetary_amount"`
+
+	// NetSpentAmount Spent less returned.
+	NetSpentAmount int64 `json:"net_spent_amount"`
+	OrderCount     int64 `json:"order_count"`
+
+	// PurchaseDays Distinct business days with a purchase, ever.
+	PurchaseDays int64 `json:"purchase_days"`
+
+	// RecencyDays R, business days since the last completed purchase; null without one.
+	RecencyDays    nullable.Nullable[int64] `json:"recency_days"`
+	ReturnCount    int64                    `json:"return_count"`
+	ReturnedAmount int64                    `json:"returned_amount"`
+
+	// RfmBand Code of the band, null when none matches.
+	RfmBand nullable.Nullable[string] `json:"rfm_band"`
+
+	// SpentAmount Sum of completed orders, before returns.
+	SpentAmount int64 `json:"spent_amount"`
+
+	// UnitCount Pieces bought.
+	UnitCount int64 `json:"unit_count"`
+
+	// UpdatedAt Null when there never was an order.
+	UpdatedAt nullable.Nullable[time.Time] `json:"updated_at"`
+
+	// Version Changes with the metrics.
+	Version    int64 `json:"version"`
+	WindowDays int64 `json:"window_days"`
+}
+
+// CustomerPreferences Tastes the customer has declared, in the retailer's own words. At most 16 KiB as JSON.
+//
+// Example: {"genres":["文学"]}
+type CustomerPreferences map[string]interface{}
+
+// CustomerProfile The customer at a glance.
+//
+// Example: {"assigned_staff":{"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","name":"王店员"},"customer":{"address":{"city":"上海市","country":"CN","district":"黄浦区","line1":"南京东路***","region":"上海市"},"archived_at":null,"assigned_staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","birth_date":"1990-05-01","card_number":"6688001234","created_at":"2026-06-01T02:00:00Z","custom_fields":{"shoe_size":42},"email":"l***@example.com","external_id":"C-1001","gender":"male","home_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","language":"zh-CN","lifecycle_stage":"active","marketing_preferences":{"email":false,"sms":true},"name":"李*","phone":"138****0000","phone_kind":"mobile","preferences":{"genres":["文学"]},"source":"staff","status":"active","tags":["VIP"],"updated_at":"2026-07-01T02:00:00Z","version":3},"favourite_categories":[],"home_store":{"code":"SH01","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","name":"上海一店"},"metrics":{"average_order_amount":0,"first_order_on":null,"last_order_on":null,"net_amount":0,"order_count":0,"return_count":0,"returned_amount":0,"spent_amount":0,"unit_count":0},"open_tickets":null,"points":null,"recent_orders":[],"recent_returns":[],"rfm":{"as_of_on":"2026-07-03","band":null,"frequency":0,"monetary_amount":0,"recency_days":null},"tags":[],"tier":null}
+type CustomerProfile struct {
+	AssignedStaff nullable.Nullable[StaffRef] `json:"assigned_staff"`
+
+	// Customer A customer; name, phone, e-mail and address lines are masked.
+	//
+	// Example: {"address":{"city":"上海市","country":"CN","district":"黄浦区","line1":"南京东路***","region":"上海市"},"archived_at":null,"assigned_staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","birth_date":"1990-05-01","card_number":"6688001234","created_at":"2026-06-01T02:00:00Z","custom_fields":{"shoe_size":42},"email":"l***@example.com","external_id":"C-1001","gender":"male","home_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","language":"zh-CN","lifecycle_stage":"active","marketing_preferences":{"email":false,"sms":true},"name":"李*","phone":"138****0000","phone_kind":"mobile","preferences":{"genres":["文学"]},"source":"staff","status":"active","tags":["VIP"],"updated_at":"2026-07-01T02:00:00Z","version":3}
+	Customer Customer `json:"customer"`
+
+	// FavouriteCategories At most five, by pieces bought.
+	FavouriteCategories []ProfileCategory           `json:"favourite_categories"`
+	HomeStore           nullable.Nullable[StoreRef] `json:"home_store"`
+
+	// Metrics What the customer's orders and returns add up to. Amounts are in minor units of the business currency.
+	//
+	// Example: {"average_order_amount":12714,"first_order_on":"2025-12-01","last_order_on":"2026-06-30","net_amount":80000,"order_count":7,"return_count":1,"returned_amount":9000,"spent_amount":89000,"unit_count":12}
+	Metrics     ProfileMetrics                    `json:"metrics"`
+	OpenTickets nullable.Nullable[ProfileTickets] `json:"open_tickets"`
+	Points      nullable.Nullable[ProfilePoints]  `json:"points"`
+
+	// RecentOrders The last five, the newest first.
+	RecentOrders []OrderSummary `json:"recent_orders"`
+
+	// RecentReturns The last five, the newest first.
+	RecentReturns []ProfileReturn `json:"recent_returns"`
+
+	// Rfm Recency, frequency and value in the window of the RFM settings, as of the business day `as_of_on`.
+	//
+	// Example: {"as_of_on":"2026-07-03","band":"loyal","frequency":6,"monetary_amount":80000,"recency_days":3}
+	Rfm  ProfileRFM                     `json:"rfm"`
+	Tags []ProfileTag                   `json:"tags"`
+	Tier nullable.Nullable[ProfileTier] `json:"tier"`
+}
+
+// CustomerReveal Example: {"fields":["phone"],"reason":"客户来电核对"}
+type CustomerReveal struct {
+	Fields []RevealField `json:"fields"`
+
+	// Reason Why, for the audit log. Write no personal data here.
+	Reason string `json:"reason"`
+}
+
+// CustomerRevealed Holds only the fields asked for.
+//
+// Example: {"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","phone":"+8613800000000"}
+type CustomerRevealed struct {
+	Address nullable.Nullable[Address] `json:"address,omitempty"`
+	Email   nullable.Nullable[string]  `json:"email,omitempty"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id   Id                        `json:"id"`
+	Name nullable.Nullable[string] `json:"name,omitempty"`
+
+	// Phone E.164.
+	Phone nullable.Nullable[string] `json:"phone,omitempty"`
+}
+
+// CustomerSearch Filters, all of which must hold.
+//
+// Example: {"limit":20,"name":"小明"}
+type CustomerSearch struct {
+	// AssignedStaffId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	AssignedStaffId *Id `json:"assigned_staff_id,omitempty"`
+
+	// CardNumber The whole card number.
+	CardNumber    *string    `json:"card_number,omitempty"`
+	CreatedAfter  *time.Time `json:"created_after,omitempty"`
+	CreatedBefore *time.Time `json:"created_before,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, with the same filters.
+	Cursor *string `json:"cursor,omitempty"`
+
+	// Email The whole address, in any case.
+	Email      *string `json:"email,omitempty"`
+	ExternalId *string `json:"external_id,omitempty"`
+
+	// Include Example: total_count
+	Include *CustomerInclude `json:"include,omitempty"`
+
+	// LifecycleStage Where the customer stands with the retailer.
+	//
+	// Example: active
+	LifecycleStage *LifecycleStage `json:"lifecycle_stage,omitempty"`
+	Limit          *int32          `json:"limit,omitempty"`
+
+	// Name A fragment of the name.
+	Name *string `json:"name,omitempty"`
+
+	// Phone The whole number, in any usual spelling.
+	Phone *string `json:"phone,omitempty"`
+
+	// PhoneLast4 The last four digits of the phone.
+	PhoneLast4 *string `json:"phone_last4,omitempty"`
+
+	// RfmBand Code of an RFM band, for example `loyal`.
+	RfmBand *string `json:"rfm_band,omitempty"`
+
+	// Sort Order of a list; a minus means the latest first.
+	//
+	// Example: -created_at
+	Sort *CustomerSort `json:"sort,omitempty"`
+
+	// Status Example: active
+	Status *CustomerStatus `json:"status,omitempty"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId *Id `json:"store_id,omitempty"`
+
+	// Tag The name of a tag.
+	Tag          *string    `json:"tag,omitempty"`
+	UpdatedAfter *time.Time `json:"updated_after,omitempty"`
+}
+
+// CustomerSort Order of a list; a minus means the latest first.
+//
+// Example: -created_at
+type CustomerSort string
+
+// CustomerStatus Example: active
+type CustomerStatus string
+
+// CustomerTagsAdd Example: {"tags":["VIP"]}
+type CustomerTagsAdd struct {
+	// Tags Names of tags.
+	Tags []string `json:"tags"`
+}
+
+// CustomerUpdate What to change; `null` empties a field.
+//
+// Example: {"email":null,"phone":"13900000000"}
+type CustomerUpdate struct {
+	Address nullable.Nullable[AddressInput] `json:"address,omitempty"`
+
+	// AssignedStaffId The assistant who looks after the customer.
+	AssignedStaffId nullable.Nullable[openapi_types.UUID] `json:"assigned_staff_id,omitempty"`
+
+	// BirthDate Not before 1900, not in the future.
+	BirthDate nullable.Nullable[openapi_types.Date] `json:"birth_date,omitempty"`
+
+	// CardNumber 4 to 32 letters and digits, separators are dropped; unique.
+	CardNumber nullable.Nullable[string] `json:"card_number,omitempty"`
+
+	// CustomFields The retailer's own fields. At most 16 KiB as JSON.
+	//
+	// Example: {"shoe_size":42}
+	CustomFields *CustomFields `json:"custom_fields,omitempty"`
+
+	// Email One bare address, unique without regard to case.
+	Email nullable.Nullable[string] `json:"email,omitempty"`
+
+	// ExternalId The id in the system the customer came from; unique.
+	ExternalId nullable.Nullable[string] `json:"external_id,omitempty"`
+
+	// Gender Example: female
+	Gender *CustomerGender `json:"gender,omitempty"`
+
+	// HomeStoreId The store the customer belongs to.
+	HomeStoreId nullable.Nullable[openapi_types.UUID] `json:"home_store_id,omitempty"`
+
+	// Language Language to write to the customer in, as a BCP 47 tag.
+	Language *string `json:"language,omitempty"`
+
+	// LifecycleStage Where the customer stands with the retailer.
+	//
+	// Example: active
+	LifecycleStage *LifecycleStage `json:"lifecycle_stage,omitempty"`
+
+	// MarketingPreferences Channels the customer has agreed (true) or refused (false) to be written to on.
+	//
+	// Example: {"email":false,"sms":true}
+	MarketingPreferences *MarketingPreferences `json:"marketing_preferences,omitempty"`
+
+	// Name At most 64 characters after clean-up.
+	Name nullable.Nullable[string] `json:"name,omitempty"`
+
+	// Phone In any usual spelling; without a country code it is taken as Chinese. Stored in E.164, unique.
+	Phone nullable.Nullable[string] `json:"phone,omitempty"`
+
+	// Preferences Tastes the customer has declared, in the retailer's own words. At most 16 KiB as JSON.
+	//
+	// Example: {"genres":["文学"]}
+	Preferences *CustomerPreferences `json:"preferences,omitempty"`
+
+	// Source The channel of first contact, for example `staff`, `pos`, `qr`, `web`, `import`.
+	Source *string `json:"source,omitempty"`
+
+	// Tags Names of tags. A name that no tag has makes one if the caller holds `tags.manage`, else it is refused.
+	Tags *[]string `json:"tags,omitempty"`
+}
+
+// Grant Example: {"created_at":"2026-07-01T02:00:00Z","expires_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a17","region_id":null,"role":"store_manager","scope":"store","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"}
+type Grant struct {
+	CreatedAt time.Time                    `json:"created_at"`
+	ExpiresAt nullable.Nullable[time.Time] `json:"expires_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id       Id                                    `json:"id"`
+	RegionId nullable.Nullable[openapi_types.UUID] `json:"region_id"`
+
+	// Role The role's code.
+	Role string `json:"role"`
+
+	// Scope How far a role reaches: `own` the customers assigned to the person, `store` one store, `region` all stores of a region as they are
+	// at any time, `all` the whole business.
+	//
+	//
+	// Example: store
+	Scope   GrantScope                            `json:"scope"`
+	StoreId nullable.Nullable[openapi_types.UUID] `json:"store_id"`
+}
+
+// GrantInput A role with a scope. `store_id` belongs to the scope `store`, `region_id` to `region`, and neither to the others.
+//
+// Example: {"role":"store_manager","scope":"store","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"}
+type GrantInput struct {
+	// ExpiresAt When the grant runs out by itself, for stand-ins.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// RegionId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	RegionId *Id `json:"region_id,omitempty"`
+
+	// Role The role's code.
+	Role string `json:"role"`
+
+	// Scope How far a role reaches: `own` the customers assigned to the person, `store` one store, `region` all stores of a region as they are
+	// at any time, `all` the whole business.
+	//
+	//
+	// Example: store
+	Scope GrantScope `json:"scope"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId *Id `json:"store_id,omitempty"`
+}
+
+// GrantScope How far a role reaches: `own` the customers assigned to the person, `store` one store, `region` all stores of a region as they are
+// at any time, `all` the whole business.
+//
+// Example: store
+type GrantScope string
+
 // Health Example: {"status":"ok"}
 type Health struct {
 	Status HealthStatus `json:"status"`
@@ -292,6 +1835,16 @@ type Job struct {
 	Version int64 `json:"version"`
 }
 
+// JobAccepted The answer to a request whose work goes on in a job.
+//
+// Example: {"job":{"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","kind":"rfm.refresh","progress":{"done":0,"total":null},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":null,"started_at":null,"status":"queued","updated_at":"2026-07-01T02:00:00Z","version":1}}
+type JobAccepted struct {
+	// Job Work that goes on after the answer.
+	//
+	// Example: {"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","kind":"rfm.refresh","progress":{"done":400,"total":1000},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":null,"started_at":"2026-07-01T02:00:01Z","status":"running","updated_at":"2026-07-01T02:00:05Z","version":3}
+	Job Job `json:"job"`
+}
+
 // JobList Example: {"has_more":false,"items":[{"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":"2026-07-01T02:00:09Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","kind":"rfm.refresh","progress":{"done":1000,"total":1000},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":{"customers":1000},"started_at":"2026-07-01T02:00:01Z","status":"succeeded","updated_at":"2026-07-01T02:00:09Z","version":4}],"next_cursor":null}
 type JobList struct {
 	HasMore bool  `json:"has_more"`
@@ -325,10 +1878,544 @@ type JobResult map[string]interface{}
 // Example: running
 type JobStatus string
 
+// LifecycleStage Where the customer stands with the retailer.
+//
+// Example: active
+type LifecycleStage string
+
+// LoginInput Example: {"password":"correct horse battery staple","username":"wang"}
+type LoginInput struct {
+	Password string `json:"password"`
+
+	// Username Case does not matter.
+	Username string `json:"username"`
+}
+
+// LoginResult With `mfa_required: false` the tokens are there. With `true` (only for accounts that have a second factor) they are absent and the
+// sign-in goes on with that factor.
+//
+// Example: {"access_token":"eyJhbGciOiJIUzI1NiIsImtpZCI6IjEiLCJ0eXAiOiJhdCtqd3QifQ.e30.c2ln","expires_in":900,"mfa_required":false,"must_change_password":false,"refresh_token":"shr_AZLxpHwee1KcVT8_fwwqEQ","session_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","token_type":"Bearer"}
+type LoginResult struct {
+	// AccessToken For the `Authorization` header, as `Bearer …`.
+	AccessToken *string `json:"access_token,omitempty"`
+
+	// ExpiresIn Seconds the access token is good for.
+	ExpiresIn *int32 `json:"expires_in,omitempty"`
+
+	// MfaRequired Whether a second factor is asked for before there are tokens.
+	MfaRequired bool `json:"mfa_required"`
+
+	// MustChangePassword Whether the password was set by somebody else, so that the person should choose another with `POST /v1/auth/password`.
+	MustChangePassword *bool `json:"must_change_password,omitempty"`
+
+	// RefreshToken For `POST /v1/auth/refresh`. Opaque; keep it secret.
+	RefreshToken *string `json:"refresh_token,omitempty"`
+
+	// SessionId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	SessionId *Id                   `json:"session_id,omitempty"`
+	TokenType *LoginResultTokenType `json:"token_type,omitempty"`
+}
+
+// LoginResultTokenType defines model for LoginResult.TokenType.
+type LoginResultTokenType string
+
+// MarketingPreferences Channels the customer has agreed (true) or refused (false) to be written to on.
+//
+// Example: {"email":false,"sms":true}
+type MarketingPreferences map[string]bool
+
+// Me Example: {"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a15","kind":"api_key","name":"till 3","permissions":["customers.lookup","orders.ingest"],"scope":{"all_stores":false,"own":false,"store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"]},"session_id":null,"staff":null}
+type Me struct {
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// Kind A person or a machine.
+	//
+	// Example: staff
+	Kind ActorKind `json:"kind"`
+
+	// Name User name of a person, name of a key.
+	Name string `json:"name"`
+
+	// Permissions Sorted.
+	Permissions []string `json:"permissions"`
+
+	// Scope How far somebody sees among rows that belong to a store or to a member of staff. The parts add up.
+	//
+	// Example: {"all_stores":false,"own":false,"store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"]}
+	Scope ScopeView `json:"scope"`
+
+	// SessionId The session in use; null for an API key.
+	SessionId nullable.Nullable[openapi_types.UUID] `json:"session_id"`
+
+	// Staff The own account; null for an API key.
+	Staff nullable.Nullable[Staff] `json:"staff"`
+}
+
 // OpenAPIDocument An OpenAPI 3.0.3 document.
 //
 // Example: {"openapi":"3.0.3"}
 type OpenAPIDocument map[string]interface{}
+
+// Order A purchase.
+//
+// Example: {"assigned_staff_id":null,"business_on":"2026-07-01","channel":"pos","created_at":"2026-07-01T02:00:01Z","currency":"CNY","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","external_number":"536365","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","line_count":1,"order_number":"O0000000042","payments":[],"placed_at":"2026-07-01T02:00:00Z","returned_amount":0,"staff_id":null,"status":"completed","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":1530,"unit_count":6,"updated_at":"2026-07-01T02:00:01Z","version":1}
+type Order struct {
+	// AssignedStaffId The customer's assistant.
+	AssignedStaffId nullable.Nullable[openapi_types.UUID] `json:"assigned_staff_id"`
+
+	// BusinessOn The business day it counts for.
+	BusinessOn openapi_types.Date `json:"business_on"`
+
+	// Channel Where the order was placed.
+	//
+	// Example: pos
+	Channel   OrderChannel `json:"channel"`
+	CreatedAt time.Time    `json:"created_at"`
+
+	// Currency ISO 4217 code. Amounts beside it are integers in its minor unit.
+	//
+	// Example: CNY
+	Currency Currency `json:"currency"`
+
+	// CustomerId Null when nobody was named.
+	CustomerId nullable.Nullable[openapi_types.UUID] `json:"customer_id"`
+
+	// ExternalNumber The till's own number.
+	ExternalNumber nullable.Nullable[string] `json:"external_number"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id        Id    `json:"id"`
+	LineCount int32 `json:"line_count"`
+
+	// Lines Only where a single order is read.
+	Lines *[]OrderLine `json:"lines,omitempty"`
+
+	// OrderNumber The number people read out.
+	OrderNumber string         `json:"order_number"`
+	Payments    []OrderPayment `json:"payments"`
+	PlacedAt    time.Time      `json:"placed_at"`
+
+	// ReturnedAmount Sum of the linked returns.
+	ReturnedAmount int64 `json:"returned_amount"`
+
+	// Returns The linked returns without their lines. Only where a single order is read.
+	Returns *[]OrderReturn `json:"returns,omitempty"`
+
+	// StaffId Who sold.
+	StaffId nullable.Nullable[openapi_types.UUID] `json:"staff_id"`
+
+	// Status Where the order stands. Tickets of tills are completed from the start.
+	//
+	// Example: completed
+	Status OrderStatus `json:"status"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId Id `json:"store_id"`
+
+	// TotalAmount Sum of quantity by unit price over the lines.
+	TotalAmount int64     `json:"total_amount"`
+	UnitCount   int64     `json:"unit_count"`
+	UpdatedAt   time.Time `json:"updated_at"`
+	Version     int64     `json:"version"`
+}
+
+// OrderChannel Where the order was placed.
+//
+// Example: pos
+type OrderChannel string
+
+// OrderCustomer A customer by exactly one of these.
+//
+// Example: {"card_number":"880012345"}
+type OrderCustomer struct {
+	CardNumber *string `json:"card_number,omitempty"`
+	ExternalId *string `json:"external_id,omitempty"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id    *Id     `json:"id,omitempty"`
+	Phone *string `json:"phone,omitempty"`
+}
+
+// OrderLine One variant on an order, at the price of the sale.
+//
+// Example: {"category_id":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","line_number":1,"quantity":6,"returned_quantity":0,"sku":"85123A","title":"白色心形吊灯","total_amount":1530,"unit_price_amount":255,"variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22"}
+type OrderLine struct {
+	// CategoryId The product's category at the time of sale.
+	CategoryId nullable.Nullable[openapi_types.UUID] `json:"category_id"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id         Id    `json:"id"`
+	LineNumber int32 `json:"line_number"`
+	Quantity   int64 `json:"quantity"`
+
+	// ReturnedQuantity Pieces brought back by linked returns, at most those bought.
+	ReturnedQuantity int64  `json:"returned_quantity"`
+	Sku              string `json:"sku"`
+	Title            string `json:"title"`
+	TotalAmount      int64  `json:"total_amount"`
+	UnitPriceAmount  int64  `json:"unit_price_amount"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId Id `json:"variant_id"`
+}
+
+// OrderList A page of orders.
+//
+// Example: {"has_more":false,"items":[{"assigned_staff_id":null,"business_on":"2026-07-01","channel":"pos","created_at":"2026-07-01T02:00:01Z","currency":"CNY","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","external_number":"536365","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","line_count":1,"order_number":"O0000000042","payments":[],"placed_at":"2026-07-01T02:00:00Z","returned_amount":0,"staff_id":null,"status":"completed","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":1530,"unit_count":6,"updated_at":"2026-07-01T02:00:01Z","version":1}],"next_cursor":null}
+type OrderList struct {
+	HasMore bool    `json:"has_more"`
+	Items   []Order `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All orders that match, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// OrderPayment One means a ticket was paid with, as the till reports it.
+//
+// Example: {"amount":1530,"method":"wechat_pay"}
+type OrderPayment struct {
+	// Amount Below zero when paid out.
+	Amount int64 `json:"amount"`
+
+	// Method For example cash, card, wechat_pay, alipay, stored_value.
+	Method string `json:"method"`
+}
+
+// OrderReturn Goods brought back.
+//
+// Example: {"assigned_staff_id":null,"business_on":"2026-07-01","created_at":"2026-07-01T03:00:01Z","currency":"CNY","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","external_number":"C536379","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a32","line_count":1,"order_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","original_external_number":"536365","return_number":"R0000000007","returned_at":"2026-07-01T03:00:00Z","staff_id":null,"status":"refunded","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":255,"unit_count":1,"updated_at":"2026-07-01T03:00:01Z","version":1}
+type OrderReturn struct {
+	AssignedStaffId nullable.Nullable[openapi_types.UUID] `json:"assigned_staff_id"`
+
+	// BusinessOn The business day it counts for.
+	BusinessOn openapi_types.Date `json:"business_on"`
+	CreatedAt  time.Time          `json:"created_at"`
+
+	// Currency ISO 4217 code. Amounts beside it are integers in its minor unit.
+	//
+	// Example: CNY
+	Currency       Currency                              `json:"currency"`
+	CustomerId     nullable.Nullable[openapi_types.UUID] `json:"customer_id"`
+	ExternalNumber nullable.Nullable[string]             `json:"external_number"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id        Id    `json:"id"`
+	LineCount int32 `json:"line_count"`
+
+	// Lines Only where a single return is read.
+	Lines *[]OrderReturnLine `json:"lines,omitempty"`
+
+	// OrderId The order it belongs to; null while that is not known.
+	OrderId nullable.Nullable[openapi_types.UUID] `json:"order_id"`
+
+	// OriginalExternalNumber The sale's number, as the till named it.
+	OriginalExternalNumber nullable.Nullable[string] `json:"original_external_number"`
+
+	// ReturnNumber The number people read out.
+	ReturnNumber string                                `json:"return_number"`
+	ReturnedAt   time.Time                             `json:"returned_at"`
+	StaffId      nullable.Nullable[openapi_types.UUID] `json:"staff_id"`
+
+	// Status Where the return stands. Returns at tills are refunded from the start.
+	//
+	// Example: refunded
+	Status OrderReturnStatus `json:"status"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId Id `json:"store_id"`
+
+	// TotalAmount What was given back, as a positive number.
+	TotalAmount int64     `json:"total_amount"`
+	UnitCount   int64     `json:"unit_count"`
+	UpdatedAt   time.Time `json:"updated_at"`
+	Version     int64     `json:"version"`
+}
+
+// OrderReturnLine One variant on a return.
+//
+// Example: {"category_id":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","line_number":1,"quantity":1,"sku":"85123A","title":"白色心形吊灯","total_amount":255,"unit_price_amount":255,"variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22"}
+type OrderReturnLine struct {
+	CategoryId nullable.Nullable[openapi_types.UUID] `json:"category_id"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id         Id    `json:"id"`
+	LineNumber int32 `json:"line_number"`
+
+	// Quantity Pieces brought back, as a positive number.
+	Quantity        int64  `json:"quantity"`
+	Sku             string `json:"sku"`
+	Title           string `json:"title"`
+	TotalAmount     int64  `json:"total_amount"`
+	UnitPriceAmount int64  `json:"unit_price_amount"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId Id `json:"variant_id"`
+}
+
+// OrderReturnList A page of returns.
+//
+// Example: {"has_more":false,"items":[{"assigned_staff_id":null,"business_on":"2026-07-01","created_at":"2026-07-01T03:00:01Z","currency":"CNY","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","external_number":"C536379","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a32","line_count":1,"order_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","original_external_number":"536365","return_number":"R0000000007","returned_at":"2026-07-01T03:00:00Z","staff_id":null,"status":"refunded","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":255,"unit_count":1,"updated_at":"2026-07-01T03:00:01Z","version":1}],"next_cursor":null}
+type OrderReturnList struct {
+	HasMore bool          `json:"has_more"`
+	Items   []OrderReturn `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All returns that match, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// OrderReturnStatus Where the return stands. Returns at tills are refunded from the start.
+//
+// Example: refunded
+type OrderReturnStatus string
+
+// OrderStatus Where the order stands. Tickets of tills are completed from the start.
+//
+// Example: completed
+type OrderStatus string
+
+// OrderSummary An order in one line, for profiles and lists that are not about orders.
+//
+// Example: {"channel":"pos","currency":"CNY","external_number":"536365","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","order_number":"SH01-20260701-0001","placed_at":"2026-07-01T02:00:00Z","returned_amount":0,"status":"completed","store":{"code":"SH01","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","name":"上海一店"},"total_amount":12800,"unit_count":3}
+type OrderSummary struct {
+	// Channel Where it was placed, for example `pos` or `online`.
+	Channel string `json:"channel"`
+
+	// Currency ISO 4217 code. Amounts beside it are integers in its minor unit.
+	//
+	// Example: CNY
+	Currency Currency `json:"currency"`
+
+	// ExternalNumber The till's own number.
+	ExternalNumber nullable.Nullable[string] `json:"external_number"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// OrderNumber The number people read out.
+	OrderNumber string    `json:"order_number"`
+	PlacedAt    time.Time `json:"placed_at"`
+
+	// ReturnedAmount What was given back since, in minor units.
+	ReturnedAmount int64 `json:"returned_amount"`
+
+	// Status The order's state, as in the orders operations.
+	Status string `json:"status"`
+
+	// Store A store as other resources mention one.
+	//
+	// Example: {"code":"SH01","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","name":"上海一店"}
+	Store StoreRef `json:"store"`
+
+	// TotalAmount What was paid, in minor units.
+	TotalAmount int64 `json:"total_amount"`
+
+	// UnitCount Pieces bought.
+	UnitCount int64 `json:"unit_count"`
+}
+
+// POSBatch Tickets to take in.
+//
+// Example: {"create_missing_variants":true,"orders":[{"customer":{"card_number":"880012345"},"external_number":"536365","lines":[{"quantity":6,"sku":"85123A","title":"白色心形吊灯","unit_price_amount":255}],"placed_at":"2026-07-01T02:00:00Z","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","type":"sale"}]}
+type POSBatch struct {
+	// CreateMissingVariants Make products of unknown SKUs.
+	CreateMissingVariants *bool       `json:"create_missing_variants,omitempty"`
+	Orders                []POSTicket `json:"orders"`
+}
+
+// POSLine One article on a ticket.
+//
+// Example: {"quantity":6,"sku":"85123A","title":"白色心形吊灯","unit_price_amount":255}
+type POSLine struct {
+	// Category Name of the category of a product that has to be made.
+	Category *string `json:"category,omitempty"`
+
+	// Quantity Pieces, not zero. Below zero on a sale means brought back.
+	Quantity int64 `json:"quantity"`
+
+	// Sku 1 to 64 characters.
+	Sku string `json:"sku"`
+
+	// Title For a product that has to be made, and on the receipt; the product's own where left out.
+	Title *string `json:"title,omitempty"`
+
+	// UnitPriceAmount What one piece cost the customer, zero or more.
+	UnitPriceAmount int64 `json:"unit_price_amount"`
+}
+
+// POSResult What became of one ticket.
+//
+// Example: {"index":0,"order_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","status":"created"}
+type POSResult struct {
+	// Error One faulty part of a request.
+	//
+	// Example: {"code":"request.minimum","detail":"must be at least 1","pointer":"/lines/0/quantity"}
+	Error *ProblemError `json:"error,omitempty"`
+
+	// Index Its place in the batch.
+	Index int32 `json:"index"`
+
+	// OrderId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	OrderId *Id `json:"order_id,omitempty"`
+
+	// OrderReturnId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	OrderReturnId *Id `json:"order_return_id,omitempty"`
+
+	// Status `created`: taken in now. `duplicate`: taken in before. `error`: not taken in.
+	//
+	//
+	// Example: created
+	Status POSResultStatus `json:"status"`
+}
+
+// POSResultStatus `created`: taken in now. `duplicate`: taken in before. `error`: not taken in.
+//
+// Example: created
+type POSResultStatus string
+
+// POSResults One result for each ticket.
+//
+// Example: {"results":[{"index":0,"order_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","status":"created"},{"error":{"code":"orders.sku_unknown","detail":"There is no variant with this SKU.","pointer":"/orders/1/lines/0/sku"},"index":1,"status":"error"}]}
+type POSResults struct {
+	Results []POSResult `json:"results"`
+}
+
+// POSTicket One ticket of a till.
+//
+// Example: {"customer":{"card_number":"880012345"},"external_number":"536365","lines":[{"quantity":6,"sku":"85123A","title":"白色心形吊灯","unit_price_amount":255}],"placed_at":"2026-07-01T02:00:00Z","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","type":"sale"}
+type POSTicket struct {
+	// Channel Where the order was placed.
+	//
+	// Example: pos
+	Channel *OrderChannel `json:"channel,omitempty"`
+
+	// Currency That of the business, also when left out; any other is an error.
+	Currency *string `json:"currency,omitempty"`
+
+	// Customer A customer by exactly one of these.
+	//
+	// Example: {"card_number":"880012345"}
+	Customer *OrderCustomer `json:"customer,omitempty"`
+
+	// ExternalNumber The till's number for it, unique within the store; 1 to 64 characters.
+	ExternalNumber string `json:"external_number"`
+
+	// Lines 1 to 500.
+	Lines []POSLine `json:"lines"`
+
+	// OriginalExternalNumber The sale that a return, or the returned lines of a sale, belong to.
+	OriginalExternalNumber *string         `json:"original_external_number,omitempty"`
+	Payments               *[]OrderPayment `json:"payments,omitempty"`
+
+	// PlacedAt When it was sold. More than 24 hours ahead of now is an error.
+	PlacedAt time.Time `json:"placed_at"`
+
+	// StaffId Who sold.
+	StaffId *openapi_types.UUID `json:"staff_id,omitempty"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId Id `json:"store_id"`
+
+	// Type Whether the ticket sells or takes back.
+	//
+	// Example: sale
+	Type *POSTicketType `json:"type,omitempty"`
+}
+
+// POSTicketType Whether the ticket sells or takes back.
+//
+// Example: sale
+type POSTicketType string
+
+// PasswordInput Example: {"current_password":"correct horse battery staple","new_password":"eleven purple tractors"}
+type PasswordInput struct {
+	CurrentPassword string `json:"current_password"`
+
+	// NewPassword Its length and whether it is too common is judged by the service, so that the answer says what to do.
+	NewPassword string `json:"new_password"`
+}
+
+// PasswordReset Example: {"initial_password":"kettle-amber-73-violin","must_change_password":true}
+type PasswordReset struct {
+	// InitialPassword Only when it was generated. Hand it over in person.
+	InitialPassword    *string `json:"initial_password,omitempty"`
+	MustChangePassword bool    `json:"must_change_password"`
+}
+
+// PasswordResetInput Example: {}
+type PasswordResetInput struct {
+	// Password Left out, one is generated.
+	Password *string `json:"password,omitempty"`
+}
+
+// Permission One right, and what it opens.
+//
+// Example: {"description":{"en":"Read staff within the scope.","zh":"查看权限范围内的员工。"},"operations":[{"method":"GET","operation_id":"listStaff","path":"/v1/staff"}],"permission":"staff.read"}
+type Permission struct {
+	// Description A text in both languages.
+	//
+	// Example: {"en":"Shop assistant","zh":"导购"}
+	Description Bilingual `json:"description"`
+
+	// Operations Operations that need it. Some permissions open none of their own but show more in others.
+	Operations []PermissionOperation `json:"operations"`
+	Permission string                `json:"permission"`
+}
+
+// PermissionList Example: {"items":[{"description":{"en":"Read staff within the scope.","zh":"查看权限范围内的员工。"},"operations":[{"method":"GET","operation_id":"listStaff","path":"/v1/staff"}],"permission":"staff.read"}]}
+type PermissionList struct {
+	Items []Permission `json:"items"`
+}
+
+// PermissionOperation An operation of this API.
+//
+// Example: {"method":"GET","operation_id":"listStaff","path":"/v1/staff"}
+type PermissionOperation struct {
+	Method      string `json:"method"`
+	OperationId string `json:"operation_id"`
+	Path        string `json:"path"`
+}
+
+// PhoneKind `mobile` can receive text messages, `landline` is a fixed line, `other` is a service number or one whose plan does not tell.
+//
+// Example: mobile
+type PhoneKind string
 
 // Problem What went wrong, in the shape of RFC 9457. Programs decide by `code`; people read `title` and `detail`.
 //
@@ -373,6 +2460,332 @@ type ProblemError struct {
 	Pointer string `json:"pointer"`
 }
 
+// Product What is sold, in one or more variants.
+//
+// Example: {"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","source":"staff","status":"active","title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}
+type Product struct {
+	Apparel     nullable.Nullable[Apparel]            `json:"apparel"`
+	Attributes  nullable.Nullable[ProductAttributes]  `json:"attributes"`
+	Book        nullable.Nullable[Book]               `json:"book"`
+	Brand       nullable.Nullable[string]             `json:"brand"`
+	CategoryId  nullable.Nullable[openapi_types.UUID] `json:"category_id"`
+	CreatedAt   time.Time                             `json:"created_at"`
+	Description nullable.Nullable[string]             `json:"description"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// Kind A book or a piece of apparel has fields of its own in the member of the same name.
+	//
+	// Example: book
+	Kind ProductKind `json:"kind"`
+
+	// Source Where it came from; `pos` when it was made from an unknown SKU on a ticket.
+	Source string `json:"source"`
+
+	// Status A draft is not on sale yet, an archived product no longer.
+	//
+	// Example: active
+	Status    ProductStatus `json:"status"`
+	Title     string        `json:"title"`
+	UpdatedAt time.Time     `json:"updated_at"`
+	Variants  []Variant     `json:"variants"`
+	Version   int64         `json:"version"`
+}
+
+// ProductAttributes Further properties of the product, free in form.
+//
+// Example: {"care":"手洗"}
+type ProductAttributes map[string]interface{}
+
+// ProductCreate A product to create.
+//
+// Example: {"book":{"authors":["曹雪芹"],"isbn13":"9787020002207"},"kind":"book","title":"红楼梦","variants":[{"barcode":"9787020002207","price_amount":5970,"sku":"BK-0001"}]}
+type ProductCreate struct {
+	// Apparel What makes a product a piece of clothing.
+	//
+	// Example: {"fabric":"棉","season":"2026春","size_system":"GB/T 1335","style":"连衣裙"}
+	Apparel *Apparel `json:"apparel,omitempty"`
+
+	// Attributes Further properties of the product, free in form.
+	//
+	// Example: {"care":"手洗"}
+	Attributes *ProductAttributes `json:"attributes,omitempty"`
+
+	// Book What makes a product a book. Of the two forms of an ISBN one is enough.
+	//
+	// Example: {"authors":["曹雪芹"],"clc_code":"I242.4","isbn10":"702000220X","isbn13":"9787020002207","published_on":"1996-12","publisher":"人民文学出版社"}
+	Book  *Book   `json:"book,omitempty"`
+	Brand *string `json:"brand,omitempty"`
+
+	// CategoryId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	CategoryId  *Id     `json:"category_id,omitempty"`
+	Description *string `json:"description,omitempty"`
+
+	// Kind A book or a piece of apparel has fields of its own in the member of the same name.
+	//
+	// Example: book
+	Kind *ProductKind `json:"kind,omitempty"`
+
+	// Status A draft is not on sale yet, an archived product no longer.
+	//
+	// Example: active
+	Status *ProductStatus `json:"status,omitempty"`
+	Title  string         `json:"title"`
+
+	// Variants Made together with the product, all or none.
+	Variants *[]VariantCreate `json:"variants,omitempty"`
+}
+
+// ProductKind A book or a piece of apparel has fields of its own in the member of the same name.
+//
+// Example: book
+type ProductKind string
+
+// ProductList A page of products.
+//
+// Example: {"has_more":false,"items":[{"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","source":"staff","status":"active","title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}],"next_cursor":null}
+type ProductList struct {
+	HasMore bool      `json:"has_more"`
+	Items   []Product `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All products that match, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// ProductStatus A draft is not on sale yet, an archived product no longer.
+//
+// Example: active
+type ProductStatus string
+
+// ProductUpdate What to change of a product.
+//
+// Example: {"status":"active","title":"红楼梦（珍藏版）"}
+type ProductUpdate struct {
+	Apparel     nullable.Nullable[Apparel]           `json:"apparel,omitempty"`
+	Attributes  nullable.Nullable[ProductAttributes] `json:"attributes,omitempty"`
+	Book        nullable.Nullable[Book]              `json:"book,omitempty"`
+	Brand       nullable.Nullable[string]            `json:"brand,omitempty"`
+	CategoryId  nullable.Nullable[Id]                `json:"category_id,omitempty"`
+	Description nullable.Nullable[string]            `json:"description,omitempty"`
+
+	// Kind A book or a piece of apparel has fields of its own in the member of the same name.
+	//
+	// Example: book
+	Kind *ProductKind `json:"kind,omitempty"`
+
+	// Status A draft is not on sale yet, an archived product no longer.
+	//
+	// Example: active
+	Status *ProductStatus `json:"status,omitempty"`
+	Title  *string        `json:"title,omitempty"`
+}
+
+// ProfileCategory A category the customer buys from, counted over the last 365 business days.
+//
+// Example: {"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a18","last_bought_on":"2026-06-30","name":"文学","spent_amount":25000,"unit_count":5}
+type ProfileCategory struct {
+	// CategoryId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	CategoryId   Id                 `json:"category_id"`
+	LastBoughtOn openapi_types.Date `json:"last_bought_on"`
+	Name         string             `json:"name"`
+	SpentAmount  int64              `json:"spent_amount"`
+	UnitCount    int64              `json:"unit_count"`
+}
+
+// ProfileMetrics What the customer's orders and returns add up to. Amounts are in minor units of the business currency.
+//
+// Example: {"average_order_amount":12714,"first_order_on":"2025-12-01","last_order_on":"2026-06-30","net_amount":80000,"order_count":7,"return_count":1,"returned_amount":9000,"spent_amount":89000,"unit_count":12}
+type ProfileMetrics struct {
+	// AverageOrderAmount Spent divided by orders, rounded down; 0 without orders.
+	AverageOrderAmount int64                                 `json:"average_order_amount"`
+	FirstOrderOn       nullable.Nullable[openapi_types.Date] `json:"first_order_on"`
+	LastOrderOn        nullable.Nullable[openapi_types.Date] `json:"last_order_on"`
+
+	// NetAmount Spent less returned.
+	NetAmount      int64 `json:"net_amount"`
+	OrderCount     int64 `json:"order_count"`
+	ReturnCount    int64 `json:"return_count"`
+	ReturnedAmount int64 `json:"returned_amount"`
+
+	// SpentAmount Completed orders, before returns.
+	SpentAmount int64 `json:"spent_amount"`
+	UnitCount   int64 `json:"unit_count"`
+}
+
+// ProfilePoints The points account.
+//
+// Example: {"balance":1200}
+type ProfilePoints struct {
+	Balance int64 `json:"balance"`
+}
+
+// ProfileRFM Recency, frequency and value in the window of the RFM settings, as of the business day `as_of_on`.
+//
+// Example: {"as_of_on":"2026-07-03","band":"loyal","frequency":6,"monetary_amount":80000,"recency_days":3}
+type ProfileRFM struct {
+	AsOfOn openapi_types.Date `json:"as_of_on"`
+
+	// Band Code of the band, for example `loyal` or `dormant`; null when the customer is in none.
+	Band nullable.Nullable[string] `json:"band"`
+
+	// Frequency Days with a purchase.
+	Frequency int64 `json:"frequency"`
+
+	// MonetaryAmount Spent less returned, in minor units.
+	MonetaryAmount int64 `json:"monetary_amount"`
+
+	// RecencyDays Business days since the last purchase; null for a customer who never bought.
+	RecencyDays nullable.Nullable[int32] `json:"recency_days"`
+}
+
+// ProfileReturn A return in one line.
+//
+// Example: {"currency":"CNY","external_number":"C536365","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a17","order_id":null,"return_number":"R-0001","returned_at":"2026-07-01T02:00:00Z","status":"refunded","store":{"code":"SH01","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","name":"上海一店"},"total_amount":9000,"unit_count":1}
+type ProfileReturn struct {
+	// Currency ISO 4217 code. Amounts beside it are integers in its minor unit.
+	//
+	// Example: CNY
+	Currency       Currency                  `json:"currency"`
+	ExternalNumber nullable.Nullable[string] `json:"external_number"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// OrderId The order the goods came from, when it is known.
+	OrderId      nullable.Nullable[openapi_types.UUID] `json:"order_id"`
+	ReturnNumber string                                `json:"return_number"`
+	ReturnedAt   time.Time                             `json:"returned_at"`
+	Status       string                                `json:"status"`
+
+	// Store A store as other resources mention one.
+	//
+	// Example: {"code":"SH01","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","name":"上海一店"}
+	Store StoreRef `json:"store"`
+
+	// TotalAmount Paid back, in minor units.
+	TotalAmount int64 `json:"total_amount"`
+	UnitCount   int64 `json:"unit_count"`
+}
+
+// ProfileTag Example: {"category":"level","color":"#d4af37","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","name":"VIP"}
+type ProfileTag struct {
+	Category nullable.Nullable[string] `json:"category"`
+	Color    nullable.Nullable[string] `json:"color"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id   Id     `json:"id"`
+	Name string `json:"name"`
+}
+
+// ProfileTickets Tickets of the customer that are not closed.
+//
+// Example: {"open_count":1}
+type ProfileTickets struct {
+	OpenCount int64 `json:"open_count"`
+}
+
+// ProfileTier The membership tier.
+//
+// Example: {"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a19","name":"金卡"}
+type ProfileTier struct {
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id   Id     `json:"id"`
+	Name string `json:"name"`
+}
+
+// RFMBand Customers who meet all bounds given are in the band. Bounds are inclusive: R below 15 days is `recency_days_max` 14. A customer
+// who meets several bands is in the first.
+//
+// Example: {"code":"loyal","frequency_min":5,"monetary_amount_min":50000,"name":"忠诚","recency_days_max":14}
+type RFMBand struct {
+	// Code Stable, for filters and rules.
+	Code         string `json:"code"`
+	FrequencyMax *int64 `json:"frequency_max,omitempty"`
+
+	// FrequencyMin F, purchase days within the window, at least.
+	FrequencyMin      *int64 `json:"frequency_min,omitempty"`
+	MonetaryAmountMax *int64 `json:"monetary_amount_max,omitempty"`
+
+	// MonetaryAmountMin M, net spend within the window in minor currency units, at least.
+	MonetaryAmountMin *int64 `json:"monetary_amount_min,omitempty"`
+	Name              string `json:"name"`
+	RecencyDaysMax    *int64 `json:"recency_days_max,omitempty"`
+
+	// RecencyDaysMin R, business days since the last completed purchase, at least.
+	RecencyDaysMin *int64 `json:"recency_days_min,omitempty"`
+}
+
+// RFMBandCount One band and the customers in it.
+//
+// Example: {"code":"loyal","customers":120,"name":"忠诚"}
+type RFMBandCount struct {
+	// Code The band's code; empty for customers in no band.
+	Code      string `json:"code"`
+	Customers int64  `json:"customers"`
+	Name      string `json:"name"`
+}
+
+// RFMDistribution Customers by band.
+//
+// Example: {"bands":[{"code":"loyal","customers":120,"name":"忠诚"},{"code":"dormant","customers":300,"name":"沉睡"}],"business_on":"2026-07-01","total":1000,"unbanded":580}
+type RFMDistribution struct {
+	// Bands In order of precedence, bands without customers too.
+	Bands []RFMBandCount `json:"bands"`
+
+	// BusinessOn The business day the bands hold for.
+	BusinessOn openapi_types.Date `json:"business_on"`
+
+	// Total Customers with purchases.
+	Total int64 `json:"total"`
+
+	// Unbanded Customers with purchases who are in no band.
+	Unbanded int64 `json:"unbanded"`
+}
+
+// RFMSettings Window and bands in force.
+//
+// Example: {"bands":[{"code":"loyal","frequency_min":5,"monetary_amount_min":50000,"name":"忠诚","recency_days_max":14},{"code":"dormant","frequency_max":2,"monetary_amount_max":29999,"name":"沉睡","recency_days_min":91}],"refresh_job_id":null,"updated_at":null,"version":0,"window_days":365}
+type RFMSettings struct {
+	Bands []RFMBand `json:"bands"`
+
+	// RefreshJobId The job that applies this version to all customers; null for the built-in settings.
+	RefreshJobId nullable.Nullable[openapi_types.UUID] `json:"refresh_job_id"`
+
+	// UpdatedAt Null for the built-in settings.
+	UpdatedAt nullable.Nullable[time.Time] `json:"updated_at"`
+	Version   int64                        `json:"version"`
+
+	// WindowDays Business days that F and M look back on, today included.
+	WindowDays int64 `json:"window_days"`
+}
+
+// RFMSettingsInput Window and bands to set.
+//
+// Example: {"bands":[{"code":"loyal","frequency_min":5,"monetary_amount_min":50000,"name":"忠诚","recency_days_max":14},{"code":"dormant","frequency_max":2,"monetary_amount_max":29999,"name":"沉睡","recency_days_min":91}],"window_days":365}
+type RFMSettingsInput struct {
+	// Bands In order of precedence. Codes are unique.
+	Bands []RFMBand `json:"bands"`
+
+	// WindowDays Business days that F and M look back on, today included.
+	WindowDays int64 `json:"window_days"`
+}
+
 // Readiness Example: {"checks":[{"name":"database","status":"ok"},{"name":"cache","status":"degraded"}],"status":"ready"}
 type Readiness struct {
 	Checks []ReadinessCheck `json:"checks"`
@@ -393,11 +2806,571 @@ type ReadinessCheck struct {
 // ReadinessCheckStatus defines model for ReadinessCheck.Status.
 type ReadinessCheckStatus string
 
+// RefreshInput Example: {"refresh_token":"shr_AZLxpHwee1KcVT8_fwwqEQ"}
+type RefreshInput struct {
+	// RefreshToken The newest one received.
+	RefreshToken string `json:"refresh_token"`
+}
+
+// Region Example: {"code":"EAST","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a19","name":"华东","updated_at":"2026-07-01T02:00:00Z","version":1}
+type Region struct {
+	// Code Short and unique.
+	Code      string    `json:"code"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id        Id        `json:"id"`
+	Name      string    `json:"name"`
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// Version Rises with every change.
+	Version int64 `json:"version"`
+}
+
+// RegionCreate Example: {"code":"EAST","name":"华东"}
+type RegionCreate struct {
+	Code string `json:"code"`
+	Name string `json:"name"`
+}
+
+// RegionList Example: {"has_more":false,"items":[],"next_cursor":null}
+type RegionList struct {
+	HasMore bool     `json:"has_more"`
+	Items   []Region `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// RegionUpdate Example: {"name":"华东区"}
+type RegionUpdate struct {
+	Code *string `json:"code,omitempty"`
+	Name *string `json:"name,omitempty"`
+}
+
+// RevealField Example: phone
+type RevealField string
+
+// Role Example: {"built_in":false,"code":"stocktaker","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a18","name":"盘点员","names":null,"permissions":["catalog.read","stores.read"],"staff_count":2,"updated_at":"2026-07-01T02:00:00Z","version":1}
+type Role struct {
+	// BuiltIn Built-in roles are read-only and follow the release.
+	BuiltIn bool `json:"built_in"`
+
+	// Code How grants name it; unique, never changes.
+	Code      string    `json:"code"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id   Id     `json:"id"`
+	Name string `json:"name"`
+
+	// Names The name in both languages, for built-in roles; null for others.
+	Names nullable.Nullable[Bilingual] `json:"names"`
+
+	// Permissions Sorted.
+	Permissions []string `json:"permissions"`
+
+	// StaffCount People who hold it.
+	StaffCount int64     `json:"staff_count"`
+	UpdatedAt  time.Time `json:"updated_at"`
+
+	// Version Rises with every change.
+	Version int64 `json:"version"`
+}
+
+// RoleCreate Example: {"code":"stocktaker","name":"盘点员","permissions":["catalog.read","stores.read"]}
+type RoleCreate struct {
+	Code string `json:"code"`
+	Name string `json:"name"`
+
+	// Permissions From `GET /v1/permissions`.
+	Permissions []string `json:"permissions"`
+}
+
+// RoleList Example: {"has_more":false,"items":[],"next_cursor":null}
+type RoleList struct {
+	HasMore bool   `json:"has_more"`
+	Items   []Role `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// RoleUpdate Example: {"permissions":["catalog.read","stores.read","orders.read"]}
+type RoleUpdate struct {
+	Name *string `json:"name,omitempty"`
+
+	// Permissions Replaces all of them.
+	Permissions *[]string `json:"permissions,omitempty"`
+}
+
+// ScopeView How far somebody sees among rows that belong to a store or to a member of staff. The parts add up.
+//
+// Example: {"all_stores":false,"own":false,"store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"]}
+type ScopeView struct {
+	// AllStores The whole business.
+	AllStores bool `json:"all_stores"`
+
+	// Own Customers assigned to them, and what belongs to those.
+	Own bool `json:"own"`
+
+	// StoreIds These stores, granted one by one or through a region.
+	StoreIds []Id `json:"store_ids"`
+}
+
+// Session One sign-in.
+//
+// Example: {"created_at":"2026-07-01T02:00:00Z","current":true,"expires_at":"2026-07-31T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","ip":"192.0.2.10","last_used_at":"2026-07-01T03:00:00Z","user_agent":"Mozilla/5.0"}
+type Session struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Current Whether this request was made with it.
+	Current bool `json:"current"`
+
+	// ExpiresAt When it ends at the latest.
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// Ip The address it was last refreshed from.
+	Ip string `json:"ip"`
+
+	// LastUsedAt When it was last refreshed.
+	LastUsedAt time.Time `json:"last_used_at"`
+
+	// UserAgent The program that last refreshed it, as it named itself; may be empty.
+	UserAgent string `json:"user_agent"`
+}
+
+// SessionList Example: {"has_more":false,"items":[{"created_at":"2026-07-01T02:00:00Z","current":true,"expires_at":"2026-07-31T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","ip":"192.0.2.10","last_used_at":"2026-07-01T03:00:00Z","user_agent":"Mozilla/5.0"}],"next_cursor":null}
+type SessionList struct {
+	HasMore bool      `json:"has_more"`
+	Items   []Session `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// Staff Somebody who works for the retailer.
+//
+// Example: {"created_at":"2026-07-01T02:00:00Z","grants":[],"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","must_change_password":true,"name":"王店员","status":"active","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","updated_at":"2026-07-01T02:00:00Z","username":"wang","version":1}
+type Staff struct {
+	CreatedAt time.Time `json:"created_at"`
+	Grants    []Grant   `json:"grants"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// InitialPassword Only in the answer to the creation, and only when it was generated.
+	InitialPassword *string `json:"initial_password,omitempty"`
+
+	// MustChangePassword Whether the password was set by somebody else.
+	MustChangePassword bool `json:"must_change_password"`
+
+	// Name The display name.
+	Name string `json:"name"`
+
+	// Status Who is `disabled` cannot sign in.
+	//
+	// Example: active
+	Status StaffStatus `json:"status"`
+
+	// StoreId The home store; null for head office.
+	StoreId   nullable.Nullable[openapi_types.UUID] `json:"store_id"`
+	UpdatedAt time.Time                             `json:"updated_at"`
+
+	// Username For signing in; lower case, unique.
+	Username string `json:"username"`
+
+	// Version Rises with every change.
+	Version int64 `json:"version"`
+}
+
+// StaffCreate Example: {"grants":[{"role":"assistant","scope":"own"}],"name":"王店员","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","username":"wang"}
+type StaffCreate struct {
+	Grants *[]GrantInput `json:"grants,omitempty"`
+
+	// MustChangePassword Left out, the person is asked to choose another password at the first sign-in.
+	MustChangePassword *bool  `json:"must_change_password,omitempty"`
+	Name               string `json:"name"`
+
+	// Password The first password; left out, one is generated.
+	Password *string `json:"password,omitempty"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId *Id `json:"store_id,omitempty"`
+
+	// Username Kept in lower case.
+	Username string `json:"username"`
+}
+
+// StaffList Example: {"has_more":false,"items":[],"next_cursor":null}
+type StaffList struct {
+	HasMore bool    `json:"has_more"`
+	Items   []Staff `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// StaffRef A member of staff as other resources mention one.
+//
+// Example: {"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","name":"王店员"}
+type StaffRef struct {
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// Name The display name.
+	Name string `json:"name"`
+}
+
+// StaffSort By user name, or the newest first.
+//
+// Example: username
+type StaffSort string
+
+// StaffStatus Who is `disabled` cannot sign in.
+//
+// Example: active
+type StaffStatus string
+
+// StaffUpdate Example: {"status":"disabled"}
+type StaffUpdate struct {
+	Name *string `json:"name,omitempty"`
+
+	// Status Who is `disabled` cannot sign in.
+	//
+	// Example: active
+	Status *StaffStatus `json:"status,omitempty"`
+
+	// StoreId null moves the person to head office.
+	StoreId nullable.Nullable[openapi_types.UUID] `json:"store_id,omitempty"`
+}
+
+// Store Example: {"address":"南京东路1号","city":"上海","code":"SH01","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","name":"上海一店","phone":"021-55550100","region_id":null,"status":"open","updated_at":"2026-07-01T02:00:00Z","version":1}
+type Store struct {
+	Address nullable.Nullable[string] `json:"address"`
+	City    nullable.Nullable[string] `json:"city"`
+
+	// Code Short and unique.
+	Code      string    `json:"code"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id   Id     `json:"id"`
+	Name string `json:"name"`
+
+	// Phone The store's public number.
+	Phone    nullable.Nullable[string]             `json:"phone"`
+	RegionId nullable.Nullable[openapi_types.UUID] `json:"region_id"`
+
+	// Status A `closed` store keeps its history.
+	//
+	// Example: open
+	Status    StoreStatus `json:"status"`
+	UpdatedAt time.Time   `json:"updated_at"`
+
+	// Version Rises with every change.
+	Version int64 `json:"version"`
+}
+
+// StoreCreate Example: {"city":"上海","code":"SH01","name":"上海一店"}
+type StoreCreate struct {
+	Address *string `json:"address,omitempty"`
+	City    *string `json:"city,omitempty"`
+	Code    string  `json:"code"`
+	Name    string  `json:"name"`
+	Phone   *string `json:"phone,omitempty"`
+
+	// RegionId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	RegionId *Id `json:"region_id,omitempty"`
+}
+
+// StoreList Example: {"has_more":false,"items":[],"next_cursor":null}
+type StoreList struct {
+	HasMore bool    `json:"has_more"`
+	Items   []Store `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// StoreRef A store as other resources mention one.
+//
+// Example: {"code":"SH01","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","name":"上海一店"}
+type StoreRef struct {
+	// Code The store's short code, unique.
+	Code string `json:"code"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id   Id     `json:"id"`
+	Name string `json:"name"`
+}
+
+// StoreSort By code, or the newest first.
+//
+// Example: code
+type StoreSort string
+
+// StoreStatus A `closed` store keeps its history.
+//
+// Example: open
+type StoreStatus string
+
+// StoreUpdate Example: {"status":"closed"}
+type StoreUpdate struct {
+	Address nullable.Nullable[string] `json:"address,omitempty"`
+	City    nullable.Nullable[string] `json:"city,omitempty"`
+	Code    *string                   `json:"code,omitempty"`
+	Name    *string                   `json:"name,omitempty"`
+	Phone   nullable.Nullable[string] `json:"phone,omitempty"`
+
+	// RegionId null takes it out of its region.
+	RegionId nullable.Nullable[openapi_types.UUID] `json:"region_id,omitempty"`
+
+	// Status A `closed` store keeps its history.
+	//
+	// Example: open
+	Status *StoreStatus `json:"status,omitempty"`
+}
+
+// StreamTicket Example: {"expires_in":30,"ticket":"3q2-7wEtXkmPCqHJxUvS0w"}
+type StreamTicket struct {
+	// ExpiresIn Seconds it is good for.
+	ExpiresIn int32 `json:"expires_in"`
+
+	// Ticket For the query parameter `ticket` of the stream.
+	Ticket string `json:"ticket"`
+}
+
+// StreamTicketInput Example: {"path":"/v1/jobs/0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11/events"}
+type StreamTicketInput struct {
+	// Path Path of the stream, without query.
+	Path string `json:"path"`
+}
+
+// Tag Example: {"category":"level","color":"#d4af37","created_at":"2026-06-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","name":"VIP","updated_at":"2026-06-01T02:00:00Z","version":1}
+type Tag struct {
+	Category nullable.Nullable[string] `json:"category"`
+
+	// Color Six hexadecimal digits after `#`.
+	Color     nullable.Nullable[string] `json:"color"`
+	CreatedAt time.Time                 `json:"created_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id        Id        `json:"id"`
+	Name      string    `json:"name"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// TagCreate Example: {"category":"level","color":"#d4af37","name":"VIP"}
+type TagCreate struct {
+	Category *string `json:"category,omitempty"`
+	Color    *string `json:"color,omitempty"`
+
+	// Name Unique; blanks around it are dropped.
+	Name string `json:"name"`
+}
+
+// TagList Example: {"has_more":false,"items":[{"category":null,"color":null,"created_at":"2026-06-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","name":"VIP","updated_at":"2026-06-01T02:00:00Z","version":1}],"next_cursor":null}
+type TagList struct {
+	HasMore bool  `json:"has_more"`
+	Items   []Tag `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All tags, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// TagUpdate Example: {"name":"金卡"}
+type TagUpdate struct {
+	Category nullable.Nullable[string] `json:"category,omitempty"`
+	Color    nullable.Nullable[string] `json:"color,omitempty"`
+	Name     *string                   `json:"name,omitempty"`
+}
+
+// TokenPair Example: {"access_token":"eyJhbGciOiJIUzI1NiIsImtpZCI6IjEiLCJ0eXAiOiJhdCtqd3QifQ.e30.c2ln","expires_in":900,"refresh_token":"shr_AZLxpHwee1KcVT8_fwwqEQ","session_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","token_type":"Bearer"}
+type TokenPair struct {
+	// AccessToken For the `Authorization` header, as `Bearer …`.
+	AccessToken string `json:"access_token"`
+
+	// ExpiresIn Seconds the access token is good for.
+	ExpiresIn int32 `json:"expires_in"`
+
+	// RefreshToken Replaces the one sent.
+	RefreshToken string `json:"refresh_token"`
+
+	// SessionId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	SessionId Id                 `json:"session_id"`
+	TokenType TokenPairTokenType `json:"token_type"`
+}
+
+// TokenPairTokenType defines model for TokenPair.TokenType.
+type TokenPairTokenType string
+
+// Variant The unit of sale. Amounts are in minor currency units.
+//
+// Example: {"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}
+type Variant struct {
+	Barcode nullable.Nullable[string] `json:"barcode"`
+
+	// CostAmount Only for callers with `catalog.read_cost`.
+	CostAmount nullable.Nullable[int64] `json:"cost_amount,omitempty"`
+	CreatedAt  time.Time                `json:"created_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// Options What tells a variant from its siblings.
+	//
+	// Example: {"colour":"红","size":"M"}
+	Options     VariantOptions `json:"options"`
+	PriceAmount int64          `json:"price_amount"`
+
+	// ProductId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	ProductId Id     `json:"product_id"`
+	Sku       string `json:"sku"`
+
+	// Status An archived variant is no longer sold.
+	//
+	// Example: active
+	Status    VariantStatus `json:"status"`
+	UpdatedAt time.Time     `json:"updated_at"`
+	Version   int64         `json:"version"`
+}
+
+// VariantCreate A variant to create. Amounts are in minor currency units.
+//
+// Example: {"cost_amount":12000,"options":{"colour":"红","size":"M"},"price_amount":29900,"sku":"DR-0001-M"}
+type VariantCreate struct {
+	Barcode    *string `json:"barcode,omitempty"`
+	CostAmount *int64  `json:"cost_amount,omitempty"`
+
+	// Options What tells a variant from its siblings.
+	//
+	// Example: {"colour":"红","size":"M"}
+	Options     *VariantOptions `json:"options,omitempty"`
+	PriceAmount int64           `json:"price_amount"`
+
+	// Sku Unique over all products.
+	Sku string `json:"sku"`
+
+	// Status An archived variant is no longer sold.
+	//
+	// Example: active
+	Status *VariantStatus `json:"status,omitempty"`
+}
+
+// VariantList A page of variants.
+//
+// Example: {"has_more":false,"items":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"next_cursor":null}
+type VariantList struct {
+	HasMore bool      `json:"has_more"`
+	Items   []Variant `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// VariantOptions What tells a variant from its siblings.
+//
+// Example: {"colour":"红","size":"M"}
+type VariantOptions map[string]string
+
+// VariantStatus An archived variant is no longer sold.
+//
+// Example: active
+type VariantStatus string
+
+// VariantUpdate What to change of a variant.
+//
+// Example: {"price_amount":25900}
+type VariantUpdate struct {
+	Barcode     nullable.Nullable[string]         `json:"barcode,omitempty"`
+	CostAmount  nullable.Nullable[int64]          `json:"cost_amount,omitempty"`
+	Options     nullable.Nullable[VariantOptions] `json:"options,omitempty"`
+	PriceAmount *int64                            `json:"price_amount,omitempty"`
+	Sku         *string                           `json:"sku,omitempty"`
+
+	// Status An archived variant is no longer sold.
+	//
+	// Example: active
+	Status *VariantStatus `json:"status,omitempty"`
+}
+
+// AcceptLanguage defines model for AcceptLanguage.
+type AcceptLanguage = string
+
+// ApiKeyId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type ApiKeyId = Id
+
+// CategoryId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type CategoryId = Id
+
 // Cursor defines model for Cursor.
 type Cursor = string
 
+// CustomerId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type CustomerId = Id
+
+// GrantId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type GrantId = Id
+
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
+
+// IfMatch defines model for IfMatch.
+type IfMatch = string
 
 // IfNoneMatch defines model for IfNoneMatch.
 type IfNoneMatch = string
@@ -416,8 +3389,79 @@ type LastEventId = string
 // Limit defines model for Limit.
 type Limit = int32
 
-// StreamTicket defines model for StreamTicket.
-type StreamTicket = string
+// ProductId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type ProductId = Id
+
+// RegionId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type RegionId = Id
+
+// RoleId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type RoleId = Id
+
+// SessionId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type SessionId = Id
+
+// StaffId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type StaffId = Id
+
+// StoreId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type StoreId = Id
+
+// TagId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type TagId = Id
+
+// TicketParameter defines model for TicketParameter.
+type TicketParameter = string
+
+// VariantId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type VariantId = Id
+
+// ListApiKeysParams defines parameters for ListApiKeys.
+type ListApiKeysParams struct {
+	// Status Only keys in this state.
+	Status *ApiKeyStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListApiKeysParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListApiKeysParamsInclude defines parameters for ListApiKeys.
+type ListApiKeysParamsInclude string
+
+// CreateApiKeyParams defines parameters for CreateApiKey.
+type CreateApiKeyParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetApiKeyParams defines parameters for GetApiKey.
+type GetApiKeyParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
 
 // ListAuditLogsParams defines parameters for ListAuditLogs.
 type ListAuditLogsParams struct {
@@ -451,6 +3495,189 @@ type ListAuditLogsParams struct {
 
 // ListAuditLogsParamsInclude defines parameters for ListAuditLogs.
 type ListAuditLogsParamsInclude string
+
+// ListSessionsParams defines parameters for ListSessions.
+type ListSessionsParams struct {
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListCategoriesParams defines parameters for ListCategories.
+type ListCategoriesParams struct {
+	// ParentId Only the categories right below this one.
+	ParentId *Id `form:"parent_id,omitempty" json:"parent_id,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateCategoryParams defines parameters for CreateCategory.
+type CreateCategoryParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteCategoryParams defines parameters for DeleteCategory.
+type DeleteCategoryParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetCategoryParams defines parameters for GetCategory.
+type GetCategoryParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateCategoryParams defines parameters for UpdateCategory.
+type UpdateCategoryParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListCustomersParams defines parameters for ListCustomers.
+type ListCustomersParams struct {
+	// Phone The whole number, in any usual spelling.
+	Phone *string `form:"phone,omitempty" json:"phone,omitempty"`
+
+	// PhoneLast4 The last four digits of the phone.
+	PhoneLast4 *string `form:"phone_last4,omitempty" json:"phone_last4,omitempty"`
+
+	// Email The whole address, in any case.
+	Email *string `form:"email,omitempty" json:"email,omitempty"`
+
+	// CardNumber The whole card number.
+	CardNumber *string `form:"card_number,omitempty" json:"card_number,omitempty"`
+
+	// Name A fragment of the name, as in the search.
+	Name *string `form:"name,omitempty" json:"name,omitempty"`
+
+	// ExternalId The id in an outside system.
+	ExternalId *string `form:"external_id,omitempty" json:"external_id,omitempty"`
+
+	// Tag Only customers with the tag of this name.
+	Tag *string `form:"tag,omitempty" json:"tag,omitempty"`
+
+	// StoreId Only customers whose home is this store.
+	StoreId *Id `form:"store_id,omitempty" json:"store_id,omitempty"`
+
+	// AssignedStaffId Only customers of this assistant.
+	AssignedStaffId *Id `form:"assigned_staff_id,omitempty" json:"assigned_staff_id,omitempty"`
+
+	// LifecycleStage Only customers in this stage.
+	LifecycleStage *LifecycleStage `form:"lifecycle_stage,omitempty" json:"lifecycle_stage,omitempty"`
+
+	// RfmBand Only customers in this RFM band, for example `loyal`.
+	RfmBand *string `form:"rfm_band,omitempty" json:"rfm_band,omitempty"`
+
+	// Status Archived customers are listed only when asked for.
+	Status *CustomerStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// CreatedAfter Only customers created at this instant or later.
+	CreatedAfter *time.Time `form:"created_after,omitempty" json:"created_after,omitempty"`
+
+	// CreatedBefore Only customers created before this instant.
+	CreatedBefore *time.Time `form:"created_before,omitempty" json:"created_before,omitempty"`
+
+	// UpdatedAfter Only customers changed at this instant or later.
+	UpdatedAfter *time.Time `form:"updated_after,omitempty" json:"updated_after,omitempty"`
+
+	// Sort The order; searches by name, last four digits and tag are always in order of creation.
+	Sort *CustomerSort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListCustomersParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListCustomersParamsInclude defines parameters for ListCustomers.
+type ListCustomersParamsInclude string
+
+// CreateCustomerParams defines parameters for CreateCustomer.
+type CreateCustomerParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// BulkCustomersParams defines parameters for BulkCustomers.
+type BulkCustomersParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// AcceptLanguage Language of messages, zh-CN or en.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// DeleteCustomerParams defines parameters for DeleteCustomer.
+type DeleteCustomerParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetCustomerParams defines parameters for GetCustomer.
+type GetCustomerParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateCustomerParams defines parameters for UpdateCustomer.
+type UpdateCustomerParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ArchiveCustomerParams defines parameters for ArchiveCustomer.
+type ArchiveCustomerParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetCustomerMetricsParams defines parameters for GetCustomerMetrics.
+type GetCustomerMetricsParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// GetCustomerProfileParams defines parameters for GetCustomerProfile.
+type GetCustomerProfileParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// RestoreCustomerParams defines parameters for RestoreCustomer.
+type RestoreCustomerParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// AddCustomerTagsParams defines parameters for AddCustomerTags.
+type AddCustomerTagsParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
 
 // ListJobsParams defines parameters for ListJobs.
 type ListJobsParams struct {
@@ -489,11 +3716,583 @@ type CancelJobParams struct {
 // StreamJobEventsParams defines parameters for StreamJobEvents.
 type StreamJobEventsParams struct {
 	// Ticket A ticket from `POST /v1/stream-tickets`, for browsers, whose EventSource sends no Authorization header. Good once, for 30 seconds.
-	Ticket *StreamTicket `form:"ticket,omitempty" json:"ticket,omitempty"`
+	Ticket *TicketParameter `form:"ticket,omitempty" json:"ticket,omitempty"`
 
 	// LastEventID The id of the last event received; a browser sends it by itself when it connects again.
 	LastEventID *LastEventId `json:"Last-Event-ID,omitempty"`
 }
+
+// ListOrdersParams defines parameters for ListOrders.
+type ListOrdersParams struct {
+	// StoreId Only orders of this store.
+	StoreId *Id `form:"store_id,omitempty" json:"store_id,omitempty"`
+
+	// CustomerId Only orders of this customer.
+	CustomerId *Id `form:"customer_id,omitempty" json:"customer_id,omitempty"`
+
+	// StaffId Only orders sold by this member of staff.
+	StaffId *Id `form:"staff_id,omitempty" json:"staff_id,omitempty"`
+
+	// Channel Only orders of this channel.
+	Channel *OrderChannel `form:"channel,omitempty" json:"channel,omitempty"`
+
+	// Status Only orders in this state.
+	Status *OrderStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// PlacedAfter Only orders placed at this instant or later.
+	PlacedAfter *time.Time `form:"placed_after,omitempty" json:"placed_after,omitempty"`
+
+	// PlacedBefore Only orders placed before this instant.
+	PlacedBefore *time.Time `form:"placed_before,omitempty" json:"placed_before,omitempty"`
+
+	// ExternalNumber Only orders with this number of a till.
+	ExternalNumber *string `form:"external_number,omitempty" json:"external_number,omitempty"`
+
+	// OrderNumber Only the order with this number.
+	OrderNumber *string `form:"order_number,omitempty" json:"order_number,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListOrdersParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListOrdersParamsInclude defines parameters for ListOrders.
+type ListOrdersParamsInclude string
+
+// GetOrderParams defines parameters for GetOrder.
+type GetOrderParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// IngestPOSOrdersParams defines parameters for IngestPOSOrders.
+type IngestPOSOrdersParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// AcceptLanguage Language of messages, zh-CN or en.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// ListProductsParams defines parameters for ListProducts.
+type ListProductsParams struct {
+	// Q A fragment of the title, in any case.
+	Q *string `form:"q,omitempty" json:"q,omitempty"`
+
+	// CategoryId Only products of this category, not of those below it.
+	CategoryId *Id `form:"category_id,omitempty" json:"category_id,omitempty"`
+
+	// Kind Only products of this kind.
+	Kind *ProductKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Isbn Only books with this ISBN, of 10 or 13 digits, hyphens allowed.
+	Isbn *string `form:"isbn,omitempty" json:"isbn,omitempty"`
+
+	// Status Only products in this state.
+	Status *ProductStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListProductsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListProductsParamsInclude defines parameters for ListProducts.
+type ListProductsParamsInclude string
+
+// CreateProductParams defines parameters for CreateProduct.
+type CreateProductParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetProductParams defines parameters for GetProduct.
+type GetProductParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateProductParams defines parameters for UpdateProduct.
+type UpdateProductParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListProductVariantsParams defines parameters for ListProductVariants.
+type ListProductVariantsParams struct {
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateVariantParams defines parameters for CreateVariant.
+type CreateVariantParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListRegionsParams defines parameters for ListRegions.
+type ListRegionsParams struct {
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListRegionsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListRegionsParamsInclude defines parameters for ListRegions.
+type ListRegionsParamsInclude string
+
+// CreateRegionParams defines parameters for CreateRegion.
+type CreateRegionParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteRegionParams defines parameters for DeleteRegion.
+type DeleteRegionParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetRegionParams defines parameters for GetRegion.
+type GetRegionParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateRegionParams defines parameters for UpdateRegion.
+type UpdateRegionParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListReturnsParams defines parameters for ListReturns.
+type ListReturnsParams struct {
+	// StoreId Only returns to this store.
+	StoreId *Id `form:"store_id,omitempty" json:"store_id,omitempty"`
+
+	// CustomerId Only returns of this customer.
+	CustomerId *Id `form:"customer_id,omitempty" json:"customer_id,omitempty"`
+
+	// OrderId Only returns of this order.
+	OrderId *Id `form:"order_id,omitempty" json:"order_id,omitempty"`
+
+	// ReturnedAfter Only returns at this instant or later.
+	ReturnedAfter *time.Time `form:"returned_after,omitempty" json:"returned_after,omitempty"`
+
+	// ReturnedBefore Only returns before this instant.
+	ReturnedBefore *time.Time `form:"returned_before,omitempty" json:"returned_before,omitempty"`
+
+	// ExternalNumber Only returns with this number of a till.
+	ExternalNumber *string `form:"external_number,omitempty" json:"external_number,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListReturnsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListReturnsParamsInclude defines parameters for ListReturns.
+type ListReturnsParamsInclude string
+
+// GetReturnParams defines parameters for GetReturn.
+type GetReturnParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// RefreshRFMParams defines parameters for RefreshRFM.
+type RefreshRFMParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetRFMSettingsParams defines parameters for GetRFMSettings.
+type GetRFMSettingsParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateRFMSettingsParams defines parameters for UpdateRFMSettings.
+type UpdateRFMSettingsParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListRolesParams defines parameters for ListRoles.
+type ListRolesParams struct {
+	// BuiltIn Only built-in roles, or only others.
+	BuiltIn *bool `form:"built_in,omitempty" json:"built_in,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListRolesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListRolesParamsInclude defines parameters for ListRoles.
+type ListRolesParamsInclude string
+
+// CreateRoleParams defines parameters for CreateRole.
+type CreateRoleParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteRoleParams defines parameters for DeleteRole.
+type DeleteRoleParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetRoleParams defines parameters for GetRole.
+type GetRoleParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateRoleParams defines parameters for UpdateRole.
+type UpdateRoleParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListStaffParams defines parameters for ListStaff.
+type ListStaffParams struct {
+	// Status Only staff in this state.
+	Status *StaffStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// StoreId Only staff whose home store this is.
+	StoreId *Id `form:"store_id,omitempty" json:"store_id,omitempty"`
+
+	// Role Only staff who hold this role, by its code; grants that have run out do not count.
+	Role *string `form:"role,omitempty" json:"role,omitempty"`
+
+	// Q Only staff whose user name or name begins like this; case does not matter.
+	Q *string `form:"q,omitempty" json:"q,omitempty"`
+
+	// Sort The order.
+	Sort *StaffSort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListStaffParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListStaffParamsInclude defines parameters for ListStaff.
+type ListStaffParamsInclude string
+
+// CreateStaffParams defines parameters for CreateStaff.
+type CreateStaffParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteStaffParams defines parameters for DeleteStaff.
+type DeleteStaffParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetStaffParams defines parameters for GetStaff.
+type GetStaffParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateStaffParams defines parameters for UpdateStaff.
+type UpdateStaffParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// CreateGrantParams defines parameters for CreateGrant.
+type CreateGrantParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ResetStaffPasswordParams defines parameters for ResetStaffPassword.
+type ResetStaffPasswordParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListStoresParams defines parameters for ListStores.
+type ListStoresParams struct {
+	// Status Only stores in this state.
+	Status *StoreStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// RegionId Only stores of this region.
+	RegionId *Id `form:"region_id,omitempty" json:"region_id,omitempty"`
+
+	// Q Only stores whose code or name begins like this; case does not matter.
+	Q *string `form:"q,omitempty" json:"q,omitempty"`
+
+	// Sort The order.
+	Sort *StoreSort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListStoresParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListStoresParamsInclude defines parameters for ListStores.
+type ListStoresParamsInclude string
+
+// CreateStoreParams defines parameters for CreateStore.
+type CreateStoreParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteStoreParams defines parameters for DeleteStore.
+type DeleteStoreParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetStoreParams defines parameters for GetStore.
+type GetStoreParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateStoreParams defines parameters for UpdateStore.
+type UpdateStoreParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// StreamOrderEventsParams defines parameters for StreamOrderEvents.
+type StreamOrderEventsParams struct {
+	// Ticket A ticket from `POST /v1/stream-tickets`, for browsers, whose EventSource sends no Authorization header. Good once, for 30 seconds.
+	Ticket *TicketParameter `form:"ticket,omitempty" json:"ticket,omitempty"`
+
+	// LastEventID The id of the last event received; a browser sends it by itself when it connects again.
+	LastEventID *LastEventId `json:"Last-Event-ID,omitempty"`
+}
+
+// ListTagsParams defines parameters for ListTags.
+type ListTagsParams struct {
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListTagsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListTagsParamsInclude defines parameters for ListTags.
+type ListTagsParamsInclude string
+
+// CreateTagParams defines parameters for CreateTag.
+type CreateTagParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteTagParams defines parameters for DeleteTag.
+type DeleteTagParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetTagParams defines parameters for GetTag.
+type GetTagParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateTagParams defines parameters for UpdateTag.
+type UpdateTagParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListVariantsParams defines parameters for ListVariants.
+type ListVariantsParams struct {
+	// Sku Exactly this SKU.
+	Sku *string `form:"sku,omitempty" json:"sku,omitempty"`
+
+	// Barcode Exactly this barcode.
+	Barcode *string `form:"barcode,omitempty" json:"barcode,omitempty"`
+
+	// Isbn Variants of books with this ISBN, of 10 or 13 digits, hyphens allowed.
+	Isbn *string `form:"isbn,omitempty" json:"isbn,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// GetVariantParams defines parameters for GetVariant.
+type GetVariantParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateVariantParams defines parameters for UpdateVariant.
+type UpdateVariantParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// CreateApiKeyJSONRequestBody defines body for CreateApiKey for application/json ContentType.
+type CreateApiKeyJSONRequestBody = ApiKeyCreate
+
+// LoginJSONRequestBody defines body for Login for application/json ContentType.
+type LoginJSONRequestBody = LoginInput
+
+// ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
+type ChangePasswordJSONRequestBody = PasswordInput
+
+// RefreshSessionJSONRequestBody defines body for RefreshSession for application/json ContentType.
+type RefreshSessionJSONRequestBody = RefreshInput
+
+// CreateCategoryJSONRequestBody defines body for CreateCategory for application/json ContentType.
+type CreateCategoryJSONRequestBody = CategoryCreate
+
+// UpdateCategoryJSONRequestBody defines body for UpdateCategory for application/json ContentType.
+type UpdateCategoryJSONRequestBody = CategoryUpdate
+
+// CreateCustomerJSONRequestBody defines body for CreateCustomer for application/json ContentType.
+type CreateCustomerJSONRequestBody = CustomerCreate
+
+// BulkCustomersJSONRequestBody defines body for BulkCustomers for application/json ContentType.
+type BulkCustomersJSONRequestBody = CustomerBulk
+
+// LookupCustomerJSONRequestBody defines body for LookupCustomer for application/json ContentType.
+type LookupCustomerJSONRequestBody = CustomerLookup
+
+// SearchCustomersJSONRequestBody defines body for SearchCustomers for application/json ContentType.
+type SearchCustomersJSONRequestBody = CustomerSearch
+
+// UpdateCustomerJSONRequestBody defines body for UpdateCustomer for application/json ContentType.
+type UpdateCustomerJSONRequestBody = CustomerUpdate
+
+// RevealCustomerJSONRequestBody defines body for RevealCustomer for application/json ContentType.
+type RevealCustomerJSONRequestBody = CustomerReveal
+
+// AddCustomerTagsJSONRequestBody defines body for AddCustomerTags for application/json ContentType.
+type AddCustomerTagsJSONRequestBody = CustomerTagsAdd
+
+// IngestPOSOrdersJSONRequestBody defines body for IngestPOSOrders for application/json ContentType.
+type IngestPOSOrdersJSONRequestBody = POSBatch
+
+// CreateProductJSONRequestBody defines body for CreateProduct for application/json ContentType.
+type CreateProductJSONRequestBody = ProductCreate
+
+// UpdateProductJSONRequestBody defines body for UpdateProduct for application/json ContentType.
+type UpdateProductJSONRequestBody = ProductUpdate
+
+// CreateVariantJSONRequestBody defines body for CreateVariant for application/json ContentType.
+type CreateVariantJSONRequestBody = VariantCreate
+
+// CreateRegionJSONRequestBody defines body for CreateRegion for application/json ContentType.
+type CreateRegionJSONRequestBody = RegionCreate
+
+// UpdateRegionJSONRequestBody defines body for UpdateRegion for application/json ContentType.
+type UpdateRegionJSONRequestBody = RegionUpdate
+
+// UpdateRegionApplicationMergePatchPlusJSONRequestBody defines body for UpdateRegion for application/merge-patch+json ContentType.
+type UpdateRegionApplicationMergePatchPlusJSONRequestBody = RegionUpdate
+
+// UpdateRFMSettingsJSONRequestBody defines body for UpdateRFMSettings for application/json ContentType.
+type UpdateRFMSettingsJSONRequestBody = RFMSettingsInput
+
+// CreateRoleJSONRequestBody defines body for CreateRole for application/json ContentType.
+type CreateRoleJSONRequestBody = RoleCreate
+
+// UpdateRoleJSONRequestBody defines body for UpdateRole for application/json ContentType.
+type UpdateRoleJSONRequestBody = RoleUpdate
+
+// UpdateRoleApplicationMergePatchPlusJSONRequestBody defines body for UpdateRole for application/merge-patch+json ContentType.
+type UpdateRoleApplicationMergePatchPlusJSONRequestBody = RoleUpdate
+
+// CreateStaffJSONRequestBody defines body for CreateStaff for application/json ContentType.
+type CreateStaffJSONRequestBody = StaffCreate
+
+// UpdateStaffJSONRequestBody defines body for UpdateStaff for application/json ContentType.
+type UpdateStaffJSONRequestBody = StaffUpdate
+
+// UpdateStaffApplicationMergePatchPlusJSONRequestBody defines body for UpdateStaff for application/merge-patch+json ContentType.
+type UpdateStaffApplicationMergePatchPlusJSONRequestBody = StaffUpdate
+
+// CreateGrantJSONRequestBody defines body for CreateGrant for application/json ContentType.
+type CreateGrantJSONRequestBody = GrantInput
+
+// ResetStaffPasswordJSONRequestBody defines body for ResetStaffPassword for application/json ContentType.
+type ResetStaffPasswordJSONRequestBody = PasswordResetInput
+
+// CreateStoreJSONRequestBody defines body for CreateStore for application/json ContentType.
+type CreateStoreJSONRequestBody = StoreCreate
+
+// UpdateStoreJSONRequestBody defines body for UpdateStore for application/json ContentType.
+type UpdateStoreJSONRequestBody = StoreUpdate
+
+// UpdateStoreApplicationMergePatchPlusJSONRequestBody defines body for UpdateStore for application/merge-patch+json ContentType.
+type UpdateStoreApplicationMergePatchPlusJSONRequestBody = StoreUpdate
+
+// CreateStreamTicketJSONRequestBody defines body for CreateStreamTicket for application/json ContentType.
+type CreateStreamTicketJSONRequestBody = StreamTicketInput
+
+// CreateTagJSONRequestBody defines body for CreateTag for application/json ContentType.
+type CreateTagJSONRequestBody = TagCreate
+
+// UpdateTagJSONRequestBody defines body for UpdateTag for application/json ContentType.
+type UpdateTagJSONRequestBody = TagUpdate
+
+// UpdateVariantJSONRequestBody defines body for UpdateVariant for application/json ContentType.
+type UpdateVariantJSONRequestBody = VariantUpdate
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -618,6 +4417,53 @@ type ClientInterface interface {
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListApiKeys List API keys
+	//
+	// Newest first, without their secrets. A caller who does not see the whole business sees the keys that reach no further than they do.
+	//
+	// Corresponds with GET /v1/api-keys (the `ListApiKeys` operationId).
+	ListApiKeys(ctx context.Context, params *ListApiKeysParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateApiKeyWithBody Create an API key
+	//
+	// The key itself is in `key`, in this answer only: what is kept is its hash. Send it as `Authorization: Bearer shk_live_…`. Its permissions
+	// and stores must lie within the caller's own. To rotate, create a second key, move the machine over, then revoke the first.
+	//
+	// Keys match `shk_live_[a-z2-7]{12}_[a-z2-7]{59}`, the last seven characters being a checksum, so that secret scanners recognise a
+	// leaked one.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/api-keys (the `CreateApiKey` operationId).
+	CreateApiKeyWithBody(ctx context.Context, params *CreateApiKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateApiKey Create an API key
+	//
+	// The key itself is in `key`, in this answer only: what is kept is its hash. Send it as `Authorization: Bearer shk_live_…`. Its permissions
+	// and stores must lie within the caller's own. To rotate, create a second key, move the machine over, then revoke the first.
+	//
+	// Keys match `shk_live_[a-z2-7]{12}_[a-z2-7]{59}`, the last seven characters being a checksum, so that secret scanners recognise a
+	// leaked one.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/api-keys (the `CreateApiKey` operationId).
+	CreateApiKey(ctx context.Context, params *CreateApiKeyParams, body CreateApiKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevokeApiKey Revoke an API key
+	//
+	// Everywhere within a second, for good. The entry stays, with `status: revoked`. Revoking it again changes nothing.
+	//
+	// Corresponds with DELETE /v1/api-keys/{id} (the `RevokeApiKey` operationId).
+	RevokeApiKey(ctx context.Context, id ApiKeyId, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetApiKey Read an API key
+	//
+	// What a key may do and when it was last used (to the minute), without its secret.
+	//
+	// Corresponds with GET /v1/api-keys/{id} (the `GetApiKey` operationId).
+	GetApiKey(ctx context.Context, id ApiKeyId, params *GetApiKeyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListAuditLogs List audit entries
 	//
 	// The newest first. Filters combine. Values of personal fields are never in an entry, only the names of the fields.
@@ -632,6 +4478,387 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/audit-logs/verify (the `VerifyAuditLogs` operationId).
 	VerifyAuditLogs(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LoginWithBody Sign in with a password
+	//
+	// Opens a session. The answer holds an access token for the `Authorization` header, good for `expires_in` seconds, and a refresh token that
+	// `POST /v1/auth/refresh` exchanges for the next pair.
+	//
+	// Read `mfa_required` first: once a second factor is set up it is `true` and the tokens are absent. A wrong password and an unknown user
+	// name answer alike, 401 `auth.invalid_credentials`. After several failures for one account from one address further attempts are put off
+	// for a growing time (429 with `Retry-After`), never for good.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/auth/login (the `Login` operationId).
+	LoginWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Login Sign in with a password
+	//
+	// Opens a session. The answer holds an access token for the `Authorization` header, good for `expires_in` seconds, and a refresh token that
+	// `POST /v1/auth/refresh` exchanges for the next pair.
+	//
+	// Read `mfa_required` first: once a second factor is set up it is `true` and the tokens are absent. A wrong password and an unknown user
+	// name answer alike, 401 `auth.invalid_credentials`. After several failures for one account from one address further attempts are put off
+	// for a growing time (429 with `Retry-After`), never for good.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/auth/login (the `Login` operationId).
+	Login(ctx context.Context, body LoginJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Logout Sign out
+	//
+	// Ends the session the access token belongs to, everywhere within a second. Its refresh token is worthless from then on.
+	//
+	// Corresponds with POST /v1/auth/logout (the `Logout` operationId).
+	Logout(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangePasswordWithBody Change the own password
+	//
+	// Needs the current password. Passwords have 8 to 128 characters of any kind and must not be among the commonest ones; there are no other
+	// rules and no expiry. All other sessions of the caller end.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/auth/password (the `ChangePassword` operationId).
+	ChangePasswordWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangePassword Change the own password
+	//
+	// Needs the current password. Passwords have 8 to 128 characters of any kind and must not be among the commonest ones; there are no other
+	// rules and no expiry. All other sessions of the caller end.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/auth/password (the `ChangePassword` operationId).
+	ChangePassword(ctx context.Context, body ChangePasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RefreshSessionWithBody Exchange a refresh token
+	//
+	// Gives a new access token and a new refresh token; the old refresh token is spent. Sending it again within 10 seconds, as a second tab or
+	// a client whose answer got lost does, gives the same new refresh token. Later it counts as theft: the session ends and both parties
+	// must sign in again (401 `auth.refresh_reused`).
+	//
+	// A session ends 30 days after sign-in, or after 7 days without a refresh.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/auth/refresh (the `RefreshSession` operationId).
+	RefreshSessionWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RefreshSession Exchange a refresh token
+	//
+	// Gives a new access token and a new refresh token; the old refresh token is spent. Sending it again within 10 seconds, as a second tab or
+	// a client whose answer got lost does, gives the same new refresh token. Later it counts as theft: the session ends and both parties
+	// must sign in again (401 `auth.refresh_reused`).
+	//
+	// A session ends 30 days after sign-in, or after 7 days without a refresh.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/auth/refresh (the `RefreshSession` operationId).
+	RefreshSession(ctx context.Context, body RefreshSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevokeOtherSessions Sign out everywhere else
+	//
+	// Ends every session of the caller except the current one.
+	//
+	// Corresponds with DELETE /v1/auth/sessions (the `RevokeOtherSessions` operationId).
+	RevokeOtherSessions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListSessions List own sessions
+	//
+	// The caller's live sessions, newest first; `current` marks the one in use.
+	//
+	// Corresponds with GET /v1/auth/sessions (the `ListSessions` operationId).
+	ListSessions(ctx context.Context, params *ListSessionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevokeSession End one of the own sessions
+	//
+	// Ends a session of the caller, for example on a lost device. Ending one that has already ended changes nothing.
+	//
+	// Corresponds with DELETE /v1/auth/sessions/{id} (the `RevokeSession` operationId).
+	RevokeSession(ctx context.Context, id SessionId, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListCategories List categories
+	//
+	// By name. Each names the one above it, so that a client can build the tree.
+	//
+	// Corresponds with GET /v1/categories (the `ListCategories` operationId).
+	ListCategories(ctx context.Context, params *ListCategoriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateCategoryWithBody Create a category
+	//
+	// Names are unique over the whole tree, so that a till can name a category. One in use answers 409 `catalog.category_name_taken`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/categories (the `CreateCategory` operationId).
+	CreateCategoryWithBody(ctx context.Context, params *CreateCategoryParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateCategory Create a category
+	//
+	// Names are unique over the whole tree, so that a till can name a category. One in use answers 409 `catalog.category_name_taken`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/categories (the `CreateCategory` operationId).
+	CreateCategory(ctx context.Context, params *CreateCategoryParams, body CreateCategoryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteCategory Delete a category
+	//
+	// Only an empty one goes. With products in it, orders made from it or categories below it the answer is 409 `catalog.category_in_use`.
+	//
+	// Corresponds with DELETE /v1/categories/{id} (the `DeleteCategory` operationId).
+	DeleteCategory(ctx context.Context, id CategoryId, params *DeleteCategoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCategory Read a category
+	//
+	// One node of the tree.
+	//
+	// Corresponds with GET /v1/categories/{id} (the `GetCategory` operationId).
+	GetCategory(ctx context.Context, id CategoryId, params *GetCategoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateCategoryWithBody Change a category
+	//
+	// A merge patch. Moving a category below itself answers 422 `catalog.category_cycle`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/categories/{id} (the `UpdateCategory` operationId).
+	UpdateCategoryWithBody(ctx context.Context, id CategoryId, params *UpdateCategoryParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateCategory Change a category
+	//
+	// A merge patch. Moving a category below itself answers 422 `catalog.category_cycle`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/categories/{id} (the `UpdateCategory` operationId).
+	UpdateCategory(ctx context.Context, id CategoryId, params *UpdateCategoryParams, body UpdateCategoryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListCustomers List customers
+	//
+	// Customers in the caller's scope, the newest first unless `sort` says otherwise. Filters combine. `phone`, `phone_last4`, `email`,
+	// `card_number` and `name` work as in `POST /v1/customers/search`, which keeps them out of URLs and is the better choice for
+	// people; neither `Link` nor a cursor repeats them.
+	//
+	// A page may hold fewer items than asked for, even none, while `has_more` is true: a rare name among many is looked for in bounded
+	// steps, and the next page goes on where this one stopped.
+	//
+	// Corresponds with GET /v1/customers (the `ListCustomers` operationId).
+	ListCustomers(ctx context.Context, params *ListCustomersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateCustomerWithBody Create a customer
+	//
+	// Without `home_store_id` and `assigned_staff_id` the customer gets the caller's own, where the caller has such. Both must lie in
+	// the caller's scope. A phone, e-mail, card number or external id that another customer has answers 409 `customers.duplicate`;
+	// `existing_id` then names that customer if the caller may see it.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customers (the `CreateCustomer` operationId).
+	CreateCustomerWithBody(ctx context.Context, params *CreateCustomerParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateCustomer Create a customer
+	//
+	// Without `home_store_id` and `assigned_staff_id` the customer gets the caller's own, where the caller has such. Both must lie in
+	// the caller's scope. A phone, e-mail, card number or external id that another customer has answers 409 `customers.duplicate`;
+	// `existing_id` then names that customer if the caller may see it.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/customers (the `CreateCustomer` operationId).
+	CreateCustomer(ctx context.Context, params *CreateCustomerParams, body CreateCustomerJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// BulkCustomersWithBody Create, upsert or archive many customers
+	//
+	// Each item is judged by itself: one that breaks a rule is named in the results and the others take effect. `create` makes new
+	// customers; `upsert` finds them by `external_id`, changes the fields that are given and makes those that are missing; `delete`
+	// archives by `id` or `external_id`. Needs `customers.create`, and also `customers.update` to upsert, `customers.archive` to delete.
+	//
+	// Values are checked item by item here, so the items' schema is looser than that of a single customer; the rules are the same.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customers/bulk (the `BulkCustomers` operationId).
+	BulkCustomersWithBody(ctx context.Context, params *BulkCustomersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// BulkCustomers Create, upsert or archive many customers
+	//
+	// Each item is judged by itself: one that breaks a rule is named in the results and the others take effect. `create` makes new
+	// customers; `upsert` finds them by `external_id`, changes the fields that are given and makes those that are missing; `delete`
+	// archives by `id` or `external_id`. Needs `customers.create`, and also `customers.update` to upsert, `customers.archive` to delete.
+	//
+	// Values are checked item by item here, so the items' schema is looser than that of a single customer; the rules are the same.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/customers/bulk (the `BulkCustomers` operationId).
+	BulkCustomers(ctx context.Context, params *BulkCustomersParams, body BulkCustomersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LookupCustomerWithBody Look up a customer at the till
+	//
+	// Finds any customer, also beyond the caller's scope, by exactly one of a full phone number, card number or external id. The answer
+	// is masked; each look-up is audited. Nobody found, or only an archived customer: 404 `customers.not_found`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customers/lookup (the `LookupCustomer` operationId).
+	LookupCustomerWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LookupCustomer Look up a customer at the till
+	//
+	// Finds any customer, also beyond the caller's scope, by exactly one of a full phone number, card number or external id. The answer
+	// is masked; each look-up is audited. Nobody found, or only an archived customer: 404 `customers.not_found`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/customers/lookup (the `LookupCustomer` operationId).
+	LookupCustomer(ctx context.Context, body LookupCustomerJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SearchCustomersWithBody Search customers
+	//
+	// The list with its filters in the body, so that personal values stay out of URLs and logs. All filters given must hold.
+	//
+	// `name` is a fragment of two characters or more: Han characters (`小明`, or first and last `王明`), pinyin (`wangxiao`, `xiaom`),
+	// initials (`wxm`), the beginning of a Latin word (`smi`), or Han followed by pinyin (`王xiao`). A single Han character or letter
+	// answers 422 `search.too_short`.
+	//
+	// A page may hold fewer items than asked for, even none, while `has_more` is true; the next page goes on where this one stopped.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customers/search (the `SearchCustomers` operationId).
+	SearchCustomersWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SearchCustomers Search customers
+	//
+	// The list with its filters in the body, so that personal values stay out of URLs and logs. All filters given must hold.
+	//
+	// `name` is a fragment of two characters or more: Han characters (`小明`, or first and last `王明`), pinyin (`wangxiao`, `xiaom`),
+	// initials (`wxm`), the beginning of a Latin word (`smi`), or Han followed by pinyin (`王xiao`). A single Han character or letter
+	// answers 422 `search.too_short`.
+	//
+	// A page may hold fewer items than asked for, even none, while `has_more` is true; the next page goes on where this one stopped.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/customers/search (the `SearchCustomers` operationId).
+	SearchCustomers(ctx context.Context, body SearchCustomersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteCustomer Delete a customer
+	//
+	// Archives the customer, as `POST /v1/customers/{id}/archive` does; it can be restored. Repeating it changes nothing.
+	//
+	// Corresponds with DELETE /v1/customers/{id} (the `DeleteCustomer` operationId).
+	DeleteCustomer(ctx context.Context, id CustomerId, params *DeleteCustomerParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCustomer Read a customer
+	//
+	// A customer in the caller's scope, masked; any other answers 404.
+	//
+	// Corresponds with GET /v1/customers/{id} (the `GetCustomer` operationId).
+	GetCustomer(ctx context.Context, id CustomerId, params *GetCustomerParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateCustomerWithBody Change a customer
+	//
+	// A merge patch: fields left out stay, `null` empties. `address`, `preferences` and `marketing_preferences` are replaced whole,
+	// `custom_fields` are merged one level deep, a `null` member removes it. `tags` replaces all tags. Moving a customer to another
+	// store or assistant needs a scope that covers both. An archived customer answers 409 `customers.archived`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/customers/{id} (the `UpdateCustomer` operationId).
+	UpdateCustomerWithBody(ctx context.Context, id CustomerId, params *UpdateCustomerParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateCustomer Change a customer
+	//
+	// A merge patch: fields left out stay, `null` empties. `address`, `preferences` and `marketing_preferences` are replaced whole,
+	// `custom_fields` are merged one level deep, a `null` member removes it. `tags` replaces all tags. Moving a customer to another
+	// store or assistant needs a scope that covers both. An archived customer answers 409 `customers.archived`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/customers/{id} (the `UpdateCustomer` operationId).
+	UpdateCustomer(ctx context.Context, id CustomerId, params *UpdateCustomerParams, body UpdateCustomerJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ArchiveCustomer Archive a customer
+	//
+	// Takes the customer out of lists, searches and the till. Orders and metrics stay, and so do the phone, e-mail, card number and
+	// external id, which nobody else can take. Archiving twice changes nothing.
+	//
+	// Corresponds with POST /v1/customers/{id}/archive (the `ArchiveCustomer` operationId).
+	ArchiveCustomer(ctx context.Context, id CustomerId, params *ArchiveCustomerParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCustomerMetrics Read a customer's metrics
+	//
+	// What the customer's completed orders and returns add up to. Days are business days. A customer who never bought has zeros.
+	//
+	// Corresponds with GET /v1/customers/{id}/metrics (the `GetCustomerMetrics` operationId).
+	GetCustomerMetrics(ctx context.Context, id Id, params *GetCustomerMetricsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCustomerProfile Read a customer's 360° profile
+	//
+	// Everything an assistant wants to see at once: identity (masked), metrics, RFM band, tags, the last orders and returns, favourite
+	// categories, store and assistant. It holds at once what was last written, and follows the business day. `tier`, `points` and
+	// `open_tickets` are null until those functions are in use.
+	//
+	// Corresponds with GET /v1/customers/{id}/profile (the `GetCustomerProfile` operationId).
+	GetCustomerProfile(ctx context.Context, id CustomerId, params *GetCustomerProfileParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RestoreCustomer Restore an archived customer
+	//
+	// Undoes the archiving. Restoring an active customer changes nothing.
+	//
+	// Corresponds with POST /v1/customers/{id}/restore (the `RestoreCustomer` operationId).
+	RestoreCustomer(ctx context.Context, id CustomerId, params *RestoreCustomerParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevealCustomerWithBody Reveal personal fields
+	//
+	// The fields asked for, in clear. Each call is audited with the caller, the fields and the reason, and its rate is limited.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customers/{id}/reveal (the `RevealCustomer` operationId).
+	RevealCustomerWithBody(ctx context.Context, id CustomerId, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevealCustomer Reveal personal fields
+	//
+	// The fields asked for, in clear. Each call is audited with the caller, the fields and the reason, and its rate is limited.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/customers/{id}/reveal (the `RevealCustomer` operationId).
+	RevealCustomer(ctx context.Context, id CustomerId, body RevealCustomerJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddCustomerTagsWithBody Tag a customer
+	//
+	// Adds tags by name; those the customer has already are left alone. A name that no tag has makes one if the caller holds
+	// `tags.manage`, else the answer is 422 `customers.unknown_tag`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customers/{id}/tags (the `AddCustomerTags` operationId).
+	AddCustomerTagsWithBody(ctx context.Context, id CustomerId, params *AddCustomerTagsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddCustomerTags Tag a customer
+	//
+	// Adds tags by name; those the customer has already are left alone. A name that no tag has makes one if the caller holds
+	// `tags.manage`, else the answer is 422 `customers.unknown_tag`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/customers/{id}/tags (the `AddCustomerTags` operationId).
+	AddCustomerTags(ctx context.Context, id CustomerId, params *AddCustomerTagsParams, body AddCustomerTagsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RemoveCustomerTag Take a tag off a customer
+	//
+	// Removing a tag the customer does not have changes nothing.
+	//
+	// Corresponds with DELETE /v1/customers/{id}/tags/{tag_id} (the `RemoveCustomerTag` operationId).
+	RemoveCustomerTag(ctx context.Context, id CustomerId, tagId Id, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListJobs List jobs
 	//
@@ -663,6 +4890,663 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/jobs/{id}/events (the `StreamJobEvents` operationId).
 	StreamJobEvents(ctx context.Context, id JobId, params *StreamJobEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetMe Who am I
+	//
+	// The caller, what they may do and how far they see. An API key gets its own name and rights; `staff` is null then.
+	//
+	// Corresponds with GET /v1/me/staff (the `GetMe` operationId).
+	GetMe(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListOrders List orders
+	//
+	// The newest first, by the time they were placed. Filters combine; only orders within the caller's scope are seen.
+	//
+	// Corresponds with GET /v1/orders (the `ListOrders` operationId).
+	ListOrders(ctx context.Context, params *ListOrdersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetOrder Read an order
+	//
+	// With its lines and what was brought back of it.
+	//
+	// Corresponds with GET /v1/orders/{id} (the `GetOrder` operationId).
+	GetOrder(ctx context.Context, id Id, params *GetOrderParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListPermissions List permissions
+	//
+	// Every permission there is, explained in both languages, with the operations it opens. Not paged.
+	//
+	// Corresponds with GET /v1/permissions (the `ListPermissions` operationId).
+	ListPermissions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// IngestPOSOrdersWithBody Take in tickets of tills
+	//
+	// Past or live tickets in any order of arrival, up to 1,000 a call. Each has a result of its own: `created`, `duplicate` (the same
+	// ticket was taken in before; the answer names what it became) or `error`, which leaves the others alone. A ticket is known by its
+	// store and external number, so a call can be repeated without harm; other content under a used number is the error
+	// `orders.external_number_reused`.
+	//
+	// A sale with lines of negative quantity becomes an order and a return; the quantities of a ticket of type `return` count as brought
+	// back whichever sign they have. A return that names `original_external_number` is linked to that sale of the same store, also when
+	// the sale arrives later. An unknown SKU is the error `orders.sku_unknown`, or becomes a product when
+	// `create_missing_variants` is set. A customer who is named but not found is the error `orders.customer_not_found`; a ticket without
+	// customer is anonymous. Prices may be zero.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/pos/orders (the `IngestPOSOrders` operationId).
+	IngestPOSOrdersWithBody(ctx context.Context, params *IngestPOSOrdersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// IngestPOSOrders Take in tickets of tills
+	//
+	// Past or live tickets in any order of arrival, up to 1,000 a call. Each has a result of its own: `created`, `duplicate` (the same
+	// ticket was taken in before; the answer names what it became) or `error`, which leaves the others alone. A ticket is known by its
+	// store and external number, so a call can be repeated without harm; other content under a used number is the error
+	// `orders.external_number_reused`.
+	//
+	// A sale with lines of negative quantity becomes an order and a return; the quantities of a ticket of type `return` count as brought
+	// back whichever sign they have. A return that names `original_external_number` is linked to that sale of the same store, also when
+	// the sale arrives later. An unknown SKU is the error `orders.sku_unknown`, or becomes a product when
+	// `create_missing_variants` is set. A customer who is named but not found is the error `orders.customer_not_found`; a ticket without
+	// customer is anonymous. Prices may be zero.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/pos/orders (the `IngestPOSOrders` operationId).
+	IngestPOSOrders(ctx context.Context, params *IngestPOSOrdersParams, body IngestPOSOrdersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListProducts List products
+	//
+	// The newest first, each with its variants. Filters combine. A fragment of a title has two characters or more; a single one answers
+	// 422 `search.too_short`.
+	//
+	// Corresponds with GET /v1/products (the `ListProducts` operationId).
+	ListProducts(ctx context.Context, params *ListProductsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateProductWithBody Create a product
+	//
+	// With its first variants, if they are sent along. A SKU in use answers 409 `catalog.sku_taken`, a wrong check digit of an ISBN 422
+	// `catalog.isbn_invalid`; of the two forms of an ISBN one is enough, the other follows.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/products (the `CreateProduct` operationId).
+	CreateProductWithBody(ctx context.Context, params *CreateProductParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateProduct Create a product
+	//
+	// With its first variants, if they are sent along. A SKU in use answers 409 `catalog.sku_taken`, a wrong check digit of an ISBN 422
+	// `catalog.isbn_invalid`; of the two forms of an ISBN one is enough, the other follows.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/products (the `CreateProduct` operationId).
+	CreateProduct(ctx context.Context, params *CreateProductParams, body CreateProductJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetProduct Read a product
+	//
+	// The product with its variants. Its version rises with those of its variants too.
+	//
+	// Corresponds with GET /v1/products/{id} (the `GetProduct` operationId).
+	GetProduct(ctx context.Context, id ProductId, params *GetProductParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateProductWithBody Change a product
+	//
+	// A merge patch: members left out stay, null empties. `book` and `apparel` are replaced as a whole and must match the kind. Set
+	// `status` to `archived` to take a product off sale; it stays readable, since orders refer to it.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/products/{id} (the `UpdateProduct` operationId).
+	UpdateProductWithBody(ctx context.Context, id ProductId, params *UpdateProductParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateProduct Change a product
+	//
+	// A merge patch: members left out stay, null empties. `book` and `apparel` are replaced as a whole and must match the kind. Set
+	// `status` to `archived` to take a product off sale; it stays readable, since orders refer to it.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/products/{id} (the `UpdateProduct` operationId).
+	UpdateProduct(ctx context.Context, id ProductId, params *UpdateProductParams, body UpdateProductJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListProductVariants List the variants of a product
+	//
+	// In the order they were made.
+	//
+	// Corresponds with GET /v1/products/{id}/variants (the `ListProductVariants` operationId).
+	ListProductVariants(ctx context.Context, id ProductId, params *ListProductVariantsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateVariantWithBody Add a variant to a product
+	//
+	// A SKU in use answers 409 `catalog.sku_taken`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/products/{id}/variants (the `CreateVariant` operationId).
+	CreateVariantWithBody(ctx context.Context, id ProductId, params *CreateVariantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateVariant Add a variant to a product
+	//
+	// A SKU in use answers 409 `catalog.sku_taken`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/products/{id}/variants (the `CreateVariant` operationId).
+	CreateVariant(ctx context.Context, id ProductId, params *CreateVariantParams, body CreateVariantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListRegions List regions
+	//
+	// By code.
+	//
+	// Corresponds with GET /v1/regions (the `ListRegions` operationId).
+	ListRegions(ctx context.Context, params *ListRegionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateRegionWithBody Create a region
+	//
+	// Needs a scope over the whole business. Stores join a region by their `region_id`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/regions (the `CreateRegion` operationId).
+	CreateRegionWithBody(ctx context.Context, params *CreateRegionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateRegion Create a region
+	//
+	// Needs a scope over the whole business. Stores join a region by their `region_id`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/regions (the `CreateRegion` operationId).
+	CreateRegion(ctx context.Context, params *CreateRegionParams, body CreateRegionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteRegion Delete a region
+	//
+	// Refused (409 `regions.in_use`) while a store belongs to it or a grant names it.
+	//
+	// Corresponds with DELETE /v1/regions/{id} (the `DeleteRegion` operationId).
+	DeleteRegion(ctx context.Context, id RegionId, params *DeleteRegionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetRegion Read a region
+	//
+	// A region by its id.
+	//
+	// Corresponds with GET /v1/regions/{id} (the `GetRegion` operationId).
+	GetRegion(ctx context.Context, id RegionId, params *GetRegionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateRegionWithBody Change a region
+	//
+	// Needs a scope over the whole business.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/regions/{id} (the `UpdateRegion` operationId).
+	UpdateRegionWithBody(ctx context.Context, id RegionId, params *UpdateRegionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateRegion Change a region
+	//
+	// Needs a scope over the whole business.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/regions/{id} (the `UpdateRegion` operationId).
+	UpdateRegion(ctx context.Context, id RegionId, params *UpdateRegionParams, body UpdateRegionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateRegionWithApplicationMergePatchPlusJSONBody Change a region
+	//
+	// Needs a scope over the whole business.
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/regions/{id} (the `UpdateRegion` operationId).
+	UpdateRegionWithApplicationMergePatchPlusJSONBody(ctx context.Context, id RegionId, params *UpdateRegionParams, body UpdateRegionApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListReturns List returns
+	//
+	// The newest first, by the time they were brought back. Filters combine; only returns within the caller's scope are seen.
+	//
+	// Corresponds with GET /v1/returns (the `ListReturns` operationId).
+	ListReturns(ctx context.Context, params *ListReturnsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetReturn Read a return
+	//
+	// With its lines.
+	//
+	// Corresponds with GET /v1/returns/{id} (the `GetReturn` operationId).
+	GetReturn(ctx context.Context, id Id, params *GetReturnParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetRFMDistribution Count customers by band
+	//
+	// How many customers within the caller's scope are in each band. Customers who never bought are in none and not counted.
+	//
+	// Corresponds with GET /v1/rfm/distribution (the `GetRFMDistribution` operationId).
+	GetRFMDistribution(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RefreshRFM Recompute all metrics
+	//
+	// Adds up every customer's business days anew and assigns the bands, as a job. Metrics follow every ticket at once and bands follow
+	// the calendar each night, so this is for doubts only.
+	//
+	// Corresponds with POST /v1/rfm/refresh (the `RefreshRFM` operationId).
+	RefreshRFM(ctx context.Context, params *RefreshRFMParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetRFMSettings Read the RFM settings
+	//
+	// The window and the bands in force. Before anybody has changed them they are the built-in ones, with version 0.
+	//
+	// Corresponds with GET /v1/rfm/settings (the `GetRFMSettings` operationId).
+	GetRFMSettings(ctx context.Context, params *GetRFMSettingsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateRFMSettingsWithBody Replace the RFM settings
+	//
+	// Needs `If-Match`, since a band is nobody's alone; without it the answer is 428. A job puts every customer into their new band;
+	// `refresh_job_id` names it. Until it is done, some customers are still in the band of the old settings.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/rfm/settings (the `UpdateRFMSettings` operationId).
+	UpdateRFMSettingsWithBody(ctx context.Context, params *UpdateRFMSettingsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateRFMSettings Replace the RFM settings
+	//
+	// Needs `If-Match`, since a band is nobody's alone; without it the answer is 428. A job puts every customer into their new band;
+	// `refresh_job_id` names it. Until it is done, some customers are still in the band of the old settings.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/rfm/settings (the `UpdateRFMSettings` operationId).
+	UpdateRFMSettings(ctx context.Context, params *UpdateRFMSettingsParams, body UpdateRFMSettingsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListRoles List roles
+	//
+	// By code, built-in ones included.
+	//
+	// Corresponds with GET /v1/roles (the `ListRoles` operationId).
+	ListRoles(ctx context.Context, params *ListRolesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateRoleWithBody Create a role
+	//
+	// A set of permissions under a name of its own. It cannot hold a permission that the caller lacks.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/roles (the `CreateRole` operationId).
+	CreateRoleWithBody(ctx context.Context, params *CreateRoleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateRole Create a role
+	//
+	// A set of permissions under a name of its own. It cannot hold a permission that the caller lacks.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/roles (the `CreateRole` operationId).
+	CreateRole(ctx context.Context, params *CreateRoleParams, body CreateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteRole Delete a role
+	//
+	// `If-Match` is required. Refused (409 `roles.in_use`) while somebody holds it; built-in roles stay.
+	//
+	// Corresponds with DELETE /v1/roles/{id} (the `DeleteRole` operationId).
+	DeleteRole(ctx context.Context, id RoleId, params *DeleteRoleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetRole Read a role
+	//
+	// With its permissions and the number of staff who hold it.
+	//
+	// Corresponds with GET /v1/roles/{id} (the `GetRole` operationId).
+	GetRole(ctx context.Context, id RoleId, params *GetRoleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateRoleWithBody Change a role
+	//
+	// `If-Match` is required. Everybody who holds the role has the new permissions at once. The caller must see the whole business and hold
+	// every permission of the role, before and after. Built-in roles are read-only.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/roles/{id} (the `UpdateRole` operationId).
+	UpdateRoleWithBody(ctx context.Context, id RoleId, params *UpdateRoleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateRole Change a role
+	//
+	// `If-Match` is required. Everybody who holds the role has the new permissions at once. The caller must see the whole business and hold
+	// every permission of the role, before and after. Built-in roles are read-only.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/roles/{id} (the `UpdateRole` operationId).
+	UpdateRole(ctx context.Context, id RoleId, params *UpdateRoleParams, body UpdateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateRoleWithApplicationMergePatchPlusJSONBody Change a role
+	//
+	// `If-Match` is required. Everybody who holds the role has the new permissions at once. The caller must see the whole business and hold
+	// every permission of the role, before and after. Built-in roles are read-only.
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/roles/{id} (the `UpdateRole` operationId).
+	UpdateRoleWithApplicationMergePatchPlusJSONBody(ctx context.Context, id RoleId, params *UpdateRoleParams, body UpdateRoleApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListStaff List staff
+	//
+	// Colleagues of the stores in the caller's scope.
+	//
+	// Corresponds with GET /v1/staff (the `ListStaff` operationId).
+	ListStaff(ctx context.Context, params *ListStaffParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateStaffWithBody Create a member of staff
+	//
+	// Without `password` one is generated and shown once, in `initial_password`. Either way the person is asked to choose another
+	// (`must_change_password`).
+	//
+	// Nobody can hand on more than they have: each grant's role and scope must lie within the caller's own, and the home store within
+	// the caller's scope.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/staff (the `CreateStaff` operationId).
+	CreateStaffWithBody(ctx context.Context, params *CreateStaffParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateStaff Create a member of staff
+	//
+	// Without `password` one is generated and shown once, in `initial_password`. Either way the person is asked to choose another
+	// (`must_change_password`).
+	//
+	// Nobody can hand on more than they have: each grant's role and scope must lie within the caller's own, and the home store within
+	// the caller's scope.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/staff (the `CreateStaff` operationId).
+	CreateStaff(ctx context.Context, params *CreateStaffParams, body CreateStaffJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteStaff Delete an unused account
+	//
+	// Only for an account made by mistake: one that has never signed in and that nothing refers to. Any other answers 409 `staff.in_use`;
+	// disable it instead.
+	//
+	// Corresponds with DELETE /v1/staff/{id} (the `DeleteStaff` operationId).
+	DeleteStaff(ctx context.Context, id StaffId, params *DeleteStaffParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetStaff Read a member of staff
+	//
+	// With their grants, also those that have run out.
+	//
+	// Corresponds with GET /v1/staff/{id} (the `GetStaff` operationId).
+	GetStaff(ctx context.Context, id StaffId, params *GetStaffParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateStaffWithBody Change a member of staff
+	//
+	// Changes the fields sent. `status: disabled` ends all their sessions at once and keeps everything they did; `active` lets them sign
+	// in again. The last active administrator cannot be disabled, nor can anybody who holds rights the caller lacks.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/staff/{id} (the `UpdateStaff` operationId).
+	UpdateStaffWithBody(ctx context.Context, id StaffId, params *UpdateStaffParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateStaff Change a member of staff
+	//
+	// Changes the fields sent. `status: disabled` ends all their sessions at once and keeps everything they did; `active` lets them sign
+	// in again. The last active administrator cannot be disabled, nor can anybody who holds rights the caller lacks.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/staff/{id} (the `UpdateStaff` operationId).
+	UpdateStaff(ctx context.Context, id StaffId, params *UpdateStaffParams, body UpdateStaffJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateStaffWithApplicationMergePatchPlusJSONBody Change a member of staff
+	//
+	// Changes the fields sent. `status: disabled` ends all their sessions at once and keeps everything they did; `active` lets them sign
+	// in again. The last active administrator cannot be disabled, nor can anybody who holds rights the caller lacks.
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/staff/{id} (the `UpdateStaff` operationId).
+	UpdateStaffWithApplicationMergePatchPlusJSONBody(ctx context.Context, id StaffId, params *UpdateStaffParams, body UpdateStaffApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateGrantWithBody Grant a role
+	//
+	// Takes effect at once, in open sessions too. The role's permissions and the scope must lie within the caller's own; nobody changes their
+	// own grants.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/staff/{id}/grants (the `CreateGrant` operationId).
+	CreateGrantWithBody(ctx context.Context, id StaffId, params *CreateGrantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateGrant Grant a role
+	//
+	// Takes effect at once, in open sessions too. The role's permissions and the scope must lie within the caller's own; nobody changes their
+	// own grants.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/staff/{id}/grants (the `CreateGrant` operationId).
+	CreateGrant(ctx context.Context, id StaffId, params *CreateGrantParams, body CreateGrantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteGrant Take a role away
+	//
+	// Takes effect at once. The last active administrator keeps that role, and nobody changes their own grants.
+	//
+	// Corresponds with DELETE /v1/staff/{id}/grants/{grant_id} (the `DeleteGrant` operationId).
+	DeleteGrant(ctx context.Context, id StaffId, grantId GrantId, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResetStaffPasswordWithBody Set a new initial password
+	//
+	// For somebody who has forgotten theirs. Without `password` one is generated and shown once. All their sessions end, and they are asked to
+	// choose another one. The caller must hold every right that the person holds.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/staff/{id}/password-reset (the `ResetStaffPassword` operationId).
+	ResetStaffPasswordWithBody(ctx context.Context, id StaffId, params *ResetStaffPasswordParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResetStaffPassword Set a new initial password
+	//
+	// For somebody who has forgotten theirs. Without `password` one is generated and shown once. All their sessions end, and they are asked to
+	// choose another one. The caller must hold every right that the person holds.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/staff/{id}/password-reset (the `ResetStaffPassword` operationId).
+	ResetStaffPassword(ctx context.Context, id StaffId, params *ResetStaffPasswordParams, body ResetStaffPasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevokeStaffSessions Sign somebody out everywhere
+	//
+	// Ends all sessions of a member of staff within a second, for example when a device was stolen.
+	//
+	// Corresponds with DELETE /v1/staff/{id}/sessions (the `RevokeStaffSessions` operationId).
+	RevokeStaffSessions(ctx context.Context, id StaffId, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListStores List stores
+	//
+	// All stores of the business; names and places of stores are known to all staff.
+	//
+	// Corresponds with GET /v1/stores (the `ListStores` operationId).
+	ListStores(ctx context.Context, params *ListStoresParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateStoreWithBody Create a store
+	//
+	// Needs a scope over the whole business.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/stores (the `CreateStore` operationId).
+	CreateStoreWithBody(ctx context.Context, params *CreateStoreParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateStore Create a store
+	//
+	// Needs a scope over the whole business.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/stores (the `CreateStore` operationId).
+	CreateStore(ctx context.Context, params *CreateStoreParams, body CreateStoreJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteStore Delete an unused store
+	//
+	// Only for a store made by mistake, that nothing refers to. Any other answers 409 `stores.in_use`; close it instead.
+	//
+	// Corresponds with DELETE /v1/stores/{id} (the `DeleteStore` operationId).
+	DeleteStore(ctx context.Context, id StoreId, params *DeleteStoreParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetStore Read a store
+	//
+	// A store by its id.
+	//
+	// Corresponds with GET /v1/stores/{id} (the `GetStore` operationId).
+	GetStore(ctx context.Context, id StoreId, params *GetStoreParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateStoreWithBody Change a store
+	//
+	// Changes the fields sent. `status: closed` takes a store out of use and keeps its history. Moving it to another region changes at once
+	// what staff with a grant over either region see, and needs a scope over the whole business; the other fields need the store in scope.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/stores/{id} (the `UpdateStore` operationId).
+	UpdateStoreWithBody(ctx context.Context, id StoreId, params *UpdateStoreParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateStore Change a store
+	//
+	// Changes the fields sent. `status: closed` takes a store out of use and keeps its history. Moving it to another region changes at once
+	// what staff with a grant over either region see, and needs a scope over the whole business; the other fields need the store in scope.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/stores/{id} (the `UpdateStore` operationId).
+	UpdateStore(ctx context.Context, id StoreId, params *UpdateStoreParams, body UpdateStoreJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateStoreWithApplicationMergePatchPlusJSONBody Change a store
+	//
+	// Changes the fields sent. `status: closed` takes a store out of use and keeps its history. Moving it to another region changes at once
+	// what staff with a grant over either region see, and needs a scope over the whole business; the other fields need the store in scope.
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/stores/{id} (the `UpdateStore` operationId).
+	UpdateStoreWithApplicationMergePatchPlusJSONBody(ctx context.Context, id StoreId, params *UpdateStoreParams, body UpdateStoreApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StreamOrderEvents Follow the orders of a store
+	//
+	// Server-sent events, one for each order or return taken in from now on that the caller may see: the event is `order.completed` or
+	// `order.returned` and its data names the order or return by id. A comment line keeps the connection open while nothing happens.
+	// Events missed while not connected are not sent again; read the list for them.
+	//
+	// Corresponds with GET /v1/stores/{id}/order-events (the `StreamOrderEvents` operationId).
+	StreamOrderEvents(ctx context.Context, id Id, params *StreamOrderEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateStreamTicketWithBody Get a ticket for an event stream
+	//
+	// A browser's EventSource cannot send an `Authorization` header. It opens the stream with `?ticket=…` instead. A ticket is good once, for
+	// 30 seconds and for the path named here, with the rights of the caller. It needs the cache: 503 while that is down (clients that can send
+	// headers need no ticket).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/stream-tickets (the `CreateStreamTicket` operationId).
+	CreateStreamTicketWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateStreamTicket Get a ticket for an event stream
+	//
+	// A browser's EventSource cannot send an `Authorization` header. It opens the stream with `?ticket=…` instead. A ticket is good once, for
+	// 30 seconds and for the path named here, with the rights of the caller. It needs the cache: 503 while that is down (clients that can send
+	// headers need no ticket).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/stream-tickets (the `CreateStreamTicket` operationId).
+	CreateStreamTicket(ctx context.Context, body CreateStreamTicketJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListTags List tags
+	//
+	// All tags by name.
+	//
+	// Corresponds with GET /v1/tags (the `ListTags` operationId).
+	ListTags(ctx context.Context, params *ListTagsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateTagWithBody Create a tag
+	//
+	// A name that another tag has answers 409 `tags.duplicate`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/tags (the `CreateTag` operationId).
+	CreateTagWithBody(ctx context.Context, params *CreateTagParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateTag Create a tag
+	//
+	// A name that another tag has answers 409 `tags.duplicate`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/tags (the `CreateTag` operationId).
+	CreateTag(ctx context.Context, params *CreateTagParams, body CreateTagJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteTag Delete a tag
+	//
+	// A tag that customers still have answers 409 `tags.in_use`; take it off them first.
+	//
+	// Corresponds with DELETE /v1/tags/{id} (the `DeleteTag` operationId).
+	DeleteTag(ctx context.Context, id TagId, params *DeleteTagParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetTag Read a tag
+	//
+	// One tag.
+	//
+	// Corresponds with GET /v1/tags/{id} (the `GetTag` operationId).
+	GetTag(ctx context.Context, id TagId, params *GetTagParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateTagWithBody Change a tag
+	//
+	// A merge patch. Customers keep the tag under its new name.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/tags/{id} (the `UpdateTag` operationId).
+	UpdateTagWithBody(ctx context.Context, id TagId, params *UpdateTagParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateTag Change a tag
+	//
+	// A merge patch. Customers keep the tag under its new name.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/tags/{id} (the `UpdateTag` operationId).
+	UpdateTag(ctx context.Context, id TagId, params *UpdateTagParams, body UpdateTagJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListVariants Find variants
+	//
+	// What a till or scanner asks: by SKU, by the barcode on the article, or by a book's ISBN. Filters combine; several products may
+	// carry one ISBN or barcode. Without a filter all variants, the newest first.
+	//
+	// Corresponds with GET /v1/variants (the `ListVariants` operationId).
+	ListVariants(ctx context.Context, params *ListVariantsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetVariant Read a variant
+	//
+	// The cost price is part of it for callers with `catalog.read_cost`.
+	//
+	// Corresponds with GET /v1/variants/{id} (the `GetVariant` operationId).
+	GetVariant(ctx context.Context, id VariantId, params *GetVariantParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateVariantWithBody Change a variant
+	//
+	// A merge patch: members left out stay, null empties. A new price holds for later sales; orders keep the price they were made with.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/variants/{id} (the `UpdateVariant` operationId).
+	UpdateVariantWithBody(ctx context.Context, id VariantId, params *UpdateVariantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateVariant Change a variant
+	//
+	// A merge patch: members left out stay, null empties. A new price holds for later sales; orders keep the price they were made with.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/variants/{id} (the `UpdateVariant` operationId).
+	UpdateVariant(ctx context.Context, id VariantId, params *UpdateVariantParams, body UpdateVariantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // GetDocs Documentation to read and try
@@ -784,6 +5668,103 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 	return c.Client.Do(req)
 }
 
+// ListApiKeys List API keys
+//
+// Newest first, without their secrets. A caller who does not see the whole business sees the keys that reach no further than they do.
+//
+// Corresponds with GET /v1/api-keys (the `ListApiKeys` operationId).
+func (c *Client) ListApiKeys(ctx context.Context, params *ListApiKeysParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListApiKeysRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateApiKeyWithBody Create an API key
+//
+// The key itself is in `key`, in this answer only: what is kept is its hash. Send it as `Authorization: Bearer shk_live_…`. Its permissions
+// and stores must lie within the caller's own. To rotate, create a second key, move the machine over, then revoke the first.
+//
+// Keys match `shk_live_[a-z2-7]{12}_[a-z2-7]{59}`, the last seven characters being a checksum, so that secret scanners recognise a
+// leaked one.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/api-keys (the `CreateApiKey` operationId).
+func (c *Client) CreateApiKeyWithBody(ctx context.Context, params *CreateApiKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateApiKeyRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateApiKey Create an API key
+//
+// The key itself is in `key`, in this answer only: what is kept is its hash. Send it as `Authorization: Bearer shk_live_…`. Its permissions
+// and stores must lie within the caller's own. To rotate, create a second key, move the machine over, then revoke the first.
+//
+// Keys match `shk_live_[a-z2-7]{12}_[a-z2-7]{59}`, the last seven characters being a checksum, so that secret scanners recognise a
+// leaked one.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/api-keys (the `CreateApiKey` operationId).
+func (c *Client) CreateApiKey(ctx context.Context, params *CreateApiKeyParams, body CreateApiKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateApiKeyRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevokeApiKey Revoke an API key
+//
+// Everywhere within a second, for good. The entry stays, with `status: revoked`. Revoking it again changes nothing.
+//
+// Corresponds with DELETE /v1/api-keys/{id} (the `RevokeApiKey` operationId).
+func (c *Client) RevokeApiKey(ctx context.Context, id ApiKeyId, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeApiKeyRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetApiKey Read an API key
+//
+// What a key may do and when it was last used (to the minute), without its secret.
+//
+// Corresponds with GET /v1/api-keys/{id} (the `GetApiKey` operationId).
+func (c *Client) GetApiKey(ctx context.Context, id ApiKeyId, params *GetApiKeyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetApiKeyRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListAuditLogs List audit entries
 //
 // The newest first. Filters combine. Values of personal fields are never in an entry, only the names of the fields.
@@ -809,6 +5790,777 @@ func (c *Client) ListAuditLogs(ctx context.Context, params *ListAuditLogsParams,
 // Corresponds with GET /v1/audit-logs/verify (the `VerifyAuditLogs` operationId).
 func (c *Client) VerifyAuditLogs(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewVerifyAuditLogsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LoginWithBody Sign in with a password
+//
+// Opens a session. The answer holds an access token for the `Authorization` header, good for `expires_in` seconds, and a refresh token that
+// `POST /v1/auth/refresh` exchanges for the next pair.
+//
+// Read `mfa_required` first: once a second factor is set up it is `true` and the tokens are absent. A wrong password and an unknown user
+// name answer alike, 401 `auth.invalid_credentials`. After several failures for one account from one address further attempts are put off
+// for a growing time (429 with `Retry-After`), never for good.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/auth/login (the `Login` operationId).
+func (c *Client) LoginWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLoginRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Login Sign in with a password
+//
+// Opens a session. The answer holds an access token for the `Authorization` header, good for `expires_in` seconds, and a refresh token that
+// `POST /v1/auth/refresh` exchanges for the next pair.
+//
+// Read `mfa_required` first: once a second factor is set up it is `true` and the tokens are absent. A wrong password and an unknown user
+// name answer alike, 401 `auth.invalid_credentials`. After several failures for one account from one address further attempts are put off
+// for a growing time (429 with `Retry-After`), never for good.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/auth/login (the `Login` operationId).
+func (c *Client) Login(ctx context.Context, body LoginJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLoginRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Logout Sign out
+//
+// Ends the session the access token belongs to, everywhere within a second. Its refresh token is worthless from then on.
+//
+// Corresponds with POST /v1/auth/logout (the `Logout` operationId).
+func (c *Client) Logout(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLogoutRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangePasswordWithBody Change the own password
+//
+// Needs the current password. Passwords have 8 to 128 characters of any kind and must not be among the commonest ones; there are no other
+// rules and no expiry. All other sessions of the caller end.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/auth/password (the `ChangePassword` operationId).
+func (c *Client) ChangePasswordWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangePasswordRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangePassword Change the own password
+//
+// Needs the current password. Passwords have 8 to 128 characters of any kind and must not be among the commonest ones; there are no other
+// rules and no expiry. All other sessions of the caller end.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/auth/password (the `ChangePassword` operationId).
+func (c *Client) ChangePassword(ctx context.Context, body ChangePasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangePasswordRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RefreshSessionWithBody Exchange a refresh token
+//
+// Gives a new access token and a new refresh token; the old refresh token is spent. Sending it again within 10 seconds, as a second tab or
+// a client whose answer got lost does, gives the same new refresh token. Later it counts as theft: the session ends and both parties
+// must sign in again (401 `auth.refresh_reused`).
+//
+// A session ends 30 days after sign-in, or after 7 days without a refresh.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/auth/refresh (the `RefreshSession` operationId).
+func (c *Client) RefreshSessionWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRefreshSessionRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RefreshSession Exchange a refresh token
+//
+// Gives a new access token and a new refresh token; the old refresh token is spent. Sending it again within 10 seconds, as a second tab or
+// a client whose answer got lost does, gives the same new refresh token. Later it counts as theft: the session ends and both parties
+// must sign in again (401 `auth.refresh_reused`).
+//
+// A session ends 30 days after sign-in, or after 7 days without a refresh.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/auth/refresh (the `RefreshSession` operationId).
+func (c *Client) RefreshSession(ctx context.Context, body RefreshSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRefreshSessionRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevokeOtherSessions Sign out everywhere else
+//
+// Ends every session of the caller except the current one.
+//
+// Corresponds with DELETE /v1/auth/sessions (the `RevokeOtherSessions` operationId).
+func (c *Client) RevokeOtherSessions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeOtherSessionsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListSessions List own sessions
+//
+// The caller's live sessions, newest first; `current` marks the one in use.
+//
+// Corresponds with GET /v1/auth/sessions (the `ListSessions` operationId).
+func (c *Client) ListSessions(ctx context.Context, params *ListSessionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListSessionsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevokeSession End one of the own sessions
+//
+// Ends a session of the caller, for example on a lost device. Ending one that has already ended changes nothing.
+//
+// Corresponds with DELETE /v1/auth/sessions/{id} (the `RevokeSession` operationId).
+func (c *Client) RevokeSession(ctx context.Context, id SessionId, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeSessionRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListCategories List categories
+//
+// By name. Each names the one above it, so that a client can build the tree.
+//
+// Corresponds with GET /v1/categories (the `ListCategories` operationId).
+func (c *Client) ListCategories(ctx context.Context, params *ListCategoriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCategoriesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateCategoryWithBody Create a category
+//
+// Names are unique over the whole tree, so that a till can name a category. One in use answers 409 `catalog.category_name_taken`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/categories (the `CreateCategory` operationId).
+func (c *Client) CreateCategoryWithBody(ctx context.Context, params *CreateCategoryParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateCategoryRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateCategory Create a category
+//
+// Names are unique over the whole tree, so that a till can name a category. One in use answers 409 `catalog.category_name_taken`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/categories (the `CreateCategory` operationId).
+func (c *Client) CreateCategory(ctx context.Context, params *CreateCategoryParams, body CreateCategoryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateCategoryRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteCategory Delete a category
+//
+// Only an empty one goes. With products in it, orders made from it or categories below it the answer is 409 `catalog.category_in_use`.
+//
+// Corresponds with DELETE /v1/categories/{id} (the `DeleteCategory` operationId).
+func (c *Client) DeleteCategory(ctx context.Context, id CategoryId, params *DeleteCategoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteCategoryRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCategory Read a category
+//
+// One node of the tree.
+//
+// Corresponds with GET /v1/categories/{id} (the `GetCategory` operationId).
+func (c *Client) GetCategory(ctx context.Context, id CategoryId, params *GetCategoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCategoryRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateCategoryWithBody Change a category
+//
+// A merge patch. Moving a category below itself answers 422 `catalog.category_cycle`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/categories/{id} (the `UpdateCategory` operationId).
+func (c *Client) UpdateCategoryWithBody(ctx context.Context, id CategoryId, params *UpdateCategoryParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateCategoryRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateCategory Change a category
+//
+// A merge patch. Moving a category below itself answers 422 `catalog.category_cycle`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/categories/{id} (the `UpdateCategory` operationId).
+func (c *Client) UpdateCategory(ctx context.Context, id CategoryId, params *UpdateCategoryParams, body UpdateCategoryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateCategoryRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListCustomers List customers
+//
+// Customers in the caller's scope, the newest first unless `sort` says otherwise. Filters combine. `phone`, `phone_last4`, `email`,
+// `card_number` and `name` work as in `POST /v1/customers/search`, which keeps them out of URLs and is the better choice for
+// people; neither `Link` nor a cursor repeats them.
+//
+// A page may hold fewer items than asked for, even none, while `has_more` is true: a rare name among many is looked for in bounded
+// steps, and the next page goes on where this one stopped.
+//
+// Corresponds with GET /v1/customers (the `ListCustomers` operationId).
+func (c *Client) ListCustomers(ctx context.Context, params *ListCustomersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCustomersRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateCustomerWithBody Create a customer
+//
+// Without `home_store_id` and `assigned_staff_id` the customer gets the caller's own, where the caller has such. Both must lie in
+// the caller's scope. A phone, e-mail, card number or external id that another customer has answers 409 `customers.duplicate`;
+// `existing_id` then names that customer if the caller may see it.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customers (the `CreateCustomer` operationId).
+func (c *Client) CreateCustomerWithBody(ctx context.Context, params *CreateCustomerParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateCustomerRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateCustomer Create a customer
+//
+// Without `home_store_id` and `assigned_staff_id` the customer gets the caller's own, where the caller has such. Both must lie in
+// the caller's scope. A phone, e-mail, card number or external id that another customer has answers 409 `customers.duplicate`;
+// `existing_id` then names that customer if the caller may see it.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/customers (the `CreateCustomer` operationId).
+func (c *Client) CreateCustomer(ctx context.Context, params *CreateCustomerParams, body CreateCustomerJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateCustomerRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// BulkCustomersWithBody Create, upsert or archive many customers
+//
+// Each item is judged by itself: one that breaks a rule is named in the results and the others take effect. `create` makes new
+// customers; `upsert` finds them by `external_id`, changes the fields that are given and makes those that are missing; `delete`
+// archives by `id` or `external_id`. Needs `customers.create`, and also `customers.update` to upsert, `customers.archive` to delete.
+//
+// Values are checked item by item here, so the items' schema is looser than that of a single customer; the rules are the same.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customers/bulk (the `BulkCustomers` operationId).
+func (c *Client) BulkCustomersWithBody(ctx context.Context, params *BulkCustomersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewBulkCustomersRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// BulkCustomers Create, upsert or archive many customers
+//
+// Each item is judged by itself: one that breaks a rule is named in the results and the others take effect. `create` makes new
+// customers; `upsert` finds them by `external_id`, changes the fields that are given and makes those that are missing; `delete`
+// archives by `id` or `external_id`. Needs `customers.create`, and also `customers.update` to upsert, `customers.archive` to delete.
+//
+// Values are checked item by item here, so the items' schema is looser than that of a single customer; the rules are the same.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/customers/bulk (the `BulkCustomers` operationId).
+func (c *Client) BulkCustomers(ctx context.Context, params *BulkCustomersParams, body BulkCustomersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewBulkCustomersRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LookupCustomerWithBody Look up a customer at the till
+//
+// Finds any customer, also beyond the caller's scope, by exactly one of a full phone number, card number or external id. The answer
+// is masked; each look-up is audited. Nobody found, or only an archived customer: 404 `customers.not_found`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customers/lookup (the `LookupCustomer` operationId).
+func (c *Client) LookupCustomerWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLookupCustomerRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LookupCustomer Look up a customer at the till
+//
+// Finds any customer, also beyond the caller's scope, by exactly one of a full phone number, card number or external id. The answer
+// is masked; each look-up is audited. Nobody found, or only an archived customer: 404 `customers.not_found`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/customers/lookup (the `LookupCustomer` operationId).
+func (c *Client) LookupCustomer(ctx context.Context, body LookupCustomerJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLookupCustomerRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SearchCustomersWithBody Search customers
+//
+// The list with its filters in the body, so that personal values stay out of URLs and logs. All filters given must hold.
+//
+// `name` is a fragment of two characters or more: Han characters (`小明`, or first and last `王明`), pinyin (`wangxiao`, `xiaom`),
+// initials (`wxm`), the beginning of a Latin word (`smi`), or Han followed by pinyin (`王xiao`). A single Han character or letter
+// answers 422 `search.too_short`.
+//
+// A page may hold fewer items than asked for, even none, while `has_more` is true; the next page goes on where this one stopped.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customers/search (the `SearchCustomers` operationId).
+func (c *Client) SearchCustomersWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSearchCustomersRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SearchCustomers Search customers
+//
+// The list with its filters in the body, so that personal values stay out of URLs and logs. All filters given must hold.
+//
+// `name` is a fragment of two characters or more: Han characters (`小明`, or first and last `王明`), pinyin (`wangxiao`, `xiaom`),
+// initials (`wxm`), the beginning of a Latin word (`smi`), or Han followed by pinyin (`王xiao`). A single Han character or letter
+// answers 422 `search.too_short`.
+//
+// A page may hold fewer items than asked for, even none, while `has_more` is true; the next page goes on where this one stopped.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/customers/search (the `SearchCustomers` operationId).
+func (c *Client) SearchCustomers(ctx context.Context, body SearchCustomersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSearchCustomersRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteCustomer Delete a customer
+//
+// Archives the customer, as `POST /v1/customers/{id}/archive` does; it can be restored. Repeating it changes nothing.
+//
+// Corresponds with DELETE /v1/customers/{id} (the `DeleteCustomer` operationId).
+func (c *Client) DeleteCustomer(ctx context.Context, id CustomerId, params *DeleteCustomerParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteCustomerRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCustomer Read a customer
+//
+// A customer in the caller's scope, masked; any other answers 404.
+//
+// Corresponds with GET /v1/customers/{id} (the `GetCustomer` operationId).
+func (c *Client) GetCustomer(ctx context.Context, id CustomerId, params *GetCustomerParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCustomerRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateCustomerWithBody Change a customer
+//
+// A merge patch: fields left out stay, `null` empties. `address`, `preferences` and `marketing_preferences` are replaced whole,
+// `custom_fields` are merged one level deep, a `null` member removes it. `tags` replaces all tags. Moving a customer to another
+// store or assistant needs a scope that covers both. An archived customer answers 409 `customers.archived`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/customers/{id} (the `UpdateCustomer` operationId).
+func (c *Client) UpdateCustomerWithBody(ctx context.Context, id CustomerId, params *UpdateCustomerParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateCustomerRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateCustomer Change a customer
+//
+// A merge patch: fields left out stay, `null` empties. `address`, `preferences` and `marketing_preferences` are replaced whole,
+// `custom_fields` are merged one level deep, a `null` member removes it. `tags` replaces all tags. Moving a customer to another
+// store or assistant needs a scope that covers both. An archived customer answers 409 `customers.archived`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/customers/{id} (the `UpdateCustomer` operationId).
+func (c *Client) UpdateCustomer(ctx context.Context, id CustomerId, params *UpdateCustomerParams, body UpdateCustomerJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateCustomerRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ArchiveCustomer Archive a customer
+//
+// Takes the customer out of lists, searches and the till. Orders and metrics stay, and so do the phone, e-mail, card number and
+// external id, which nobody else can take. Archiving twice changes nothing.
+//
+// Corresponds with POST /v1/customers/{id}/archive (the `ArchiveCustomer` operationId).
+func (c *Client) ArchiveCustomer(ctx context.Context, id CustomerId, params *ArchiveCustomerParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewArchiveCustomerRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCustomerMetrics Read a customer's metrics
+//
+// What the customer's completed orders and returns add up to. Days are business days. A customer who never bought has zeros.
+//
+// Corresponds with GET /v1/customers/{id}/metrics (the `GetCustomerMetrics` operationId).
+func (c *Client) GetCustomerMetrics(ctx context.Context, id Id, params *GetCustomerMetricsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCustomerMetricsRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCustomerProfile Read a customer's 360° profile
+//
+// Everything an assistant wants to see at once: identity (masked), metrics, RFM band, tags, the last orders and returns, favourite
+// categories, store and assistant. It holds at once what was last written, and follows the business day. `tier`, `points` and
+// `open_tickets` are null until those functions are in use.
+//
+// Corresponds with GET /v1/customers/{id}/profile (the `GetCustomerProfile` operationId).
+func (c *Client) GetCustomerProfile(ctx context.Context, id CustomerId, params *GetCustomerProfileParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCustomerProfileRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RestoreCustomer Restore an archived customer
+//
+// Undoes the archiving. Restoring an active customer changes nothing.
+//
+// Corresponds with POST /v1/customers/{id}/restore (the `RestoreCustomer` operationId).
+func (c *Client) RestoreCustomer(ctx context.Context, id CustomerId, params *RestoreCustomerParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRestoreCustomerRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevealCustomerWithBody Reveal personal fields
+//
+// The fields asked for, in clear. Each call is audited with the caller, the fields and the reason, and its rate is limited.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customers/{id}/reveal (the `RevealCustomer` operationId).
+func (c *Client) RevealCustomerWithBody(ctx context.Context, id CustomerId, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevealCustomerRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevealCustomer Reveal personal fields
+//
+// The fields asked for, in clear. Each call is audited with the caller, the fields and the reason, and its rate is limited.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/customers/{id}/reveal (the `RevealCustomer` operationId).
+func (c *Client) RevealCustomer(ctx context.Context, id CustomerId, body RevealCustomerJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevealCustomerRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddCustomerTagsWithBody Tag a customer
+//
+// Adds tags by name; those the customer has already are left alone. A name that no tag has makes one if the caller holds
+// `tags.manage`, else the answer is 422 `customers.unknown_tag`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customers/{id}/tags (the `AddCustomerTags` operationId).
+func (c *Client) AddCustomerTagsWithBody(ctx context.Context, id CustomerId, params *AddCustomerTagsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddCustomerTagsRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddCustomerTags Tag a customer
+//
+// Adds tags by name; those the customer has already are left alone. A name that no tag has makes one if the caller holds
+// `tags.manage`, else the answer is 422 `customers.unknown_tag`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/customers/{id}/tags (the `AddCustomerTags` operationId).
+func (c *Client) AddCustomerTags(ctx context.Context, id CustomerId, params *AddCustomerTagsParams, body AddCustomerTagsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddCustomerTagsRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RemoveCustomerTag Take a tag off a customer
+//
+// Removing a tag the customer does not have changes nothing.
+//
+// Corresponds with DELETE /v1/customers/{id}/tags/{tag_id} (the `RemoveCustomerTag` operationId).
+func (c *Client) RemoveCustomerTag(ctx context.Context, id CustomerId, tagId Id, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRemoveCustomerTagRequest(c.Server, id, tagId)
 	if err != nil {
 		return nil, err
 	}
@@ -880,6 +6632,1403 @@ func (c *Client) CancelJob(ctx context.Context, id JobId, params *CancelJobParam
 // Corresponds with GET /v1/jobs/{id}/events (the `StreamJobEvents` operationId).
 func (c *Client) StreamJobEvents(ctx context.Context, id JobId, params *StreamJobEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewStreamJobEventsRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetMe Who am I
+//
+// The caller, what they may do and how far they see. An API key gets its own name and rights; `staff` is null then.
+//
+// Corresponds with GET /v1/me/staff (the `GetMe` operationId).
+func (c *Client) GetMe(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetMeRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListOrders List orders
+//
+// The newest first, by the time they were placed. Filters combine; only orders within the caller's scope are seen.
+//
+// Corresponds with GET /v1/orders (the `ListOrders` operationId).
+func (c *Client) ListOrders(ctx context.Context, params *ListOrdersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListOrdersRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetOrder Read an order
+//
+// With its lines and what was brought back of it.
+//
+// Corresponds with GET /v1/orders/{id} (the `GetOrder` operationId).
+func (c *Client) GetOrder(ctx context.Context, id Id, params *GetOrderParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetOrderRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListPermissions List permissions
+//
+// Every permission there is, explained in both languages, with the operations it opens. Not paged.
+//
+// Corresponds with GET /v1/permissions (the `ListPermissions` operationId).
+func (c *Client) ListPermissions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListPermissionsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// IngestPOSOrdersWithBody Take in tickets of tills
+//
+// Past or live tickets in any order of arrival, up to 1,000 a call. Each has a result of its own: `created`, `duplicate` (the same
+// ticket was taken in before; the answer names what it became) or `error`, which leaves the others alone. A ticket is known by its
+// store and external number, so a call can be repeated without harm; other content under a used number is the error
+// `orders.external_number_reused`.
+//
+// A sale with lines of negative quantity becomes an order and a return; the quantities of a ticket of type `return` count as brought
+// back whichever sign they have. A return that names `original_external_number` is linked to that sale of the same store, also when
+// the sale arrives later. An unknown SKU is the error `orders.sku_unknown`, or becomes a product when
+// `create_missing_variants` is set. A customer who is named but not found is the error `orders.customer_not_found`; a ticket without
+// customer is anonymous. Prices may be zero.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/pos/orders (the `IngestPOSOrders` operationId).
+func (c *Client) IngestPOSOrdersWithBody(ctx context.Context, params *IngestPOSOrdersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewIngestPOSOrdersRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// IngestPOSOrders Take in tickets of tills
+//
+// Past or live tickets in any order of arrival, up to 1,000 a call. Each has a result of its own: `created`, `duplicate` (the same
+// ticket was taken in before; the answer names what it became) or `error`, which leaves the others alone. A ticket is known by its
+// store and external number, so a call can be repeated without harm; other content under a used number is the error
+// `orders.external_number_reused`.
+//
+// A sale with lines of negative quantity becomes an order and a return; the quantities of a ticket of type `return` count as brought
+// back whichever sign they have. A return that names `original_external_number` is linked to that sale of the same store, also when
+// the sale arrives later. An unknown SKU is the error `orders.sku_unknown`, or becomes a product when
+// `create_missing_variants` is set. A customer who is named but not found is the error `orders.customer_not_found`; a ticket without
+// customer is anonymous. Prices may be zero.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/pos/orders (the `IngestPOSOrders` operationId).
+func (c *Client) IngestPOSOrders(ctx context.Context, params *IngestPOSOrdersParams, body IngestPOSOrdersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewIngestPOSOrdersRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListProducts List products
+//
+// The newest first, each with its variants. Filters combine. A fragment of a title has two characters or more; a single one answers
+// 422 `search.too_short`.
+//
+// Corresponds with GET /v1/products (the `ListProducts` operationId).
+func (c *Client) ListProducts(ctx context.Context, params *ListProductsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListProductsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateProductWithBody Create a product
+//
+// With its first variants, if they are sent along. A SKU in use answers 409 `catalog.sku_taken`, a wrong check digit of an ISBN 422
+// `catalog.isbn_invalid`; of the two forms of an ISBN one is enough, the other follows.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/products (the `CreateProduct` operationId).
+func (c *Client) CreateProductWithBody(ctx context.Context, params *CreateProductParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateProductRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateProduct Create a product
+//
+// With its first variants, if they are sent along. A SKU in use answers 409 `catalog.sku_taken`, a wrong check digit of an ISBN 422
+// `catalog.isbn_invalid`; of the two forms of an ISBN one is enough, the other follows.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/products (the `CreateProduct` operationId).
+func (c *Client) CreateProduct(ctx context.Context, params *CreateProductParams, body CreateProductJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateProductRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetProduct Read a product
+//
+// The product with its variants. Its version rises with those of its variants too.
+//
+// Corresponds with GET /v1/products/{id} (the `GetProduct` operationId).
+func (c *Client) GetProduct(ctx context.Context, id ProductId, params *GetProductParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetProductRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateProductWithBody Change a product
+//
+// A merge patch: members left out stay, null empties. `book` and `apparel` are replaced as a whole and must match the kind. Set
+// `status` to `archived` to take a product off sale; it stays readable, since orders refer to it.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/products/{id} (the `UpdateProduct` operationId).
+func (c *Client) UpdateProductWithBody(ctx context.Context, id ProductId, params *UpdateProductParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateProductRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateProduct Change a product
+//
+// A merge patch: members left out stay, null empties. `book` and `apparel` are replaced as a whole and must match the kind. Set
+// `status` to `archived` to take a product off sale; it stays readable, since orders refer to it.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/products/{id} (the `UpdateProduct` operationId).
+func (c *Client) UpdateProduct(ctx context.Context, id ProductId, params *UpdateProductParams, body UpdateProductJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateProductRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListProductVariants List the variants of a product
+//
+// In the order they were made.
+//
+// Corresponds with GET /v1/products/{id}/variants (the `ListProductVariants` operationId).
+func (c *Client) ListProductVariants(ctx context.Context, id ProductId, params *ListProductVariantsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListProductVariantsRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateVariantWithBody Add a variant to a product
+//
+// A SKU in use answers 409 `catalog.sku_taken`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/products/{id}/variants (the `CreateVariant` operationId).
+func (c *Client) CreateVariantWithBody(ctx context.Context, id ProductId, params *CreateVariantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateVariantRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateVariant Add a variant to a product
+//
+// A SKU in use answers 409 `catalog.sku_taken`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/products/{id}/variants (the `CreateVariant` operationId).
+func (c *Client) CreateVariant(ctx context.Context, id ProductId, params *CreateVariantParams, body CreateVariantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateVariantRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListRegions List regions
+//
+// By code.
+//
+// Corresponds with GET /v1/regions (the `ListRegions` operationId).
+func (c *Client) ListRegions(ctx context.Context, params *ListRegionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListRegionsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateRegionWithBody Create a region
+//
+// Needs a scope over the whole business. Stores join a region by their `region_id`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/regions (the `CreateRegion` operationId).
+func (c *Client) CreateRegionWithBody(ctx context.Context, params *CreateRegionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateRegionRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateRegion Create a region
+//
+// Needs a scope over the whole business. Stores join a region by their `region_id`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/regions (the `CreateRegion` operationId).
+func (c *Client) CreateRegion(ctx context.Context, params *CreateRegionParams, body CreateRegionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateRegionRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteRegion Delete a region
+//
+// Refused (409 `regions.in_use`) while a store belongs to it or a grant names it.
+//
+// Corresponds with DELETE /v1/regions/{id} (the `DeleteRegion` operationId).
+func (c *Client) DeleteRegion(ctx context.Context, id RegionId, params *DeleteRegionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteRegionRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetRegion Read a region
+//
+// A region by its id.
+//
+// Corresponds with GET /v1/regions/{id} (the `GetRegion` operationId).
+func (c *Client) GetRegion(ctx context.Context, id RegionId, params *GetRegionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRegionRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateRegionWithBody Change a region
+//
+// Needs a scope over the whole business.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/regions/{id} (the `UpdateRegion` operationId).
+func (c *Client) UpdateRegionWithBody(ctx context.Context, id RegionId, params *UpdateRegionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateRegionRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateRegion Change a region
+//
+// Needs a scope over the whole business.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/regions/{id} (the `UpdateRegion` operationId).
+func (c *Client) UpdateRegion(ctx context.Context, id RegionId, params *UpdateRegionParams, body UpdateRegionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateRegionRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateRegionWithApplicationMergePatchPlusJSONBody Change a region
+//
+// Needs a scope over the whole business.
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/regions/{id} (the `UpdateRegion` operationId).
+func (c *Client) UpdateRegionWithApplicationMergePatchPlusJSONBody(ctx context.Context, id RegionId, params *UpdateRegionParams, body UpdateRegionApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateRegionRequestWithApplicationMergePatchPlusJSONBody(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListReturns List returns
+//
+// The newest first, by the time they were brought back. Filters combine; only returns within the caller's scope are seen.
+//
+// Corresponds with GET /v1/returns (the `ListReturns` operationId).
+func (c *Client) ListReturns(ctx context.Context, params *ListReturnsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListReturnsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetReturn Read a return
+//
+// With its lines.
+//
+// Corresponds with GET /v1/returns/{id} (the `GetReturn` operationId).
+func (c *Client) GetReturn(ctx context.Context, id Id, params *GetReturnParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetReturnRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetRFMDistribution Count customers by band
+//
+// How many customers within the caller's scope are in each band. Customers who never bought are in none and not counted.
+//
+// Corresponds with GET /v1/rfm/distribution (the `GetRFMDistribution` operationId).
+func (c *Client) GetRFMDistribution(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRFMDistributionRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RefreshRFM Recompute all metrics
+//
+// Adds up every customer's business days anew and assigns the bands, as a job. Metrics follow every ticket at once and bands follow
+// the calendar each night, so this is for doubts only.
+//
+// Corresponds with POST /v1/rfm/refresh (the `RefreshRFM` operationId).
+func (c *Client) RefreshRFM(ctx context.Context, params *RefreshRFMParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRefreshRFMRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetRFMSettings Read the RFM settings
+//
+// The window and the bands in force. Before anybody has changed them they are the built-in ones, with version 0.
+//
+// Corresponds with GET /v1/rfm/settings (the `GetRFMSettings` operationId).
+func (c *Client) GetRFMSettings(ctx context.Context, params *GetRFMSettingsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRFMSettingsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateRFMSettingsWithBody Replace the RFM settings
+//
+// Needs `If-Match`, since a band is nobody's alone; without it the answer is 428. A job puts every customer into their new band;
+// `refresh_job_id` names it. Until it is done, some customers are still in the band of the old settings.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/rfm/settings (the `UpdateRFMSettings` operationId).
+func (c *Client) UpdateRFMSettingsWithBody(ctx context.Context, params *UpdateRFMSettingsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateRFMSettingsRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateRFMSettings Replace the RFM settings
+//
+// Needs `If-Match`, since a band is nobody's alone; without it the answer is 428. A job puts every customer into their new band;
+// `refresh_job_id` names it. Until it is done, some customers are still in the band of the old settings.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/rfm/settings (the `UpdateRFMSettings` operationId).
+func (c *Client) UpdateRFMSettings(ctx context.Context, params *UpdateRFMSettingsParams, body UpdateRFMSettingsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateRFMSettingsRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListRoles List roles
+//
+// By code, built-in ones included.
+//
+// Corresponds with GET /v1/roles (the `ListRoles` operationId).
+func (c *Client) ListRoles(ctx context.Context, params *ListRolesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListRolesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateRoleWithBody Create a role
+//
+// A set of permissions under a name of its own. It cannot hold a permission that the caller lacks.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/roles (the `CreateRole` operationId).
+func (c *Client) CreateRoleWithBody(ctx context.Context, params *CreateRoleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateRoleRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateRole Create a role
+//
+// A set of permissions under a name of its own. It cannot hold a permission that the caller lacks.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/roles (the `CreateRole` operationId).
+func (c *Client) CreateRole(ctx context.Context, params *CreateRoleParams, body CreateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateRoleRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteRole Delete a role
+//
+// `If-Match` is required. Refused (409 `roles.in_use`) while somebody holds it; built-in roles stay.
+//
+// Corresponds with DELETE /v1/roles/{id} (the `DeleteRole` operationId).
+func (c *Client) DeleteRole(ctx context.Context, id RoleId, params *DeleteRoleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteRoleRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetRole Read a role
+//
+// With its permissions and the number of staff who hold it.
+//
+// Corresponds with GET /v1/roles/{id} (the `GetRole` operationId).
+func (c *Client) GetRole(ctx context.Context, id RoleId, params *GetRoleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRoleRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateRoleWithBody Change a role
+//
+// `If-Match` is required. Everybody who holds the role has the new permissions at once. The caller must see the whole business and hold
+// every permission of the role, before and after. Built-in roles are read-only.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/roles/{id} (the `UpdateRole` operationId).
+func (c *Client) UpdateRoleWithBody(ctx context.Context, id RoleId, params *UpdateRoleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateRoleRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateRole Change a role
+//
+// `If-Match` is required. Everybody who holds the role has the new permissions at once. The caller must see the whole business and hold
+// every permission of the role, before and after. Built-in roles are read-only.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/roles/{id} (the `UpdateRole` operationId).
+func (c *Client) UpdateRole(ctx context.Context, id RoleId, params *UpdateRoleParams, body UpdateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateRoleRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateRoleWithApplicationMergePatchPlusJSONBody Change a role
+//
+// `If-Match` is required. Everybody who holds the role has the new permissions at once. The caller must see the whole business and hold
+// every permission of the role, before and after. Built-in roles are read-only.
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/roles/{id} (the `UpdateRole` operationId).
+func (c *Client) UpdateRoleWithApplicationMergePatchPlusJSONBody(ctx context.Context, id RoleId, params *UpdateRoleParams, body UpdateRoleApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateRoleRequestWithApplicationMergePatchPlusJSONBody(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListStaff List staff
+//
+// Colleagues of the stores in the caller's scope.
+//
+// Corresponds with GET /v1/staff (the `ListStaff` operationId).
+func (c *Client) ListStaff(ctx context.Context, params *ListStaffParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListStaffRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateStaffWithBody Create a member of staff
+//
+// Without `password` one is generated and shown once, in `initial_password`. Either way the person is asked to choose another
+// (`must_change_password`).
+//
+// Nobody can hand on more than they have: each grant's role and scope must lie within the caller's own, and the home store within
+// the caller's scope.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/staff (the `CreateStaff` operationId).
+func (c *Client) CreateStaffWithBody(ctx context.Context, params *CreateStaffParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateStaffRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateStaff Create a member of staff
+//
+// Without `password` one is generated and shown once, in `initial_password`. Either way the person is asked to choose another
+// (`must_change_password`).
+//
+// Nobody can hand on more than they have: each grant's role and scope must lie within the caller's own, and the home store within
+// the caller's scope.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/staff (the `CreateStaff` operationId).
+func (c *Client) CreateStaff(ctx context.Context, params *CreateStaffParams, body CreateStaffJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateStaffRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteStaff Delete an unused account
+//
+// Only for an account made by mistake: one that has never signed in and that nothing refers to. Any other answers 409 `staff.in_use`;
+// disable it instead.
+//
+// Corresponds with DELETE /v1/staff/{id} (the `DeleteStaff` operationId).
+func (c *Client) DeleteStaff(ctx context.Context, id StaffId, params *DeleteStaffParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteStaffRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetStaff Read a member of staff
+//
+// With their grants, also those that have run out.
+//
+// Corresponds with GET /v1/staff/{id} (the `GetStaff` operationId).
+func (c *Client) GetStaff(ctx context.Context, id StaffId, params *GetStaffParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStaffRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateStaffWithBody Change a member of staff
+//
+// Changes the fields sent. `status: disabled` ends all their sessions at once and keeps everything they did; `active` lets them sign
+// in again. The last active administrator cannot be disabled, nor can anybody who holds rights the caller lacks.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/staff/{id} (the `UpdateStaff` operationId).
+func (c *Client) UpdateStaffWithBody(ctx context.Context, id StaffId, params *UpdateStaffParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateStaffRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateStaff Change a member of staff
+//
+// Changes the fields sent. `status: disabled` ends all their sessions at once and keeps everything they did; `active` lets them sign
+// in again. The last active administrator cannot be disabled, nor can anybody who holds rights the caller lacks.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/staff/{id} (the `UpdateStaff` operationId).
+func (c *Client) UpdateStaff(ctx context.Context, id StaffId, params *UpdateStaffParams, body UpdateStaffJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateStaffRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateStaffWithApplicationMergePatchPlusJSONBody Change a member of staff
+//
+// Changes the fields sent. `status: disabled` ends all their sessions at once and keeps everything they did; `active` lets them sign
+// in again. The last active administrator cannot be disabled, nor can anybody who holds rights the caller lacks.
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/staff/{id} (the `UpdateStaff` operationId).
+func (c *Client) UpdateStaffWithApplicationMergePatchPlusJSONBody(ctx context.Context, id StaffId, params *UpdateStaffParams, body UpdateStaffApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateStaffRequestWithApplicationMergePatchPlusJSONBody(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateGrantWithBody Grant a role
+//
+// Takes effect at once, in open sessions too. The role's permissions and the scope must lie within the caller's own; nobody changes their
+// own grants.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/staff/{id}/grants (the `CreateGrant` operationId).
+func (c *Client) CreateGrantWithBody(ctx context.Context, id StaffId, params *CreateGrantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateGrantRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateGrant Grant a role
+//
+// Takes effect at once, in open sessions too. The role's permissions and the scope must lie within the caller's own; nobody changes their
+// own grants.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/staff/{id}/grants (the `CreateGrant` operationId).
+func (c *Client) CreateGrant(ctx context.Context, id StaffId, params *CreateGrantParams, body CreateGrantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateGrantRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteGrant Take a role away
+//
+// Takes effect at once. The last active administrator keeps that role, and nobody changes their own grants.
+//
+// Corresponds with DELETE /v1/staff/{id}/grants/{grant_id} (the `DeleteGrant` operationId).
+func (c *Client) DeleteGrant(ctx context.Context, id StaffId, grantId GrantId, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteGrantRequest(c.Server, id, grantId)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResetStaffPasswordWithBody Set a new initial password
+//
+// For somebody who has forgotten theirs. Without `password` one is generated and shown once. All their sessions end, and they are asked to
+// choose another one. The caller must hold every right that the person holds.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/staff/{id}/password-reset (the `ResetStaffPassword` operationId).
+func (c *Client) ResetStaffPasswordWithBody(ctx context.Context, id StaffId, params *ResetStaffPasswordParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResetStaffPasswordRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResetStaffPassword Set a new initial password
+//
+// For somebody who has forgotten theirs. Without `password` one is generated and shown once. All their sessions end, and they are asked to
+// choose another one. The caller must hold every right that the person holds.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/staff/{id}/password-reset (the `ResetStaffPassword` operationId).
+func (c *Client) ResetStaffPassword(ctx context.Context, id StaffId, params *ResetStaffPasswordParams, body ResetStaffPasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResetStaffPasswordRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevokeStaffSessions Sign somebody out everywhere
+//
+// Ends all sessions of a member of staff within a second, for example when a device was stolen.
+//
+// Corresponds with DELETE /v1/staff/{id}/sessions (the `RevokeStaffSessions` operationId).
+func (c *Client) RevokeStaffSessions(ctx context.Context, id StaffId, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeStaffSessionsRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListStores List stores
+//
+// All stores of the business; names and places of stores are known to all staff.
+//
+// Corresponds with GET /v1/stores (the `ListStores` operationId).
+func (c *Client) ListStores(ctx context.Context, params *ListStoresParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListStoresRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateStoreWithBody Create a store
+//
+// Needs a scope over the whole business.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/stores (the `CreateStore` operationId).
+func (c *Client) CreateStoreWithBody(ctx context.Context, params *CreateStoreParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateStoreRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateStore Create a store
+//
+// Needs a scope over the whole business.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/stores (the `CreateStore` operationId).
+func (c *Client) CreateStore(ctx context.Context, params *CreateStoreParams, body CreateStoreJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateStoreRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteStore Delete an unused store
+//
+// Only for a store made by mistake, that nothing refers to. Any other answers 409 `stores.in_use`; close it instead.
+//
+// Corresponds with DELETE /v1/stores/{id} (the `DeleteStore` operationId).
+func (c *Client) DeleteStore(ctx context.Context, id StoreId, params *DeleteStoreParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteStoreRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetStore Read a store
+//
+// A store by its id.
+//
+// Corresponds with GET /v1/stores/{id} (the `GetStore` operationId).
+func (c *Client) GetStore(ctx context.Context, id StoreId, params *GetStoreParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStoreRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateStoreWithBody Change a store
+//
+// Changes the fields sent. `status: closed` takes a store out of use and keeps its history. Moving it to another region changes at once
+// what staff with a grant over either region see, and needs a scope over the whole business; the other fields need the store in scope.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/stores/{id} (the `UpdateStore` operationId).
+func (c *Client) UpdateStoreWithBody(ctx context.Context, id StoreId, params *UpdateStoreParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateStoreRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateStore Change a store
+//
+// Changes the fields sent. `status: closed` takes a store out of use and keeps its history. Moving it to another region changes at once
+// what staff with a grant over either region see, and needs a scope over the whole business; the other fields need the store in scope.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/stores/{id} (the `UpdateStore` operationId).
+func (c *Client) UpdateStore(ctx context.Context, id StoreId, params *UpdateStoreParams, body UpdateStoreJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateStoreRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateStoreWithApplicationMergePatchPlusJSONBody Change a store
+//
+// Changes the fields sent. `status: closed` takes a store out of use and keeps its history. Moving it to another region changes at once
+// what staff with a grant over either region see, and needs a scope over the whole business; the other fields need the store in scope.
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/stores/{id} (the `UpdateStore` operationId).
+func (c *Client) UpdateStoreWithApplicationMergePatchPlusJSONBody(ctx context.Context, id StoreId, params *UpdateStoreParams, body UpdateStoreApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateStoreRequestWithApplicationMergePatchPlusJSONBody(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StreamOrderEvents Follow the orders of a store
+//
+// Server-sent events, one for each order or return taken in from now on that the caller may see: the event is `order.completed` or
+// `order.returned` and its data names the order or return by id. A comment line keeps the connection open while nothing happens.
+// Events missed while not connected are not sent again; read the list for them.
+//
+// Corresponds with GET /v1/stores/{id}/order-events (the `StreamOrderEvents` operationId).
+func (c *Client) StreamOrderEvents(ctx context.Context, id Id, params *StreamOrderEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStreamOrderEventsRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateStreamTicketWithBody Get a ticket for an event stream
+//
+// A browser's EventSource cannot send an `Authorization` header. It opens the stream with `?ticket=…` instead. A ticket is good once, for
+// 30 seconds and for the path named here, with the rights of the caller. It needs the cache: 503 while that is down (clients that can send
+// headers need no ticket).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/stream-tickets (the `CreateStreamTicket` operationId).
+func (c *Client) CreateStreamTicketWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateStreamTicketRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateStreamTicket Get a ticket for an event stream
+//
+// A browser's EventSource cannot send an `Authorization` header. It opens the stream with `?ticket=…` instead. A ticket is good once, for
+// 30 seconds and for the path named here, with the rights of the caller. It needs the cache: 503 while that is down (clients that can send
+// headers need no ticket).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/stream-tickets (the `CreateStreamTicket` operationId).
+func (c *Client) CreateStreamTicket(ctx context.Context, body CreateStreamTicketJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateStreamTicketRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListTags List tags
+//
+// All tags by name.
+//
+// Corresponds with GET /v1/tags (the `ListTags` operationId).
+func (c *Client) ListTags(ctx context.Context, params *ListTagsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListTagsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateTagWithBody Create a tag
+//
+// A name that another tag has answers 409 `tags.duplicate`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/tags (the `CreateTag` operationId).
+func (c *Client) CreateTagWithBody(ctx context.Context, params *CreateTagParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateTagRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateTag Create a tag
+//
+// A name that another tag has answers 409 `tags.duplicate`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/tags (the `CreateTag` operationId).
+func (c *Client) CreateTag(ctx context.Context, params *CreateTagParams, body CreateTagJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateTagRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteTag Delete a tag
+//
+// A tag that customers still have answers 409 `tags.in_use`; take it off them first.
+//
+// Corresponds with DELETE /v1/tags/{id} (the `DeleteTag` operationId).
+func (c *Client) DeleteTag(ctx context.Context, id TagId, params *DeleteTagParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteTagRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetTag Read a tag
+//
+// One tag.
+//
+// Corresponds with GET /v1/tags/{id} (the `GetTag` operationId).
+func (c *Client) GetTag(ctx context.Context, id TagId, params *GetTagParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetTagRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateTagWithBody Change a tag
+//
+// A merge patch. Customers keep the tag under its new name.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/tags/{id} (the `UpdateTag` operationId).
+func (c *Client) UpdateTagWithBody(ctx context.Context, id TagId, params *UpdateTagParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateTagRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateTag Change a tag
+//
+// A merge patch. Customers keep the tag under its new name.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/tags/{id} (the `UpdateTag` operationId).
+func (c *Client) UpdateTag(ctx context.Context, id TagId, params *UpdateTagParams, body UpdateTagJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateTagRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListVariants Find variants
+//
+// What a till or scanner asks: by SKU, by the barcode on the article, or by a book's ISBN. Filters combine; several products may
+// carry one ISBN or barcode. Without a filter all variants, the newest first.
+//
+// Corresponds with GET /v1/variants (the `ListVariants` operationId).
+func (c *Client) ListVariants(ctx context.Context, params *ListVariantsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListVariantsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetVariant Read a variant
+//
+// The cost price is part of it for callers with `catalog.read_cost`.
+//
+// Corresponds with GET /v1/variants/{id} (the `GetVariant` operationId).
+func (c *Client) GetVariant(ctx context.Context, id VariantId, params *GetVariantParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetVariantRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateVariantWithBody Change a variant
+//
+// A merge patch: members left out stay, null empties. A new price holds for later sales; orders keep the price they were made with.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/variants/{id} (the `UpdateVariant` operationId).
+func (c *Client) UpdateVariantWithBody(ctx context.Context, id VariantId, params *UpdateVariantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateVariantRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateVariant Change a variant
+//
+// A merge patch: members left out stay, null empties. A new price holds for later sales; orders keep the price they were made with.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/variants/{id} (the `UpdateVariant` operationId).
+func (c *Client) UpdateVariant(ctx context.Context, id VariantId, params *UpdateVariantParams, body UpdateVariantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateVariantRequest(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1086,6 +8235,234 @@ func NewGetReadinessRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewListApiKeysRequest constructs an http.Request for the ListApiKeys method
+func NewListApiKeysRequest(server string, params *ListApiKeysParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/api-keys")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateApiKeyRequest calls the generic CreateApiKey builder with application/json body
+func NewCreateApiKeyRequest(server string, params *CreateApiKeyParams, body CreateApiKeyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateApiKeyRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateApiKeyRequestWithBody constructs an http.Request for the CreateApiKey method, with any body, and a specified content type
+func NewCreateApiKeyRequestWithBody(server string, params *CreateApiKeyParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/api-keys")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRevokeApiKeyRequest constructs an http.Request for the RevokeApiKey method
+func NewRevokeApiKeyRequest(server string, id ApiKeyId) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/api-keys/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetApiKeyRequest constructs an http.Request for the GetApiKey method
+func NewGetApiKeyRequest(server string, id ApiKeyId, params *GetApiKeyParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/api-keys/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListAuditLogsRequest constructs an http.Request for the ListAuditLogs method
 func NewListAuditLogsRequest(server string, params *ListAuditLogsParams) (*http.Request, error) {
 	var err error
@@ -1256,6 +8633,1572 @@ func NewVerifyAuditLogsRequest(server string) (*http.Request, error) {
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewLoginRequest calls the generic Login builder with application/json body
+func NewLoginRequest(server string, body LoginJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewLoginRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewLoginRequestWithBody constructs an http.Request for the Login method, with any body, and a specified content type
+func NewLoginRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/auth/login")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewLogoutRequest constructs an http.Request for the Logout method
+func NewLogoutRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/auth/logout")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewChangePasswordRequest calls the generic ChangePassword builder with application/json body
+func NewChangePasswordRequest(server string, body ChangePasswordJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewChangePasswordRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewChangePasswordRequestWithBody constructs an http.Request for the ChangePassword method, with any body, and a specified content type
+func NewChangePasswordRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/auth/password")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRefreshSessionRequest calls the generic RefreshSession builder with application/json body
+func NewRefreshSessionRequest(server string, body RefreshSessionJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRefreshSessionRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewRefreshSessionRequestWithBody constructs an http.Request for the RefreshSession method, with any body, and a specified content type
+func NewRefreshSessionRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/auth/refresh")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRevokeOtherSessionsRequest constructs an http.Request for the RevokeOtherSessions method
+func NewRevokeOtherSessionsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/auth/sessions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListSessionsRequest constructs an http.Request for the ListSessions method
+func NewListSessionsRequest(server string, params *ListSessionsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/auth/sessions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRevokeSessionRequest constructs an http.Request for the RevokeSession method
+func NewRevokeSessionRequest(server string, id SessionId) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/auth/sessions/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListCategoriesRequest constructs an http.Request for the ListCategories method
+func NewListCategoriesRequest(server string, params *ListCategoriesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/categories")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ParentId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "parent_id", *params.ParentId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateCategoryRequest calls the generic CreateCategory builder with application/json body
+func NewCreateCategoryRequest(server string, params *CreateCategoryParams, body CreateCategoryJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateCategoryRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateCategoryRequestWithBody constructs an http.Request for the CreateCategory method, with any body, and a specified content type
+func NewCreateCategoryRequestWithBody(server string, params *CreateCategoryParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/categories")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteCategoryRequest constructs an http.Request for the DeleteCategory method
+func NewDeleteCategoryRequest(server string, id CategoryId, params *DeleteCategoryParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/categories/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetCategoryRequest constructs an http.Request for the GetCategory method
+func NewGetCategoryRequest(server string, id CategoryId, params *GetCategoryParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/categories/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateCategoryRequest calls the generic UpdateCategory builder with application/json body
+func NewUpdateCategoryRequest(server string, id CategoryId, params *UpdateCategoryParams, body UpdateCategoryJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateCategoryRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewUpdateCategoryRequestWithBody constructs an http.Request for the UpdateCategory method, with any body, and a specified content type
+func NewUpdateCategoryRequestWithBody(server string, id CategoryId, params *UpdateCategoryParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/categories/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListCustomersRequest constructs an http.Request for the ListCustomers method
+func NewListCustomersRequest(server string, params *ListCustomersParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Phone != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "phone", *params.Phone, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PhoneLast4 != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "phone_last4", *params.PhoneLast4, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Email != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "email", *params.Email, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CardNumber != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "card_number", *params.CardNumber, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Name != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "name", *params.Name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ExternalId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "external_id", *params.ExternalId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Tag != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tag", *params.Tag, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.StoreId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "store_id", *params.StoreId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.AssignedStaffId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "assigned_staff_id", *params.AssignedStaffId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.LifecycleStage != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "lifecycle_stage", *params.LifecycleStage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.RfmBand != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "rfm_band", *params.RfmBand, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CreatedAfter != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "created_after", *params.CreatedAfter, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CreatedBefore != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "created_before", *params.CreatedBefore, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.UpdatedAfter != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "updated_after", *params.UpdatedAfter, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Sort != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort", *params.Sort, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateCustomerRequest calls the generic CreateCustomer builder with application/json body
+func NewCreateCustomerRequest(server string, params *CreateCustomerParams, body CreateCustomerJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateCustomerRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateCustomerRequestWithBody constructs an http.Request for the CreateCustomer method, with any body, and a specified content type
+func NewCreateCustomerRequestWithBody(server string, params *CreateCustomerParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewBulkCustomersRequest calls the generic BulkCustomers builder with application/json body
+func NewBulkCustomersRequest(server string, params *BulkCustomersParams, body BulkCustomersJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewBulkCustomersRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewBulkCustomersRequestWithBody constructs an http.Request for the BulkCustomers method, with any body, and a specified content type
+func NewBulkCustomersRequestWithBody(server string, params *BulkCustomersParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/bulk")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.AcceptLanguage != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Accept-Language", *params.AcceptLanguage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept-Language", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewLookupCustomerRequest calls the generic LookupCustomer builder with application/json body
+func NewLookupCustomerRequest(server string, body LookupCustomerJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewLookupCustomerRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewLookupCustomerRequestWithBody constructs an http.Request for the LookupCustomer method, with any body, and a specified content type
+func NewLookupCustomerRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/lookup")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewSearchCustomersRequest calls the generic SearchCustomers builder with application/json body
+func NewSearchCustomersRequest(server string, body SearchCustomersJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSearchCustomersRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewSearchCustomersRequestWithBody constructs an http.Request for the SearchCustomers method, with any body, and a specified content type
+func NewSearchCustomersRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/search")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteCustomerRequest constructs an http.Request for the DeleteCustomer method
+func NewDeleteCustomerRequest(server string, id CustomerId, params *DeleteCustomerParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetCustomerRequest constructs an http.Request for the GetCustomer method
+func NewGetCustomerRequest(server string, id CustomerId, params *GetCustomerParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateCustomerRequest calls the generic UpdateCustomer builder with application/json body
+func NewUpdateCustomerRequest(server string, id CustomerId, params *UpdateCustomerParams, body UpdateCustomerJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateCustomerRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewUpdateCustomerRequestWithBody constructs an http.Request for the UpdateCustomer method, with any body, and a specified content type
+func NewUpdateCustomerRequestWithBody(server string, id CustomerId, params *UpdateCustomerParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewArchiveCustomerRequest constructs an http.Request for the ArchiveCustomer method
+func NewArchiveCustomerRequest(server string, id CustomerId, params *ArchiveCustomerParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/archive", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetCustomerMetricsRequest constructs an http.Request for the GetCustomerMetrics method
+func NewGetCustomerMetricsRequest(server string, id Id, params *GetCustomerMetricsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/metrics", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetCustomerProfileRequest constructs an http.Request for the GetCustomerProfile method
+func NewGetCustomerProfileRequest(server string, id CustomerId, params *GetCustomerProfileParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/profile", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRestoreCustomerRequest constructs an http.Request for the RestoreCustomer method
+func NewRestoreCustomerRequest(server string, id CustomerId, params *RestoreCustomerParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/restore", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRevealCustomerRequest calls the generic RevealCustomer builder with application/json body
+func NewRevealCustomerRequest(server string, id CustomerId, body RevealCustomerJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRevealCustomerRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewRevealCustomerRequestWithBody constructs an http.Request for the RevealCustomer method, with any body, and a specified content type
+func NewRevealCustomerRequestWithBody(server string, id CustomerId, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/reveal", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewAddCustomerTagsRequest calls the generic AddCustomerTags builder with application/json body
+func NewAddCustomerTagsRequest(server string, id CustomerId, params *AddCustomerTagsParams, body AddCustomerTagsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAddCustomerTagsRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewAddCustomerTagsRequestWithBody constructs an http.Request for the AddCustomerTags method, with any body, and a specified content type
+func NewAddCustomerTagsRequestWithBody(server string, id CustomerId, params *AddCustomerTagsParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/tags", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRemoveCustomerTagRequest constructs an http.Request for the RemoveCustomerTag method
+func NewRemoveCustomerTagRequest(server string, id CustomerId, tagId Id) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "tag_id", tagId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/tags/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -1539,6 +10482,3322 @@ func NewStreamJobEventsRequest(server string, id JobId, params *StreamJobEventsP
 	return req, nil
 }
 
+// NewGetMeRequest constructs an http.Request for the GetMe method
+func NewGetMeRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/me/staff")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListOrdersRequest constructs an http.Request for the ListOrders method
+func NewListOrdersRequest(server string, params *ListOrdersParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/orders")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.StoreId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "store_id", *params.StoreId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CustomerId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "customer_id", *params.CustomerId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.StaffId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "staff_id", *params.StaffId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Channel != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "channel", *params.Channel, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PlacedAfter != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "placed_after", *params.PlacedAfter, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PlacedBefore != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "placed_before", *params.PlacedBefore, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ExternalNumber != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "external_number", *params.ExternalNumber, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.OrderNumber != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "order_number", *params.OrderNumber, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetOrderRequest constructs an http.Request for the GetOrder method
+func NewGetOrderRequest(server string, id Id, params *GetOrderParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/orders/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListPermissionsRequest constructs an http.Request for the ListPermissions method
+func NewListPermissionsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/permissions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewIngestPOSOrdersRequest calls the generic IngestPOSOrders builder with application/json body
+func NewIngestPOSOrdersRequest(server string, params *IngestPOSOrdersParams, body IngestPOSOrdersJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewIngestPOSOrdersRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewIngestPOSOrdersRequestWithBody constructs an http.Request for the IngestPOSOrders method, with any body, and a specified content type
+func NewIngestPOSOrdersRequestWithBody(server string, params *IngestPOSOrdersParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/pos/orders")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.AcceptLanguage != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Accept-Language", *params.AcceptLanguage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept-Language", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListProductsRequest constructs an http.Request for the ListProducts method
+func NewListProductsRequest(server string, params *ListProductsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Q != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "q", *params.Q, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CategoryId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "category_id", *params.CategoryId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Kind != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "kind", *params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Isbn != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "isbn", *params.Isbn, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateProductRequest calls the generic CreateProduct builder with application/json body
+func NewCreateProductRequest(server string, params *CreateProductParams, body CreateProductJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateProductRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateProductRequestWithBody constructs an http.Request for the CreateProduct method, with any body, and a specified content type
+func NewCreateProductRequestWithBody(server string, params *CreateProductParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetProductRequest constructs an http.Request for the GetProduct method
+func NewGetProductRequest(server string, id ProductId, params *GetProductParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateProductRequest calls the generic UpdateProduct builder with application/json body
+func NewUpdateProductRequest(server string, id ProductId, params *UpdateProductParams, body UpdateProductJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateProductRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewUpdateProductRequestWithBody constructs an http.Request for the UpdateProduct method, with any body, and a specified content type
+func NewUpdateProductRequestWithBody(server string, id ProductId, params *UpdateProductParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListProductVariantsRequest constructs an http.Request for the ListProductVariants method
+func NewListProductVariantsRequest(server string, id ProductId, params *ListProductVariantsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products/%s/variants", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateVariantRequest calls the generic CreateVariant builder with application/json body
+func NewCreateVariantRequest(server string, id ProductId, params *CreateVariantParams, body CreateVariantJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateVariantRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewCreateVariantRequestWithBody constructs an http.Request for the CreateVariant method, with any body, and a specified content type
+func NewCreateVariantRequestWithBody(server string, id ProductId, params *CreateVariantParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products/%s/variants", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListRegionsRequest constructs an http.Request for the ListRegions method
+func NewListRegionsRequest(server string, params *ListRegionsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/regions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateRegionRequest calls the generic CreateRegion builder with application/json body
+func NewCreateRegionRequest(server string, params *CreateRegionParams, body CreateRegionJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateRegionRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateRegionRequestWithBody constructs an http.Request for the CreateRegion method, with any body, and a specified content type
+func NewCreateRegionRequestWithBody(server string, params *CreateRegionParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/regions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteRegionRequest constructs an http.Request for the DeleteRegion method
+func NewDeleteRegionRequest(server string, id RegionId, params *DeleteRegionParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/regions/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetRegionRequest constructs an http.Request for the GetRegion method
+func NewGetRegionRequest(server string, id RegionId, params *GetRegionParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/regions/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateRegionRequest calls the generic UpdateRegion builder with application/json body
+func NewUpdateRegionRequest(server string, id RegionId, params *UpdateRegionParams, body UpdateRegionJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateRegionRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewUpdateRegionRequestWithApplicationMergePatchPlusJSONBody calls the generic UpdateRegion builder with application/merge-patch+json body
+func NewUpdateRegionRequestWithApplicationMergePatchPlusJSONBody(server string, id RegionId, params *UpdateRegionParams, body UpdateRegionApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateRegionRequestWithBody(server, id, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewUpdateRegionRequestWithBody constructs an http.Request for the UpdateRegion method, with any body, and a specified content type
+func NewUpdateRegionRequestWithBody(server string, id RegionId, params *UpdateRegionParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/regions/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListReturnsRequest constructs an http.Request for the ListReturns method
+func NewListReturnsRequest(server string, params *ListReturnsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/returns")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.StoreId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "store_id", *params.StoreId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CustomerId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "customer_id", *params.CustomerId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.OrderId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "order_id", *params.OrderId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ReturnedAfter != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "returned_after", *params.ReturnedAfter, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ReturnedBefore != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "returned_before", *params.ReturnedBefore, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ExternalNumber != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "external_number", *params.ExternalNumber, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetReturnRequest constructs an http.Request for the GetReturn method
+func NewGetReturnRequest(server string, id Id, params *GetReturnParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/returns/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetRFMDistributionRequest constructs an http.Request for the GetRFMDistribution method
+func NewGetRFMDistributionRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/rfm/distribution")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRefreshRFMRequest constructs an http.Request for the RefreshRFM method
+func NewRefreshRFMRequest(server string, params *RefreshRFMParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/rfm/refresh")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetRFMSettingsRequest constructs an http.Request for the GetRFMSettings method
+func NewGetRFMSettingsRequest(server string, params *GetRFMSettingsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/rfm/settings")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateRFMSettingsRequest calls the generic UpdateRFMSettings builder with application/json body
+func NewUpdateRFMSettingsRequest(server string, params *UpdateRFMSettingsParams, body UpdateRFMSettingsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateRFMSettingsRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewUpdateRFMSettingsRequestWithBody constructs an http.Request for the UpdateRFMSettings method, with any body, and a specified content type
+func NewUpdateRFMSettingsRequestWithBody(server string, params *UpdateRFMSettingsParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/rfm/settings")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListRolesRequest constructs an http.Request for the ListRoles method
+func NewListRolesRequest(server string, params *ListRolesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/roles")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.BuiltIn != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "built_in", *params.BuiltIn, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateRoleRequest calls the generic CreateRole builder with application/json body
+func NewCreateRoleRequest(server string, params *CreateRoleParams, body CreateRoleJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateRoleRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateRoleRequestWithBody constructs an http.Request for the CreateRole method, with any body, and a specified content type
+func NewCreateRoleRequestWithBody(server string, params *CreateRoleParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/roles")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteRoleRequest constructs an http.Request for the DeleteRole method
+func NewDeleteRoleRequest(server string, id RoleId, params *DeleteRoleParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/roles/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetRoleRequest constructs an http.Request for the GetRole method
+func NewGetRoleRequest(server string, id RoleId, params *GetRoleParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/roles/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateRoleRequest calls the generic UpdateRole builder with application/json body
+func NewUpdateRoleRequest(server string, id RoleId, params *UpdateRoleParams, body UpdateRoleJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateRoleRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewUpdateRoleRequestWithApplicationMergePatchPlusJSONBody calls the generic UpdateRole builder with application/merge-patch+json body
+func NewUpdateRoleRequestWithApplicationMergePatchPlusJSONBody(server string, id RoleId, params *UpdateRoleParams, body UpdateRoleApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateRoleRequestWithBody(server, id, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewUpdateRoleRequestWithBody constructs an http.Request for the UpdateRole method, with any body, and a specified content type
+func NewUpdateRoleRequestWithBody(server string, id RoleId, params *UpdateRoleParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/roles/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListStaffRequest constructs an http.Request for the ListStaff method
+func NewListStaffRequest(server string, params *ListStaffParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/staff")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.StoreId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "store_id", *params.StoreId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Role != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "role", *params.Role, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Q != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "q", *params.Q, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Sort != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort", *params.Sort, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateStaffRequest calls the generic CreateStaff builder with application/json body
+func NewCreateStaffRequest(server string, params *CreateStaffParams, body CreateStaffJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateStaffRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateStaffRequestWithBody constructs an http.Request for the CreateStaff method, with any body, and a specified content type
+func NewCreateStaffRequestWithBody(server string, params *CreateStaffParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/staff")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteStaffRequest constructs an http.Request for the DeleteStaff method
+func NewDeleteStaffRequest(server string, id StaffId, params *DeleteStaffParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/staff/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetStaffRequest constructs an http.Request for the GetStaff method
+func NewGetStaffRequest(server string, id StaffId, params *GetStaffParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/staff/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateStaffRequest calls the generic UpdateStaff builder with application/json body
+func NewUpdateStaffRequest(server string, id StaffId, params *UpdateStaffParams, body UpdateStaffJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateStaffRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewUpdateStaffRequestWithApplicationMergePatchPlusJSONBody calls the generic UpdateStaff builder with application/merge-patch+json body
+func NewUpdateStaffRequestWithApplicationMergePatchPlusJSONBody(server string, id StaffId, params *UpdateStaffParams, body UpdateStaffApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateStaffRequestWithBody(server, id, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewUpdateStaffRequestWithBody constructs an http.Request for the UpdateStaff method, with any body, and a specified content type
+func NewUpdateStaffRequestWithBody(server string, id StaffId, params *UpdateStaffParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/staff/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCreateGrantRequest calls the generic CreateGrant builder with application/json body
+func NewCreateGrantRequest(server string, id StaffId, params *CreateGrantParams, body CreateGrantJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateGrantRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewCreateGrantRequestWithBody constructs an http.Request for the CreateGrant method, with any body, and a specified content type
+func NewCreateGrantRequestWithBody(server string, id StaffId, params *CreateGrantParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/staff/%s/grants", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteGrantRequest constructs an http.Request for the DeleteGrant method
+func NewDeleteGrantRequest(server string, id StaffId, grantId GrantId) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "grant_id", grantId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/staff/%s/grants/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewResetStaffPasswordRequest calls the generic ResetStaffPassword builder with application/json body
+func NewResetStaffPasswordRequest(server string, id StaffId, params *ResetStaffPasswordParams, body ResetStaffPasswordJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewResetStaffPasswordRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewResetStaffPasswordRequestWithBody constructs an http.Request for the ResetStaffPassword method, with any body, and a specified content type
+func NewResetStaffPasswordRequestWithBody(server string, id StaffId, params *ResetStaffPasswordParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/staff/%s/password-reset", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRevokeStaffSessionsRequest constructs an http.Request for the RevokeStaffSessions method
+func NewRevokeStaffSessionsRequest(server string, id StaffId) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/staff/%s/sessions", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListStoresRequest constructs an http.Request for the ListStores method
+func NewListStoresRequest(server string, params *ListStoresParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stores")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.RegionId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "region_id", *params.RegionId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Q != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "q", *params.Q, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Sort != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort", *params.Sort, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateStoreRequest calls the generic CreateStore builder with application/json body
+func NewCreateStoreRequest(server string, params *CreateStoreParams, body CreateStoreJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateStoreRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateStoreRequestWithBody constructs an http.Request for the CreateStore method, with any body, and a specified content type
+func NewCreateStoreRequestWithBody(server string, params *CreateStoreParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stores")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteStoreRequest constructs an http.Request for the DeleteStore method
+func NewDeleteStoreRequest(server string, id StoreId, params *DeleteStoreParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stores/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetStoreRequest constructs an http.Request for the GetStore method
+func NewGetStoreRequest(server string, id StoreId, params *GetStoreParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stores/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateStoreRequest calls the generic UpdateStore builder with application/json body
+func NewUpdateStoreRequest(server string, id StoreId, params *UpdateStoreParams, body UpdateStoreJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateStoreRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewUpdateStoreRequestWithApplicationMergePatchPlusJSONBody calls the generic UpdateStore builder with application/merge-patch+json body
+func NewUpdateStoreRequestWithApplicationMergePatchPlusJSONBody(server string, id StoreId, params *UpdateStoreParams, body UpdateStoreApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateStoreRequestWithBody(server, id, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewUpdateStoreRequestWithBody constructs an http.Request for the UpdateStore method, with any body, and a specified content type
+func NewUpdateStoreRequestWithBody(server string, id StoreId, params *UpdateStoreParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stores/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewStreamOrderEventsRequest constructs an http.Request for the StreamOrderEvents method
+func NewStreamOrderEventsRequest(server string, id Id, params *StreamOrderEventsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stores/%s/order-events", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Ticket != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "ticket", *params.Ticket, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.LastEventID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Last-Event-ID", *params.LastEventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Last-Event-ID", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCreateStreamTicketRequest calls the generic CreateStreamTicket builder with application/json body
+func NewCreateStreamTicketRequest(server string, body CreateStreamTicketJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateStreamTicketRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCreateStreamTicketRequestWithBody constructs an http.Request for the CreateStreamTicket method, with any body, and a specified content type
+func NewCreateStreamTicketRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stream-tickets")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListTagsRequest constructs an http.Request for the ListTags method
+func NewListTagsRequest(server string, params *ListTagsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/tags")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateTagRequest calls the generic CreateTag builder with application/json body
+func NewCreateTagRequest(server string, params *CreateTagParams, body CreateTagJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateTagRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateTagRequestWithBody constructs an http.Request for the CreateTag method, with any body, and a specified content type
+func NewCreateTagRequestWithBody(server string, params *CreateTagParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/tags")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteTagRequest constructs an http.Request for the DeleteTag method
+func NewDeleteTagRequest(server string, id TagId, params *DeleteTagParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/tags/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetTagRequest constructs an http.Request for the GetTag method
+func NewGetTagRequest(server string, id TagId, params *GetTagParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/tags/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateTagRequest calls the generic UpdateTag builder with application/json body
+func NewUpdateTagRequest(server string, id TagId, params *UpdateTagParams, body UpdateTagJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateTagRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewUpdateTagRequestWithBody constructs an http.Request for the UpdateTag method, with any body, and a specified content type
+func NewUpdateTagRequestWithBody(server string, id TagId, params *UpdateTagParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/tags/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListVariantsRequest constructs an http.Request for the ListVariants method
+func NewListVariantsRequest(server string, params *ListVariantsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/variants")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Sku != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sku", *params.Sku, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Barcode != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "barcode", *params.Barcode, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Isbn != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "isbn", *params.Isbn, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetVariantRequest constructs an http.Request for the GetVariant method
+func NewGetVariantRequest(server string, id VariantId, params *GetVariantParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/variants/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateVariantRequest calls the generic UpdateVariant builder with application/json body
+func NewUpdateVariantRequest(server string, id VariantId, params *UpdateVariantParams, body UpdateVariantJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateVariantRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewUpdateVariantRequestWithBody constructs an http.Request for the UpdateVariant method, with any body, and a specified content type
+func NewUpdateVariantRequestWithBody(server string, id VariantId, params *UpdateVariantParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/variants/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 func (c *Client) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
 	for _, r := range c.RequestEditors {
 		if err := r(ctx, req); err != nil {
@@ -1646,6 +13905,59 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadinessWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetReadinessReply, error)
 
+	// ListApiKeysWithResponse List API keys
+	//
+	// Newest first, without their secrets. A caller who does not see the whole business sees the keys that reach no further than they do.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/api-keys (the `ListApiKeys` operationId).
+	ListApiKeysWithResponse(ctx context.Context, params *ListApiKeysParams, reqEditors ...RequestEditorFn) (*ListApiKeysReply, error)
+
+	// CreateApiKeyWithBodyWithResponse Create an API key
+	//
+	// The key itself is in `key`, in this answer only: what is kept is its hash. Send it as `Authorization: Bearer shk_live_…`. Its permissions
+	// and stores must lie within the caller's own. To rotate, create a second key, move the machine over, then revoke the first.
+	//
+	// Keys match `shk_live_[a-z2-7]{12}_[a-z2-7]{59}`, the last seven characters being a checksum, so that secret scanners recognise a
+	// leaked one.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/api-keys (the `CreateApiKey` operationId).
+	CreateApiKeyWithBodyWithResponse(ctx context.Context, params *CreateApiKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateApiKeyReply, error)
+
+	// CreateApiKeyWithResponse Create an API key
+	//
+	// The key itself is in `key`, in this answer only: what is kept is its hash. Send it as `Authorization: Bearer shk_live_…`. Its permissions
+	// and stores must lie within the caller's own. To rotate, create a second key, move the machine over, then revoke the first.
+	//
+	// Keys match `shk_live_[a-z2-7]{12}_[a-z2-7]{59}`, the last seven characters being a checksum, so that secret scanners recognise a
+	// leaked one.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/api-keys (the `CreateApiKey` operationId).
+	CreateApiKeyWithResponse(ctx context.Context, params *CreateApiKeyParams, body CreateApiKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateApiKeyReply, error)
+
+	// RevokeApiKeyWithResponse Revoke an API key
+	//
+	// Everywhere within a second, for good. The entry stays, with `status: revoked`. Revoking it again changes nothing.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/api-keys/{id} (the `RevokeApiKey` operationId).
+	RevokeApiKeyWithResponse(ctx context.Context, id ApiKeyId, reqEditors ...RequestEditorFn) (*RevokeApiKeyReply, error)
+
+	// GetApiKeyWithResponse Read an API key
+	//
+	// What a key may do and when it was last used (to the minute), without its secret.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/api-keys/{id} (the `GetApiKey` operationId).
+	GetApiKeyWithResponse(ctx context.Context, id ApiKeyId, params *GetApiKeyParams, reqEditors ...RequestEditorFn) (*GetApiKeyReply, error)
+
 	// ListAuditLogsWithResponse List audit entries
 	//
 	// The newest first. Filters combine. Values of personal fields are never in an entry, only the names of the fields.
@@ -1664,6 +13976,417 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/audit-logs/verify (the `VerifyAuditLogs` operationId).
 	VerifyAuditLogsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*VerifyAuditLogsReply, error)
+
+	// LoginWithBodyWithResponse Sign in with a password
+	//
+	// Opens a session. The answer holds an access token for the `Authorization` header, good for `expires_in` seconds, and a refresh token that
+	// `POST /v1/auth/refresh` exchanges for the next pair.
+	//
+	// Read `mfa_required` first: once a second factor is set up it is `true` and the tokens are absent. A wrong password and an unknown user
+	// name answer alike, 401 `auth.invalid_credentials`. After several failures for one account from one address further attempts are put off
+	// for a growing time (429 with `Retry-After`), never for good.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/auth/login (the `Login` operationId).
+	LoginWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*LoginReply, error)
+
+	// LoginWithResponse Sign in with a password
+	//
+	// Opens a session. The answer holds an access token for the `Authorization` header, good for `expires_in` seconds, and a refresh token that
+	// `POST /v1/auth/refresh` exchanges for the next pair.
+	//
+	// Read `mfa_required` first: once a second factor is set up it is `true` and the tokens are absent. A wrong password and an unknown user
+	// name answer alike, 401 `auth.invalid_credentials`. After several failures for one account from one address further attempts are put off
+	// for a growing time (429 with `Retry-After`), never for good.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/auth/login (the `Login` operationId).
+	LoginWithResponse(ctx context.Context, body LoginJSONRequestBody, reqEditors ...RequestEditorFn) (*LoginReply, error)
+
+	// LogoutWithResponse Sign out
+	//
+	// Ends the session the access token belongs to, everywhere within a second. Its refresh token is worthless from then on.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/auth/logout (the `Logout` operationId).
+	LogoutWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*LogoutReply, error)
+
+	// ChangePasswordWithBodyWithResponse Change the own password
+	//
+	// Needs the current password. Passwords have 8 to 128 characters of any kind and must not be among the commonest ones; there are no other
+	// rules and no expiry. All other sessions of the caller end.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/auth/password (the `ChangePassword` operationId).
+	ChangePasswordWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangePasswordReply, error)
+
+	// ChangePasswordWithResponse Change the own password
+	//
+	// Needs the current password. Passwords have 8 to 128 characters of any kind and must not be among the commonest ones; there are no other
+	// rules and no expiry. All other sessions of the caller end.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/auth/password (the `ChangePassword` operationId).
+	ChangePasswordWithResponse(ctx context.Context, body ChangePasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangePasswordReply, error)
+
+	// RefreshSessionWithBodyWithResponse Exchange a refresh token
+	//
+	// Gives a new access token and a new refresh token; the old refresh token is spent. Sending it again within 10 seconds, as a second tab or
+	// a client whose answer got lost does, gives the same new refresh token. Later it counts as theft: the session ends and both parties
+	// must sign in again (401 `auth.refresh_reused`).
+	//
+	// A session ends 30 days after sign-in, or after 7 days without a refresh.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/auth/refresh (the `RefreshSession` operationId).
+	RefreshSessionWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RefreshSessionReply, error)
+
+	// RefreshSessionWithResponse Exchange a refresh token
+	//
+	// Gives a new access token and a new refresh token; the old refresh token is spent. Sending it again within 10 seconds, as a second tab or
+	// a client whose answer got lost does, gives the same new refresh token. Later it counts as theft: the session ends and both parties
+	// must sign in again (401 `auth.refresh_reused`).
+	//
+	// A session ends 30 days after sign-in, or after 7 days without a refresh.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/auth/refresh (the `RefreshSession` operationId).
+	RefreshSessionWithResponse(ctx context.Context, body RefreshSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*RefreshSessionReply, error)
+
+	// RevokeOtherSessionsWithResponse Sign out everywhere else
+	//
+	// Ends every session of the caller except the current one.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/auth/sessions (the `RevokeOtherSessions` operationId).
+	RevokeOtherSessionsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RevokeOtherSessionsReply, error)
+
+	// ListSessionsWithResponse List own sessions
+	//
+	// The caller's live sessions, newest first; `current` marks the one in use.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/auth/sessions (the `ListSessions` operationId).
+	ListSessionsWithResponse(ctx context.Context, params *ListSessionsParams, reqEditors ...RequestEditorFn) (*ListSessionsReply, error)
+
+	// RevokeSessionWithResponse End one of the own sessions
+	//
+	// Ends a session of the caller, for example on a lost device. Ending one that has already ended changes nothing.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/auth/sessions/{id} (the `RevokeSession` operationId).
+	RevokeSessionWithResponse(ctx context.Context, id SessionId, reqEditors ...RequestEditorFn) (*RevokeSessionReply, error)
+
+	// ListCategoriesWithResponse List categories
+	//
+	// By name. Each names the one above it, so that a client can build the tree.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/categories (the `ListCategories` operationId).
+	ListCategoriesWithResponse(ctx context.Context, params *ListCategoriesParams, reqEditors ...RequestEditorFn) (*ListCategoriesReply, error)
+
+	// CreateCategoryWithBodyWithResponse Create a category
+	//
+	// Names are unique over the whole tree, so that a till can name a category. One in use answers 409 `catalog.category_name_taken`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/categories (the `CreateCategory` operationId).
+	CreateCategoryWithBodyWithResponse(ctx context.Context, params *CreateCategoryParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateCategoryReply, error)
+
+	// CreateCategoryWithResponse Create a category
+	//
+	// Names are unique over the whole tree, so that a till can name a category. One in use answers 409 `catalog.category_name_taken`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/categories (the `CreateCategory` operationId).
+	CreateCategoryWithResponse(ctx context.Context, params *CreateCategoryParams, body CreateCategoryJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateCategoryReply, error)
+
+	// DeleteCategoryWithResponse Delete a category
+	//
+	// Only an empty one goes. With products in it, orders made from it or categories below it the answer is 409 `catalog.category_in_use`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/categories/{id} (the `DeleteCategory` operationId).
+	DeleteCategoryWithResponse(ctx context.Context, id CategoryId, params *DeleteCategoryParams, reqEditors ...RequestEditorFn) (*DeleteCategoryReply, error)
+
+	// GetCategoryWithResponse Read a category
+	//
+	// One node of the tree.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/categories/{id} (the `GetCategory` operationId).
+	GetCategoryWithResponse(ctx context.Context, id CategoryId, params *GetCategoryParams, reqEditors ...RequestEditorFn) (*GetCategoryReply, error)
+
+	// UpdateCategoryWithBodyWithResponse Change a category
+	//
+	// A merge patch. Moving a category below itself answers 422 `catalog.category_cycle`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/categories/{id} (the `UpdateCategory` operationId).
+	UpdateCategoryWithBodyWithResponse(ctx context.Context, id CategoryId, params *UpdateCategoryParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateCategoryReply, error)
+
+	// UpdateCategoryWithResponse Change a category
+	//
+	// A merge patch. Moving a category below itself answers 422 `catalog.category_cycle`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/categories/{id} (the `UpdateCategory` operationId).
+	UpdateCategoryWithResponse(ctx context.Context, id CategoryId, params *UpdateCategoryParams, body UpdateCategoryJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateCategoryReply, error)
+
+	// ListCustomersWithResponse List customers
+	//
+	// Customers in the caller's scope, the newest first unless `sort` says otherwise. Filters combine. `phone`, `phone_last4`, `email`,
+	// `card_number` and `name` work as in `POST /v1/customers/search`, which keeps them out of URLs and is the better choice for
+	// people; neither `Link` nor a cursor repeats them.
+	//
+	// A page may hold fewer items than asked for, even none, while `has_more` is true: a rare name among many is looked for in bounded
+	// steps, and the next page goes on where this one stopped.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers (the `ListCustomers` operationId).
+	ListCustomersWithResponse(ctx context.Context, params *ListCustomersParams, reqEditors ...RequestEditorFn) (*ListCustomersReply, error)
+
+	// CreateCustomerWithBodyWithResponse Create a customer
+	//
+	// Without `home_store_id` and `assigned_staff_id` the customer gets the caller's own, where the caller has such. Both must lie in
+	// the caller's scope. A phone, e-mail, card number or external id that another customer has answers 409 `customers.duplicate`;
+	// `existing_id` then names that customer if the caller may see it.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers (the `CreateCustomer` operationId).
+	CreateCustomerWithBodyWithResponse(ctx context.Context, params *CreateCustomerParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateCustomerReply, error)
+
+	// CreateCustomerWithResponse Create a customer
+	//
+	// Without `home_store_id` and `assigned_staff_id` the customer gets the caller's own, where the caller has such. Both must lie in
+	// the caller's scope. A phone, e-mail, card number or external id that another customer has answers 409 `customers.duplicate`;
+	// `existing_id` then names that customer if the caller may see it.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers (the `CreateCustomer` operationId).
+	CreateCustomerWithResponse(ctx context.Context, params *CreateCustomerParams, body CreateCustomerJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateCustomerReply, error)
+
+	// BulkCustomersWithBodyWithResponse Create, upsert or archive many customers
+	//
+	// Each item is judged by itself: one that breaks a rule is named in the results and the others take effect. `create` makes new
+	// customers; `upsert` finds them by `external_id`, changes the fields that are given and makes those that are missing; `delete`
+	// archives by `id` or `external_id`. Needs `customers.create`, and also `customers.update` to upsert, `customers.archive` to delete.
+	//
+	// Values are checked item by item here, so the items' schema is looser than that of a single customer; the rules are the same.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/bulk (the `BulkCustomers` operationId).
+	BulkCustomersWithBodyWithResponse(ctx context.Context, params *BulkCustomersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*BulkCustomersReply, error)
+
+	// BulkCustomersWithResponse Create, upsert or archive many customers
+	//
+	// Each item is judged by itself: one that breaks a rule is named in the results and the others take effect. `create` makes new
+	// customers; `upsert` finds them by `external_id`, changes the fields that are given and makes those that are missing; `delete`
+	// archives by `id` or `external_id`. Needs `customers.create`, and also `customers.update` to upsert, `customers.archive` to delete.
+	//
+	// Values are checked item by item here, so the items' schema is looser than that of a single customer; the rules are the same.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/bulk (the `BulkCustomers` operationId).
+	BulkCustomersWithResponse(ctx context.Context, params *BulkCustomersParams, body BulkCustomersJSONRequestBody, reqEditors ...RequestEditorFn) (*BulkCustomersReply, error)
+
+	// LookupCustomerWithBodyWithResponse Look up a customer at the till
+	//
+	// Finds any customer, also beyond the caller's scope, by exactly one of a full phone number, card number or external id. The answer
+	// is masked; each look-up is audited. Nobody found, or only an archived customer: 404 `customers.not_found`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/lookup (the `LookupCustomer` operationId).
+	LookupCustomerWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*LookupCustomerReply, error)
+
+	// LookupCustomerWithResponse Look up a customer at the till
+	//
+	// Finds any customer, also beyond the caller's scope, by exactly one of a full phone number, card number or external id. The answer
+	// is masked; each look-up is audited. Nobody found, or only an archived customer: 404 `customers.not_found`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/lookup (the `LookupCustomer` operationId).
+	LookupCustomerWithResponse(ctx context.Context, body LookupCustomerJSONRequestBody, reqEditors ...RequestEditorFn) (*LookupCustomerReply, error)
+
+	// SearchCustomersWithBodyWithResponse Search customers
+	//
+	// The list with its filters in the body, so that personal values stay out of URLs and logs. All filters given must hold.
+	//
+	// `name` is a fragment of two characters or more: Han characters (`小明`, or first and last `王明`), pinyin (`wangxiao`, `xiaom`),
+	// initials (`wxm`), the beginning of a Latin word (`smi`), or Han followed by pinyin (`王xiao`). A single Han character or letter
+	// answers 422 `search.too_short`.
+	//
+	// A page may hold fewer items than asked for, even none, while `has_more` is true; the next page goes on where this one stopped.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/search (the `SearchCustomers` operationId).
+	SearchCustomersWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SearchCustomersReply, error)
+
+	// SearchCustomersWithResponse Search customers
+	//
+	// The list with its filters in the body, so that personal values stay out of URLs and logs. All filters given must hold.
+	//
+	// `name` is a fragment of two characters or more: Han characters (`小明`, or first and last `王明`), pinyin (`wangxiao`, `xiaom`),
+	// initials (`wxm`), the beginning of a Latin word (`smi`), or Han followed by pinyin (`王xiao`). A single Han character or letter
+	// answers 422 `search.too_short`.
+	//
+	// A page may hold fewer items than asked for, even none, while `has_more` is true; the next page goes on where this one stopped.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/search (the `SearchCustomers` operationId).
+	SearchCustomersWithResponse(ctx context.Context, body SearchCustomersJSONRequestBody, reqEditors ...RequestEditorFn) (*SearchCustomersReply, error)
+
+	// DeleteCustomerWithResponse Delete a customer
+	//
+	// Archives the customer, as `POST /v1/customers/{id}/archive` does; it can be restored. Repeating it changes nothing.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/customers/{id} (the `DeleteCustomer` operationId).
+	DeleteCustomerWithResponse(ctx context.Context, id CustomerId, params *DeleteCustomerParams, reqEditors ...RequestEditorFn) (*DeleteCustomerReply, error)
+
+	// GetCustomerWithResponse Read a customer
+	//
+	// A customer in the caller's scope, masked; any other answers 404.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{id} (the `GetCustomer` operationId).
+	GetCustomerWithResponse(ctx context.Context, id CustomerId, params *GetCustomerParams, reqEditors ...RequestEditorFn) (*GetCustomerReply, error)
+
+	// UpdateCustomerWithBodyWithResponse Change a customer
+	//
+	// A merge patch: fields left out stay, `null` empties. `address`, `preferences` and `marketing_preferences` are replaced whole,
+	// `custom_fields` are merged one level deep, a `null` member removes it. `tags` replaces all tags. Moving a customer to another
+	// store or assistant needs a scope that covers both. An archived customer answers 409 `customers.archived`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{id} (the `UpdateCustomer` operationId).
+	UpdateCustomerWithBodyWithResponse(ctx context.Context, id CustomerId, params *UpdateCustomerParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateCustomerReply, error)
+
+	// UpdateCustomerWithResponse Change a customer
+	//
+	// A merge patch: fields left out stay, `null` empties. `address`, `preferences` and `marketing_preferences` are replaced whole,
+	// `custom_fields` are merged one level deep, a `null` member removes it. `tags` replaces all tags. Moving a customer to another
+	// store or assistant needs a scope that covers both. An archived customer answers 409 `customers.archived`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{id} (the `UpdateCustomer` operationId).
+	UpdateCustomerWithResponse(ctx context.Context, id CustomerId, params *UpdateCustomerParams, body UpdateCustomerJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateCustomerReply, error)
+
+	// ArchiveCustomerWithResponse Archive a customer
+	//
+	// Takes the customer out of lists, searches and the till. Orders and metrics stay, and so do the phone, e-mail, card number and
+	// external id, which nobody else can take. Archiving twice changes nothing.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{id}/archive (the `ArchiveCustomer` operationId).
+	ArchiveCustomerWithResponse(ctx context.Context, id CustomerId, params *ArchiveCustomerParams, reqEditors ...RequestEditorFn) (*ArchiveCustomerReply, error)
+
+	// GetCustomerMetricsWithResponse Read a customer's metrics
+	//
+	// What the customer's completed orders and returns add up to. Days are business days. A customer who never bought has zeros.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{id}/metrics (the `GetCustomerMetrics` operationId).
+	GetCustomerMetricsWithResponse(ctx context.Context, id Id, params *GetCustomerMetricsParams, reqEditors ...RequestEditorFn) (*GetCustomerMetricsReply, error)
+
+	// GetCustomerProfileWithResponse Read a customer's 360° profile
+	//
+	// Everything an assistant wants to see at once: identity (masked), metrics, RFM band, tags, the last orders and returns, favourite
+	// categories, store and assistant. It holds at once what was last written, and follows the business day. `tier`, `points` and
+	// `open_tickets` are null until those functions are in use.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{id}/profile (the `GetCustomerProfile` operationId).
+	GetCustomerProfileWithResponse(ctx context.Context, id CustomerId, params *GetCustomerProfileParams, reqEditors ...RequestEditorFn) (*GetCustomerProfileReply, error)
+
+	// RestoreCustomerWithResponse Restore an archived customer
+	//
+	// Undoes the archiving. Restoring an active customer changes nothing.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{id}/restore (the `RestoreCustomer` operationId).
+	RestoreCustomerWithResponse(ctx context.Context, id CustomerId, params *RestoreCustomerParams, reqEditors ...RequestEditorFn) (*RestoreCustomerReply, error)
+
+	// RevealCustomerWithBodyWithResponse Reveal personal fields
+	//
+	// The fields asked for, in clear. Each call is audited with the caller, the fields and the reason, and its rate is limited.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{id}/reveal (the `RevealCustomer` operationId).
+	RevealCustomerWithBodyWithResponse(ctx context.Context, id CustomerId, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RevealCustomerReply, error)
+
+	// RevealCustomerWithResponse Reveal personal fields
+	//
+	// The fields asked for, in clear. Each call is audited with the caller, the fields and the reason, and its rate is limited.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{id}/reveal (the `RevealCustomer` operationId).
+	RevealCustomerWithResponse(ctx context.Context, id CustomerId, body RevealCustomerJSONRequestBody, reqEditors ...RequestEditorFn) (*RevealCustomerReply, error)
+
+	// AddCustomerTagsWithBodyWithResponse Tag a customer
+	//
+	// Adds tags by name; those the customer has already are left alone. A name that no tag has makes one if the caller holds
+	// `tags.manage`, else the answer is 422 `customers.unknown_tag`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{id}/tags (the `AddCustomerTags` operationId).
+	AddCustomerTagsWithBodyWithResponse(ctx context.Context, id CustomerId, params *AddCustomerTagsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddCustomerTagsReply, error)
+
+	// AddCustomerTagsWithResponse Tag a customer
+	//
+	// Adds tags by name; those the customer has already are left alone. A name that no tag has makes one if the caller holds
+	// `tags.manage`, else the answer is 422 `customers.unknown_tag`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{id}/tags (the `AddCustomerTags` operationId).
+	AddCustomerTagsWithResponse(ctx context.Context, id CustomerId, params *AddCustomerTagsParams, body AddCustomerTagsJSONRequestBody, reqEditors ...RequestEditorFn) (*AddCustomerTagsReply, error)
+
+	// RemoveCustomerTagWithResponse Take a tag off a customer
+	//
+	// Removing a tag the customer does not have changes nothing.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/customers/{id}/tags/{tag_id} (the `RemoveCustomerTag` operationId).
+	RemoveCustomerTagWithResponse(ctx context.Context, id CustomerId, tagId Id, reqEditors ...RequestEditorFn) (*RemoveCustomerTagReply, error)
 
 	// ListJobsWithResponse List jobs
 	//
@@ -1703,6 +14426,727 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/jobs/{id}/events (the `StreamJobEvents` operationId).
 	StreamJobEventsWithResponse(ctx context.Context, id JobId, params *StreamJobEventsParams, reqEditors ...RequestEditorFn) (*StreamJobEventsReply, error)
+
+	// GetMeWithResponse Who am I
+	//
+	// The caller, what they may do and how far they see. An API key gets its own name and rights; `staff` is null then.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/me/staff (the `GetMe` operationId).
+	GetMeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetMeReply, error)
+
+	// ListOrdersWithResponse List orders
+	//
+	// The newest first, by the time they were placed. Filters combine; only orders within the caller's scope are seen.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/orders (the `ListOrders` operationId).
+	ListOrdersWithResponse(ctx context.Context, params *ListOrdersParams, reqEditors ...RequestEditorFn) (*ListOrdersReply, error)
+
+	// GetOrderWithResponse Read an order
+	//
+	// With its lines and what was brought back of it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/orders/{id} (the `GetOrder` operationId).
+	GetOrderWithResponse(ctx context.Context, id Id, params *GetOrderParams, reqEditors ...RequestEditorFn) (*GetOrderReply, error)
+
+	// ListPermissionsWithResponse List permissions
+	//
+	// Every permission there is, explained in both languages, with the operations it opens. Not paged.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/permissions (the `ListPermissions` operationId).
+	ListPermissionsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListPermissionsReply, error)
+
+	// IngestPOSOrdersWithBodyWithResponse Take in tickets of tills
+	//
+	// Past or live tickets in any order of arrival, up to 1,000 a call. Each has a result of its own: `created`, `duplicate` (the same
+	// ticket was taken in before; the answer names what it became) or `error`, which leaves the others alone. A ticket is known by its
+	// store and external number, so a call can be repeated without harm; other content under a used number is the error
+	// `orders.external_number_reused`.
+	//
+	// A sale with lines of negative quantity becomes an order and a return; the quantities of a ticket of type `return` count as brought
+	// back whichever sign they have. A return that names `original_external_number` is linked to that sale of the same store, also when
+	// the sale arrives later. An unknown SKU is the error `orders.sku_unknown`, or becomes a product when
+	// `create_missing_variants` is set. A customer who is named but not found is the error `orders.customer_not_found`; a ticket without
+	// customer is anonymous. Prices may be zero.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/pos/orders (the `IngestPOSOrders` operationId).
+	IngestPOSOrdersWithBodyWithResponse(ctx context.Context, params *IngestPOSOrdersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*IngestPOSOrdersReply, error)
+
+	// IngestPOSOrdersWithResponse Take in tickets of tills
+	//
+	// Past or live tickets in any order of arrival, up to 1,000 a call. Each has a result of its own: `created`, `duplicate` (the same
+	// ticket was taken in before; the answer names what it became) or `error`, which leaves the others alone. A ticket is known by its
+	// store and external number, so a call can be repeated without harm; other content under a used number is the error
+	// `orders.external_number_reused`.
+	//
+	// A sale with lines of negative quantity becomes an order and a return; the quantities of a ticket of type `return` count as brought
+	// back whichever sign they have. A return that names `original_external_number` is linked to that sale of the same store, also when
+	// the sale arrives later. An unknown SKU is the error `orders.sku_unknown`, or becomes a product when
+	// `create_missing_variants` is set. A customer who is named but not found is the error `orders.customer_not_found`; a ticket without
+	// customer is anonymous. Prices may be zero.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/pos/orders (the `IngestPOSOrders` operationId).
+	IngestPOSOrdersWithResponse(ctx context.Context, params *IngestPOSOrdersParams, body IngestPOSOrdersJSONRequestBody, reqEditors ...RequestEditorFn) (*IngestPOSOrdersReply, error)
+
+	// ListProductsWithResponse List products
+	//
+	// The newest first, each with its variants. Filters combine. A fragment of a title has two characters or more; a single one answers
+	// 422 `search.too_short`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/products (the `ListProducts` operationId).
+	ListProductsWithResponse(ctx context.Context, params *ListProductsParams, reqEditors ...RequestEditorFn) (*ListProductsReply, error)
+
+	// CreateProductWithBodyWithResponse Create a product
+	//
+	// With its first variants, if they are sent along. A SKU in use answers 409 `catalog.sku_taken`, a wrong check digit of an ISBN 422
+	// `catalog.isbn_invalid`; of the two forms of an ISBN one is enough, the other follows.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/products (the `CreateProduct` operationId).
+	CreateProductWithBodyWithResponse(ctx context.Context, params *CreateProductParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateProductReply, error)
+
+	// CreateProductWithResponse Create a product
+	//
+	// With its first variants, if they are sent along. A SKU in use answers 409 `catalog.sku_taken`, a wrong check digit of an ISBN 422
+	// `catalog.isbn_invalid`; of the two forms of an ISBN one is enough, the other follows.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/products (the `CreateProduct` operationId).
+	CreateProductWithResponse(ctx context.Context, params *CreateProductParams, body CreateProductJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateProductReply, error)
+
+	// GetProductWithResponse Read a product
+	//
+	// The product with its variants. Its version rises with those of its variants too.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/products/{id} (the `GetProduct` operationId).
+	GetProductWithResponse(ctx context.Context, id ProductId, params *GetProductParams, reqEditors ...RequestEditorFn) (*GetProductReply, error)
+
+	// UpdateProductWithBodyWithResponse Change a product
+	//
+	// A merge patch: members left out stay, null empties. `book` and `apparel` are replaced as a whole and must match the kind. Set
+	// `status` to `archived` to take a product off sale; it stays readable, since orders refer to it.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/products/{id} (the `UpdateProduct` operationId).
+	UpdateProductWithBodyWithResponse(ctx context.Context, id ProductId, params *UpdateProductParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateProductReply, error)
+
+	// UpdateProductWithResponse Change a product
+	//
+	// A merge patch: members left out stay, null empties. `book` and `apparel` are replaced as a whole and must match the kind. Set
+	// `status` to `archived` to take a product off sale; it stays readable, since orders refer to it.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/products/{id} (the `UpdateProduct` operationId).
+	UpdateProductWithResponse(ctx context.Context, id ProductId, params *UpdateProductParams, body UpdateProductJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateProductReply, error)
+
+	// ListProductVariantsWithResponse List the variants of a product
+	//
+	// In the order they were made.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/products/{id}/variants (the `ListProductVariants` operationId).
+	ListProductVariantsWithResponse(ctx context.Context, id ProductId, params *ListProductVariantsParams, reqEditors ...RequestEditorFn) (*ListProductVariantsReply, error)
+
+	// CreateVariantWithBodyWithResponse Add a variant to a product
+	//
+	// A SKU in use answers 409 `catalog.sku_taken`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/products/{id}/variants (the `CreateVariant` operationId).
+	CreateVariantWithBodyWithResponse(ctx context.Context, id ProductId, params *CreateVariantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateVariantReply, error)
+
+	// CreateVariantWithResponse Add a variant to a product
+	//
+	// A SKU in use answers 409 `catalog.sku_taken`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/products/{id}/variants (the `CreateVariant` operationId).
+	CreateVariantWithResponse(ctx context.Context, id ProductId, params *CreateVariantParams, body CreateVariantJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateVariantReply, error)
+
+	// ListRegionsWithResponse List regions
+	//
+	// By code.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/regions (the `ListRegions` operationId).
+	ListRegionsWithResponse(ctx context.Context, params *ListRegionsParams, reqEditors ...RequestEditorFn) (*ListRegionsReply, error)
+
+	// CreateRegionWithBodyWithResponse Create a region
+	//
+	// Needs a scope over the whole business. Stores join a region by their `region_id`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/regions (the `CreateRegion` operationId).
+	CreateRegionWithBodyWithResponse(ctx context.Context, params *CreateRegionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRegionReply, error)
+
+	// CreateRegionWithResponse Create a region
+	//
+	// Needs a scope over the whole business. Stores join a region by their `region_id`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/regions (the `CreateRegion` operationId).
+	CreateRegionWithResponse(ctx context.Context, params *CreateRegionParams, body CreateRegionJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRegionReply, error)
+
+	// DeleteRegionWithResponse Delete a region
+	//
+	// Refused (409 `regions.in_use`) while a store belongs to it or a grant names it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/regions/{id} (the `DeleteRegion` operationId).
+	DeleteRegionWithResponse(ctx context.Context, id RegionId, params *DeleteRegionParams, reqEditors ...RequestEditorFn) (*DeleteRegionReply, error)
+
+	// GetRegionWithResponse Read a region
+	//
+	// A region by its id.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/regions/{id} (the `GetRegion` operationId).
+	GetRegionWithResponse(ctx context.Context, id RegionId, params *GetRegionParams, reqEditors ...RequestEditorFn) (*GetRegionReply, error)
+
+	// UpdateRegionWithBodyWithResponse Change a region
+	//
+	// Needs a scope over the whole business.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/regions/{id} (the `UpdateRegion` operationId).
+	UpdateRegionWithBodyWithResponse(ctx context.Context, id RegionId, params *UpdateRegionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateRegionReply, error)
+
+	// UpdateRegionWithResponse Change a region
+	//
+	// Needs a scope over the whole business.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/regions/{id} (the `UpdateRegion` operationId).
+	UpdateRegionWithResponse(ctx context.Context, id RegionId, params *UpdateRegionParams, body UpdateRegionJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRegionReply, error)
+
+	// UpdateRegionWithApplicationMergePatchPlusJSONBodyWithResponse Change a region
+	//
+	// Needs a scope over the whole business.
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/regions/{id} (the `UpdateRegion` operationId).
+	UpdateRegionWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, id RegionId, params *UpdateRegionParams, body UpdateRegionApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRegionReply, error)
+
+	// ListReturnsWithResponse List returns
+	//
+	// The newest first, by the time they were brought back. Filters combine; only returns within the caller's scope are seen.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/returns (the `ListReturns` operationId).
+	ListReturnsWithResponse(ctx context.Context, params *ListReturnsParams, reqEditors ...RequestEditorFn) (*ListReturnsReply, error)
+
+	// GetReturnWithResponse Read a return
+	//
+	// With its lines.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/returns/{id} (the `GetReturn` operationId).
+	GetReturnWithResponse(ctx context.Context, id Id, params *GetReturnParams, reqEditors ...RequestEditorFn) (*GetReturnReply, error)
+
+	// GetRFMDistributionWithResponse Count customers by band
+	//
+	// How many customers within the caller's scope are in each band. Customers who never bought are in none and not counted.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/rfm/distribution (the `GetRFMDistribution` operationId).
+	GetRFMDistributionWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetRFMDistributionReply, error)
+
+	// RefreshRFMWithResponse Recompute all metrics
+	//
+	// Adds up every customer's business days anew and assigns the bands, as a job. Metrics follow every ticket at once and bands follow
+	// the calendar each night, so this is for doubts only.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/rfm/refresh (the `RefreshRFM` operationId).
+	RefreshRFMWithResponse(ctx context.Context, params *RefreshRFMParams, reqEditors ...RequestEditorFn) (*RefreshRFMReply, error)
+
+	// GetRFMSettingsWithResponse Read the RFM settings
+	//
+	// The window and the bands in force. Before anybody has changed them they are the built-in ones, with version 0.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/rfm/settings (the `GetRFMSettings` operationId).
+	GetRFMSettingsWithResponse(ctx context.Context, params *GetRFMSettingsParams, reqEditors ...RequestEditorFn) (*GetRFMSettingsReply, error)
+
+	// UpdateRFMSettingsWithBodyWithResponse Replace the RFM settings
+	//
+	// Needs `If-Match`, since a band is nobody's alone; without it the answer is 428. A job puts every customer into their new band;
+	// `refresh_job_id` names it. Until it is done, some customers are still in the band of the old settings.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/rfm/settings (the `UpdateRFMSettings` operationId).
+	UpdateRFMSettingsWithBodyWithResponse(ctx context.Context, params *UpdateRFMSettingsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateRFMSettingsReply, error)
+
+	// UpdateRFMSettingsWithResponse Replace the RFM settings
+	//
+	// Needs `If-Match`, since a band is nobody's alone; without it the answer is 428. A job puts every customer into their new band;
+	// `refresh_job_id` names it. Until it is done, some customers are still in the band of the old settings.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/rfm/settings (the `UpdateRFMSettings` operationId).
+	UpdateRFMSettingsWithResponse(ctx context.Context, params *UpdateRFMSettingsParams, body UpdateRFMSettingsJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRFMSettingsReply, error)
+
+	// ListRolesWithResponse List roles
+	//
+	// By code, built-in ones included.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/roles (the `ListRoles` operationId).
+	ListRolesWithResponse(ctx context.Context, params *ListRolesParams, reqEditors ...RequestEditorFn) (*ListRolesReply, error)
+
+	// CreateRoleWithBodyWithResponse Create a role
+	//
+	// A set of permissions under a name of its own. It cannot hold a permission that the caller lacks.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/roles (the `CreateRole` operationId).
+	CreateRoleWithBodyWithResponse(ctx context.Context, params *CreateRoleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRoleReply, error)
+
+	// CreateRoleWithResponse Create a role
+	//
+	// A set of permissions under a name of its own. It cannot hold a permission that the caller lacks.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/roles (the `CreateRole` operationId).
+	CreateRoleWithResponse(ctx context.Context, params *CreateRoleParams, body CreateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRoleReply, error)
+
+	// DeleteRoleWithResponse Delete a role
+	//
+	// `If-Match` is required. Refused (409 `roles.in_use`) while somebody holds it; built-in roles stay.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/roles/{id} (the `DeleteRole` operationId).
+	DeleteRoleWithResponse(ctx context.Context, id RoleId, params *DeleteRoleParams, reqEditors ...RequestEditorFn) (*DeleteRoleReply, error)
+
+	// GetRoleWithResponse Read a role
+	//
+	// With its permissions and the number of staff who hold it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/roles/{id} (the `GetRole` operationId).
+	GetRoleWithResponse(ctx context.Context, id RoleId, params *GetRoleParams, reqEditors ...RequestEditorFn) (*GetRoleReply, error)
+
+	// UpdateRoleWithBodyWithResponse Change a role
+	//
+	// `If-Match` is required. Everybody who holds the role has the new permissions at once. The caller must see the whole business and hold
+	// every permission of the role, before and after. Built-in roles are read-only.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/roles/{id} (the `UpdateRole` operationId).
+	UpdateRoleWithBodyWithResponse(ctx context.Context, id RoleId, params *UpdateRoleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateRoleReply, error)
+
+	// UpdateRoleWithResponse Change a role
+	//
+	// `If-Match` is required. Everybody who holds the role has the new permissions at once. The caller must see the whole business and hold
+	// every permission of the role, before and after. Built-in roles are read-only.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/roles/{id} (the `UpdateRole` operationId).
+	UpdateRoleWithResponse(ctx context.Context, id RoleId, params *UpdateRoleParams, body UpdateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRoleReply, error)
+
+	// UpdateRoleWithApplicationMergePatchPlusJSONBodyWithResponse Change a role
+	//
+	// `If-Match` is required. Everybody who holds the role has the new permissions at once. The caller must see the whole business and hold
+	// every permission of the role, before and after. Built-in roles are read-only.
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/roles/{id} (the `UpdateRole` operationId).
+	UpdateRoleWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, id RoleId, params *UpdateRoleParams, body UpdateRoleApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRoleReply, error)
+
+	// ListStaffWithResponse List staff
+	//
+	// Colleagues of the stores in the caller's scope.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/staff (the `ListStaff` operationId).
+	ListStaffWithResponse(ctx context.Context, params *ListStaffParams, reqEditors ...RequestEditorFn) (*ListStaffReply, error)
+
+	// CreateStaffWithBodyWithResponse Create a member of staff
+	//
+	// Without `password` one is generated and shown once, in `initial_password`. Either way the person is asked to choose another
+	// (`must_change_password`).
+	//
+	// Nobody can hand on more than they have: each grant's role and scope must lie within the caller's own, and the home store within
+	// the caller's scope.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/staff (the `CreateStaff` operationId).
+	CreateStaffWithBodyWithResponse(ctx context.Context, params *CreateStaffParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateStaffReply, error)
+
+	// CreateStaffWithResponse Create a member of staff
+	//
+	// Without `password` one is generated and shown once, in `initial_password`. Either way the person is asked to choose another
+	// (`must_change_password`).
+	//
+	// Nobody can hand on more than they have: each grant's role and scope must lie within the caller's own, and the home store within
+	// the caller's scope.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/staff (the `CreateStaff` operationId).
+	CreateStaffWithResponse(ctx context.Context, params *CreateStaffParams, body CreateStaffJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateStaffReply, error)
+
+	// DeleteStaffWithResponse Delete an unused account
+	//
+	// Only for an account made by mistake: one that has never signed in and that nothing refers to. Any other answers 409 `staff.in_use`;
+	// disable it instead.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/staff/{id} (the `DeleteStaff` operationId).
+	DeleteStaffWithResponse(ctx context.Context, id StaffId, params *DeleteStaffParams, reqEditors ...RequestEditorFn) (*DeleteStaffReply, error)
+
+	// GetStaffWithResponse Read a member of staff
+	//
+	// With their grants, also those that have run out.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/staff/{id} (the `GetStaff` operationId).
+	GetStaffWithResponse(ctx context.Context, id StaffId, params *GetStaffParams, reqEditors ...RequestEditorFn) (*GetStaffReply, error)
+
+	// UpdateStaffWithBodyWithResponse Change a member of staff
+	//
+	// Changes the fields sent. `status: disabled` ends all their sessions at once and keeps everything they did; `active` lets them sign
+	// in again. The last active administrator cannot be disabled, nor can anybody who holds rights the caller lacks.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/staff/{id} (the `UpdateStaff` operationId).
+	UpdateStaffWithBodyWithResponse(ctx context.Context, id StaffId, params *UpdateStaffParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateStaffReply, error)
+
+	// UpdateStaffWithResponse Change a member of staff
+	//
+	// Changes the fields sent. `status: disabled` ends all their sessions at once and keeps everything they did; `active` lets them sign
+	// in again. The last active administrator cannot be disabled, nor can anybody who holds rights the caller lacks.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/staff/{id} (the `UpdateStaff` operationId).
+	UpdateStaffWithResponse(ctx context.Context, id StaffId, params *UpdateStaffParams, body UpdateStaffJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateStaffReply, error)
+
+	// UpdateStaffWithApplicationMergePatchPlusJSONBodyWithResponse Change a member of staff
+	//
+	// Changes the fields sent. `status: disabled` ends all their sessions at once and keeps everything they did; `active` lets them sign
+	// in again. The last active administrator cannot be disabled, nor can anybody who holds rights the caller lacks.
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/staff/{id} (the `UpdateStaff` operationId).
+	UpdateStaffWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, id StaffId, params *UpdateStaffParams, body UpdateStaffApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateStaffReply, error)
+
+	// CreateGrantWithBodyWithResponse Grant a role
+	//
+	// Takes effect at once, in open sessions too. The role's permissions and the scope must lie within the caller's own; nobody changes their
+	// own grants.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/staff/{id}/grants (the `CreateGrant` operationId).
+	CreateGrantWithBodyWithResponse(ctx context.Context, id StaffId, params *CreateGrantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateGrantReply, error)
+
+	// CreateGrantWithResponse Grant a role
+	//
+	// Takes effect at once, in open sessions too. The role's permissions and the scope must lie within the caller's own; nobody changes their
+	// own grants.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/staff/{id}/grants (the `CreateGrant` operationId).
+	CreateGrantWithResponse(ctx context.Context, id StaffId, params *CreateGrantParams, body CreateGrantJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateGrantReply, error)
+
+	// DeleteGrantWithResponse Take a role away
+	//
+	// Takes effect at once. The last active administrator keeps that role, and nobody changes their own grants.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/staff/{id}/grants/{grant_id} (the `DeleteGrant` operationId).
+	DeleteGrantWithResponse(ctx context.Context, id StaffId, grantId GrantId, reqEditors ...RequestEditorFn) (*DeleteGrantReply, error)
+
+	// ResetStaffPasswordWithBodyWithResponse Set a new initial password
+	//
+	// For somebody who has forgotten theirs. Without `password` one is generated and shown once. All their sessions end, and they are asked to
+	// choose another one. The caller must hold every right that the person holds.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/staff/{id}/password-reset (the `ResetStaffPassword` operationId).
+	ResetStaffPasswordWithBodyWithResponse(ctx context.Context, id StaffId, params *ResetStaffPasswordParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ResetStaffPasswordReply, error)
+
+	// ResetStaffPasswordWithResponse Set a new initial password
+	//
+	// For somebody who has forgotten theirs. Without `password` one is generated and shown once. All their sessions end, and they are asked to
+	// choose another one. The caller must hold every right that the person holds.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/staff/{id}/password-reset (the `ResetStaffPassword` operationId).
+	ResetStaffPasswordWithResponse(ctx context.Context, id StaffId, params *ResetStaffPasswordParams, body ResetStaffPasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*ResetStaffPasswordReply, error)
+
+	// RevokeStaffSessionsWithResponse Sign somebody out everywhere
+	//
+	// Ends all sessions of a member of staff within a second, for example when a device was stolen.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/staff/{id}/sessions (the `RevokeStaffSessions` operationId).
+	RevokeStaffSessionsWithResponse(ctx context.Context, id StaffId, reqEditors ...RequestEditorFn) (*RevokeStaffSessionsReply, error)
+
+	// ListStoresWithResponse List stores
+	//
+	// All stores of the business; names and places of stores are known to all staff.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/stores (the `ListStores` operationId).
+	ListStoresWithResponse(ctx context.Context, params *ListStoresParams, reqEditors ...RequestEditorFn) (*ListStoresReply, error)
+
+	// CreateStoreWithBodyWithResponse Create a store
+	//
+	// Needs a scope over the whole business.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/stores (the `CreateStore` operationId).
+	CreateStoreWithBodyWithResponse(ctx context.Context, params *CreateStoreParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateStoreReply, error)
+
+	// CreateStoreWithResponse Create a store
+	//
+	// Needs a scope over the whole business.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/stores (the `CreateStore` operationId).
+	CreateStoreWithResponse(ctx context.Context, params *CreateStoreParams, body CreateStoreJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateStoreReply, error)
+
+	// DeleteStoreWithResponse Delete an unused store
+	//
+	// Only for a store made by mistake, that nothing refers to. Any other answers 409 `stores.in_use`; close it instead.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/stores/{id} (the `DeleteStore` operationId).
+	DeleteStoreWithResponse(ctx context.Context, id StoreId, params *DeleteStoreParams, reqEditors ...RequestEditorFn) (*DeleteStoreReply, error)
+
+	// GetStoreWithResponse Read a store
+	//
+	// A store by its id.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/stores/{id} (the `GetStore` operationId).
+	GetStoreWithResponse(ctx context.Context, id StoreId, params *GetStoreParams, reqEditors ...RequestEditorFn) (*GetStoreReply, error)
+
+	// UpdateStoreWithBodyWithResponse Change a store
+	//
+	// Changes the fields sent. `status: closed` takes a store out of use and keeps its history. Moving it to another region changes at once
+	// what staff with a grant over either region see, and needs a scope over the whole business; the other fields need the store in scope.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/stores/{id} (the `UpdateStore` operationId).
+	UpdateStoreWithBodyWithResponse(ctx context.Context, id StoreId, params *UpdateStoreParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateStoreReply, error)
+
+	// UpdateStoreWithResponse Change a store
+	//
+	// Changes the fields sent. `status: closed` takes a store out of use and keeps its history. Moving it to another region changes at once
+	// what staff with a grant over either region see, and needs a scope over the whole business; the other fields need the store in scope.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/stores/{id} (the `UpdateStore` operationId).
+	UpdateStoreWithResponse(ctx context.Context, id StoreId, params *UpdateStoreParams, body UpdateStoreJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateStoreReply, error)
+
+	// UpdateStoreWithApplicationMergePatchPlusJSONBodyWithResponse Change a store
+	//
+	// Changes the fields sent. `status: closed` takes a store out of use and keeps its history. Moving it to another region changes at once
+	// what staff with a grant over either region see, and needs a scope over the whole business; the other fields need the store in scope.
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/stores/{id} (the `UpdateStore` operationId).
+	UpdateStoreWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, id StoreId, params *UpdateStoreParams, body UpdateStoreApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateStoreReply, error)
+
+	// StreamOrderEventsWithResponse Follow the orders of a store
+	//
+	// Server-sent events, one for each order or return taken in from now on that the caller may see: the event is `order.completed` or
+	// `order.returned` and its data names the order or return by id. A comment line keeps the connection open while nothing happens.
+	// Events missed while not connected are not sent again; read the list for them.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/stores/{id}/order-events (the `StreamOrderEvents` operationId).
+	StreamOrderEventsWithResponse(ctx context.Context, id Id, params *StreamOrderEventsParams, reqEditors ...RequestEditorFn) (*StreamOrderEventsReply, error)
+
+	// CreateStreamTicketWithBodyWithResponse Get a ticket for an event stream
+	//
+	// A browser's EventSource cannot send an `Authorization` header. It opens the stream with `?ticket=…` instead. A ticket is good once, for
+	// 30 seconds and for the path named here, with the rights of the caller. It needs the cache: 503 while that is down (clients that can send
+	// headers need no ticket).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/stream-tickets (the `CreateStreamTicket` operationId).
+	CreateStreamTicketWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateStreamTicketReply, error)
+
+	// CreateStreamTicketWithResponse Get a ticket for an event stream
+	//
+	// A browser's EventSource cannot send an `Authorization` header. It opens the stream with `?ticket=…` instead. A ticket is good once, for
+	// 30 seconds and for the path named here, with the rights of the caller. It needs the cache: 503 while that is down (clients that can send
+	// headers need no ticket).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/stream-tickets (the `CreateStreamTicket` operationId).
+	CreateStreamTicketWithResponse(ctx context.Context, body CreateStreamTicketJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateStreamTicketReply, error)
+
+	// ListTagsWithResponse List tags
+	//
+	// All tags by name.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/tags (the `ListTags` operationId).
+	ListTagsWithResponse(ctx context.Context, params *ListTagsParams, reqEditors ...RequestEditorFn) (*ListTagsReply, error)
+
+	// CreateTagWithBodyWithResponse Create a tag
+	//
+	// A name that another tag has answers 409 `tags.duplicate`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/tags (the `CreateTag` operationId).
+	CreateTagWithBodyWithResponse(ctx context.Context, params *CreateTagParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateTagReply, error)
+
+	// CreateTagWithResponse Create a tag
+	//
+	// A name that another tag has answers 409 `tags.duplicate`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/tags (the `CreateTag` operationId).
+	CreateTagWithResponse(ctx context.Context, params *CreateTagParams, body CreateTagJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTagReply, error)
+
+	// DeleteTagWithResponse Delete a tag
+	//
+	// A tag that customers still have answers 409 `tags.in_use`; take it off them first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/tags/{id} (the `DeleteTag` operationId).
+	DeleteTagWithResponse(ctx context.Context, id TagId, params *DeleteTagParams, reqEditors ...RequestEditorFn) (*DeleteTagReply, error)
+
+	// GetTagWithResponse Read a tag
+	//
+	// One tag.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/tags/{id} (the `GetTag` operationId).
+	GetTagWithResponse(ctx context.Context, id TagId, params *GetTagParams, reqEditors ...RequestEditorFn) (*GetTagReply, error)
+
+	// UpdateTagWithBodyWithResponse Change a tag
+	//
+	// A merge patch. Customers keep the tag under its new name.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/tags/{id} (the `UpdateTag` operationId).
+	UpdateTagWithBodyWithResponse(ctx context.Context, id TagId, params *UpdateTagParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateTagReply, error)
+
+	// UpdateTagWithResponse Change a tag
+	//
+	// A merge patch. Customers keep the tag under its new name.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/tags/{id} (the `UpdateTag` operationId).
+	UpdateTagWithResponse(ctx context.Context, id TagId, params *UpdateTagParams, body UpdateTagJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateTagReply, error)
+
+	// ListVariantsWithResponse Find variants
+	//
+	// What a till or scanner asks: by SKU, by the barcode on the article, or by a book's ISBN. Filters combine; several products may
+	// carry one ISBN or barcode. Without a filter all variants, the newest first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/variants (the `ListVariants` operationId).
+	ListVariantsWithResponse(ctx context.Context, params *ListVariantsParams, reqEditors ...RequestEditorFn) (*ListVariantsReply, error)
+
+	// GetVariantWithResponse Read a variant
+	//
+	// The cost price is part of it for callers with `catalog.read_cost`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/variants/{id} (the `GetVariant` operationId).
+	GetVariantWithResponse(ctx context.Context, id VariantId, params *GetVariantParams, reqEditors ...RequestEditorFn) (*GetVariantReply, error)
+
+	// UpdateVariantWithBodyWithResponse Change a variant
+	//
+	// A merge patch: members left out stay, null empties. A new price holds for later sales; orders keep the price they were made with.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/variants/{id} (the `UpdateVariant` operationId).
+	UpdateVariantWithBodyWithResponse(ctx context.Context, id VariantId, params *UpdateVariantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateVariantReply, error)
+
+	// UpdateVariantWithResponse Change a variant
+	//
+	// A merge patch: members left out stay, null empties. A new price holds for later sales; orders keep the price they were made with.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/variants/{id} (the `UpdateVariant` operationId).
+	UpdateVariantWithResponse(ctx context.Context, id VariantId, params *UpdateVariantParams, body UpdateVariantJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateVariantReply, error)
 }
 
 // GetDocsReplyDefaultHeaders the declared response headers of an HTTP default response for GetDocs
@@ -2076,6 +15520,245 @@ func (r GetReadinessReply) ContentType() string {
 	return ""
 }
 
+// ListApiKeysReply200Headers the declared response headers of an HTTP 200 response for ListApiKeys
+type ListApiKeysReply200Headers struct {
+	Link *string
+}
+
+// ListApiKeysReplyDefaultHeaders the declared response headers of an HTTP default response for ListApiKeys
+type ListApiKeysReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListApiKeysReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ApiKeyList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListApiKeysReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListApiKeysReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListApiKeysReply) GetJSON200() *ApiKeyList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListApiKeysReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListApiKeysReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListApiKeysReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListApiKeysReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListApiKeysReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateApiKeyReply201Headers the declared response headers of an HTTP 201 response for CreateApiKey
+type CreateApiKeyReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateApiKeyReplyDefaultHeaders the declared response headers of an HTTP default response for CreateApiKey
+type CreateApiKeyReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateApiKeyReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *ApiKey
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateApiKeyReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateApiKeyReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateApiKeyReply) GetJSON201() *ApiKey {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateApiKeyReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateApiKeyReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateApiKeyReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateApiKeyReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateApiKeyReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RevokeApiKeyReplyDefaultHeaders the declared response headers of an HTTP default response for RevokeApiKey
+type RevokeApiKeyReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type RevokeApiKeyReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RevokeApiKeyReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RevokeApiKeyReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RevokeApiKeyReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RevokeApiKeyReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RevokeApiKeyReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RevokeApiKeyReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetApiKeyReply200Headers the declared response headers of an HTTP 200 response for GetApiKey
+type GetApiKeyReply200Headers struct {
+	ETag *string
+}
+
+// GetApiKeyReplyDefaultHeaders the declared response headers of an HTTP default response for GetApiKey
+type GetApiKeyReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetApiKeyReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ApiKey
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetApiKeyReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetApiKeyReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetApiKeyReply) GetJSON200() *ApiKey {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetApiKeyReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetApiKeyReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetApiKeyReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetApiKeyReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetApiKeyReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListAuditLogsReply200Headers the declared response headers of an HTTP 200 response for ListAuditLogs
 type ListAuditLogsReply200Headers struct {
 	Link *string
@@ -2189,6 +15872,1569 @@ func (r VerifyAuditLogsReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r VerifyAuditLogsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// LoginReplyDefaultHeaders the declared response headers of an HTTP default response for Login
+type LoginReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type LoginReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LoginResult
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *LoginReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r LoginReply) GetJSON200() *LoginResult {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r LoginReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r LoginReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r LoginReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r LoginReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r LoginReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// LogoutReplyDefaultHeaders the declared response headers of an HTTP default response for Logout
+type LogoutReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type LogoutReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *LogoutReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r LogoutReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r LogoutReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r LogoutReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r LogoutReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r LogoutReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ChangePasswordReplyDefaultHeaders the declared response headers of an HTTP default response for ChangePassword
+type ChangePasswordReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ChangePasswordReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ChangePasswordReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ChangePasswordReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ChangePasswordReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ChangePasswordReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ChangePasswordReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ChangePasswordReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RefreshSessionReplyDefaultHeaders the declared response headers of an HTTP default response for RefreshSession
+type RefreshSessionReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type RefreshSessionReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TokenPair
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RefreshSessionReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RefreshSessionReply) GetJSON200() *TokenPair {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RefreshSessionReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RefreshSessionReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RefreshSessionReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RefreshSessionReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RefreshSessionReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RevokeOtherSessionsReplyDefaultHeaders the declared response headers of an HTTP default response for RevokeOtherSessions
+type RevokeOtherSessionsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type RevokeOtherSessionsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RevokeOtherSessionsReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RevokeOtherSessionsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RevokeOtherSessionsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RevokeOtherSessionsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RevokeOtherSessionsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RevokeOtherSessionsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListSessionsReply200Headers the declared response headers of an HTTP 200 response for ListSessions
+type ListSessionsReply200Headers struct {
+	Link *string
+}
+
+// ListSessionsReplyDefaultHeaders the declared response headers of an HTTP default response for ListSessions
+type ListSessionsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListSessionsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SessionList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListSessionsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListSessionsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListSessionsReply) GetJSON200() *SessionList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListSessionsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListSessionsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListSessionsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListSessionsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListSessionsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RevokeSessionReplyDefaultHeaders the declared response headers of an HTTP default response for RevokeSession
+type RevokeSessionReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type RevokeSessionReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RevokeSessionReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RevokeSessionReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RevokeSessionReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RevokeSessionReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RevokeSessionReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RevokeSessionReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListCategoriesReply200Headers the declared response headers of an HTTP 200 response for ListCategories
+type ListCategoriesReply200Headers struct {
+	Link *string
+}
+
+// ListCategoriesReplyDefaultHeaders the declared response headers of an HTTP default response for ListCategories
+type ListCategoriesReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListCategoriesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CategoryList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListCategoriesReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListCategoriesReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCategoriesReply) GetJSON200() *CategoryList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListCategoriesReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCategoriesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCategoriesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCategoriesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCategoriesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateCategoryReply201Headers the declared response headers of an HTTP 201 response for CreateCategory
+type CreateCategoryReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateCategoryReplyDefaultHeaders the declared response headers of an HTTP default response for CreateCategory
+type CreateCategoryReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateCategoryReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Category
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateCategoryReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateCategoryReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateCategoryReply) GetJSON201() *Category {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateCategoryReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateCategoryReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateCategoryReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateCategoryReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateCategoryReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteCategoryReplyDefaultHeaders the declared response headers of an HTTP default response for DeleteCategory
+type DeleteCategoryReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type DeleteCategoryReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteCategoryReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteCategoryReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteCategoryReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteCategoryReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteCategoryReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteCategoryReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetCategoryReply200Headers the declared response headers of an HTTP 200 response for GetCategory
+type GetCategoryReply200Headers struct {
+	ETag *string
+}
+
+// GetCategoryReplyDefaultHeaders the declared response headers of an HTTP default response for GetCategory
+type GetCategoryReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetCategoryReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Category
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetCategoryReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetCategoryReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCategoryReply) GetJSON200() *Category {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetCategoryReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCategoryReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCategoryReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCategoryReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCategoryReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateCategoryReply200Headers the declared response headers of an HTTP 200 response for UpdateCategory
+type UpdateCategoryReply200Headers struct {
+	ETag *string
+}
+
+// UpdateCategoryReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateCategory
+type UpdateCategoryReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdateCategoryReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Category
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateCategoryReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateCategoryReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateCategoryReply) GetJSON200() *Category {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateCategoryReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateCategoryReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateCategoryReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateCategoryReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateCategoryReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListCustomersReply200Headers the declared response headers of an HTTP 200 response for ListCustomers
+type ListCustomersReply200Headers struct {
+	Link *string
+}
+
+// ListCustomersReplyDefaultHeaders the declared response headers of an HTTP default response for ListCustomers
+type ListCustomersReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListCustomersReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListCustomersReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListCustomersReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCustomersReply) GetJSON200() *CustomerList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListCustomersReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCustomersReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCustomersReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCustomersReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCustomersReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateCustomerReply201Headers the declared response headers of an HTTP 201 response for CreateCustomer
+type CreateCustomerReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateCustomerReplyDefaultHeaders the declared response headers of an HTTP default response for CreateCustomer
+type CreateCustomerReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateCustomerReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Customer
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateCustomerReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateCustomerReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateCustomerReply) GetJSON201() *Customer {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateCustomerReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateCustomerReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateCustomerReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateCustomerReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateCustomerReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// BulkCustomersReplyDefaultHeaders the declared response headers of an HTTP default response for BulkCustomers
+type BulkCustomersReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type BulkCustomersReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerBulkResults
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *BulkCustomersReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r BulkCustomersReply) GetJSON200() *CustomerBulkResults {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r BulkCustomersReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r BulkCustomersReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r BulkCustomersReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r BulkCustomersReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r BulkCustomersReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// LookupCustomerReplyDefaultHeaders the declared response headers of an HTTP default response for LookupCustomer
+type LookupCustomerReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type LookupCustomerReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerCard
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *LookupCustomerReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r LookupCustomerReply) GetJSON200() *CustomerCard {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r LookupCustomerReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r LookupCustomerReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r LookupCustomerReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r LookupCustomerReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r LookupCustomerReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SearchCustomersReplyDefaultHeaders the declared response headers of an HTTP default response for SearchCustomers
+type SearchCustomersReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type SearchCustomersReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *SearchCustomersReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SearchCustomersReply) GetJSON200() *CustomerList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SearchCustomersReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SearchCustomersReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SearchCustomersReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SearchCustomersReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SearchCustomersReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteCustomerReplyDefaultHeaders the declared response headers of an HTTP default response for DeleteCustomer
+type DeleteCustomerReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type DeleteCustomerReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteCustomerReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteCustomerReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteCustomerReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteCustomerReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteCustomerReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteCustomerReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetCustomerReply200Headers the declared response headers of an HTTP 200 response for GetCustomer
+type GetCustomerReply200Headers struct {
+	ETag *string
+}
+
+// GetCustomerReplyDefaultHeaders the declared response headers of an HTTP default response for GetCustomer
+type GetCustomerReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetCustomerReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Customer
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetCustomerReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetCustomerReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCustomerReply) GetJSON200() *Customer {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetCustomerReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCustomerReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCustomerReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCustomerReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCustomerReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateCustomerReply200Headers the declared response headers of an HTTP 200 response for UpdateCustomer
+type UpdateCustomerReply200Headers struct {
+	ETag *string
+}
+
+// UpdateCustomerReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateCustomer
+type UpdateCustomerReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdateCustomerReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Customer
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateCustomerReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateCustomerReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateCustomerReply) GetJSON200() *Customer {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateCustomerReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateCustomerReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateCustomerReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateCustomerReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateCustomerReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ArchiveCustomerReply200Headers the declared response headers of an HTTP 200 response for ArchiveCustomer
+type ArchiveCustomerReply200Headers struct {
+	ETag *string
+}
+
+// ArchiveCustomerReplyDefaultHeaders the declared response headers of an HTTP default response for ArchiveCustomer
+type ArchiveCustomerReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ArchiveCustomerReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Customer
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ArchiveCustomerReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ArchiveCustomerReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ArchiveCustomerReply) GetJSON200() *Customer {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ArchiveCustomerReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ArchiveCustomerReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ArchiveCustomerReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ArchiveCustomerReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ArchiveCustomerReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetCustomerMetricsReply200Headers the declared response headers of an HTTP 200 response for GetCustomerMetrics
+type GetCustomerMetricsReply200Headers struct {
+	ETag *string
+}
+
+// GetCustomerMetricsReplyDefaultHeaders the declared response headers of an HTTP default response for GetCustomerMetrics
+type GetCustomerMetricsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetCustomerMetricsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerMetrics
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetCustomerMetricsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetCustomerMetricsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCustomerMetricsReply) GetJSON200() *CustomerMetrics {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetCustomerMetricsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCustomerMetricsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCustomerMetricsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCustomerMetricsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCustomerMetricsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetCustomerProfileReply200Headers the declared response headers of an HTTP 200 response for GetCustomerProfile
+type GetCustomerProfileReply200Headers struct {
+	ETag *string
+}
+
+// GetCustomerProfileReplyDefaultHeaders the declared response headers of an HTTP default response for GetCustomerProfile
+type GetCustomerProfileReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetCustomerProfileReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerProfile
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetCustomerProfileReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetCustomerProfileReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCustomerProfileReply) GetJSON200() *CustomerProfile {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetCustomerProfileReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCustomerProfileReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCustomerProfileReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCustomerProfileReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCustomerProfileReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RestoreCustomerReply200Headers the declared response headers of an HTTP 200 response for RestoreCustomer
+type RestoreCustomerReply200Headers struct {
+	ETag *string
+}
+
+// RestoreCustomerReplyDefaultHeaders the declared response headers of an HTTP default response for RestoreCustomer
+type RestoreCustomerReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type RestoreCustomerReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Customer
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RestoreCustomerReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RestoreCustomerReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RestoreCustomerReply) GetJSON200() *Customer {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RestoreCustomerReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RestoreCustomerReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RestoreCustomerReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RestoreCustomerReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RestoreCustomerReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RevealCustomerReplyDefaultHeaders the declared response headers of an HTTP default response for RevealCustomer
+type RevealCustomerReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type RevealCustomerReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerRevealed
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RevealCustomerReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RevealCustomerReply) GetJSON200() *CustomerRevealed {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RevealCustomerReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RevealCustomerReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RevealCustomerReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RevealCustomerReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RevealCustomerReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AddCustomerTagsReply200Headers the declared response headers of an HTTP 200 response for AddCustomerTags
+type AddCustomerTagsReply200Headers struct {
+	ETag *string
+}
+
+// AddCustomerTagsReplyDefaultHeaders the declared response headers of an HTTP default response for AddCustomerTags
+type AddCustomerTagsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type AddCustomerTagsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Customer
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *AddCustomerTagsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *AddCustomerTagsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AddCustomerTagsReply) GetJSON200() *Customer {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r AddCustomerTagsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AddCustomerTagsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AddCustomerTagsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AddCustomerTagsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AddCustomerTagsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RemoveCustomerTagReplyDefaultHeaders the declared response headers of an HTTP default response for RemoveCustomerTag
+type RemoveCustomerTagReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type RemoveCustomerTagReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RemoveCustomerTagReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RemoveCustomerTagReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RemoveCustomerTagReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RemoveCustomerTagReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RemoveCustomerTagReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RemoveCustomerTagReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -2426,6 +17672,3073 @@ func (r StreamJobEventsReply) ContentType() string {
 	return ""
 }
 
+// GetMeReplyDefaultHeaders the declared response headers of an HTTP default response for GetMe
+type GetMeReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetMeReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Me
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetMeReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetMeReply) GetJSON200() *Me {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetMeReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetMeReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetMeReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetMeReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetMeReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListOrdersReply200Headers the declared response headers of an HTTP 200 response for ListOrders
+type ListOrdersReply200Headers struct {
+	Link *string
+}
+
+// ListOrdersReplyDefaultHeaders the declared response headers of an HTTP default response for ListOrders
+type ListOrdersReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListOrdersReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OrderList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListOrdersReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListOrdersReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListOrdersReply) GetJSON200() *OrderList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListOrdersReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListOrdersReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListOrdersReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListOrdersReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListOrdersReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetOrderReply200Headers the declared response headers of an HTTP 200 response for GetOrder
+type GetOrderReply200Headers struct {
+	ETag *string
+}
+
+// GetOrderReplyDefaultHeaders the declared response headers of an HTTP default response for GetOrder
+type GetOrderReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetOrderReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Order
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetOrderReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetOrderReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetOrderReply) GetJSON200() *Order {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetOrderReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetOrderReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetOrderReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetOrderReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetOrderReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListPermissionsReplyDefaultHeaders the declared response headers of an HTTP default response for ListPermissions
+type ListPermissionsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListPermissionsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PermissionList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListPermissionsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListPermissionsReply) GetJSON200() *PermissionList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListPermissionsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListPermissionsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListPermissionsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListPermissionsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListPermissionsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// IngestPOSOrdersReplyDefaultHeaders the declared response headers of an HTTP default response for IngestPOSOrders
+type IngestPOSOrdersReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type IngestPOSOrdersReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *POSResults
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *IngestPOSOrdersReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r IngestPOSOrdersReply) GetJSON200() *POSResults {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r IngestPOSOrdersReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r IngestPOSOrdersReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r IngestPOSOrdersReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r IngestPOSOrdersReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r IngestPOSOrdersReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListProductsReply200Headers the declared response headers of an HTTP 200 response for ListProducts
+type ListProductsReply200Headers struct {
+	Link *string
+}
+
+// ListProductsReplyDefaultHeaders the declared response headers of an HTTP default response for ListProducts
+type ListProductsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListProductsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ProductList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListProductsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListProductsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListProductsReply) GetJSON200() *ProductList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListProductsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListProductsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListProductsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListProductsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListProductsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateProductReply201Headers the declared response headers of an HTTP 201 response for CreateProduct
+type CreateProductReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateProductReplyDefaultHeaders the declared response headers of an HTTP default response for CreateProduct
+type CreateProductReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateProductReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Product
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateProductReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateProductReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateProductReply) GetJSON201() *Product {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateProductReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateProductReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateProductReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateProductReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateProductReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetProductReply200Headers the declared response headers of an HTTP 200 response for GetProduct
+type GetProductReply200Headers struct {
+	ETag *string
+}
+
+// GetProductReplyDefaultHeaders the declared response headers of an HTTP default response for GetProduct
+type GetProductReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetProductReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Product
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetProductReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetProductReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetProductReply) GetJSON200() *Product {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetProductReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetProductReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetProductReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetProductReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetProductReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateProductReply200Headers the declared response headers of an HTTP 200 response for UpdateProduct
+type UpdateProductReply200Headers struct {
+	ETag *string
+}
+
+// UpdateProductReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateProduct
+type UpdateProductReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdateProductReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Product
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateProductReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateProductReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateProductReply) GetJSON200() *Product {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateProductReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateProductReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateProductReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateProductReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateProductReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListProductVariantsReply200Headers the declared response headers of an HTTP 200 response for ListProductVariants
+type ListProductVariantsReply200Headers struct {
+	Link *string
+}
+
+// ListProductVariantsReplyDefaultHeaders the declared response headers of an HTTP default response for ListProductVariants
+type ListProductVariantsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListProductVariantsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *VariantList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListProductVariantsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListProductVariantsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListProductVariantsReply) GetJSON200() *VariantList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListProductVariantsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListProductVariantsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListProductVariantsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListProductVariantsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListProductVariantsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateVariantReply201Headers the declared response headers of an HTTP 201 response for CreateVariant
+type CreateVariantReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateVariantReplyDefaultHeaders the declared response headers of an HTTP default response for CreateVariant
+type CreateVariantReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateVariantReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Variant
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateVariantReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateVariantReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateVariantReply) GetJSON201() *Variant {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateVariantReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateVariantReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateVariantReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateVariantReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateVariantReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListRegionsReply200Headers the declared response headers of an HTTP 200 response for ListRegions
+type ListRegionsReply200Headers struct {
+	Link *string
+}
+
+// ListRegionsReplyDefaultHeaders the declared response headers of an HTTP default response for ListRegions
+type ListRegionsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListRegionsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RegionList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListRegionsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListRegionsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListRegionsReply) GetJSON200() *RegionList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListRegionsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListRegionsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListRegionsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListRegionsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListRegionsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateRegionReply201Headers the declared response headers of an HTTP 201 response for CreateRegion
+type CreateRegionReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateRegionReplyDefaultHeaders the declared response headers of an HTTP default response for CreateRegion
+type CreateRegionReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateRegionReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Region
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateRegionReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateRegionReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateRegionReply) GetJSON201() *Region {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateRegionReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateRegionReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateRegionReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateRegionReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateRegionReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteRegionReplyDefaultHeaders the declared response headers of an HTTP default response for DeleteRegion
+type DeleteRegionReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type DeleteRegionReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteRegionReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteRegionReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteRegionReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteRegionReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteRegionReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteRegionReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetRegionReply200Headers the declared response headers of an HTTP 200 response for GetRegion
+type GetRegionReply200Headers struct {
+	ETag *string
+}
+
+// GetRegionReplyDefaultHeaders the declared response headers of an HTTP default response for GetRegion
+type GetRegionReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetRegionReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Region
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetRegionReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetRegionReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetRegionReply) GetJSON200() *Region {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetRegionReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetRegionReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetRegionReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetRegionReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetRegionReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateRegionReply200Headers the declared response headers of an HTTP 200 response for UpdateRegion
+type UpdateRegionReply200Headers struct {
+	ETag *string
+}
+
+// UpdateRegionReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateRegion
+type UpdateRegionReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdateRegionReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Region
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateRegionReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateRegionReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateRegionReply) GetJSON200() *Region {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateRegionReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateRegionReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateRegionReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateRegionReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateRegionReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListReturnsReply200Headers the declared response headers of an HTTP 200 response for ListReturns
+type ListReturnsReply200Headers struct {
+	Link *string
+}
+
+// ListReturnsReplyDefaultHeaders the declared response headers of an HTTP default response for ListReturns
+type ListReturnsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListReturnsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OrderReturnList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListReturnsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListReturnsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListReturnsReply) GetJSON200() *OrderReturnList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListReturnsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListReturnsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListReturnsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListReturnsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListReturnsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetReturnReply200Headers the declared response headers of an HTTP 200 response for GetReturn
+type GetReturnReply200Headers struct {
+	ETag *string
+}
+
+// GetReturnReplyDefaultHeaders the declared response headers of an HTTP default response for GetReturn
+type GetReturnReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetReturnReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OrderReturn
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetReturnReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetReturnReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetReturnReply) GetJSON200() *OrderReturn {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetReturnReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetReturnReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetReturnReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetReturnReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetReturnReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetRFMDistributionReplyDefaultHeaders the declared response headers of an HTTP default response for GetRFMDistribution
+type GetRFMDistributionReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetRFMDistributionReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RFMDistribution
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetRFMDistributionReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetRFMDistributionReply) GetJSON200() *RFMDistribution {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetRFMDistributionReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetRFMDistributionReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetRFMDistributionReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetRFMDistributionReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetRFMDistributionReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RefreshRFMReply202Headers the declared response headers of an HTTP 202 response for RefreshRFM
+type RefreshRFMReply202Headers struct {
+	Location *string
+}
+
+// RefreshRFMReplyDefaultHeaders the declared response headers of an HTTP default response for RefreshRFM
+type RefreshRFMReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type RefreshRFMReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *JobAccepted
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *RefreshRFMReply202Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RefreshRFMReplyDefaultHeaders
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r RefreshRFMReply) GetJSON202() *JobAccepted {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RefreshRFMReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RefreshRFMReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RefreshRFMReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RefreshRFMReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RefreshRFMReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetRFMSettingsReply200Headers the declared response headers of an HTTP 200 response for GetRFMSettings
+type GetRFMSettingsReply200Headers struct {
+	ETag *string
+}
+
+// GetRFMSettingsReplyDefaultHeaders the declared response headers of an HTTP default response for GetRFMSettings
+type GetRFMSettingsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetRFMSettingsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RFMSettings
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetRFMSettingsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetRFMSettingsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetRFMSettingsReply) GetJSON200() *RFMSettings {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetRFMSettingsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetRFMSettingsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetRFMSettingsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetRFMSettingsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetRFMSettingsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateRFMSettingsReply200Headers the declared response headers of an HTTP 200 response for UpdateRFMSettings
+type UpdateRFMSettingsReply200Headers struct {
+	ETag *string
+}
+
+// UpdateRFMSettingsReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateRFMSettings
+type UpdateRFMSettingsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdateRFMSettingsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RFMSettings
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateRFMSettingsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateRFMSettingsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateRFMSettingsReply) GetJSON200() *RFMSettings {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateRFMSettingsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateRFMSettingsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateRFMSettingsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateRFMSettingsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateRFMSettingsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListRolesReply200Headers the declared response headers of an HTTP 200 response for ListRoles
+type ListRolesReply200Headers struct {
+	Link *string
+}
+
+// ListRolesReplyDefaultHeaders the declared response headers of an HTTP default response for ListRoles
+type ListRolesReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListRolesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RoleList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListRolesReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListRolesReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListRolesReply) GetJSON200() *RoleList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListRolesReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListRolesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListRolesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListRolesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListRolesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateRoleReply201Headers the declared response headers of an HTTP 201 response for CreateRole
+type CreateRoleReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateRoleReplyDefaultHeaders the declared response headers of an HTTP default response for CreateRole
+type CreateRoleReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateRoleReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Role
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateRoleReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateRoleReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateRoleReply) GetJSON201() *Role {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateRoleReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateRoleReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateRoleReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateRoleReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateRoleReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteRoleReplyDefaultHeaders the declared response headers of an HTTP default response for DeleteRole
+type DeleteRoleReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type DeleteRoleReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteRoleReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteRoleReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteRoleReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteRoleReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteRoleReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteRoleReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetRoleReply200Headers the declared response headers of an HTTP 200 response for GetRole
+type GetRoleReply200Headers struct {
+	ETag *string
+}
+
+// GetRoleReplyDefaultHeaders the declared response headers of an HTTP default response for GetRole
+type GetRoleReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetRoleReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Role
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetRoleReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetRoleReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetRoleReply) GetJSON200() *Role {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetRoleReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetRoleReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetRoleReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetRoleReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetRoleReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateRoleReply200Headers the declared response headers of an HTTP 200 response for UpdateRole
+type UpdateRoleReply200Headers struct {
+	ETag *string
+}
+
+// UpdateRoleReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateRole
+type UpdateRoleReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdateRoleReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Role
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateRoleReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateRoleReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateRoleReply) GetJSON200() *Role {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateRoleReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateRoleReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateRoleReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateRoleReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateRoleReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListStaffReply200Headers the declared response headers of an HTTP 200 response for ListStaff
+type ListStaffReply200Headers struct {
+	Link *string
+}
+
+// ListStaffReplyDefaultHeaders the declared response headers of an HTTP default response for ListStaff
+type ListStaffReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListStaffReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StaffList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListStaffReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListStaffReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListStaffReply) GetJSON200() *StaffList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListStaffReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListStaffReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListStaffReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListStaffReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListStaffReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateStaffReply201Headers the declared response headers of an HTTP 201 response for CreateStaff
+type CreateStaffReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateStaffReplyDefaultHeaders the declared response headers of an HTTP default response for CreateStaff
+type CreateStaffReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateStaffReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Staff
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateStaffReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateStaffReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateStaffReply) GetJSON201() *Staff {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateStaffReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateStaffReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateStaffReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateStaffReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateStaffReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteStaffReplyDefaultHeaders the declared response headers of an HTTP default response for DeleteStaff
+type DeleteStaffReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type DeleteStaffReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteStaffReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteStaffReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteStaffReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteStaffReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteStaffReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteStaffReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetStaffReply200Headers the declared response headers of an HTTP 200 response for GetStaff
+type GetStaffReply200Headers struct {
+	ETag *string
+}
+
+// GetStaffReplyDefaultHeaders the declared response headers of an HTTP default response for GetStaff
+type GetStaffReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetStaffReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Staff
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetStaffReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetStaffReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetStaffReply) GetJSON200() *Staff {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetStaffReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetStaffReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetStaffReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetStaffReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetStaffReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateStaffReply200Headers the declared response headers of an HTTP 200 response for UpdateStaff
+type UpdateStaffReply200Headers struct {
+	ETag *string
+}
+
+// UpdateStaffReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateStaff
+type UpdateStaffReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdateStaffReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Staff
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateStaffReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateStaffReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateStaffReply) GetJSON200() *Staff {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateStaffReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateStaffReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateStaffReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateStaffReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateStaffReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateGrantReply201Headers the declared response headers of an HTTP 201 response for CreateGrant
+type CreateGrantReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateGrantReplyDefaultHeaders the declared response headers of an HTTP default response for CreateGrant
+type CreateGrantReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateGrantReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Staff
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateGrantReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateGrantReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateGrantReply) GetJSON201() *Staff {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateGrantReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateGrantReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateGrantReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateGrantReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateGrantReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteGrantReplyDefaultHeaders the declared response headers of an HTTP default response for DeleteGrant
+type DeleteGrantReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type DeleteGrantReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteGrantReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteGrantReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteGrantReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteGrantReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteGrantReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteGrantReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ResetStaffPasswordReplyDefaultHeaders the declared response headers of an HTTP default response for ResetStaffPassword
+type ResetStaffPasswordReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ResetStaffPasswordReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PasswordReset
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ResetStaffPasswordReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ResetStaffPasswordReply) GetJSON200() *PasswordReset {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ResetStaffPasswordReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ResetStaffPasswordReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResetStaffPasswordReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResetStaffPasswordReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResetStaffPasswordReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RevokeStaffSessionsReplyDefaultHeaders the declared response headers of an HTTP default response for RevokeStaffSessions
+type RevokeStaffSessionsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type RevokeStaffSessionsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RevokeStaffSessionsReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RevokeStaffSessionsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RevokeStaffSessionsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RevokeStaffSessionsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RevokeStaffSessionsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RevokeStaffSessionsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListStoresReply200Headers the declared response headers of an HTTP 200 response for ListStores
+type ListStoresReply200Headers struct {
+	Link *string
+}
+
+// ListStoresReplyDefaultHeaders the declared response headers of an HTTP default response for ListStores
+type ListStoresReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListStoresReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StoreList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListStoresReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListStoresReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListStoresReply) GetJSON200() *StoreList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListStoresReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListStoresReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListStoresReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListStoresReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListStoresReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateStoreReply201Headers the declared response headers of an HTTP 201 response for CreateStore
+type CreateStoreReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateStoreReplyDefaultHeaders the declared response headers of an HTTP default response for CreateStore
+type CreateStoreReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateStoreReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Store
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateStoreReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateStoreReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateStoreReply) GetJSON201() *Store {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateStoreReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateStoreReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateStoreReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateStoreReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateStoreReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteStoreReplyDefaultHeaders the declared response headers of an HTTP default response for DeleteStore
+type DeleteStoreReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type DeleteStoreReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteStoreReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteStoreReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteStoreReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteStoreReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteStoreReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteStoreReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetStoreReply200Headers the declared response headers of an HTTP 200 response for GetStore
+type GetStoreReply200Headers struct {
+	ETag *string
+}
+
+// GetStoreReplyDefaultHeaders the declared response headers of an HTTP default response for GetStore
+type GetStoreReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetStoreReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Store
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetStoreReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetStoreReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetStoreReply) GetJSON200() *Store {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetStoreReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetStoreReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetStoreReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetStoreReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetStoreReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateStoreReply200Headers the declared response headers of an HTTP 200 response for UpdateStore
+type UpdateStoreReply200Headers struct {
+	ETag *string
+}
+
+// UpdateStoreReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateStore
+type UpdateStoreReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdateStoreReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Store
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateStoreReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateStoreReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateStoreReply) GetJSON200() *Store {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateStoreReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateStoreReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateStoreReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateStoreReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateStoreReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// StreamOrderEventsReplyDefaultHeaders the declared response headers of an HTTP default response for StreamOrderEvents
+type StreamOrderEventsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type StreamOrderEventsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *StreamOrderEventsReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r StreamOrderEventsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r StreamOrderEventsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StreamOrderEventsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StreamOrderEventsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StreamOrderEventsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateStreamTicketReplyDefaultHeaders the declared response headers of an HTTP default response for CreateStreamTicket
+type CreateStreamTicketReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateStreamTicketReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *StreamTicket
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateStreamTicketReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateStreamTicketReply) GetJSON201() *StreamTicket {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateStreamTicketReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateStreamTicketReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateStreamTicketReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateStreamTicketReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateStreamTicketReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListTagsReply200Headers the declared response headers of an HTTP 200 response for ListTags
+type ListTagsReply200Headers struct {
+	Link *string
+}
+
+// ListTagsReplyDefaultHeaders the declared response headers of an HTTP default response for ListTags
+type ListTagsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListTagsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TagList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListTagsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListTagsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListTagsReply) GetJSON200() *TagList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListTagsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListTagsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListTagsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListTagsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListTagsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateTagReply201Headers the declared response headers of an HTTP 201 response for CreateTag
+type CreateTagReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateTagReplyDefaultHeaders the declared response headers of an HTTP default response for CreateTag
+type CreateTagReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateTagReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Tag
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateTagReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateTagReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateTagReply) GetJSON201() *Tag {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateTagReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateTagReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateTagReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateTagReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateTagReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteTagReplyDefaultHeaders the declared response headers of an HTTP default response for DeleteTag
+type DeleteTagReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type DeleteTagReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteTagReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteTagReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteTagReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteTagReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteTagReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteTagReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetTagReply200Headers the declared response headers of an HTTP 200 response for GetTag
+type GetTagReply200Headers struct {
+	ETag *string
+}
+
+// GetTagReplyDefaultHeaders the declared response headers of an HTTP default response for GetTag
+type GetTagReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetTagReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Tag
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetTagReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetTagReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetTagReply) GetJSON200() *Tag {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetTagReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetTagReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetTagReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetTagReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetTagReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateTagReply200Headers the declared response headers of an HTTP 200 response for UpdateTag
+type UpdateTagReply200Headers struct {
+	ETag *string
+}
+
+// UpdateTagReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateTag
+type UpdateTagReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdateTagReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Tag
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateTagReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateTagReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateTagReply) GetJSON200() *Tag {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateTagReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateTagReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateTagReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateTagReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateTagReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListVariantsReply200Headers the declared response headers of an HTTP 200 response for ListVariants
+type ListVariantsReply200Headers struct {
+	Link *string
+}
+
+// ListVariantsReplyDefaultHeaders the declared response headers of an HTTP default response for ListVariants
+type ListVariantsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListVariantsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *VariantList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListVariantsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListVariantsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListVariantsReply) GetJSON200() *VariantList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListVariantsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListVariantsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListVariantsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListVariantsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListVariantsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetVariantReply200Headers the declared response headers of an HTTP 200 response for GetVariant
+type GetVariantReply200Headers struct {
+	ETag *string
+}
+
+// GetVariantReplyDefaultHeaders the declared response headers of an HTTP default response for GetVariant
+type GetVariantReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetVariantReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Variant
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetVariantReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetVariantReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetVariantReply) GetJSON200() *Variant {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetVariantReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetVariantReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetVariantReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetVariantReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetVariantReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateVariantReply200Headers the declared response headers of an HTTP 200 response for UpdateVariant
+type UpdateVariantReply200Headers struct {
+	ETag *string
+}
+
+// UpdateVariantReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateVariant
+type UpdateVariantReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdateVariantReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Variant
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateVariantReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateVariantReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateVariantReply) GetJSON200() *Variant {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateVariantReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateVariantReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateVariantReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateVariantReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateVariantReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetDocsWithResponse Documentation to read and try
 //
 // A page that shows this contract and can call it. All of it comes from the service itself.
@@ -2531,6 +20844,89 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 	return ParseGetReadinessReply(rsp)
 }
 
+// ListApiKeysWithResponse List API keys
+//
+// Newest first, without their secrets. A caller who does not see the whole business sees the keys that reach no further than they do.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/api-keys (the `ListApiKeys` operationId).
+func (c *ClientWithResponses) ListApiKeysWithResponse(ctx context.Context, params *ListApiKeysParams, reqEditors ...RequestEditorFn) (*ListApiKeysReply, error) {
+	rsp, err := c.ListApiKeys(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListApiKeysReply(rsp)
+}
+
+// CreateApiKeyWithBodyWithResponse Create an API key
+//
+// The key itself is in `key`, in this answer only: what is kept is its hash. Send it as `Authorization: Bearer shk_live_…`. Its permissions
+// and stores must lie within the caller's own. To rotate, create a second key, move the machine over, then revoke the first.
+//
+// Keys match `shk_live_[a-z2-7]{12}_[a-z2-7]{59}`, the last seven characters being a checksum, so that secret scanners recognise a
+// leaked one.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/api-keys (the `CreateApiKey` operationId).
+func (c *ClientWithResponses) CreateApiKeyWithBodyWithResponse(ctx context.Context, params *CreateApiKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateApiKeyReply, error) {
+	rsp, err := c.CreateApiKeyWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateApiKeyReply(rsp)
+}
+
+// CreateApiKeyWithResponse Create an API key
+//
+// The key itself is in `key`, in this answer only: what is kept is its hash. Send it as `Authorization: Bearer shk_live_…`. Its permissions
+// and stores must lie within the caller's own. To rotate, create a second key, move the machine over, then revoke the first.
+//
+// Keys match `shk_live_[a-z2-7]{12}_[a-z2-7]{59}`, the last seven characters being a checksum, so that secret scanners recognise a
+// leaked one.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/api-keys (the `CreateApiKey` operationId).
+func (c *ClientWithResponses) CreateApiKeyWithResponse(ctx context.Context, params *CreateApiKeyParams, body CreateApiKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateApiKeyReply, error) {
+	rsp, err := c.CreateApiKey(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateApiKeyReply(rsp)
+}
+
+// RevokeApiKeyWithResponse Revoke an API key
+//
+// Everywhere within a second, for good. The entry stays, with `status: revoked`. Revoking it again changes nothing.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/api-keys/{id} (the `RevokeApiKey` operationId).
+func (c *ClientWithResponses) RevokeApiKeyWithResponse(ctx context.Context, id ApiKeyId, reqEditors ...RequestEditorFn) (*RevokeApiKeyReply, error) {
+	rsp, err := c.RevokeApiKey(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevokeApiKeyReply(rsp)
+}
+
+// GetApiKeyWithResponse Read an API key
+//
+// What a key may do and when it was last used (to the minute), without its secret.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/api-keys/{id} (the `GetApiKey` operationId).
+func (c *ClientWithResponses) GetApiKeyWithResponse(ctx context.Context, id ApiKeyId, params *GetApiKeyParams, reqEditors ...RequestEditorFn) (*GetApiKeyReply, error) {
+	rsp, err := c.GetApiKey(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetApiKeyReply(rsp)
+}
+
 // ListAuditLogsWithResponse List audit entries
 //
 // The newest first. Filters combine. Values of personal fields are never in an entry, only the names of the fields.
@@ -2560,6 +20956,651 @@ func (c *ClientWithResponses) VerifyAuditLogsWithResponse(ctx context.Context, r
 		return nil, err
 	}
 	return ParseVerifyAuditLogsReply(rsp)
+}
+
+// LoginWithBodyWithResponse Sign in with a password
+//
+// Opens a session. The answer holds an access token for the `Authorization` header, good for `expires_in` seconds, and a refresh token that
+// `POST /v1/auth/refresh` exchanges for the next pair.
+//
+// Read `mfa_required` first: once a second factor is set up it is `true` and the tokens are absent. A wrong password and an unknown user
+// name answer alike, 401 `auth.invalid_credentials`. After several failures for one account from one address further attempts are put off
+// for a growing time (429 with `Retry-After`), never for good.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/auth/login (the `Login` operationId).
+func (c *ClientWithResponses) LoginWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*LoginReply, error) {
+	rsp, err := c.LoginWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLoginReply(rsp)
+}
+
+// LoginWithResponse Sign in with a password
+//
+// Opens a session. The answer holds an access token for the `Authorization` header, good for `expires_in` seconds, and a refresh token that
+// `POST /v1/auth/refresh` exchanges for the next pair.
+//
+// Read `mfa_required` first: once a second factor is set up it is `true` and the tokens are absent. A wrong password and an unknown user
+// name answer alike, 401 `auth.invalid_credentials`. After several failures for one account from one address further attempts are put off
+// for a growing time (429 with `Retry-After`), never for good.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/auth/login (the `Login` operationId).
+func (c *ClientWithResponses) LoginWithResponse(ctx context.Context, body LoginJSONRequestBody, reqEditors ...RequestEditorFn) (*LoginReply, error) {
+	rsp, err := c.Login(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLoginReply(rsp)
+}
+
+// LogoutWithResponse Sign out
+//
+// Ends the session the access token belongs to, everywhere within a second. Its refresh token is worthless from then on.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/auth/logout (the `Logout` operationId).
+func (c *ClientWithResponses) LogoutWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*LogoutReply, error) {
+	rsp, err := c.Logout(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLogoutReply(rsp)
+}
+
+// ChangePasswordWithBodyWithResponse Change the own password
+//
+// Needs the current password. Passwords have 8 to 128 characters of any kind and must not be among the commonest ones; there are no other
+// rules and no expiry. All other sessions of the caller end.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/auth/password (the `ChangePassword` operationId).
+func (c *ClientWithResponses) ChangePasswordWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangePasswordReply, error) {
+	rsp, err := c.ChangePasswordWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangePasswordReply(rsp)
+}
+
+// ChangePasswordWithResponse Change the own password
+//
+// Needs the current password. Passwords have 8 to 128 characters of any kind and must not be among the commonest ones; there are no other
+// rules and no expiry. All other sessions of the caller end.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/auth/password (the `ChangePassword` operationId).
+func (c *ClientWithResponses) ChangePasswordWithResponse(ctx context.Context, body ChangePasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangePasswordReply, error) {
+	rsp, err := c.ChangePassword(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangePasswordReply(rsp)
+}
+
+// RefreshSessionWithBodyWithResponse Exchange a refresh token
+//
+// Gives a new access token and a new refresh token; the old refresh token is spent. Sending it again within 10 seconds, as a second tab or
+// a client whose answer got lost does, gives the same new refresh token. Later it counts as theft: the session ends and both parties
+// must sign in again (401 `auth.refresh_reused`).
+//
+// A session ends 30 days after sign-in, or after 7 days without a refresh.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/auth/refresh (the `RefreshSession` operationId).
+func (c *ClientWithResponses) RefreshSessionWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RefreshSessionReply, error) {
+	rsp, err := c.RefreshSessionWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRefreshSessionReply(rsp)
+}
+
+// RefreshSessionWithResponse Exchange a refresh token
+//
+// Gives a new access token and a new refresh token; the old refresh token is spent. Sending it again within 10 seconds, as a second tab or
+// a client whose answer got lost does, gives the same new refresh token. Later it counts as theft: the session ends and both parties
+// must sign in again (401 `auth.refresh_reused`).
+//
+// A session ends 30 days after sign-in, or after 7 days without a refresh.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/auth/refresh (the `RefreshSession` operationId).
+func (c *ClientWithResponses) RefreshSessionWithResponse(ctx context.Context, body RefreshSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*RefreshSessionReply, error) {
+	rsp, err := c.RefreshSession(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRefreshSessionReply(rsp)
+}
+
+// RevokeOtherSessionsWithResponse Sign out everywhere else
+//
+// Ends every session of the caller except the current one.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/auth/sessions (the `RevokeOtherSessions` operationId).
+func (c *ClientWithResponses) RevokeOtherSessionsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RevokeOtherSessionsReply, error) {
+	rsp, err := c.RevokeOtherSessions(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevokeOtherSessionsReply(rsp)
+}
+
+// ListSessionsWithResponse List own sessions
+//
+// The caller's live sessions, newest first; `current` marks the one in use.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/auth/sessions (the `ListSessions` operationId).
+func (c *ClientWithResponses) ListSessionsWithResponse(ctx context.Context, params *ListSessionsParams, reqEditors ...RequestEditorFn) (*ListSessionsReply, error) {
+	rsp, err := c.ListSessions(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListSessionsReply(rsp)
+}
+
+// RevokeSessionWithResponse End one of the own sessions
+//
+// Ends a session of the caller, for example on a lost device. Ending one that has already ended changes nothing.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/auth/sessions/{id} (the `RevokeSession` operationId).
+func (c *ClientWithResponses) RevokeSessionWithResponse(ctx context.Context, id SessionId, reqEditors ...RequestEditorFn) (*RevokeSessionReply, error) {
+	rsp, err := c.RevokeSession(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevokeSessionReply(rsp)
+}
+
+// ListCategoriesWithResponse List categories
+//
+// By name. Each names the one above it, so that a client can build the tree.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/categories (the `ListCategories` operationId).
+func (c *ClientWithResponses) ListCategoriesWithResponse(ctx context.Context, params *ListCategoriesParams, reqEditors ...RequestEditorFn) (*ListCategoriesReply, error) {
+	rsp, err := c.ListCategories(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCategoriesReply(rsp)
+}
+
+// CreateCategoryWithBodyWithResponse Create a category
+//
+// Names are unique over the whole tree, so that a till can name a category. One in use answers 409 `catalog.category_name_taken`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/categories (the `CreateCategory` operationId).
+func (c *ClientWithResponses) CreateCategoryWithBodyWithResponse(ctx context.Context, params *CreateCategoryParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateCategoryReply, error) {
+	rsp, err := c.CreateCategoryWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateCategoryReply(rsp)
+}
+
+// CreateCategoryWithResponse Create a category
+//
+// Names are unique over the whole tree, so that a till can name a category. One in use answers 409 `catalog.category_name_taken`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/categories (the `CreateCategory` operationId).
+func (c *ClientWithResponses) CreateCategoryWithResponse(ctx context.Context, params *CreateCategoryParams, body CreateCategoryJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateCategoryReply, error) {
+	rsp, err := c.CreateCategory(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateCategoryReply(rsp)
+}
+
+// DeleteCategoryWithResponse Delete a category
+//
+// Only an empty one goes. With products in it, orders made from it or categories below it the answer is 409 `catalog.category_in_use`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/categories/{id} (the `DeleteCategory` operationId).
+func (c *ClientWithResponses) DeleteCategoryWithResponse(ctx context.Context, id CategoryId, params *DeleteCategoryParams, reqEditors ...RequestEditorFn) (*DeleteCategoryReply, error) {
+	rsp, err := c.DeleteCategory(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteCategoryReply(rsp)
+}
+
+// GetCategoryWithResponse Read a category
+//
+// One node of the tree.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/categories/{id} (the `GetCategory` operationId).
+func (c *ClientWithResponses) GetCategoryWithResponse(ctx context.Context, id CategoryId, params *GetCategoryParams, reqEditors ...RequestEditorFn) (*GetCategoryReply, error) {
+	rsp, err := c.GetCategory(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCategoryReply(rsp)
+}
+
+// UpdateCategoryWithBodyWithResponse Change a category
+//
+// A merge patch. Moving a category below itself answers 422 `catalog.category_cycle`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/categories/{id} (the `UpdateCategory` operationId).
+func (c *ClientWithResponses) UpdateCategoryWithBodyWithResponse(ctx context.Context, id CategoryId, params *UpdateCategoryParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateCategoryReply, error) {
+	rsp, err := c.UpdateCategoryWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateCategoryReply(rsp)
+}
+
+// UpdateCategoryWithResponse Change a category
+//
+// A merge patch. Moving a category below itself answers 422 `catalog.category_cycle`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/categories/{id} (the `UpdateCategory` operationId).
+func (c *ClientWithResponses) UpdateCategoryWithResponse(ctx context.Context, id CategoryId, params *UpdateCategoryParams, body UpdateCategoryJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateCategoryReply, error) {
+	rsp, err := c.UpdateCategory(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateCategoryReply(rsp)
+}
+
+// ListCustomersWithResponse List customers
+//
+// Customers in the caller's scope, the newest first unless `sort` says otherwise. Filters combine. `phone`, `phone_last4`, `email`,
+// `card_number` and `name` work as in `POST /v1/customers/search`, which keeps them out of URLs and is the better choice for
+// people; neither `Link` nor a cursor repeats them.
+//
+// A page may hold fewer items than asked for, even none, while `has_more` is true: a rare name among many is looked for in bounded
+// steps, and the next page goes on where this one stopped.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers (the `ListCustomers` operationId).
+func (c *ClientWithResponses) ListCustomersWithResponse(ctx context.Context, params *ListCustomersParams, reqEditors ...RequestEditorFn) (*ListCustomersReply, error) {
+	rsp, err := c.ListCustomers(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCustomersReply(rsp)
+}
+
+// CreateCustomerWithBodyWithResponse Create a customer
+//
+// Without `home_store_id` and `assigned_staff_id` the customer gets the caller's own, where the caller has such. Both must lie in
+// the caller's scope. A phone, e-mail, card number or external id that another customer has answers 409 `customers.duplicate`;
+// `existing_id` then names that customer if the caller may see it.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers (the `CreateCustomer` operationId).
+func (c *ClientWithResponses) CreateCustomerWithBodyWithResponse(ctx context.Context, params *CreateCustomerParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateCustomerReply, error) {
+	rsp, err := c.CreateCustomerWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateCustomerReply(rsp)
+}
+
+// CreateCustomerWithResponse Create a customer
+//
+// Without `home_store_id` and `assigned_staff_id` the customer gets the caller's own, where the caller has such. Both must lie in
+// the caller's scope. A phone, e-mail, card number or external id that another customer has answers 409 `customers.duplicate`;
+// `existing_id` then names that customer if the caller may see it.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers (the `CreateCustomer` operationId).
+func (c *ClientWithResponses) CreateCustomerWithResponse(ctx context.Context, params *CreateCustomerParams, body CreateCustomerJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateCustomerReply, error) {
+	rsp, err := c.CreateCustomer(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateCustomerReply(rsp)
+}
+
+// BulkCustomersWithBodyWithResponse Create, upsert or archive many customers
+//
+// Each item is judged by itself: one that breaks a rule is named in the results and the others take effect. `create` makes new
+// customers; `upsert` finds them by `external_id`, changes the fields that are given and makes those that are missing; `delete`
+// archives by `id` or `external_id`. Needs `customers.create`, and also `customers.update` to upsert, `customers.archive` to delete.
+//
+// Values are checked item by item here, so the items' schema is looser than that of a single customer; the rules are the same.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/bulk (the `BulkCustomers` operationId).
+func (c *ClientWithResponses) BulkCustomersWithBodyWithResponse(ctx context.Context, params *BulkCustomersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*BulkCustomersReply, error) {
+	rsp, err := c.BulkCustomersWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseBulkCustomersReply(rsp)
+}
+
+// BulkCustomersWithResponse Create, upsert or archive many customers
+//
+// Each item is judged by itself: one that breaks a rule is named in the results and the others take effect. `create` makes new
+// customers; `upsert` finds them by `external_id`, changes the fields that are given and makes those that are missing; `delete`
+// archives by `id` or `external_id`. Needs `customers.create`, and also `customers.update` to upsert, `customers.archive` to delete.
+//
+// Values are checked item by item here, so the items' schema is looser than that of a single customer; the rules are the same.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/bulk (the `BulkCustomers` operationId).
+func (c *ClientWithResponses) BulkCustomersWithResponse(ctx context.Context, params *BulkCustomersParams, body BulkCustomersJSONRequestBody, reqEditors ...RequestEditorFn) (*BulkCustomersReply, error) {
+	rsp, err := c.BulkCustomers(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseBulkCustomersReply(rsp)
+}
+
+// LookupCustomerWithBodyWithResponse Look up a customer at the till
+//
+// Finds any customer, also beyond the caller's scope, by exactly one of a full phone number, card number or external id. The answer
+// is masked; each look-up is audited. Nobody found, or only an archived customer: 404 `customers.not_found`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/lookup (the `LookupCustomer` operationId).
+func (c *ClientWithResponses) LookupCustomerWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*LookupCustomerReply, error) {
+	rsp, err := c.LookupCustomerWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLookupCustomerReply(rsp)
+}
+
+// LookupCustomerWithResponse Look up a customer at the till
+//
+// Finds any customer, also beyond the caller's scope, by exactly one of a full phone number, card number or external id. The answer
+// is masked; each look-up is audited. Nobody found, or only an archived customer: 404 `customers.not_found`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/lookup (the `LookupCustomer` operationId).
+func (c *ClientWithResponses) LookupCustomerWithResponse(ctx context.Context, body LookupCustomerJSONRequestBody, reqEditors ...RequestEditorFn) (*LookupCustomerReply, error) {
+	rsp, err := c.LookupCustomer(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLookupCustomerReply(rsp)
+}
+
+// SearchCustomersWithBodyWithResponse Search customers
+//
+// The list with its filters in the body, so that personal values stay out of URLs and logs. All filters given must hold.
+//
+// `name` is a fragment of two characters or more: Han characters (`小明`, or first and last `王明`), pinyin (`wangxiao`, `xiaom`),
+// initials (`wxm`), the beginning of a Latin word (`smi`), or Han followed by pinyin (`王xiao`). A single Han character or letter
+// answers 422 `search.too_short`.
+//
+// A page may hold fewer items than asked for, even none, while `has_more` is true; the next page goes on where this one stopped.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/search (the `SearchCustomers` operationId).
+func (c *ClientWithResponses) SearchCustomersWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SearchCustomersReply, error) {
+	rsp, err := c.SearchCustomersWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSearchCustomersReply(rsp)
+}
+
+// SearchCustomersWithResponse Search customers
+//
+// The list with its filters in the body, so that personal values stay out of URLs and logs. All filters given must hold.
+//
+// `name` is a fragment of two characters or more: Han characters (`小明`, or first and last `王明`), pinyin (`wangxiao`, `xiaom`),
+// initials (`wxm`), the beginning of a Latin word (`smi`), or Han followed by pinyin (`王xiao`). A single Han character or letter
+// answers 422 `search.too_short`.
+//
+// A page may hold fewer items than asked for, even none, while `has_more` is true; the next page goes on where this one stopped.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/search (the `SearchCustomers` operationId).
+func (c *ClientWithResponses) SearchCustomersWithResponse(ctx context.Context, body SearchCustomersJSONRequestBody, reqEditors ...RequestEditorFn) (*SearchCustomersReply, error) {
+	rsp, err := c.SearchCustomers(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSearchCustomersReply(rsp)
+}
+
+// DeleteCustomerWithResponse Delete a customer
+//
+// Archives the customer, as `POST /v1/customers/{id}/archive` does; it can be restored. Repeating it changes nothing.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/customers/{id} (the `DeleteCustomer` operationId).
+func (c *ClientWithResponses) DeleteCustomerWithResponse(ctx context.Context, id CustomerId, params *DeleteCustomerParams, reqEditors ...RequestEditorFn) (*DeleteCustomerReply, error) {
+	rsp, err := c.DeleteCustomer(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteCustomerReply(rsp)
+}
+
+// GetCustomerWithResponse Read a customer
+//
+// A customer in the caller's scope, masked; any other answers 404.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{id} (the `GetCustomer` operationId).
+func (c *ClientWithResponses) GetCustomerWithResponse(ctx context.Context, id CustomerId, params *GetCustomerParams, reqEditors ...RequestEditorFn) (*GetCustomerReply, error) {
+	rsp, err := c.GetCustomer(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCustomerReply(rsp)
+}
+
+// UpdateCustomerWithBodyWithResponse Change a customer
+//
+// A merge patch: fields left out stay, `null` empties. `address`, `preferences` and `marketing_preferences` are replaced whole,
+// `custom_fields` are merged one level deep, a `null` member removes it. `tags` replaces all tags. Moving a customer to another
+// store or assistant needs a scope that covers both. An archived customer answers 409 `customers.archived`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{id} (the `UpdateCustomer` operationId).
+func (c *ClientWithResponses) UpdateCustomerWithBodyWithResponse(ctx context.Context, id CustomerId, params *UpdateCustomerParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateCustomerReply, error) {
+	rsp, err := c.UpdateCustomerWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateCustomerReply(rsp)
+}
+
+// UpdateCustomerWithResponse Change a customer
+//
+// A merge patch: fields left out stay, `null` empties. `address`, `preferences` and `marketing_preferences` are replaced whole,
+// `custom_fields` are merged one level deep, a `null` member removes it. `tags` replaces all tags. Moving a customer to another
+// store or assistant needs a scope that covers both. An archived customer answers 409 `customers.archived`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{id} (the `UpdateCustomer` operationId).
+func (c *ClientWithResponses) UpdateCustomerWithResponse(ctx context.Context, id CustomerId, params *UpdateCustomerParams, body UpdateCustomerJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateCustomerReply, error) {
+	rsp, err := c.UpdateCustomer(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateCustomerReply(rsp)
+}
+
+// ArchiveCustomerWithResponse Archive a customer
+//
+// Takes the customer out of lists, searches and the till. Orders and metrics stay, and so do the phone, e-mail, card number and
+// external id, which nobody else can take. Archiving twice changes nothing.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{id}/archive (the `ArchiveCustomer` operationId).
+func (c *ClientWithResponses) ArchiveCustomerWithResponse(ctx context.Context, id CustomerId, params *ArchiveCustomerParams, reqEditors ...RequestEditorFn) (*ArchiveCustomerReply, error) {
+	rsp, err := c.ArchiveCustomer(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseArchiveCustomerReply(rsp)
+}
+
+// GetCustomerMetricsWithResponse Read a customer's metrics
+//
+// What the customer's completed orders and returns add up to. Days are business days. A customer who never bought has zeros.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{id}/metrics (the `GetCustomerMetrics` operationId).
+func (c *ClientWithResponses) GetCustomerMetricsWithResponse(ctx context.Context, id Id, params *GetCustomerMetricsParams, reqEditors ...RequestEditorFn) (*GetCustomerMetricsReply, error) {
+	rsp, err := c.GetCustomerMetrics(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCustomerMetricsReply(rsp)
+}
+
+// GetCustomerProfileWithResponse Read a customer's 360° profile
+//
+// Everything an assistant wants to see at once: identity (masked), metrics, RFM band, tags, the last orders and returns, favourite
+// categories, store and assistant. It holds at once what was last written, and follows the business day. `tier`, `points` and
+// `open_tickets` are null until those functions are in use.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{id}/profile (the `GetCustomerProfile` operationId).
+func (c *ClientWithResponses) GetCustomerProfileWithResponse(ctx context.Context, id CustomerId, params *GetCustomerProfileParams, reqEditors ...RequestEditorFn) (*GetCustomerProfileReply, error) {
+	rsp, err := c.GetCustomerProfile(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCustomerProfileReply(rsp)
+}
+
+// RestoreCustomerWithResponse Restore an archived customer
+//
+// Undoes the archiving. Restoring an active customer changes nothing.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{id}/restore (the `RestoreCustomer` operationId).
+func (c *ClientWithResponses) RestoreCustomerWithResponse(ctx context.Context, id CustomerId, params *RestoreCustomerParams, reqEditors ...RequestEditorFn) (*RestoreCustomerReply, error) {
+	rsp, err := c.RestoreCustomer(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRestoreCustomerReply(rsp)
+}
+
+// RevealCustomerWithBodyWithResponse Reveal personal fields
+//
+// The fields asked for, in clear. Each call is audited with the caller, the fields and the reason, and its rate is limited.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{id}/reveal (the `RevealCustomer` operationId).
+func (c *ClientWithResponses) RevealCustomerWithBodyWithResponse(ctx context.Context, id CustomerId, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RevealCustomerReply, error) {
+	rsp, err := c.RevealCustomerWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevealCustomerReply(rsp)
+}
+
+// RevealCustomerWithResponse Reveal personal fields
+//
+// The fields asked for, in clear. Each call is audited with the caller, the fields and the reason, and its rate is limited.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{id}/reveal (the `RevealCustomer` operationId).
+func (c *ClientWithResponses) RevealCustomerWithResponse(ctx context.Context, id CustomerId, body RevealCustomerJSONRequestBody, reqEditors ...RequestEditorFn) (*RevealCustomerReply, error) {
+	rsp, err := c.RevealCustomer(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevealCustomerReply(rsp)
+}
+
+// AddCustomerTagsWithBodyWithResponse Tag a customer
+//
+// Adds tags by name; those the customer has already are left alone. A name that no tag has makes one if the caller holds
+// `tags.manage`, else the answer is 422 `customers.unknown_tag`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{id}/tags (the `AddCustomerTags` operationId).
+func (c *ClientWithResponses) AddCustomerTagsWithBodyWithResponse(ctx context.Context, id CustomerId, params *AddCustomerTagsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddCustomerTagsReply, error) {
+	rsp, err := c.AddCustomerTagsWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddCustomerTagsReply(rsp)
+}
+
+// AddCustomerTagsWithResponse Tag a customer
+//
+// Adds tags by name; those the customer has already are left alone. A name that no tag has makes one if the caller holds
+// `tags.manage`, else the answer is 422 `customers.unknown_tag`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{id}/tags (the `AddCustomerTags` operationId).
+func (c *ClientWithResponses) AddCustomerTagsWithResponse(ctx context.Context, id CustomerId, params *AddCustomerTagsParams, body AddCustomerTagsJSONRequestBody, reqEditors ...RequestEditorFn) (*AddCustomerTagsReply, error) {
+	rsp, err := c.AddCustomerTags(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddCustomerTagsReply(rsp)
+}
+
+// RemoveCustomerTagWithResponse Take a tag off a customer
+//
+// Removing a tag the customer does not have changes nothing.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/customers/{id}/tags/{tag_id} (the `RemoveCustomerTag` operationId).
+func (c *ClientWithResponses) RemoveCustomerTagWithResponse(ctx context.Context, id CustomerId, tagId Id, reqEditors ...RequestEditorFn) (*RemoveCustomerTagReply, error) {
+	rsp, err := c.RemoveCustomerTag(ctx, id, tagId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRemoveCustomerTagReply(rsp)
 }
 
 // ListJobsWithResponse List jobs
@@ -2623,6 +21664,1171 @@ func (c *ClientWithResponses) StreamJobEventsWithResponse(ctx context.Context, i
 		return nil, err
 	}
 	return ParseStreamJobEventsReply(rsp)
+}
+
+// GetMeWithResponse Who am I
+//
+// The caller, what they may do and how far they see. An API key gets its own name and rights; `staff` is null then.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/me/staff (the `GetMe` operationId).
+func (c *ClientWithResponses) GetMeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetMeReply, error) {
+	rsp, err := c.GetMe(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetMeReply(rsp)
+}
+
+// ListOrdersWithResponse List orders
+//
+// The newest first, by the time they were placed. Filters combine; only orders within the caller's scope are seen.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/orders (the `ListOrders` operationId).
+func (c *ClientWithResponses) ListOrdersWithResponse(ctx context.Context, params *ListOrdersParams, reqEditors ...RequestEditorFn) (*ListOrdersReply, error) {
+	rsp, err := c.ListOrders(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListOrdersReply(rsp)
+}
+
+// GetOrderWithResponse Read an order
+//
+// With its lines and what was brought back of it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/orders/{id} (the `GetOrder` operationId).
+func (c *ClientWithResponses) GetOrderWithResponse(ctx context.Context, id Id, params *GetOrderParams, reqEditors ...RequestEditorFn) (*GetOrderReply, error) {
+	rsp, err := c.GetOrder(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetOrderReply(rsp)
+}
+
+// ListPermissionsWithResponse List permissions
+//
+// Every permission there is, explained in both languages, with the operations it opens. Not paged.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/permissions (the `ListPermissions` operationId).
+func (c *ClientWithResponses) ListPermissionsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListPermissionsReply, error) {
+	rsp, err := c.ListPermissions(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListPermissionsReply(rsp)
+}
+
+// IngestPOSOrdersWithBodyWithResponse Take in tickets of tills
+//
+// Past or live tickets in any order of arrival, up to 1,000 a call. Each has a result of its own: `created`, `duplicate` (the same
+// ticket was taken in before; the answer names what it became) or `error`, which leaves the others alone. A ticket is known by its
+// store and external number, so a call can be repeated without harm; other content under a used number is the error
+// `orders.external_number_reused`.
+//
+// A sale with lines of negative quantity becomes an order and a return; the quantities of a ticket of type `return` count as brought
+// back whichever sign they have. A return that names `original_external_number` is linked to that sale of the same store, also when
+// the sale arrives later. An unknown SKU is the error `orders.sku_unknown`, or becomes a product when
+// `create_missing_variants` is set. A customer who is named but not found is the error `orders.customer_not_found`; a ticket without
+// customer is anonymous. Prices may be zero.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/pos/orders (the `IngestPOSOrders` operationId).
+func (c *ClientWithResponses) IngestPOSOrdersWithBodyWithResponse(ctx context.Context, params *IngestPOSOrdersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*IngestPOSOrdersReply, error) {
+	rsp, err := c.IngestPOSOrdersWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseIngestPOSOrdersReply(rsp)
+}
+
+// IngestPOSOrdersWithResponse Take in tickets of tills
+//
+// Past or live tickets in any order of arrival, up to 1,000 a call. Each has a result of its own: `created`, `duplicate` (the same
+// ticket was taken in before; the answer names what it became) or `error`, which leaves the others alone. A ticket is known by its
+// store and external number, so a call can be repeated without harm; other content under a used number is the error
+// `orders.external_number_reused`.
+//
+// A sale with lines of negative quantity becomes an order and a return; the quantities of a ticket of type `return` count as brought
+// back whichever sign they have. A return that names `original_external_number` is linked to that sale of the same store, also when
+// the sale arrives later. An unknown SKU is the error `orders.sku_unknown`, or becomes a product when
+// `create_missing_variants` is set. A customer who is named but not found is the error `orders.customer_not_found`; a ticket without
+// customer is anonymous. Prices may be zero.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/pos/orders (the `IngestPOSOrders` operationId).
+func (c *ClientWithResponses) IngestPOSOrdersWithResponse(ctx context.Context, params *IngestPOSOrdersParams, body IngestPOSOrdersJSONRequestBody, reqEditors ...RequestEditorFn) (*IngestPOSOrdersReply, error) {
+	rsp, err := c.IngestPOSOrders(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseIngestPOSOrdersReply(rsp)
+}
+
+// ListProductsWithResponse List products
+//
+// The newest first, each with its variants. Filters combine. A fragment of a title has two characters or more; a single one answers
+// 422 `search.too_short`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/products (the `ListProducts` operationId).
+func (c *ClientWithResponses) ListProductsWithResponse(ctx context.Context, params *ListProductsParams, reqEditors ...RequestEditorFn) (*ListProductsReply, error) {
+	rsp, err := c.ListProducts(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListProductsReply(rsp)
+}
+
+// CreateProductWithBodyWithResponse Create a product
+//
+// With its first variants, if they are sent along. A SKU in use answers 409 `catalog.sku_taken`, a wrong check digit of an ISBN 422
+// `catalog.isbn_invalid`; of the two forms of an ISBN one is enough, the other follows.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/products (the `CreateProduct` operationId).
+func (c *ClientWithResponses) CreateProductWithBodyWithResponse(ctx context.Context, params *CreateProductParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateProductReply, error) {
+	rsp, err := c.CreateProductWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateProductReply(rsp)
+}
+
+// CreateProductWithResponse Create a product
+//
+// With its first variants, if they are sent along. A SKU in use answers 409 `catalog.sku_taken`, a wrong check digit of an ISBN 422
+// `catalog.isbn_invalid`; of the two forms of an ISBN one is enough, the other follows.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/products (the `CreateProduct` operationId).
+func (c *ClientWithResponses) CreateProductWithResponse(ctx context.Context, params *CreateProductParams, body CreateProductJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateProductReply, error) {
+	rsp, err := c.CreateProduct(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateProductReply(rsp)
+}
+
+// GetProductWithResponse Read a product
+//
+// The product with its variants. Its version rises with those of its variants too.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/products/{id} (the `GetProduct` operationId).
+func (c *ClientWithResponses) GetProductWithResponse(ctx context.Context, id ProductId, params *GetProductParams, reqEditors ...RequestEditorFn) (*GetProductReply, error) {
+	rsp, err := c.GetProduct(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetProductReply(rsp)
+}
+
+// UpdateProductWithBodyWithResponse Change a product
+//
+// A merge patch: members left out stay, null empties. `book` and `apparel` are replaced as a whole and must match the kind. Set
+// `status` to `archived` to take a product off sale; it stays readable, since orders refer to it.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/products/{id} (the `UpdateProduct` operationId).
+func (c *ClientWithResponses) UpdateProductWithBodyWithResponse(ctx context.Context, id ProductId, params *UpdateProductParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateProductReply, error) {
+	rsp, err := c.UpdateProductWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateProductReply(rsp)
+}
+
+// UpdateProductWithResponse Change a product
+//
+// A merge patch: members left out stay, null empties. `book` and `apparel` are replaced as a whole and must match the kind. Set
+// `status` to `archived` to take a product off sale; it stays readable, since orders refer to it.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/products/{id} (the `UpdateProduct` operationId).
+func (c *ClientWithResponses) UpdateProductWithResponse(ctx context.Context, id ProductId, params *UpdateProductParams, body UpdateProductJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateProductReply, error) {
+	rsp, err := c.UpdateProduct(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateProductReply(rsp)
+}
+
+// ListProductVariantsWithResponse List the variants of a product
+//
+// In the order they were made.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/products/{id}/variants (the `ListProductVariants` operationId).
+func (c *ClientWithResponses) ListProductVariantsWithResponse(ctx context.Context, id ProductId, params *ListProductVariantsParams, reqEditors ...RequestEditorFn) (*ListProductVariantsReply, error) {
+	rsp, err := c.ListProductVariants(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListProductVariantsReply(rsp)
+}
+
+// CreateVariantWithBodyWithResponse Add a variant to a product
+//
+// A SKU in use answers 409 `catalog.sku_taken`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/products/{id}/variants (the `CreateVariant` operationId).
+func (c *ClientWithResponses) CreateVariantWithBodyWithResponse(ctx context.Context, id ProductId, params *CreateVariantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateVariantReply, error) {
+	rsp, err := c.CreateVariantWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateVariantReply(rsp)
+}
+
+// CreateVariantWithResponse Add a variant to a product
+//
+// A SKU in use answers 409 `catalog.sku_taken`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/products/{id}/variants (the `CreateVariant` operationId).
+func (c *ClientWithResponses) CreateVariantWithResponse(ctx context.Context, id ProductId, params *CreateVariantParams, body CreateVariantJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateVariantReply, error) {
+	rsp, err := c.CreateVariant(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateVariantReply(rsp)
+}
+
+// ListRegionsWithResponse List regions
+//
+// By code.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/regions (the `ListRegions` operationId).
+func (c *ClientWithResponses) ListRegionsWithResponse(ctx context.Context, params *ListRegionsParams, reqEditors ...RequestEditorFn) (*ListRegionsReply, error) {
+	rsp, err := c.ListRegions(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListRegionsReply(rsp)
+}
+
+// CreateRegionWithBodyWithResponse Create a region
+//
+// Needs a scope over the whole business. Stores join a region by their `region_id`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/regions (the `CreateRegion` operationId).
+func (c *ClientWithResponses) CreateRegionWithBodyWithResponse(ctx context.Context, params *CreateRegionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRegionReply, error) {
+	rsp, err := c.CreateRegionWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateRegionReply(rsp)
+}
+
+// CreateRegionWithResponse Create a region
+//
+// Needs a scope over the whole business. Stores join a region by their `region_id`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/regions (the `CreateRegion` operationId).
+func (c *ClientWithResponses) CreateRegionWithResponse(ctx context.Context, params *CreateRegionParams, body CreateRegionJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRegionReply, error) {
+	rsp, err := c.CreateRegion(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateRegionReply(rsp)
+}
+
+// DeleteRegionWithResponse Delete a region
+//
+// Refused (409 `regions.in_use`) while a store belongs to it or a grant names it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/regions/{id} (the `DeleteRegion` operationId).
+func (c *ClientWithResponses) DeleteRegionWithResponse(ctx context.Context, id RegionId, params *DeleteRegionParams, reqEditors ...RequestEditorFn) (*DeleteRegionReply, error) {
+	rsp, err := c.DeleteRegion(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteRegionReply(rsp)
+}
+
+// GetRegionWithResponse Read a region
+//
+// A region by its id.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/regions/{id} (the `GetRegion` operationId).
+func (c *ClientWithResponses) GetRegionWithResponse(ctx context.Context, id RegionId, params *GetRegionParams, reqEditors ...RequestEditorFn) (*GetRegionReply, error) {
+	rsp, err := c.GetRegion(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetRegionReply(rsp)
+}
+
+// UpdateRegionWithBodyWithResponse Change a region
+//
+// Needs a scope over the whole business.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/regions/{id} (the `UpdateRegion` operationId).
+func (c *ClientWithResponses) UpdateRegionWithBodyWithResponse(ctx context.Context, id RegionId, params *UpdateRegionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateRegionReply, error) {
+	rsp, err := c.UpdateRegionWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateRegionReply(rsp)
+}
+
+// UpdateRegionWithResponse Change a region
+//
+// Needs a scope over the whole business.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/regions/{id} (the `UpdateRegion` operationId).
+func (c *ClientWithResponses) UpdateRegionWithResponse(ctx context.Context, id RegionId, params *UpdateRegionParams, body UpdateRegionJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRegionReply, error) {
+	rsp, err := c.UpdateRegion(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateRegionReply(rsp)
+}
+
+// UpdateRegionWithApplicationMergePatchPlusJSONBodyWithResponse Change a region
+//
+// Needs a scope over the whole business.
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/regions/{id} (the `UpdateRegion` operationId).
+func (c *ClientWithResponses) UpdateRegionWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, id RegionId, params *UpdateRegionParams, body UpdateRegionApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRegionReply, error) {
+	rsp, err := c.UpdateRegionWithApplicationMergePatchPlusJSONBody(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateRegionReply(rsp)
+}
+
+// ListReturnsWithResponse List returns
+//
+// The newest first, by the time they were brought back. Filters combine; only returns within the caller's scope are seen.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/returns (the `ListReturns` operationId).
+func (c *ClientWithResponses) ListReturnsWithResponse(ctx context.Context, params *ListReturnsParams, reqEditors ...RequestEditorFn) (*ListReturnsReply, error) {
+	rsp, err := c.ListReturns(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListReturnsReply(rsp)
+}
+
+// GetReturnWithResponse Read a return
+//
+// With its lines.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/returns/{id} (the `GetReturn` operationId).
+func (c *ClientWithResponses) GetReturnWithResponse(ctx context.Context, id Id, params *GetReturnParams, reqEditors ...RequestEditorFn) (*GetReturnReply, error) {
+	rsp, err := c.GetReturn(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetReturnReply(rsp)
+}
+
+// GetRFMDistributionWithResponse Count customers by band
+//
+// How many customers within the caller's scope are in each band. Customers who never bought are in none and not counted.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/rfm/distribution (the `GetRFMDistribution` operationId).
+func (c *ClientWithResponses) GetRFMDistributionWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetRFMDistributionReply, error) {
+	rsp, err := c.GetRFMDistribution(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetRFMDistributionReply(rsp)
+}
+
+// RefreshRFMWithResponse Recompute all metrics
+//
+// Adds up every customer's business days anew and assigns the bands, as a job. Metrics follow every ticket at once and bands follow
+// the calendar each night, so this is for doubts only.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/rfm/refresh (the `RefreshRFM` operationId).
+func (c *ClientWithResponses) RefreshRFMWithResponse(ctx context.Context, params *RefreshRFMParams, reqEditors ...RequestEditorFn) (*RefreshRFMReply, error) {
+	rsp, err := c.RefreshRFM(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRefreshRFMReply(rsp)
+}
+
+// GetRFMSettingsWithResponse Read the RFM settings
+//
+// The window and the bands in force. Before anybody has changed them they are the built-in ones, with version 0.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/rfm/settings (the `GetRFMSettings` operationId).
+func (c *ClientWithResponses) GetRFMSettingsWithResponse(ctx context.Context, params *GetRFMSettingsParams, reqEditors ...RequestEditorFn) (*GetRFMSettingsReply, error) {
+	rsp, err := c.GetRFMSettings(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetRFMSettingsReply(rsp)
+}
+
+// UpdateRFMSettingsWithBodyWithResponse Replace the RFM settings
+//
+// Needs `If-Match`, since a band is nobody's alone; without it the answer is 428. A job puts every customer into their new band;
+// `refresh_job_id` names it. Until it is done, some customers are still in the band of the old settings.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/rfm/settings (the `UpdateRFMSettings` operationId).
+func (c *ClientWithResponses) UpdateRFMSettingsWithBodyWithResponse(ctx context.Context, params *UpdateRFMSettingsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateRFMSettingsReply, error) {
+	rsp, err := c.UpdateRFMSettingsWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateRFMSettingsReply(rsp)
+}
+
+// UpdateRFMSettingsWithResponse Replace the RFM settings
+//
+// Needs `If-Match`, since a band is nobody's alone; without it the answer is 428. A job puts every customer into their new band;
+// `refresh_job_id` names it. Until it is done, some customers are still in the band of the old settings.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/rfm/settings (the `UpdateRFMSettings` operationId).
+func (c *ClientWithResponses) UpdateRFMSettingsWithResponse(ctx context.Context, params *UpdateRFMSettingsParams, body UpdateRFMSettingsJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRFMSettingsReply, error) {
+	rsp, err := c.UpdateRFMSettings(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateRFMSettingsReply(rsp)
+}
+
+// ListRolesWithResponse List roles
+//
+// By code, built-in ones included.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/roles (the `ListRoles` operationId).
+func (c *ClientWithResponses) ListRolesWithResponse(ctx context.Context, params *ListRolesParams, reqEditors ...RequestEditorFn) (*ListRolesReply, error) {
+	rsp, err := c.ListRoles(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListRolesReply(rsp)
+}
+
+// CreateRoleWithBodyWithResponse Create a role
+//
+// A set of permissions under a name of its own. It cannot hold a permission that the caller lacks.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/roles (the `CreateRole` operationId).
+func (c *ClientWithResponses) CreateRoleWithBodyWithResponse(ctx context.Context, params *CreateRoleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRoleReply, error) {
+	rsp, err := c.CreateRoleWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateRoleReply(rsp)
+}
+
+// CreateRoleWithResponse Create a role
+//
+// A set of permissions under a name of its own. It cannot hold a permission that the caller lacks.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/roles (the `CreateRole` operationId).
+func (c *ClientWithResponses) CreateRoleWithResponse(ctx context.Context, params *CreateRoleParams, body CreateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRoleReply, error) {
+	rsp, err := c.CreateRole(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateRoleReply(rsp)
+}
+
+// DeleteRoleWithResponse Delete a role
+//
+// `If-Match` is required. Refused (409 `roles.in_use`) while somebody holds it; built-in roles stay.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/roles/{id} (the `DeleteRole` operationId).
+func (c *ClientWithResponses) DeleteRoleWithResponse(ctx context.Context, id RoleId, params *DeleteRoleParams, reqEditors ...RequestEditorFn) (*DeleteRoleReply, error) {
+	rsp, err := c.DeleteRole(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteRoleReply(rsp)
+}
+
+// GetRoleWithResponse Read a role
+//
+// With its permissions and the number of staff who hold it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/roles/{id} (the `GetRole` operationId).
+func (c *ClientWithResponses) GetRoleWithResponse(ctx context.Context, id RoleId, params *GetRoleParams, reqEditors ...RequestEditorFn) (*GetRoleReply, error) {
+	rsp, err := c.GetRole(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetRoleReply(rsp)
+}
+
+// UpdateRoleWithBodyWithResponse Change a role
+//
+// `If-Match` is required. Everybody who holds the role has the new permissions at once. The caller must see the whole business and hold
+// every permission of the role, before and after. Built-in roles are read-only.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/roles/{id} (the `UpdateRole` operationId).
+func (c *ClientWithResponses) UpdateRoleWithBodyWithResponse(ctx context.Context, id RoleId, params *UpdateRoleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateRoleReply, error) {
+	rsp, err := c.UpdateRoleWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateRoleReply(rsp)
+}
+
+// UpdateRoleWithResponse Change a role
+//
+// `If-Match` is required. Everybody who holds the role has the new permissions at once. The caller must see the whole business and hold
+// every permission of the role, before and after. Built-in roles are read-only.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/roles/{id} (the `UpdateRole` operationId).
+func (c *ClientWithResponses) UpdateRoleWithResponse(ctx context.Context, id RoleId, params *UpdateRoleParams, body UpdateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRoleReply, error) {
+	rsp, err := c.UpdateRole(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateRoleReply(rsp)
+}
+
+// UpdateRoleWithApplicationMergePatchPlusJSONBodyWithResponse Change a role
+//
+// `If-Match` is required. Everybody who holds the role has the new permissions at once. The caller must see the whole business and hold
+// every permission of the role, before and after. Built-in roles are read-only.
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/roles/{id} (the `UpdateRole` operationId).
+func (c *ClientWithResponses) UpdateRoleWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, id RoleId, params *UpdateRoleParams, body UpdateRoleApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRoleReply, error) {
+	rsp, err := c.UpdateRoleWithApplicationMergePatchPlusJSONBody(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateRoleReply(rsp)
+}
+
+// ListStaffWithResponse List staff
+//
+// Colleagues of the stores in the caller's scope.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/staff (the `ListStaff` operationId).
+func (c *ClientWithResponses) ListStaffWithResponse(ctx context.Context, params *ListStaffParams, reqEditors ...RequestEditorFn) (*ListStaffReply, error) {
+	rsp, err := c.ListStaff(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListStaffReply(rsp)
+}
+
+// CreateStaffWithBodyWithResponse Create a member of staff
+//
+// Without `password` one is generated and shown once, in `initial_password`. Either way the person is asked to choose another
+// (`must_change_password`).
+//
+// Nobody can hand on more than they have: each grant's role and scope must lie within the caller's own, and the home store within
+// the caller's scope.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/staff (the `CreateStaff` operationId).
+func (c *ClientWithResponses) CreateStaffWithBodyWithResponse(ctx context.Context, params *CreateStaffParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateStaffReply, error) {
+	rsp, err := c.CreateStaffWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateStaffReply(rsp)
+}
+
+// CreateStaffWithResponse Create a member of staff
+//
+// Without `password` one is generated and shown once, in `initial_password`. Either way the person is asked to choose another
+// (`must_change_password`).
+//
+// Nobody can hand on more than they have: each grant's role and scope must lie within the caller's own, and the home store within
+// the caller's scope.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/staff (the `CreateStaff` operationId).
+func (c *ClientWithResponses) CreateStaffWithResponse(ctx context.Context, params *CreateStaffParams, body CreateStaffJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateStaffReply, error) {
+	rsp, err := c.CreateStaff(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateStaffReply(rsp)
+}
+
+// DeleteStaffWithResponse Delete an unused account
+//
+// Only for an account made by mistake: one that has never signed in and that nothing refers to. Any other answers 409 `staff.in_use`;
+// disable it instead.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/staff/{id} (the `DeleteStaff` operationId).
+func (c *ClientWithResponses) DeleteStaffWithResponse(ctx context.Context, id StaffId, params *DeleteStaffParams, reqEditors ...RequestEditorFn) (*DeleteStaffReply, error) {
+	rsp, err := c.DeleteStaff(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteStaffReply(rsp)
+}
+
+// GetStaffWithResponse Read a member of staff
+//
+// With their grants, also those that have run out.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/staff/{id} (the `GetStaff` operationId).
+func (c *ClientWithResponses) GetStaffWithResponse(ctx context.Context, id StaffId, params *GetStaffParams, reqEditors ...RequestEditorFn) (*GetStaffReply, error) {
+	rsp, err := c.GetStaff(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetStaffReply(rsp)
+}
+
+// UpdateStaffWithBodyWithResponse Change a member of staff
+//
+// Changes the fields sent. `status: disabled` ends all their sessions at once and keeps everything they did; `active` lets them sign
+// in again. The last active administrator cannot be disabled, nor can anybody who holds rights the caller lacks.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/staff/{id} (the `UpdateStaff` operationId).
+func (c *ClientWithResponses) UpdateStaffWithBodyWithResponse(ctx context.Context, id StaffId, params *UpdateStaffParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateStaffReply, error) {
+	rsp, err := c.UpdateStaffWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateStaffReply(rsp)
+}
+
+// UpdateStaffWithResponse Change a member of staff
+//
+// Changes the fields sent. `status: disabled` ends all their sessions at once and keeps everything they did; `active` lets them sign
+// in again. The last active administrator cannot be disabled, nor can anybody who holds rights the caller lacks.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/staff/{id} (the `UpdateStaff` operationId).
+func (c *ClientWithResponses) UpdateStaffWithResponse(ctx context.Context, id StaffId, params *UpdateStaffParams, body UpdateStaffJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateStaffReply, error) {
+	rsp, err := c.UpdateStaff(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateStaffReply(rsp)
+}
+
+// UpdateStaffWithApplicationMergePatchPlusJSONBodyWithResponse Change a member of staff
+//
+// Changes the fields sent. `status: disabled` ends all their sessions at once and keeps everything they did; `active` lets them sign
+// in again. The last active administrator cannot be disabled, nor can anybody who holds rights the caller lacks.
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/staff/{id} (the `UpdateStaff` operationId).
+func (c *ClientWithResponses) UpdateStaffWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, id StaffId, params *UpdateStaffParams, body UpdateStaffApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateStaffReply, error) {
+	rsp, err := c.UpdateStaffWithApplicationMergePatchPlusJSONBody(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateStaffReply(rsp)
+}
+
+// CreateGrantWithBodyWithResponse Grant a role
+//
+// Takes effect at once, in open sessions too. The role's permissions and the scope must lie within the caller's own; nobody changes their
+// own grants.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/staff/{id}/grants (the `CreateGrant` operationId).
+func (c *ClientWithResponses) CreateGrantWithBodyWithResponse(ctx context.Context, id StaffId, params *CreateGrantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateGrantReply, error) {
+	rsp, err := c.CreateGrantWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateGrantReply(rsp)
+}
+
+// CreateGrantWithResponse Grant a role
+//
+// Takes effect at once, in open sessions too. The role's permissions and the scope must lie within the caller's own; nobody changes their
+// own grants.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/staff/{id}/grants (the `CreateGrant` operationId).
+func (c *ClientWithResponses) CreateGrantWithResponse(ctx context.Context, id StaffId, params *CreateGrantParams, body CreateGrantJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateGrantReply, error) {
+	rsp, err := c.CreateGrant(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateGrantReply(rsp)
+}
+
+// DeleteGrantWithResponse Take a role away
+//
+// Takes effect at once. The last active administrator keeps that role, and nobody changes their own grants.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/staff/{id}/grants/{grant_id} (the `DeleteGrant` operationId).
+func (c *ClientWithResponses) DeleteGrantWithResponse(ctx context.Context, id StaffId, grantId GrantId, reqEditors ...RequestEditorFn) (*DeleteGrantReply, error) {
+	rsp, err := c.DeleteGrant(ctx, id, grantId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteGrantReply(rsp)
+}
+
+// ResetStaffPasswordWithBodyWithResponse Set a new initial password
+//
+// For somebody who has forgotten theirs. Without `password` one is generated and shown once. All their sessions end, and they are asked to
+// choose another one. The caller must hold every right that the person holds.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/staff/{id}/password-reset (the `ResetStaffPassword` operationId).
+func (c *ClientWithResponses) ResetStaffPasswordWithBodyWithResponse(ctx context.Context, id StaffId, params *ResetStaffPasswordParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ResetStaffPasswordReply, error) {
+	rsp, err := c.ResetStaffPasswordWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResetStaffPasswordReply(rsp)
+}
+
+// ResetStaffPasswordWithResponse Set a new initial password
+//
+// For somebody who has forgotten theirs. Without `password` one is generated and shown once. All their sessions end, and they are asked to
+// choose another one. The caller must hold every right that the person holds.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/staff/{id}/password-reset (the `ResetStaffPassword` operationId).
+func (c *ClientWithResponses) ResetStaffPasswordWithResponse(ctx context.Context, id StaffId, params *ResetStaffPasswordParams, body ResetStaffPasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*ResetStaffPasswordReply, error) {
+	rsp, err := c.ResetStaffPassword(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResetStaffPasswordReply(rsp)
+}
+
+// RevokeStaffSessionsWithResponse Sign somebody out everywhere
+//
+// Ends all sessions of a member of staff within a second, for example when a device was stolen.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/staff/{id}/sessions (the `RevokeStaffSessions` operationId).
+func (c *ClientWithResponses) RevokeStaffSessionsWithResponse(ctx context.Context, id StaffId, reqEditors ...RequestEditorFn) (*RevokeStaffSessionsReply, error) {
+	rsp, err := c.RevokeStaffSessions(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevokeStaffSessionsReply(rsp)
+}
+
+// ListStoresWithResponse List stores
+//
+// All stores of the business; names and places of stores are known to all staff.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/stores (the `ListStores` operationId).
+func (c *ClientWithResponses) ListStoresWithResponse(ctx context.Context, params *ListStoresParams, reqEditors ...RequestEditorFn) (*ListStoresReply, error) {
+	rsp, err := c.ListStores(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListStoresReply(rsp)
+}
+
+// CreateStoreWithBodyWithResponse Create a store
+//
+// Needs a scope over the whole business.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/stores (the `CreateStore` operationId).
+func (c *ClientWithResponses) CreateStoreWithBodyWithResponse(ctx context.Context, params *CreateStoreParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateStoreReply, error) {
+	rsp, err := c.CreateStoreWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateStoreReply(rsp)
+}
+
+// CreateStoreWithResponse Create a store
+//
+// Needs a scope over the whole business.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/stores (the `CreateStore` operationId).
+func (c *ClientWithResponses) CreateStoreWithResponse(ctx context.Context, params *CreateStoreParams, body CreateStoreJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateStoreReply, error) {
+	rsp, err := c.CreateStore(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateStoreReply(rsp)
+}
+
+// DeleteStoreWithResponse Delete an unused store
+//
+// Only for a store made by mistake, that nothing refers to. Any other answers 409 `stores.in_use`; close it instead.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/stores/{id} (the `DeleteStore` operationId).
+func (c *ClientWithResponses) DeleteStoreWithResponse(ctx context.Context, id StoreId, params *DeleteStoreParams, reqEditors ...RequestEditorFn) (*DeleteStoreReply, error) {
+	rsp, err := c.DeleteStore(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteStoreReply(rsp)
+}
+
+// GetStoreWithResponse Read a store
+//
+// A store by its id.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/stores/{id} (the `GetStore` operationId).
+func (c *ClientWithResponses) GetStoreWithResponse(ctx context.Context, id StoreId, params *GetStoreParams, reqEditors ...RequestEditorFn) (*GetStoreReply, error) {
+	rsp, err := c.GetStore(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetStoreReply(rsp)
+}
+
+// UpdateStoreWithBodyWithResponse Change a store
+//
+// Changes the fields sent. `status: closed` takes a store out of use and keeps its history. Moving it to another region changes at once
+// what staff with a grant over either region see, and needs a scope over the whole business; the other fields need the store in scope.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/stores/{id} (the `UpdateStore` operationId).
+func (c *ClientWithResponses) UpdateStoreWithBodyWithResponse(ctx context.Context, id StoreId, params *UpdateStoreParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateStoreReply, error) {
+	rsp, err := c.UpdateStoreWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateStoreReply(rsp)
+}
+
+// UpdateStoreWithResponse Change a store
+//
+// Changes the fields sent. `status: closed` takes a store out of use and keeps its history. Moving it to another region changes at once
+// what staff with a grant over either region see, and needs a scope over the whole business; the other fields need the store in scope.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/stores/{id} (the `UpdateStore` operationId).
+func (c *ClientWithResponses) UpdateStoreWithResponse(ctx context.Context, id StoreId, params *UpdateStoreParams, body UpdateStoreJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateStoreReply, error) {
+	rsp, err := c.UpdateStore(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateStoreReply(rsp)
+}
+
+// UpdateStoreWithApplicationMergePatchPlusJSONBodyWithResponse Change a store
+//
+// Changes the fields sent. `status: closed` takes a store out of use and keeps its history. Moving it to another region changes at once
+// what staff with a grant over either region see, and needs a scope over the whole business; the other fields need the store in scope.
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/stores/{id} (the `UpdateStore` operationId).
+func (c *ClientWithResponses) UpdateStoreWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, id StoreId, params *UpdateStoreParams, body UpdateStoreApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateStoreReply, error) {
+	rsp, err := c.UpdateStoreWithApplicationMergePatchPlusJSONBody(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateStoreReply(rsp)
+}
+
+// StreamOrderEventsWithResponse Follow the orders of a store
+//
+// Server-sent events, one for each order or return taken in from now on that the caller may see: the event is `order.completed` or
+// `order.returned` and its data names the order or return by id. A comment line keeps the connection open while nothing happens.
+// Events missed while not connected are not sent again; read the list for them.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/stores/{id}/order-events (the `StreamOrderEvents` operationId).
+func (c *ClientWithResponses) StreamOrderEventsWithResponse(ctx context.Context, id Id, params *StreamOrderEventsParams, reqEditors ...RequestEditorFn) (*StreamOrderEventsReply, error) {
+	rsp, err := c.StreamOrderEvents(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStreamOrderEventsReply(rsp)
+}
+
+// CreateStreamTicketWithBodyWithResponse Get a ticket for an event stream
+//
+// A browser's EventSource cannot send an `Authorization` header. It opens the stream with `?ticket=…` instead. A ticket is good once, for
+// 30 seconds and for the path named here, with the rights of the caller. It needs the cache: 503 while that is down (clients that can send
+// headers need no ticket).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/stream-tickets (the `CreateStreamTicket` operationId).
+func (c *ClientWithResponses) CreateStreamTicketWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateStreamTicketReply, error) {
+	rsp, err := c.CreateStreamTicketWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateStreamTicketReply(rsp)
+}
+
+// CreateStreamTicketWithResponse Get a ticket for an event stream
+//
+// A browser's EventSource cannot send an `Authorization` header. It opens the stream with `?ticket=…` instead. A ticket is good once, for
+// 30 seconds and for the path named here, with the rights of the caller. It needs the cache: 503 while that is down (clients that can send
+// headers need no ticket).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/stream-tickets (the `CreateStreamTicket` operationId).
+func (c *ClientWithResponses) CreateStreamTicketWithResponse(ctx context.Context, body CreateStreamTicketJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateStreamTicketReply, error) {
+	rsp, err := c.CreateStreamTicket(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateStreamTicketReply(rsp)
+}
+
+// ListTagsWithResponse List tags
+//
+// All tags by name.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/tags (the `ListTags` operationId).
+func (c *ClientWithResponses) ListTagsWithResponse(ctx context.Context, params *ListTagsParams, reqEditors ...RequestEditorFn) (*ListTagsReply, error) {
+	rsp, err := c.ListTags(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListTagsReply(rsp)
+}
+
+// CreateTagWithBodyWithResponse Create a tag
+//
+// A name that another tag has answers 409 `tags.duplicate`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/tags (the `CreateTag` operationId).
+func (c *ClientWithResponses) CreateTagWithBodyWithResponse(ctx context.Context, params *CreateTagParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateTagReply, error) {
+	rsp, err := c.CreateTagWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateTagReply(rsp)
+}
+
+// CreateTagWithResponse Create a tag
+//
+// A name that another tag has answers 409 `tags.duplicate`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/tags (the `CreateTag` operationId).
+func (c *ClientWithResponses) CreateTagWithResponse(ctx context.Context, params *CreateTagParams, body CreateTagJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTagReply, error) {
+	rsp, err := c.CreateTag(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateTagReply(rsp)
+}
+
+// DeleteTagWithResponse Delete a tag
+//
+// A tag that customers still have answers 409 `tags.in_use`; take it off them first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/tags/{id} (the `DeleteTag` operationId).
+func (c *ClientWithResponses) DeleteTagWithResponse(ctx context.Context, id TagId, params *DeleteTagParams, reqEditors ...RequestEditorFn) (*DeleteTagReply, error) {
+	rsp, err := c.DeleteTag(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteTagReply(rsp)
+}
+
+// GetTagWithResponse Read a tag
+//
+// One tag.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/tags/{id} (the `GetTag` operationId).
+func (c *ClientWithResponses) GetTagWithResponse(ctx context.Context, id TagId, params *GetTagParams, reqEditors ...RequestEditorFn) (*GetTagReply, error) {
+	rsp, err := c.GetTag(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetTagReply(rsp)
+}
+
+// UpdateTagWithBodyWithResponse Change a tag
+//
+// A merge patch. Customers keep the tag under its new name.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/tags/{id} (the `UpdateTag` operationId).
+func (c *ClientWithResponses) UpdateTagWithBodyWithResponse(ctx context.Context, id TagId, params *UpdateTagParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateTagReply, error) {
+	rsp, err := c.UpdateTagWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateTagReply(rsp)
+}
+
+// UpdateTagWithResponse Change a tag
+//
+// A merge patch. Customers keep the tag under its new name.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/tags/{id} (the `UpdateTag` operationId).
+func (c *ClientWithResponses) UpdateTagWithResponse(ctx context.Context, id TagId, params *UpdateTagParams, body UpdateTagJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateTagReply, error) {
+	rsp, err := c.UpdateTag(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateTagReply(rsp)
+}
+
+// ListVariantsWithResponse Find variants
+//
+// What a till or scanner asks: by SKU, by the barcode on the article, or by a book's ISBN. Filters combine; several products may
+// carry one ISBN or barcode. Without a filter all variants, the newest first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/variants (the `ListVariants` operationId).
+func (c *ClientWithResponses) ListVariantsWithResponse(ctx context.Context, params *ListVariantsParams, reqEditors ...RequestEditorFn) (*ListVariantsReply, error) {
+	rsp, err := c.ListVariants(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListVariantsReply(rsp)
+}
+
+// GetVariantWithResponse Read a variant
+//
+// The cost price is part of it for callers with `catalog.read_cost`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/variants/{id} (the `GetVariant` operationId).
+func (c *ClientWithResponses) GetVariantWithResponse(ctx context.Context, id VariantId, params *GetVariantParams, reqEditors ...RequestEditorFn) (*GetVariantReply, error) {
+	rsp, err := c.GetVariant(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetVariantReply(rsp)
+}
+
+// UpdateVariantWithBodyWithResponse Change a variant
+//
+// A merge patch: members left out stay, null empties. A new price holds for later sales; orders keep the price they were made with.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/variants/{id} (the `UpdateVariant` operationId).
+func (c *ClientWithResponses) UpdateVariantWithBodyWithResponse(ctx context.Context, id VariantId, params *UpdateVariantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateVariantReply, error) {
+	rsp, err := c.UpdateVariantWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateVariantReply(rsp)
+}
+
+// UpdateVariantWithResponse Change a variant
+//
+// A merge patch: members left out stay, null empties. A new price holds for later sales; orders keep the price they were made with.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/variants/{id} (the `UpdateVariant` operationId).
+func (c *ClientWithResponses) UpdateVariantWithResponse(ctx context.Context, id VariantId, params *UpdateVariantParams, body UpdateVariantJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateVariantReply, error) {
+	rsp, err := c.UpdateVariant(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateVariantReply(rsp)
 }
 
 // ParseGetDocsReply parses an HTTP response from a GetDocsWithResponse call
@@ -2975,6 +23181,254 @@ func ParseGetReadinessReply(rsp *http.Response) (*GetReadinessReply, error) {
 	return response, nil
 }
 
+// ParseListApiKeysReply parses an HTTP response from a ListApiKeysWithResponse call
+func ParseListApiKeysReply(rsp *http.Response) (*ListApiKeysReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListApiKeysReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ApiKeyList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListApiKeysReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListApiKeysReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateApiKeyReply parses an HTTP response from a CreateApiKeyWithResponse call
+func ParseCreateApiKeyReply(rsp *http.Response) (*CreateApiKeyReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateApiKeyReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest ApiKey
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateApiKeyReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateApiKeyReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRevokeApiKeyReply parses an HTTP response from a RevokeApiKeyWithResponse call
+func ParseRevokeApiKeyReply(rsp *http.Response) (*RevokeApiKeyReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RevokeApiKeyReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RevokeApiKeyReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetApiKeyReply parses an HTTP response from a GetApiKeyWithResponse call
+func ParseGetApiKeyReply(rsp *http.Response) (*GetApiKeyReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetApiKeyReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ApiKey
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetApiKeyReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetApiKeyReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListAuditLogsReply parses an HTTP response from a ListAuditLogsWithResponse call
 func ParseListAuditLogsReply(rsp *http.Response) (*ListAuditLogsReply, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -3071,6 +23525,1575 @@ func ParseVerifyAuditLogsReply(rsp *http.Response) (*VerifyAuditLogsReply, error
 	switch {
 	case true:
 		var headers VerifyAuditLogsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseLoginReply parses an HTTP response from a LoginWithResponse call
+func ParseLoginReply(rsp *http.Response) (*LoginReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &LoginReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LoginResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers LoginReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseLogoutReply parses an HTTP response from a LogoutWithResponse call
+func ParseLogoutReply(rsp *http.Response) (*LogoutReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &LogoutReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers LogoutReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseChangePasswordReply parses an HTTP response from a ChangePasswordWithResponse call
+func ParseChangePasswordReply(rsp *http.Response) (*ChangePasswordReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ChangePasswordReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ChangePasswordReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRefreshSessionReply parses an HTTP response from a RefreshSessionWithResponse call
+func ParseRefreshSessionReply(rsp *http.Response) (*RefreshSessionReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RefreshSessionReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TokenPair
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RefreshSessionReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRevokeOtherSessionsReply parses an HTTP response from a RevokeOtherSessionsWithResponse call
+func ParseRevokeOtherSessionsReply(rsp *http.Response) (*RevokeOtherSessionsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RevokeOtherSessionsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RevokeOtherSessionsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListSessionsReply parses an HTTP response from a ListSessionsWithResponse call
+func ParseListSessionsReply(rsp *http.Response) (*ListSessionsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListSessionsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SessionList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListSessionsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListSessionsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRevokeSessionReply parses an HTTP response from a RevokeSessionWithResponse call
+func ParseRevokeSessionReply(rsp *http.Response) (*RevokeSessionReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RevokeSessionReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RevokeSessionReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListCategoriesReply parses an HTTP response from a ListCategoriesWithResponse call
+func ParseListCategoriesReply(rsp *http.Response) (*ListCategoriesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCategoriesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CategoryList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListCategoriesReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListCategoriesReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateCategoryReply parses an HTTP response from a CreateCategoryWithResponse call
+func ParseCreateCategoryReply(rsp *http.Response) (*CreateCategoryReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateCategoryReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Category
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateCategoryReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateCategoryReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteCategoryReply parses an HTTP response from a DeleteCategoryWithResponse call
+func ParseDeleteCategoryReply(rsp *http.Response) (*DeleteCategoryReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteCategoryReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteCategoryReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetCategoryReply parses an HTTP response from a GetCategoryWithResponse call
+func ParseGetCategoryReply(rsp *http.Response) (*GetCategoryReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCategoryReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Category
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetCategoryReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetCategoryReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateCategoryReply parses an HTTP response from a UpdateCategoryWithResponse call
+func ParseUpdateCategoryReply(rsp *http.Response) (*UpdateCategoryReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateCategoryReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Category
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateCategoryReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateCategoryReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListCustomersReply parses an HTTP response from a ListCustomersWithResponse call
+func ParseListCustomersReply(rsp *http.Response) (*ListCustomersReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCustomersReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListCustomersReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListCustomersReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateCustomerReply parses an HTTP response from a CreateCustomerWithResponse call
+func ParseCreateCustomerReply(rsp *http.Response) (*CreateCustomerReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateCustomerReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Customer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateCustomerReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateCustomerReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseBulkCustomersReply parses an HTTP response from a BulkCustomersWithResponse call
+func ParseBulkCustomersReply(rsp *http.Response) (*BulkCustomersReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &BulkCustomersReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerBulkResults
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers BulkCustomersReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseLookupCustomerReply parses an HTTP response from a LookupCustomerWithResponse call
+func ParseLookupCustomerReply(rsp *http.Response) (*LookupCustomerReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &LookupCustomerReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerCard
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers LookupCustomerReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSearchCustomersReply parses an HTTP response from a SearchCustomersWithResponse call
+func ParseSearchCustomersReply(rsp *http.Response) (*SearchCustomersReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SearchCustomersReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers SearchCustomersReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteCustomerReply parses an HTTP response from a DeleteCustomerWithResponse call
+func ParseDeleteCustomerReply(rsp *http.Response) (*DeleteCustomerReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteCustomerReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteCustomerReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetCustomerReply parses an HTTP response from a GetCustomerWithResponse call
+func ParseGetCustomerReply(rsp *http.Response) (*GetCustomerReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCustomerReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Customer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetCustomerReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetCustomerReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateCustomerReply parses an HTTP response from a UpdateCustomerWithResponse call
+func ParseUpdateCustomerReply(rsp *http.Response) (*UpdateCustomerReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateCustomerReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Customer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateCustomerReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateCustomerReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseArchiveCustomerReply parses an HTTP response from a ArchiveCustomerWithResponse call
+func ParseArchiveCustomerReply(rsp *http.Response) (*ArchiveCustomerReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ArchiveCustomerReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Customer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ArchiveCustomerReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ArchiveCustomerReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetCustomerMetricsReply parses an HTTP response from a GetCustomerMetricsWithResponse call
+func ParseGetCustomerMetricsReply(rsp *http.Response) (*GetCustomerMetricsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCustomerMetricsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerMetrics
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetCustomerMetricsReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetCustomerMetricsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetCustomerProfileReply parses an HTTP response from a GetCustomerProfileWithResponse call
+func ParseGetCustomerProfileReply(rsp *http.Response) (*GetCustomerProfileReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCustomerProfileReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerProfile
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetCustomerProfileReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetCustomerProfileReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRestoreCustomerReply parses an HTTP response from a RestoreCustomerWithResponse call
+func ParseRestoreCustomerReply(rsp *http.Response) (*RestoreCustomerReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RestoreCustomerReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Customer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RestoreCustomerReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers RestoreCustomerReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRevealCustomerReply parses an HTTP response from a RevealCustomerWithResponse call
+func ParseRevealCustomerReply(rsp *http.Response) (*RevealCustomerReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RevealCustomerReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerRevealed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RevealCustomerReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAddCustomerTagsReply parses an HTTP response from a AddCustomerTagsWithResponse call
+func ParseAddCustomerTagsReply(rsp *http.Response) (*AddCustomerTagsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AddCustomerTagsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Customer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers AddCustomerTagsReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers AddCustomerTagsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRemoveCustomerTagReply parses an HTTP response from a RemoveCustomerTagWithResponse call
+func ParseRemoveCustomerTagReply(rsp *http.Response) (*RemoveCustomerTagReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RemoveCustomerTagReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RemoveCustomerTagReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
@@ -3299,6 +25322,3130 @@ func ParseStreamJobEventsReply(rsp *http.Response) (*StreamJobEventsReply, error
 	switch {
 	case true:
 		var headers StreamJobEventsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetMeReply parses an HTTP response from a GetMeWithResponse call
+func ParseGetMeReply(rsp *http.Response) (*GetMeReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetMeReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Me
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetMeReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListOrdersReply parses an HTTP response from a ListOrdersWithResponse call
+func ParseListOrdersReply(rsp *http.Response) (*ListOrdersReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListOrdersReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OrderList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListOrdersReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListOrdersReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetOrderReply parses an HTTP response from a GetOrderWithResponse call
+func ParseGetOrderReply(rsp *http.Response) (*GetOrderReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetOrderReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Order
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetOrderReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetOrderReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListPermissionsReply parses an HTTP response from a ListPermissionsWithResponse call
+func ParseListPermissionsReply(rsp *http.Response) (*ListPermissionsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListPermissionsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PermissionList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ListPermissionsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseIngestPOSOrdersReply parses an HTTP response from a IngestPOSOrdersWithResponse call
+func ParseIngestPOSOrdersReply(rsp *http.Response) (*IngestPOSOrdersReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &IngestPOSOrdersReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest POSResults
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers IngestPOSOrdersReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListProductsReply parses an HTTP response from a ListProductsWithResponse call
+func ParseListProductsReply(rsp *http.Response) (*ListProductsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListProductsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ProductList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListProductsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListProductsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateProductReply parses an HTTP response from a CreateProductWithResponse call
+func ParseCreateProductReply(rsp *http.Response) (*CreateProductReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateProductReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Product
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateProductReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateProductReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetProductReply parses an HTTP response from a GetProductWithResponse call
+func ParseGetProductReply(rsp *http.Response) (*GetProductReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetProductReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Product
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetProductReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetProductReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateProductReply parses an HTTP response from a UpdateProductWithResponse call
+func ParseUpdateProductReply(rsp *http.Response) (*UpdateProductReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateProductReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Product
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateProductReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateProductReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListProductVariantsReply parses an HTTP response from a ListProductVariantsWithResponse call
+func ParseListProductVariantsReply(rsp *http.Response) (*ListProductVariantsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListProductVariantsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest VariantList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListProductVariantsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListProductVariantsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateVariantReply parses an HTTP response from a CreateVariantWithResponse call
+func ParseCreateVariantReply(rsp *http.Response) (*CreateVariantReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateVariantReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Variant
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateVariantReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateVariantReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListRegionsReply parses an HTTP response from a ListRegionsWithResponse call
+func ParseListRegionsReply(rsp *http.Response) (*ListRegionsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListRegionsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RegionList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListRegionsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListRegionsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateRegionReply parses an HTTP response from a CreateRegionWithResponse call
+func ParseCreateRegionReply(rsp *http.Response) (*CreateRegionReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateRegionReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Region
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateRegionReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateRegionReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteRegionReply parses an HTTP response from a DeleteRegionWithResponse call
+func ParseDeleteRegionReply(rsp *http.Response) (*DeleteRegionReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteRegionReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteRegionReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetRegionReply parses an HTTP response from a GetRegionWithResponse call
+func ParseGetRegionReply(rsp *http.Response) (*GetRegionReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetRegionReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Region
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetRegionReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetRegionReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateRegionReply parses an HTTP response from a UpdateRegionWithResponse call
+func ParseUpdateRegionReply(rsp *http.Response) (*UpdateRegionReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateRegionReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Region
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateRegionReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateRegionReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListReturnsReply parses an HTTP response from a ListReturnsWithResponse call
+func ParseListReturnsReply(rsp *http.Response) (*ListReturnsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListReturnsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OrderReturnList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListReturnsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListReturnsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetReturnReply parses an HTTP response from a GetReturnWithResponse call
+func ParseGetReturnReply(rsp *http.Response) (*GetReturnReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetReturnReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OrderReturn
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetReturnReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetReturnReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetRFMDistributionReply parses an HTTP response from a GetRFMDistributionWithResponse call
+func ParseGetRFMDistributionReply(rsp *http.Response) (*GetRFMDistributionReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetRFMDistributionReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RFMDistribution
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetRFMDistributionReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRefreshRFMReply parses an HTTP response from a RefreshRFMWithResponse call
+func ParseRefreshRFMReply(rsp *http.Response) (*RefreshRFMReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RefreshRFMReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest JobAccepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers RefreshRFMReply202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers202 = &headers
+	case true:
+		var headers RefreshRFMReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetRFMSettingsReply parses an HTTP response from a GetRFMSettingsWithResponse call
+func ParseGetRFMSettingsReply(rsp *http.Response) (*GetRFMSettingsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetRFMSettingsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RFMSettings
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetRFMSettingsReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetRFMSettingsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateRFMSettingsReply parses an HTTP response from a UpdateRFMSettingsWithResponse call
+func ParseUpdateRFMSettingsReply(rsp *http.Response) (*UpdateRFMSettingsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateRFMSettingsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RFMSettings
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateRFMSettingsReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateRFMSettingsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListRolesReply parses an HTTP response from a ListRolesWithResponse call
+func ParseListRolesReply(rsp *http.Response) (*ListRolesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListRolesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RoleList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListRolesReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListRolesReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateRoleReply parses an HTTP response from a CreateRoleWithResponse call
+func ParseCreateRoleReply(rsp *http.Response) (*CreateRoleReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateRoleReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Role
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateRoleReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateRoleReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteRoleReply parses an HTTP response from a DeleteRoleWithResponse call
+func ParseDeleteRoleReply(rsp *http.Response) (*DeleteRoleReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteRoleReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteRoleReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetRoleReply parses an HTTP response from a GetRoleWithResponse call
+func ParseGetRoleReply(rsp *http.Response) (*GetRoleReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetRoleReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Role
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetRoleReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetRoleReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateRoleReply parses an HTTP response from a UpdateRoleWithResponse call
+func ParseUpdateRoleReply(rsp *http.Response) (*UpdateRoleReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateRoleReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Role
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateRoleReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateRoleReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListStaffReply parses an HTTP response from a ListStaffWithResponse call
+func ParseListStaffReply(rsp *http.Response) (*ListStaffReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListStaffReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StaffList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListStaffReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListStaffReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateStaffReply parses an HTTP response from a CreateStaffWithResponse call
+func ParseCreateStaffReply(rsp *http.Response) (*CreateStaffReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateStaffReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Staff
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateStaffReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateStaffReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteStaffReply parses an HTTP response from a DeleteStaffWithResponse call
+func ParseDeleteStaffReply(rsp *http.Response) (*DeleteStaffReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteStaffReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteStaffReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetStaffReply parses an HTTP response from a GetStaffWithResponse call
+func ParseGetStaffReply(rsp *http.Response) (*GetStaffReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetStaffReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Staff
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetStaffReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetStaffReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateStaffReply parses an HTTP response from a UpdateStaffWithResponse call
+func ParseUpdateStaffReply(rsp *http.Response) (*UpdateStaffReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateStaffReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Staff
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateStaffReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateStaffReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateGrantReply parses an HTTP response from a CreateGrantWithResponse call
+func ParseCreateGrantReply(rsp *http.Response) (*CreateGrantReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateGrantReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Staff
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateGrantReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateGrantReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteGrantReply parses an HTTP response from a DeleteGrantWithResponse call
+func ParseDeleteGrantReply(rsp *http.Response) (*DeleteGrantReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteGrantReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteGrantReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseResetStaffPasswordReply parses an HTTP response from a ResetStaffPasswordWithResponse call
+func ParseResetStaffPasswordReply(rsp *http.Response) (*ResetStaffPasswordReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResetStaffPasswordReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PasswordReset
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ResetStaffPasswordReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRevokeStaffSessionsReply parses an HTTP response from a RevokeStaffSessionsWithResponse call
+func ParseRevokeStaffSessionsReply(rsp *http.Response) (*RevokeStaffSessionsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RevokeStaffSessionsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RevokeStaffSessionsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListStoresReply parses an HTTP response from a ListStoresWithResponse call
+func ParseListStoresReply(rsp *http.Response) (*ListStoresReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListStoresReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StoreList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListStoresReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListStoresReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateStoreReply parses an HTTP response from a CreateStoreWithResponse call
+func ParseCreateStoreReply(rsp *http.Response) (*CreateStoreReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateStoreReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Store
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateStoreReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateStoreReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteStoreReply parses an HTTP response from a DeleteStoreWithResponse call
+func ParseDeleteStoreReply(rsp *http.Response) (*DeleteStoreReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteStoreReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteStoreReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetStoreReply parses an HTTP response from a GetStoreWithResponse call
+func ParseGetStoreReply(rsp *http.Response) (*GetStoreReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetStoreReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Store
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetStoreReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetStoreReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateStoreReply parses an HTTP response from a UpdateStoreWithResponse call
+func ParseUpdateStoreReply(rsp *http.Response) (*UpdateStoreReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateStoreReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Store
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateStoreReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateStoreReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseStreamOrderEventsReply parses an HTTP response from a StreamOrderEventsWithResponse call
+func ParseStreamOrderEventsReply(rsp *http.Response) (*StreamOrderEventsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StreamOrderEventsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers StreamOrderEventsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateStreamTicketReply parses an HTTP response from a CreateStreamTicketWithResponse call
+func ParseCreateStreamTicketReply(rsp *http.Response) (*CreateStreamTicketReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateStreamTicketReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest StreamTicket
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers CreateStreamTicketReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListTagsReply parses an HTTP response from a ListTagsWithResponse call
+func ParseListTagsReply(rsp *http.Response) (*ListTagsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListTagsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TagList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListTagsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListTagsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateTagReply parses an HTTP response from a CreateTagWithResponse call
+func ParseCreateTagReply(rsp *http.Response) (*CreateTagReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateTagReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Tag
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateTagReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateTagReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteTagReply parses an HTTP response from a DeleteTagWithResponse call
+func ParseDeleteTagReply(rsp *http.Response) (*DeleteTagReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteTagReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteTagReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetTagReply parses an HTTP response from a GetTagWithResponse call
+func ParseGetTagReply(rsp *http.Response) (*GetTagReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetTagReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Tag
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetTagReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetTagReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateTagReply parses an HTTP response from a UpdateTagWithResponse call
+func ParseUpdateTagReply(rsp *http.Response) (*UpdateTagReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateTagReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Tag
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateTagReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateTagReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListVariantsReply parses an HTTP response from a ListVariantsWithResponse call
+func ParseListVariantsReply(rsp *http.Response) (*ListVariantsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListVariantsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest VariantList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListVariantsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListVariantsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetVariantReply parses an HTTP response from a GetVariantWithResponse call
+func ParseGetVariantReply(rsp *http.Response) (*GetVariantReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetVariantReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Variant
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetVariantReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetVariantReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateVariantReply parses an HTTP response from a UpdateVariantWithResponse call
+func ParseUpdateVariantReply(rsp *http.Response) (*UpdateVariantReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateVariantReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Variant
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateVariantReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateVariantReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

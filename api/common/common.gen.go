@@ -157,6 +157,8 @@ type Job struct {
 }
 
 // JobAccepted The answer to a request whose work goes on in a job.
+//
+// Example: {"job":{"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","kind":"rfm.refresh","progress":{"done":0,"total":null},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":null,"started_at":null,"status":"queued","updated_at":"2026-07-01T02:00:00Z","version":1}}
 type JobAccepted struct {
 	// Job Work that goes on after the answer.
 	//
@@ -321,8 +323,8 @@ type LastEventId = string
 // Limit defines model for Limit.
 type Limit = int32
 
-// StreamTicket defines model for StreamTicket.
-type StreamTicket = string
+// TicketParameter defines model for TicketParameter.
+type TicketParameter = string
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {

@@ -232,7 +232,7 @@ type CancelJobParams struct {
 // StreamJobEventsParams defines parameters for StreamJobEvents.
 type StreamJobEventsParams struct {
 	// Ticket A ticket from `POST /v1/stream-tickets`, for browsers, whose EventSource sends no Authorization header. Good once, for 30 seconds.
-	Ticket *externalRef0.StreamTicket `form:"ticket,omitempty" json:"ticket,omitempty"`
+	Ticket *externalRef0.TicketParameter `form:"ticket,omitempty" json:"ticket,omitempty"`
 
 	// LastEventID The id of the last event received; a browser sends it by itself when it connects again.
 	LastEventID *externalRef0.LastEventId `json:"Last-Event-ID,omitempty"`

@@ -635,7 +635,7 @@ type GetReturnParams struct {
 // StreamOrderEventsParams defines parameters for StreamOrderEvents.
 type StreamOrderEventsParams struct {
 	// Ticket A ticket from `POST /v1/stream-tickets`, for browsers, whose EventSource sends no Authorization header. Good once, for 30 seconds.
-	Ticket *externalRef0.StreamTicket `form:"ticket,omitempty" json:"ticket,omitempty"`
+	Ticket *externalRef0.TicketParameter `form:"ticket,omitempty" json:"ticket,omitempty"`
 
 	// LastEventID The id of the last event received; a browser sends it by itself when it connects again.
 	LastEventID *externalRef0.LastEventId `json:"Last-Event-ID,omitempty"`

@@ -30,7 +30,7 @@ func normalize(spec *openapi3.T) {
 		}
 		s := ref.Value
 		seen[s] = true
-		if s.Nullable && len(s.AllOf) == 1 && s.Type == nil && len(s.Properties) == 0 {
+		if s.Nullable && len(s.AllOf) == 1 && len(s.Properties) == 0 {
 			target := s.AllOf[0].Value
 			if target.Nullable {
 				*s = *target

@@ -88,6 +88,12 @@ func Bundle(apiDir string) ([]byte, error) {
 	}
 	b.use(&b.paths)
 	b.useDomainComponents()
+	b.typeNullables(&b.paths)
+	for _, section := range b.sections {
+		for _, name := range b.names[section] {
+			b.typeNullables(b.components[section][name].node)
+		}
+	}
 	if len(b.faults) > 0 {
 		return nil, errors.Join(b.faults...)
 	}
@@ -288,6 +294,25 @@ func (b *bundler) useDomainComponents() {
 				b.use(c.node)
 			}
 		}
+	}
+}
+
+// typeNullables gives a nullable reference ({nullable: true, allOf: [ref]}) the
+// type of what it refers to: OpenAPI 3.0 lets nullable count only beside a
+// type, and some generators refuse the document otherwise.
+func (b *bundler) typeNullables(n *yaml.Node) {
+	all, nullable := child(n, "allOf"), child(n, "nullable")
+	if nullable != nil && nullable.Value == "true" && child(n, "type") == nil && all != nil && len(all.Content) == 1 {
+		if ref := child(all.Content[0], "$ref"); ref != nil {
+			if target := b.components["schemas"][ref.Value[strings.LastIndex(ref.Value, "/")+1:]]; target != nil {
+				if t := child(target.node, "type"); t != nil {
+					n.Content = append([]*yaml.Node{{Kind: yaml.ScalarNode, Value: "type"}, {Kind: yaml.ScalarNode, Value: t.Value}}, n.Content...)
+				}
+			}
+		}
+	}
+	for _, c := range n.Content {
+		b.typeNullables(c)
 	}
 }
 

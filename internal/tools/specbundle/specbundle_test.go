@@ -98,6 +98,15 @@ func TestBundleRefuses(t *testing.T) {
 	}
 }
 
+func TestBundleTypesNullableReferences(t *testing.T) {
+	out, err := Bundle(write(t, map[string]string{
+		"common": shared,
+		"aaa":    domain("a", "/a", "getA", "{nullable: true, allOf: ["+pair+"]}"),
+	}))
+	require.NoError(t, err)
+	assert.Contains(t, string(out), "{type: object, nullable: true, allOf:")
+}
+
 func TestBundleAllowsTheSameComponentTwice(t *testing.T) {
 	same := "components: {schemas: {X: {type: string}}}\n"
 	_, err := Bundle(write(t, map[string]string{
