@@ -1,0 +1,248 @@
+package archtest
+
+import (
+	"go/ast"
+	"go/token"
+	"go/types"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/tools/go/packages"
+)
+
+// owners says which package writes a table; everybody may read it. Tables of
+// entities and of plain SQL alike.
+var owners = map[string]string{
+	"stores":      "internal/identity",
+	"regions":     "internal/identity",
+	"staff":       "internal/identity",
+	"roles":       "internal/identity",
+	"role_grants": "internal/identity",
+	"sessions":    "internal/identity",
+	"api_keys":    "internal/identity",
+
+	"customers": "internal/customers",
+	"tags":      "internal/customers",
+
+	"customer_metrics": "internal/segments",
+	"customer_days":    "internal/segments",
+	"settings":         "internal/segments", // the only settings so far are RFM's
+
+	"categories": "internal/catalog",
+	"products":   "internal/catalog",
+	"variants":   "internal/catalog",
+
+	"orders":             "internal/orders",
+	"order_lines":        "internal/orders",
+	"order_returns":      "internal/orders",
+	"order_return_lines": "internal/orders",
+	"pos_tickets":        "internal/orders",
+
+	"jobs":             "internal/platform/jobs",
+	"audit_logs":       "internal/platform/audit",
+	"audit_seals":      "internal/platform/audit",
+	"outbox_events":    "internal/platform/events",
+	"idempotency_keys": "internal/server",
+}
+
+// exceptions are writes by another package than the owner, each with its reason.
+var exceptions = map[string]string{}
+
+// entityTables maps an entity's Go name to its table.
+var entityTables = map[string]string{
+	"Store": "stores", "Region": "regions", "Staff": "staff", "Role": "roles", "RoleGrant": "role_grants",
+	"Session": "sessions", "APIKey": "api_keys", "Setting": "settings", "Job": "jobs",
+	"Customer": "customers", "Tag": "tags", "CustomerMetrics": "customer_metrics",
+	"Category": "categories", "Product": "products", "Variant": "variants",
+	"Order": "orders", "OrderLine": "order_lines", "OrderReturn": "order_returns", "OrderReturnLine": "order_return_lines",
+}
+
+// rawSQL lists the only files that run SQL of their own, with what for. The
+// privacy layer does not see these statements: each must add the scope itself
+// or read what belongs to nobody in particular.
+var rawSQL = map[string]string{
+	"internal/server/idempotency.go": "keys and stored answers, in the request's own transaction",
+	"internal/server/background.go":  "expired keys",
+	"internal/server/health.go":      "is the database there",
+}
+
+// rawSQLFolders are packages below the domains whose business is the database.
+var rawSQLFolders = []string{"internal/platform/", "internal/testkit", "internal/tools/", "internal/archtest"}
+
+// write is one place that changes a table.
+type write struct{ path, table string }
+
+type scan struct {
+	writes  []write
+	queries map[string]bool // files that run SQL
+	unknown []string        // entities without a table here
+}
+
+var (
+	sqlWrite = regexp.MustCompile(`(?is)\b(?:INSERT\s+INTO|DELETE\s+FROM)\s+"?([a-z_]+)|\bUPDATE\s+(?:ONLY\s+)?"?([a-z_]+)"?(?:\s+AS)?(?:\s+[a-z_]+)?\s+SET\b`)
+	entWrite = map[string]bool{
+		"Create": true, "CreateBulk": true, "MapCreateBulk": true, "Update": true, "UpdateOne": true, "UpdateOneID": true,
+		"Delete": true, "DeleteOne": true, "DeleteOneID": true,
+	}
+	sqlCalls = map[string]bool{
+		"Query": true, "QueryRow": true, "Exec": true, "QueryContext": true, "QueryRowContext": true, "ExecContext": true, "PrepareContext": true,
+	}
+)
+
+// scanned type-checks our own code (dependencies come from the build cache).
+func scanned(t *testing.T) scan {
+	t.Helper()
+	base := root(t)
+	fset := token.NewFileSet()
+	loaded, err := packages.Load(&packages.Config{Mode: packages.LoadSyntax, Dir: base, Fset: fset, Tests: false}, "./internal/...", "./cmd/...")
+	require.NoError(t, err)
+	out := scan{queries: map[string]bool{}}
+	for _, p := range loaded {
+		for _, e := range p.Errors {
+			t.Fatalf("%s does not compile: %v", p.PkgPath, e)
+		}
+		for _, f := range p.Syntax {
+			rel, err := filepath.Rel(base, fset.Position(f.Pos()).Filename)
+			require.NoError(t, err)
+			out.file(filepath.ToSlash(rel), f, p.TypesInfo)
+		}
+	}
+	return out
+}
+
+func (s *scan) file(path string, f *ast.File, info *types.Info) {
+	ast.Inspect(f, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.BasicLit:
+			if n.Kind == token.STRING {
+				s.text(path, n.Value)
+			}
+		case *ast.CallExpr:
+			sel, ok := n.Fun.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			fn, ok := info.Uses[sel.Sel].(*types.Func)
+			if !ok {
+				return true
+			}
+			s.call(path, fn)
+		}
+		return true
+	})
+}
+
+func (s *scan) text(path, literal string) {
+	for _, m := range sqlWrite.FindAllStringSubmatch(literal, -1) {
+		table := strings.ToLower(m[1] + m[2])
+		if _, ours := owners[table]; ours {
+			s.writes = append(s.writes, write{path, table})
+		}
+	}
+}
+
+func (s *scan) call(path string, fn *types.Func) {
+	recv := fn.Signature().Recv()
+	if recv == nil {
+		return
+	}
+	typ := recv.Type()
+	if p, ok := typ.(*types.Pointer); ok {
+		typ = p.Elem()
+	}
+	named, ok := typ.(*types.Named)
+	if !ok || named.Obj().Pkg() == nil {
+		return
+	}
+	pkg, name := named.Obj().Pkg().Path(), named.Obj().Name()
+	switch {
+	case strings.HasPrefix(pkg, module+"ent/") && entWrite[fn.Name()]:
+		entity := strings.TrimSuffix(name, "Client")
+		if strings.HasSuffix(entity, "Mutation") || entity == "" {
+			return
+		}
+		if table, ok := entityTables[entity]; ok {
+			s.writes = append(s.writes, write{path, table})
+		} else {
+			s.unknown = append(s.unknown, path+": "+name)
+		}
+	case (pkg == module+"internal/platform/db" || pkg == "database/sql") && sqlCalls[fn.Name()]:
+		s.queries[path] = true
+	}
+}
+
+func TestTablesAndSQL(t *testing.T) {
+	if testing.Short() {
+		t.Skip("type-checks the whole program")
+	}
+	s := scanned(t)
+	require.Empty(t, s.unknown, "entities without a row in entityTables")
+	require.NotEmpty(t, s.writes)
+	for _, w := range s.writes {
+		if under(w.path, "internal/testkit") || under(w.path, owners[w.table]) {
+			continue
+		}
+		if _, ok := exceptions[w.path+" "+w.table]; ok {
+			continue
+		}
+		t.Errorf("%s writes %s, which belongs to %s", w.path, w.table, owners[w.table])
+	}
+	for path := range s.queries {
+		if rawSQL[path] == "" && !inFolders(path, rawSQLFolders) {
+			t.Errorf("%s runs SQL of its own and is not in the list", path)
+		}
+	}
+	for path := range rawSQL {
+		if !s.queries[path] {
+			t.Errorf("%s is listed as running SQL and does not", path)
+		}
+	}
+}
+
+func inFolders(path string, folders []string) bool {
+	for _, f := range folders {
+		if strings.HasPrefix(path, f) {
+			return true
+		}
+	}
+	return false
+}
+
+// Every table of a migration has an owner.
+func TestEveryTableHasAnOwner(t *testing.T) {
+	base := root(t)
+	found := 0
+	create := regexp.MustCompile(`(?m)^CREATE TABLE (?:IF NOT EXISTS )?"?([a-z_]+)"?`)
+	paths, err := filepath.Glob(filepath.Join(base, "ent", "migrations", "*.sql"))
+	require.NoError(t, err)
+	for _, path := range paths {
+		for _, m := range create.FindAllStringSubmatch(read(t, path), -1) {
+			found++
+			require.Contains(t, owners, m[1], "%s", path)
+		}
+	}
+	require.GreaterOrEqual(t, found, len(entityTables))
+}
+
+// The pattern sees the ways in which SQL changes a table, and not a read.
+func TestWritePattern(t *testing.T) {
+	for text, table := range map[string]string{
+		"INSERT INTO orders (id) VALUES ($1)":                      "orders",
+		"INSERT INTO idempotency_keys AS k (a)":                    "idempotency_keys",
+		"WITH x AS (SELECT 1) UPDATE customer_metrics m SET a = 1": "customer_metrics",
+		"delete from pos_tickets where true":                       "pos_tickets",
+	} {
+		var s scan
+		s.text("f.go", text)
+		require.Len(t, s.writes, 1, text)
+		require.Equal(t, table, s.writes[0].table)
+	}
+	for _, text := range []string{"SELECT 1 FROM orders FOR UPDATE", "SELECT * FROM orders FOR UPDATE OF orders"} {
+		var s scan
+		s.text("f.go", text)
+		require.Empty(t, s.writes, text)
+	}
+}
