@@ -22,7 +22,7 @@ setup: ## Install missing server programs and check Go
 
 .PHONY: build
 build: ## Build bin/shuke
-	@go build -trimpath -o bin/shuke ./cmd/shuke
+	@go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/shuke ./cmd/shuke
 
 .PHONY: run
 run: setup build ## Run the service, with servers of its own unless addresses are set

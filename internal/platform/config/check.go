@@ -18,6 +18,10 @@ var sampleSecrets = []string{"admin", "password", "changeme", "change-me", "secr
 // shortestAdminPassword is in characters; the same floor holds when the password is changed.
 const shortestAdminPassword = 8
 
+// privatePool leaves room below the private PostgreSQL's 100 connections for
+// listeners, migrations and commands run beside the service.
+const privatePool = 80
+
 // problems lists every broken rule, each with what to do about it.
 func (c *Config) problems() []string {
 	var found []string
@@ -36,6 +40,9 @@ func (c *Config) problems() []string {
 	}
 	if c.DatabasePool < 2 || c.DatabasePool > 1000 {
 		add("SHUKE_DATABASE_POOL is %d; use 2 to 1000 connections", c.DatabasePool)
+	}
+	if c.EmbeddedPostgres() && c.DatabasePool > privatePool {
+		add("SHUKE_DATABASE_POOL is %d; the private PostgreSQL serves at most %d, so lower it or set SHUKE_DATABASE_URL", c.DatabasePool, privatePool)
 	}
 	var err error
 	if c.location, err = time.LoadLocation(c.TimeZone); err != nil || c.TimeZone == "Local" {

@@ -81,6 +81,8 @@ func TestRules(t *testing.T) {
 		{"flag is not a boolean", []string{"SHUKE_DEVELOPMENT=perhaps"}, "SHUKE_DEVELOPMENT must be a true or false"},
 		{"pool is not a number", []string{"SHUKE_DATABASE_POOL=many"}, "SHUKE_DATABASE_POOL must be a whole number"},
 		{"pool too large", []string{"SHUKE_DATABASE_POOL=5000"}, "SHUKE_DATABASE_POOL"},
+		{"pool too large for the private server", []string{"SHUKE_DATABASE_POOL=100"}, "at most 80"},
+		{"large pool on another server", []string{"SHUKE_DATABASE_POOL=100", "SHUKE_DATABASE_URL=postgres://a@h/d"}, ""},
 		{"role", []string{"SHUKE_ROLES=serve,cook"}, "SHUKE_ROLES"},
 		{"time zone", []string{"SHUKE_TIME_ZONE=Mars/Olympus"}, "SHUKE_TIME_ZONE"},
 		{"currency", []string{"SHUKE_CURRENCY=YUAN"}, "SHUKE_CURRENCY"},
