@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -159,17 +161,35 @@ func number(v *float64) string {
 // passed validation and still cannot be decoded (1.0 for an integer, a header
 // sent twice) into the same kind of error as validation; nil if err is none.
 func BindError(err error) *apperr.Error {
+	// Only what Echo wrapped: JSON of our own that cannot be decoded is our fault.
+	var he *echo.HTTPError
+	if !errors.As(err, &he) || he.Code != http.StatusBadRequest {
+		return nil
+	}
 	var mistyped *json.UnmarshalTypeError
-	if errors.As(err, &mistyped) {
+	if errors.As(he.Internal, &mistyped) {
 		pointer := ""
 		if mistyped.Field != "" {
 			pointer = "/" + strings.ReplaceAll(mistyped.Field, ".", "/")
 		}
-		return apperr.ErrInvalid.Wrap(err).Field(pointer, errType, map[string]any{"expected": mistyped.Type.Kind().String()})
+		return apperr.ErrInvalid.Wrap(err).Field(pointer, errType, map[string]any{"expected": jsonType(mistyped.Type.Kind())})
 	}
-	var he *echo.HTTPError
-	if errors.As(err, &he) && he.Code == 400 {
-		return apperr.ErrMalformed.Wrap(err)
+	return apperr.ErrMalformed.Wrap(err)
+}
+
+func jsonType(kind reflect.Kind) string {
+	switch kind {
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64, reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return openapi3.TypeInteger
+	case reflect.Float32, reflect.Float64:
+		return openapi3.TypeNumber
+	case reflect.Bool:
+		return openapi3.TypeBoolean
+	case reflect.Slice, reflect.Array:
+		return openapi3.TypeArray
+	case reflect.String:
+		return openapi3.TypeString
+	default:
+		return openapi3.TypeObject
 	}
-	return nil
 }

@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -281,6 +282,30 @@ func TestRawBodyKeepsTheBytes(t *testing.T) {
 		assert.Equal(t, body, string(RawBody(ctx.Request())), "reading the body does not use RawBody up")
 		return nil
 	})(ctx))
+}
+
+func TestBindError(t *testing.T) {
+	e := echo.New()
+	bind := func(body string, into any) error {
+		req := httptest.NewRequest("POST", "/", strings.NewReader(body))
+		req.Header.Set("Content-Type", "application/json")
+		return e.NewContext(req, httptest.NewRecorder()).Bind(into)
+	}
+	var into struct {
+		Lines []struct {
+			Quantity int64 `json:"quantity"`
+		} `json:"lines"`
+	}
+	err := BindError(bind(`{"lines":[{"quantity":1.0}]}`, &into))
+	require.NotNil(t, err)
+	assert.True(t, apperr.ErrInvalid.Is(err))
+	assert.Equal(t, "/lines/quantity", err.Fields[0].Pointer)
+	assert.Equal(t, "request.type", err.Fields[0].Code)
+	assert.Equal(t, "integer", err.Fields[0].Args["expected"])
+
+	assert.True(t, apperr.ErrMalformed.Is(BindError(echo.NewHTTPError(400, "Expected one value for If-Match"))))
+	assert.Nil(t, BindError(echo.ErrNotFound))
+	assert.Nil(t, BindError(json.Unmarshal([]byte(`{"lines":1}`), &into)), "not the caller's JSON")
 }
 
 func TestManyFaultsAreBounded(t *testing.T) {
