@@ -1,0 +1,217 @@
+package catalog
+
+import (
+	"context"
+	"strings"
+
+
+	catalogapi "github.com/shuke-crm/shuke/api/catalog"
+	"github.com/shuke-crm/shuke/ent/commerce"
+	"github.com/shuke-crm/shuke/ent/commerce/product"
+	"github.com/shuke-crm/shuke/ent/commerce/variant"
+)
+
+// API answers the catalogue's operations.
+type API struct{ *Service }
+
+var _ catalogapi.StrictServerInterface = API{}
+
+// ListProducts implements listProducts.
+func (a API) ListProducts(ctx context.Context, r catalogapi.ListProductsRequestObject) (catalogapi.ListProductsResponseObject, error) {
+	p := r.Params
+	found, err := a.Service.ListProducts(ctx, ProductFilter{
+		Title: strings.TrimSpace(value(p.Q)), CategoryID: p.CategoryId, Kind: string(value(p.Kind)), ISBN: value(p.Isbn), Status: string(value(p.Status)),
+		Limit: p.Limit, Cursor: p.Cursor, Total: p.Include != nil,
+	})
+	if err != nil {
+		return nil, err
+	}
+	cost := readsCost(ctx)
+	items := make([]catalogapi.Product, len(found.Items))
+	for i, item := range found.Items {
+		items[i] = toAPIProduct(item, cost)
+	}
+	return catalogapi.ListProducts200JSONResponse{
+		Body:    catalogapi.ProductList{Items: items, NextCursor: orNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+		Headers: catalogapi.ListProducts200ResponseHeaders{Link: found.Link},
+	}, nil
+}
+
+// CreateProduct implements createProduct.
+func (a API) CreateProduct(ctx context.Context, r catalogapi.CreateProductRequestObject) (catalogapi.CreateProductResponseObject, error) {
+	b := r.Body
+	in := ProductInput{
+		Kind: string(value(b.Kind)), Title: b.Title, Description: value(b.Description), Brand: value(b.Brand), CategoryID: b.CategoryId,
+		Status: string(value(b.Status)), Attributes: value(b.Attributes),
+	}
+	if b.Book != nil {
+		book := fromAPIBook(*b.Book)
+		in.Book = &book
+	}
+	if b.Apparel != nil {
+		apparel := fromAPIApparel(*b.Apparel)
+		in.Apparel = &apparel
+	}
+	for _, v := range value(b.Variants) {
+		in.Variants = append(in.Variants, fromAPIVariant(v))
+	}
+	p, err := a.Service.CreateProduct(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	return catalogapi.CreateProduct201JSONResponse{
+		Body:    toAPIProduct(p, readsCost(ctx)),
+		Headers: catalogapi.CreateProduct201ResponseHeaders{ETag: tag(p.Version), Location: location("products", p.ID)},
+	}, nil
+}
+
+// GetProduct implements getProduct.
+func (a API) GetProduct(ctx context.Context, r catalogapi.GetProductRequestObject) (catalogapi.GetProductResponseObject, error) {
+	p, err := a.db.From(ctx).Commerce.Product.Query().Where(product.ID(r.Id)).
+		WithVariants(func(q *commerce.VariantQuery) { q.Order(variant.ByID()) }).Only(ctx)
+	if commerce.IsNotFound(err) {
+		return nil, ErrProductNotFound.New()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return catalogapi.GetProduct200JSONResponse{
+		Body: toAPIProduct(p, readsCost(ctx)), Headers: catalogapi.GetProduct200ResponseHeaders{ETag: tag(p.Version)},
+	}, nil
+}
+
+// UpdateProduct implements updateProduct.
+func (a API) UpdateProduct(ctx context.Context, r catalogapi.UpdateProductRequestObject) (catalogapi.UpdateProductResponseObject, error) {
+	b := r.Body
+	p, err := a.Service.UpdateProduct(ctx, r.Id, r.Params.IfMatch, ProductChange{
+		Kind: (*string)(b.Kind), Title: b.Title, Description: b.Description, Brand: b.Brand, CategoryID: b.CategoryId, Status: (*string)(b.Status),
+		Book: convert(b.Book, fromAPIBook), Apparel: convert(b.Apparel, fromAPIApparel),
+		Attributes: convert(b.Attributes, func(m catalogapi.ProductAttributes) map[string]any { return m }),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return catalogapi.UpdateProduct200JSONResponse{
+		Body: toAPIProduct(p, readsCost(ctx)), Headers: catalogapi.UpdateProduct200ResponseHeaders{ETag: tag(p.Version)},
+	}, nil
+}
+
+// ListProductVariants implements listProductVariants.
+func (a API) ListProductVariants(ctx context.Context, r catalogapi.ListProductVariantsRequestObject) (catalogapi.ListProductVariantsResponseObject, error) {
+	found, err := a.Service.ListVariants(ctx, VariantFilter{ProductID: &r.Id, Limit: r.Params.Limit, Cursor: r.Params.Cursor})
+	if err != nil {
+		return nil, err
+	}
+	return catalogapi.ListProductVariants200JSONResponse{
+		Body: toAPIVariants(ctx, found), Headers: catalogapi.ListProductVariants200ResponseHeaders{Link: found.Link},
+	}, nil
+}
+
+// CreateVariant implements createVariant.
+func (a API) CreateVariant(ctx context.Context, r catalogapi.CreateVariantRequestObject) (catalogapi.CreateVariantResponseObject, error) {
+	v, err := a.Service.CreateVariant(ctx, r.Id, fromAPIVariant(*r.Body))
+	if err != nil {
+		return nil, err
+	}
+	return catalogapi.CreateVariant201JSONResponse{
+		Body:    toAPIVariant(v, readsCost(ctx)),
+		Headers: catalogapi.CreateVariant201ResponseHeaders{ETag: tag(v.Version), Location: location("variants", v.ID)},
+	}, nil
+}
+
+// ListVariants implements listVariants.
+func (a API) ListVariants(ctx context.Context, r catalogapi.ListVariantsRequestObject) (catalogapi.ListVariantsResponseObject, error) {
+	p := r.Params
+	found, err := a.Service.ListVariants(ctx, VariantFilter{SKU: value(p.Sku), Barcode: value(p.Barcode), ISBN: value(p.Isbn), Limit: p.Limit, Cursor: p.Cursor})
+	if err != nil {
+		return nil, err
+	}
+	return catalogapi.ListVariants200JSONResponse{
+		Body: toAPIVariants(ctx, found), Headers: catalogapi.ListVariants200ResponseHeaders{Link: found.Link},
+	}, nil
+}
+
+// GetVariant implements getVariant.
+func (a API) GetVariant(ctx context.Context, r catalogapi.GetVariantRequestObject) (catalogapi.GetVariantResponseObject, error) {
+	v, err := a.db.From(ctx).Commerce.Variant.Get(ctx, r.Id)
+	if commerce.IsNotFound(err) {
+		return nil, ErrVariantNotFound.New()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return catalogapi.GetVariant200JSONResponse{
+		Body: toAPIVariant(v, readsCost(ctx)), Headers: catalogapi.GetVariant200ResponseHeaders{ETag: tag(v.Version)},
+	}, nil
+}
+
+// UpdateVariant implements updateVariant.
+func (a API) UpdateVariant(ctx context.Context, r catalogapi.UpdateVariantRequestObject) (catalogapi.UpdateVariantResponseObject, error) {
+	b := r.Body
+	v, err := a.Service.UpdateVariant(ctx, r.Id, r.Params.IfMatch, VariantChange{
+		SKU: b.Sku, Barcode: b.Barcode, PriceAmount: b.PriceAmount, CostAmount: b.CostAmount, Status: (*string)(b.Status),
+		Options: convert(b.Options, func(m catalogapi.VariantOptions) map[string]string { return m }),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return catalogapi.UpdateVariant200JSONResponse{
+		Body: toAPIVariant(v, readsCost(ctx)), Headers: catalogapi.UpdateVariant200ResponseHeaders{ETag: tag(v.Version)},
+	}, nil
+}
+
+// ListCategories implements listCategories.
+func (a API) ListCategories(ctx context.Context, r catalogapi.ListCategoriesRequestObject) (catalogapi.ListCategoriesResponseObject, error) {
+	found, err := a.Service.ListCategories(ctx, r.Params.ParentId, r.Params.Limit, r.Params.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	items := make([]catalogapi.Category, len(found.Items))
+	for i, c := range found.Items {
+		items[i] = toAPICategory(c)
+	}
+	return catalogapi.ListCategories200JSONResponse{
+		Body:    catalogapi.CategoryList{Items: items, NextCursor: orNull(found.Next), HasMore: found.Next != nil},
+		Headers: catalogapi.ListCategories200ResponseHeaders{Link: found.Link},
+	}, nil
+}
+
+// CreateCategory implements createCategory.
+func (a API) CreateCategory(ctx context.Context, r catalogapi.CreateCategoryRequestObject) (catalogapi.CreateCategoryResponseObject, error) {
+	c, err := a.Service.CreateCategory(ctx, r.Body.Name, r.Body.ParentId)
+	if err != nil {
+		return nil, err
+	}
+	return catalogapi.CreateCategory201JSONResponse{
+		Body: toAPICategory(c), Headers: catalogapi.CreateCategory201ResponseHeaders{ETag: tag(c.Version), Location: location("categories", c.ID)},
+	}, nil
+}
+
+// GetCategory implements getCategory.
+func (a API) GetCategory(ctx context.Context, r catalogapi.GetCategoryRequestObject) (catalogapi.GetCategoryResponseObject, error) {
+	c, err := a.db.From(ctx).Commerce.Category.Get(ctx, r.Id)
+	if commerce.IsNotFound(err) {
+		return nil, ErrCategoryNotFound.New()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return catalogapi.GetCategory200JSONResponse{Body: toAPICategory(c), Headers: catalogapi.GetCategory200ResponseHeaders{ETag: tag(c.Version)}}, nil
+}
+
+// UpdateCategory implements updateCategory.
+func (a API) UpdateCategory(ctx context.Context, r catalogapi.UpdateCategoryRequestObject) (catalogapi.UpdateCategoryResponseObject, error) {
+	c, err := a.Service.UpdateCategory(ctx, r.Id, r.Params.IfMatch, r.Body.Name, r.Body.ParentId)
+	if err != nil {
+		return nil, err
+	}
+	return catalogapi.UpdateCategory200JSONResponse{Body: toAPICategory(c), Headers: catalogapi.UpdateCategory200ResponseHeaders{ETag: tag(c.Version)}}, nil
+}
+
+// DeleteCategory implements deleteCategory.
+func (a API) DeleteCategory(ctx context.Context, r catalogapi.DeleteCategoryRequestObject) (catalogapi.DeleteCategoryResponseObject, error) {
+	if err := a.Service.DeleteCategory(ctx, r.Id, r.Params.IfMatch); err != nil {
+		return nil, err
+	}
+	return catalogapi.DeleteCategory204Response{}, nil
+}

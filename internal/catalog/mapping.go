@@ -1,0 +1,137 @@
+package catalog
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+	"github.com/oapi-codegen/nullable"
+
+	catalogapi "github.com/shuke-crm/shuke/api/catalog"
+	"github.com/shuke-crm/shuke/ent/commerce"
+	"github.com/shuke-crm/shuke/ent/commerce/schema"
+	"github.com/shuke-crm/shuke/internal/platform/auth"
+	"github.com/shuke-crm/shuke/internal/platform/etag"
+)
+
+func toAPIProduct(p *commerce.Product, cost bool) catalogapi.Product {
+	out := catalogapi.Product{
+		Id: p.ID, Kind: catalogapi.ProductKind(p.Kind), Title: p.Title, Description: orNull(nonEmpty(p.Description)), Brand: orNull(nonEmpty(p.Brand)),
+		CategoryId: orNull(p.CategoryID), Status: catalogapi.ProductStatus(p.Status), Source: p.Source,
+		Book: nullable.NewNullNullable[catalogapi.Book](), Apparel: nullable.NewNullNullable[catalogapi.Apparel](),
+		Attributes: nullable.NewNullNullable[catalogapi.ProductAttributes](),
+		Variants:   make([]catalogapi.Variant, len(p.Edges.Variants)),
+		Version:    p.Version, CreatedAt: p.CreatedAt.UTC(), UpdatedAt: p.UpdatedAt.UTC(),
+	}
+	if p.Book != nil {
+		out.Book.Set(toAPIBook(*p.Book))
+	}
+	if p.Apparel != nil {
+		a := p.Apparel
+		out.Apparel.Set(catalogapi.Apparel{Season: nonEmpty(a.Season), Style: nonEmpty(a.Style), Fabric: nonEmpty(a.Fabric), SizeSystem: nonEmpty(a.SizeSystem)})
+	}
+	if p.Attributes != nil {
+		out.Attributes.Set(p.Attributes)
+	}
+	for i, v := range p.Edges.Variants {
+		out.Variants[i] = toAPIVariant(v, cost)
+	}
+	return out
+}
+
+func toAPIBook(b schema.Book) catalogapi.Book {
+	out := catalogapi.Book{
+		Isbn13: nonEmpty(b.ISBN13), Isbn10: nonEmpty(b.ISBN10), Publisher: nonEmpty(b.Publisher), PublishedOn: nonEmpty(b.PublishedOn),
+		Format: nonEmpty(b.Format), ClcCode: nonEmpty(b.CLCCode), WorkId: nonEmpty(b.WorkID), Language: nonEmpty(b.Language),
+	}
+	if len(b.Authors) > 0 {
+		out.Authors = &b.Authors
+	}
+	if len(b.Subjects) > 0 {
+		out.Subjects = &b.Subjects
+	}
+	return out
+}
+
+func fromAPIBook(b catalogapi.Book) schema.Book {
+	return schema.Book{
+		ISBN13: value(b.Isbn13), ISBN10: value(b.Isbn10), Authors: value(b.Authors), Publisher: value(b.Publisher), PublishedOn: value(b.PublishedOn),
+		Format: value(b.Format), CLCCode: value(b.ClcCode), Subjects: value(b.Subjects), WorkID: value(b.WorkId), Language: value(b.Language),
+	}
+}
+
+func fromAPIApparel(a catalogapi.Apparel) schema.Apparel {
+	return schema.Apparel{Season: value(a.Season), Style: value(a.Style), Fabric: value(a.Fabric), SizeSystem: value(a.SizeSystem)}
+}
+
+func toAPIVariants(ctx context.Context, p *Page[*commerce.Variant]) catalogapi.VariantList {
+	cost := readsCost(ctx)
+	items := make([]catalogapi.Variant, len(p.Items))
+	for i, v := range p.Items {
+		items[i] = toAPIVariant(v, cost)
+	}
+	return catalogapi.VariantList{Items: items, NextCursor: orNull(p.Next), HasMore: p.Next != nil}
+}
+
+func toAPIVariant(v *commerce.Variant, cost bool) catalogapi.Variant {
+	out := catalogapi.Variant{
+		Id: v.ID, ProductId: v.ProductID, Sku: v.Sku, Barcode: orNull(v.Barcode), PriceAmount: v.PriceAmount,
+		Options: v.Options, Status: catalogapi.VariantStatus(v.Status), Version: v.Version, CreatedAt: v.CreatedAt.UTC(), UpdatedAt: v.UpdatedAt.UTC(),
+	}
+	if out.Options == nil {
+		out.Options = catalogapi.VariantOptions{}
+	}
+	if cost {
+		out.CostAmount = orNull(v.CostAmount)
+	}
+	return out
+}
+
+func fromAPIVariant(v catalogapi.VariantCreate) VariantInput {
+	return VariantInput{SKU: v.Sku, Barcode: v.Barcode, PriceAmount: v.PriceAmount, CostAmount: v.CostAmount, Options: value(v.Options), Status: string(value(v.Status))}
+}
+
+func toAPICategory(c *commerce.Category) catalogapi.Category {
+	return catalogapi.Category{Id: c.ID, Name: c.Name, ParentId: orNull(c.ParentID), Version: c.Version, CreatedAt: c.CreatedAt.UTC(), UpdatedAt: c.UpdatedAt.UTC()}
+}
+
+// readsCost tells whether the caller may see cost prices.
+func readsCost(ctx context.Context) bool {
+	actor, err := auth.From(ctx)
+	return err == nil && actor.Can(auth.CatalogReadCost)
+}
+
+func tag(version int64) *string {
+	t := etag.Of(version)
+	return &t
+}
+
+func location(things string, id uuid.UUID) *string {
+	l := "/v1/" + things + "/" + id.String()
+	return &l
+}
+
+func value[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}
+
+func orNull[T any](p *T) nullable.Nullable[T] {
+	if p == nil {
+		return nullable.NewNullNullable[T]()
+	}
+	return nullable.NewNullableWithValue(*p)
+}
+
+// convert maps the value of a nullable field and keeps null and absence.
+func convert[A, B any](n nullable.Nullable[A], f func(A) B) nullable.Nullable[B] {
+	if !n.IsSpecified() {
+		return nil
+	}
+	if n.IsNull() {
+		return nullable.NewNullNullable[B]()
+	}
+	return nullable.NewNullableWithValue(f(n.MustGet()))
+}

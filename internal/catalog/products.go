@@ -1,0 +1,270 @@
+package catalog
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/oapi-codegen/nullable"
+
+	"github.com/shuke-crm/shuke/ent/commerce"
+	"github.com/shuke-crm/shuke/ent/commerce/product"
+	"github.com/shuke-crm/shuke/ent/commerce/schema"
+	"github.com/shuke-crm/shuke/ent/commerce/variant"
+	"github.com/shuke-crm/shuke/internal/platform/audit"
+	"github.com/shuke-crm/shuke/internal/platform/db"
+	"github.com/shuke-crm/shuke/internal/platform/etag"
+)
+
+// ProductInput describes a product to create.
+type ProductInput struct {
+	Kind        string // general, book, apparel; empty means general
+	Title       string
+	Description string
+	Brand       string
+	CategoryID  *uuid.UUID
+	Status      string // empty means active
+	Book        *schema.Book
+	Apparel     *schema.Apparel
+	Attributes  map[string]any
+	Source      string // empty means staff
+	Variants    []VariantInput
+}
+
+// CreateProduct makes a product with its first variants, all or none, and
+// returns it with them.
+//
+// Errors: ErrBlank, ErrKindMismatch, ErrISBN, ErrISBNsDiffer, ErrPublishedOn,
+// ErrCLC, ErrCategoryUnknown, ErrSKURepeated, ErrSKUTaken.
+func (s *Service) CreateProduct(ctx context.Context, in ProductInput) (*commerce.Product, error) {
+	in.Kind, in.Status, in.Source = orElse(in.Kind, "general"), orElse(in.Status, "active"), orElse(in.Source, "staff")
+	if in.Title = strings.TrimSpace(in.Title); in.Title == "" {
+		return nil, ErrBlank.At("/title")
+	}
+	if err := checkKind(in.Kind, in.Book != nil, in.Apparel != nil); err != nil {
+		return nil, err
+	}
+	if in.Book != nil {
+		if err := completeBook(in.Book, "/book"); err != nil {
+			return nil, err
+		}
+	}
+	skus := make([]string, len(in.Variants))
+	for i := range in.Variants {
+		v := &in.Variants[i]
+		if v.SKU = strings.TrimSpace(v.SKU); v.SKU == "" {
+			return nil, ErrBlank.At(variantPointer(i))
+		}
+		skus[i] = v.SKU
+	}
+	if i := repeated(skus); i >= 0 {
+		return nil, ErrSKURepeated.At(variantPointer(i))
+	}
+	var out *commerce.Product
+	err := s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		if len(skus) > 0 {
+			taken, err := tx.Commerce.Variant.Query().Where(variant.SkuIn(skus...)).Select(variant.FieldSku).Strings(ctx)
+			if err != nil {
+				return err
+			}
+			if len(taken) > 0 {
+				return ErrSKUTaken.At(variantPointer(slices.Index(skus, taken[0])))
+			}
+		}
+		now := s.clock.Now()
+		id, err := uuid.NewV7()
+		if err != nil {
+			return err
+		}
+		create := tx.Commerce.Product.Create().SetID(id).SetKind(product.Kind(in.Kind)).SetTitle(in.Title).SetDescription(in.Description).
+			SetBrand(in.Brand).SetNillableCategoryID(in.CategoryID).SetStatus(product.Status(in.Status)).SetSource(in.Source).
+			SetCreatedAt(now).SetUpdatedAt(now)
+		if in.Book != nil {
+			create.SetBook(in.Book).SetNillableIsbn13(nonEmpty(in.Book.ISBN13))
+		}
+		if in.Apparel != nil {
+			create.SetApparel(in.Apparel)
+		}
+		if in.Attributes != nil {
+			create.SetAttributes(in.Attributes)
+		}
+		p, err := create.Save(ctx)
+		if err != nil {
+			return translate(err, "/category_id")
+		}
+		rows := make([]*commerce.VariantCreate, len(in.Variants))
+		for i, v := range in.Variants {
+			if rows[i], err = s.newVariant(tx, p.ID, v); err != nil {
+				return err
+			}
+		}
+		if len(rows) > 0 {
+			if p.Edges.Variants, err = tx.Commerce.Variant.CreateBulk(rows...).Save(ctx); err != nil {
+				return translate(err, "/variants")
+			}
+		}
+		audit.Record(ctx, tx, audit.Entry{Action: "catalog.product.create", ObjectType: "product", ObjectID: p.ID.String(),
+			Changes: map[string]any{"kind": in.Kind, "skus": skus}})
+		out = p
+		return nil
+	})
+	return out, err
+}
+
+// ProductChange says what to change of a product; what is not specified stays.
+type ProductChange struct {
+	Kind        *string
+	Title       *string
+	Description nullable.Nullable[string]
+	Brand       nullable.Nullable[string]
+	CategoryID  nullable.Nullable[uuid.UUID]
+	Status      *string
+	Book        nullable.Nullable[schema.Book]
+	Apparel     nullable.Nullable[schema.Apparel]
+	Attributes  nullable.Nullable[map[string]any]
+}
+
+// UpdateProduct changes a product. When its kind changes, the part of the old
+// kind goes.
+//
+// Errors: ErrProductNotFound, apperr.ErrVersionMismatch, and those of CreateProduct
+// about fields.
+func (s *Service) UpdateProduct(ctx context.Context, id uuid.UUID, ifMatch *string, in ProductChange) (*commerce.Product, error) {
+	var out *commerce.Product
+	err := s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		p, err := tx.Commerce.Product.Query().Where(product.ID(id)).ForUpdate().Only(ctx)
+		if commerce.IsNotFound(err) {
+			return ErrProductNotFound.New()
+		}
+		if err != nil {
+			return err
+		}
+		if err := etag.Check(ifMatch, p.Version); err != nil {
+			return err
+		}
+		update, fields, err := in.apply(p)
+		if err != nil {
+			return err
+		}
+		if p, err = update.SetVersion(p.Version + 1).SetUpdatedAt(s.clock.Now()).Save(ctx); err != nil {
+			return translate(err, "/category_id")
+		}
+		audit.Record(ctx, tx, audit.Entry{Action: "catalog.product.update", ObjectType: "product", ObjectID: id.String(),
+			Changes: map[string]any{"fields": fields}})
+		p.Edges.Variants, err = p.QueryVariants().Order(variant.ByID()).All(ctx)
+		out = p
+		return err
+	})
+	return out, err
+}
+
+// apply prepares the update of p and names the fields it touches.
+func (in ProductChange) apply(p *commerce.Product) (*commerce.ProductUpdateOne, []string, error) {
+	u := p.Update()
+	var fields []string
+	kind := string(p.Kind)
+	if in.Kind != nil && *in.Kind != kind {
+		kind = *in.Kind
+		u.SetKind(product.Kind(kind))
+		fields = append(fields, "kind")
+	}
+	book, bookErr := in.Book.Get()
+	apparel, apparelErr := in.Apparel.Get()
+	if err := checkKind(kind, bookErr == nil, apparelErr == nil); err != nil {
+		return nil, nil, err
+	}
+	switch {
+	case bookErr == nil:
+		if err := completeBook(&book, "/book"); err != nil {
+			return nil, nil, err
+		}
+		u.SetBook(&book)
+		if book.ISBN13 != "" {
+			u.SetIsbn13(book.ISBN13)
+		} else {
+			u.ClearIsbn13()
+		}
+		fields = append(fields, "book")
+	case in.Book.IsNull() || kind != "book" && p.Book != nil:
+		u.ClearBook().ClearIsbn13()
+		fields = append(fields, "book")
+	}
+	switch {
+	case apparelErr == nil:
+		u.SetApparel(&apparel)
+		fields = append(fields, "apparel")
+	case in.Apparel.IsNull() || kind != "apparel" && p.Apparel != nil:
+		u.ClearApparel()
+		fields = append(fields, "apparel")
+	}
+	if in.Title != nil {
+		title := strings.TrimSpace(*in.Title)
+		if title == "" {
+			return nil, nil, ErrBlank.At("/title")
+		}
+		u.SetTitle(title)
+		fields = append(fields, "title")
+	}
+	if in.Description.IsSpecified() {
+		text, _ := in.Description.Get() // null empties
+		u.SetDescription(text)
+		fields = append(fields, "description")
+	}
+	if in.Brand.IsSpecified() {
+		text, _ := in.Brand.Get() // null empties
+		u.SetBrand(text)
+		fields = append(fields, "brand")
+	}
+	if in.CategoryID.IsSpecified() {
+		if in.CategoryID.IsNull() {
+			u.ClearCategoryID()
+		} else {
+			u.SetCategoryID(in.CategoryID.MustGet())
+		}
+		fields = append(fields, "category_id")
+	}
+	if in.Status != nil {
+		u.SetStatus(product.Status(*in.Status))
+		fields = append(fields, "status")
+	}
+	if in.Attributes.IsSpecified() {
+		if in.Attributes.IsNull() {
+			u.ClearAttributes()
+		} else {
+			u.SetAttributes(in.Attributes.MustGet())
+		}
+		fields = append(fields, "attributes")
+	}
+	return u, fields, nil
+}
+
+func variantPointer(i int) string { return "/variants/" + strconv.Itoa(i) + "/sku" }
+
+func orElse(s, fallback string) string {
+	if s == "" {
+		return fallback
+	}
+	return s
+}
+
+func nonEmpty(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// translate names broken constraints; pointer is where the fault lies.
+func translate(err error, pointer string) error {
+	switch db.Violated(err) {
+	case "variants_sku_key":
+		return ErrSKUTaken.At(pointer)
+	case "categories_name_key":
+		return ErrCategoryTaken.At(pointer)
+	case "products_categories_category", "categories_categories_children":
+		return ErrCategoryUnknown.At(pointer)
+	}
+	return err
+}

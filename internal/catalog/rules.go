@@ -1,0 +1,135 @@
+package catalog
+
+import (
+	"strings"
+	"time"
+
+	"github.com/shuke-crm/shuke/ent/commerce/schema"
+	"github.com/shuke-crm/shuke/internal/platform/apperr"
+)
+
+// ISBN is an International Standard Book Number in both its forms.
+type ISBN struct {
+	Thirteen string // 13 digits, prefix 978 or 979
+	Ten      string // empty for prefix 979, which has no short form
+}
+
+// ParseISBN reads an ISBN of 10 or 13 characters; hyphens and blanks do not
+// count. It reports false for a wrong length, prefix or check digit, and for
+// other barcodes (GTIN 69x is no ISBN).
+func ParseISBN(text string) (ISBN, bool) {
+	s := strings.NewReplacer("-", "", " ", "", "‐", "", "–", "").Replace(text)
+	switch len(s) {
+	case 13:
+		if !digits(s) || (s[:3] != "978" && s[:3] != "979") || check13(s[:12]) != s[12] {
+			return ISBN{}, false
+		}
+		if s[:3] == "979" {
+			return ISBN{Thirteen: s}, true
+		}
+		return ISBN{Thirteen: s, Ten: s[3:12] + string(check10(s[3:12]))}, true
+	case 10:
+		s = strings.ToUpper(s)
+		if !digits(s[:9]) || check10(s[:9]) != s[9] {
+			return ISBN{}, false
+		}
+		long := "978" + s[:9]
+		return ISBN{Thirteen: long + string(check13(long)), Ten: s}, true
+	}
+	return ISBN{}, false
+}
+
+func digits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// check13 is the digit that makes the sum with weights 1,3,1,3,… a multiple of 10.
+func check13(twelve string) byte {
+	sum := 0
+	for i := range 12 {
+		weight := 1 + 2*(i%2)
+		sum += weight * int(twelve[i]-'0')
+	}
+	return byte('0' + (10-sum%10)%10)
+}
+
+// check10 is the character that makes the sum with weights 10…1 a multiple of
+// 11; ten is written X.
+func check10(nine string) byte {
+	sum := 0
+	for i := range 9 {
+		sum += (10 - i) * int(nine[i]-'0')
+	}
+	c := (11 - sum%11) % 11
+	if c == 10 {
+		return 'X'
+	}
+	return byte('0' + c)
+}
+
+// clcTop are the 22 top classes of the Chinese Library Classification.
+const clcTop = "ABCDEFGHIJKNOPQRSTUVXZ"
+
+// completeBook checks a book's fields and completes its ISBNs: of the two
+// forms one is enough. Pointers are relative to base ("/book").
+func completeBook(b *schema.Book, base string) error {
+	var found [2]ISBN
+	for i, f := range []struct{ text, name string }{{b.ISBN13, "isbn13"}, {b.ISBN10, "isbn10"}} {
+		if f.text == "" {
+			continue
+		}
+		isbn, ok := ParseISBN(f.text)
+		if !ok || (i == 0) != (len(strings.NewReplacer("-", "", " ", "").Replace(f.text)) == 13) {
+			return invalid(base+"/"+f.name, ErrISBN)
+		}
+		found[i] = isbn
+	}
+	switch long, short := found[0], found[1]; {
+	case long.Thirteen != "" && short.Thirteen != "" && long != short:
+		return invalid(base+"/isbn10", ErrISBNsDiffer)
+	case long.Thirteen != "":
+		b.ISBN13, b.ISBN10 = long.Thirteen, long.Ten
+	case short.Thirteen != "":
+		b.ISBN13, b.ISBN10 = short.Thirteen, short.Ten
+	}
+	if b.PublishedOn != "" {
+		if _, err := time.Parse(time.DateOnly[:len(b.PublishedOn)], b.PublishedOn); err != nil {
+			return invalid(base+"/published_on", ErrPublishedOn)
+		}
+	}
+	if b.CLCCode != "" && !strings.Contains(clcTop, b.CLCCode[:1]) {
+		return invalid(base+"/clc_code", ErrCLC)
+	}
+	return nil
+}
+
+// checkKind refuses the part of another kind.
+func checkKind(kind string, book, apparel bool) error {
+	if book && kind != "book" {
+		return invalid("/book", ErrKindMismatch)
+	}
+	if apparel && kind != "apparel" {
+		return invalid("/apparel", ErrKindMismatch)
+	}
+	return nil
+}
+
+// repeated finds the first SKU that was given before, or -1.
+func repeated(skus []string) int {
+	seen := make(map[string]bool, len(skus))
+	for i, s := range skus {
+		if seen[s] {
+			return i
+		}
+		seen[s] = true
+	}
+	return -1
+}
+
+// invalid is a refusal of one field.
+func invalid(pointer string, d *apperr.Definition) error { return d.At(pointer) }
