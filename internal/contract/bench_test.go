@@ -59,3 +59,27 @@ func BenchmarkParse(b *testing.B) {
 		b.ReportMetric(float64(len(c.operations)), "operations")
 	}
 }
+
+// BenchmarkValidateTickets is the largest batch a till sends: 1,000 tickets of
+// three lines.
+func BenchmarkValidateTickets(b *testing.B) {
+	c, err := Load()
+	require.NoError(b, err)
+	line := `{"sku":"85123A","title":"白色心形吊灯","category":"lamps","quantity":6,"unit_price_amount":255}`
+	ticket := `{"store_id":"` + anID + `","external_number":"536365","placed_at":"2026-07-01T02:00:00Z","customer":{"external_id":"17850"},"lines":[` + line + "," + line + "," + line + `]}`
+	body := `{"create_missing_variants":true,"orders":[` + strings.TrimSuffix(strings.Repeat(ticket+",", 1000), ",") + `]}`
+	handler := c.Validate()(func(echo.Context) error { return nil })
+	req := httptest.NewRequest("POST", "/v1/pos/orders", nil)
+	req.Header.Set("Content-Type", "application/json")
+	ctx := echo.New().NewContext(req, httptest.NewRecorder())
+	ctx.SetPath("/v1/pos/orders")
+	b.ReportAllocs()
+	b.SetBytes(int64(len(body)))
+	for b.Loop() {
+		req.Body = io.NopCloser(strings.NewReader(body))
+		req.ContentLength = int64(len(body))
+		if err := handler(ctx); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
