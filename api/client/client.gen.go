@@ -2398,9 +2398,13 @@ type Permission struct {
 	Permission string                `json:"permission"`
 }
 
-// PermissionList Example: {"items":[{"description":{"en":"Read staff within the scope.","zh":"查看权限范围内的员工。"},"operations":[{"method":"GET","operation_id":"listStaff","path":"/v1/staff"}],"permission":"staff.read"}]}
+// PermissionList Example: {"has_more":false,"items":[{"description":{"en":"Read staff within the scope.","zh":"查看权限范围内的员工。"},"operations":[{"method":"GET","operation_id":"listStaff","path":"/v1/staff"}],"permission":"staff.read"}],"next_cursor":null}
 type PermissionList struct {
-	Items []Permission `json:"items"`
+	HasMore bool         `json:"has_more"`
+	Items   []Permission `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
 // PermissionOperation An operation of this API.
@@ -3770,6 +3774,15 @@ type GetOrderParams struct {
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
+// ListPermissionsParams defines parameters for ListPermissions.
+type ListPermissionsParams struct {
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // IngestPOSOrdersParams defines parameters for IngestPOSOrders.
 type IngestPOSOrdersParams struct {
 	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
@@ -4243,9 +4256,6 @@ type CreateRegionJSONRequestBody = RegionCreate
 // UpdateRegionJSONRequestBody defines body for UpdateRegion for application/json ContentType.
 type UpdateRegionJSONRequestBody = RegionUpdate
 
-// UpdateRegionApplicationMergePatchPlusJSONRequestBody defines body for UpdateRegion for application/merge-patch+json ContentType.
-type UpdateRegionApplicationMergePatchPlusJSONRequestBody = RegionUpdate
-
 // UpdateRFMSettingsJSONRequestBody defines body for UpdateRFMSettings for application/json ContentType.
 type UpdateRFMSettingsJSONRequestBody = RFMSettingsInput
 
@@ -4255,17 +4265,11 @@ type CreateRoleJSONRequestBody = RoleCreate
 // UpdateRoleJSONRequestBody defines body for UpdateRole for application/json ContentType.
 type UpdateRoleJSONRequestBody = RoleUpdate
 
-// UpdateRoleApplicationMergePatchPlusJSONRequestBody defines body for UpdateRole for application/merge-patch+json ContentType.
-type UpdateRoleApplicationMergePatchPlusJSONRequestBody = RoleUpdate
-
 // CreateStaffJSONRequestBody defines body for CreateStaff for application/json ContentType.
 type CreateStaffJSONRequestBody = StaffCreate
 
 // UpdateStaffJSONRequestBody defines body for UpdateStaff for application/json ContentType.
 type UpdateStaffJSONRequestBody = StaffUpdate
-
-// UpdateStaffApplicationMergePatchPlusJSONRequestBody defines body for UpdateStaff for application/merge-patch+json ContentType.
-type UpdateStaffApplicationMergePatchPlusJSONRequestBody = StaffUpdate
 
 // CreateGrantJSONRequestBody defines body for CreateGrant for application/json ContentType.
 type CreateGrantJSONRequestBody = GrantInput
@@ -4278,9 +4282,6 @@ type CreateStoreJSONRequestBody = StoreCreate
 
 // UpdateStoreJSONRequestBody defines body for UpdateStore for application/json ContentType.
 type UpdateStoreJSONRequestBody = StoreUpdate
-
-// UpdateStoreApplicationMergePatchPlusJSONRequestBody defines body for UpdateStore for application/merge-patch+json ContentType.
-type UpdateStoreApplicationMergePatchPlusJSONRequestBody = StoreUpdate
 
 // CreateStreamTicketJSONRequestBody defines body for CreateStreamTicket for application/json ContentType.
 type CreateStreamTicketJSONRequestBody = StreamTicketInput
@@ -4914,10 +4915,10 @@ type ClientInterface interface {
 
 	// ListPermissions List permissions
 	//
-	// Every permission there is, explained in both languages, with the operations it opens. Not paged.
+	// Every permission there is, explained in both languages, with the operations it opens.
 	//
 	// Corresponds with GET /v1/permissions (the `ListPermissions` operationId).
-	ListPermissions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ListPermissions(ctx context.Context, params *ListPermissionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// IngestPOSOrdersWithBody Take in tickets of tills
 	//
@@ -4957,8 +4958,7 @@ type ClientInterface interface {
 
 	// ListProducts List products
 	//
-	// The newest first, each with its variants. Filters combine. A fragment of a title has two characters or more; a single one answers
-	// 422 `search.too_short`.
+	// The newest first, each with its variants. Filters combine. A fragment of a title has two characters or more.
 	//
 	// Corresponds with GET /v1/products (the `ListProducts` operationId).
 	ListProducts(ctx context.Context, params *ListProductsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -5092,15 +5092,6 @@ type ClientInterface interface {
 	// Corresponds with PATCH /v1/regions/{id} (the `UpdateRegion` operationId).
 	UpdateRegion(ctx context.Context, id RegionId, params *UpdateRegionParams, body UpdateRegionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// UpdateRegionWithApplicationMergePatchPlusJSONBody Change a region
-	//
-	// Needs a scope over the whole business.
-	//
-	// Takes a body of the `application/merge-patch+json` content type.
-	//
-	// Corresponds with PATCH /v1/regions/{id} (the `UpdateRegion` operationId).
-	UpdateRegionWithApplicationMergePatchPlusJSONBody(ctx context.Context, id RegionId, params *UpdateRegionParams, body UpdateRegionApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
-
 	// ListReturns List returns
 	//
 	// The newest first, by the time they were brought back. Filters combine; only returns within the caller's scope are seen.
@@ -5216,16 +5207,6 @@ type ClientInterface interface {
 	// Corresponds with PATCH /v1/roles/{id} (the `UpdateRole` operationId).
 	UpdateRole(ctx context.Context, id RoleId, params *UpdateRoleParams, body UpdateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// UpdateRoleWithApplicationMergePatchPlusJSONBody Change a role
-	//
-	// `If-Match` is required. Everybody who holds the role has the new permissions at once. The caller must see the whole business and hold
-	// every permission of the role, before and after. Built-in roles are read-only.
-	//
-	// Takes a body of the `application/merge-patch+json` content type.
-	//
-	// Corresponds with PATCH /v1/roles/{id} (the `UpdateRole` operationId).
-	UpdateRoleWithApplicationMergePatchPlusJSONBody(ctx context.Context, id RoleId, params *UpdateRoleParams, body UpdateRoleApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
-
 	// ListStaff List staff
 	//
 	// Colleagues of the stores in the caller's scope.
@@ -5293,16 +5274,6 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /v1/staff/{id} (the `UpdateStaff` operationId).
 	UpdateStaff(ctx context.Context, id StaffId, params *UpdateStaffParams, body UpdateStaffJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// UpdateStaffWithApplicationMergePatchPlusJSONBody Change a member of staff
-	//
-	// Changes the fields sent. `status: disabled` ends all their sessions at once and keeps everything they did; `active` lets them sign
-	// in again. The last active administrator cannot be disabled, nor can anybody who holds rights the caller lacks.
-	//
-	// Takes a body of the `application/merge-patch+json` content type.
-	//
-	// Corresponds with PATCH /v1/staff/{id} (the `UpdateStaff` operationId).
-	UpdateStaffWithApplicationMergePatchPlusJSONBody(ctx context.Context, id StaffId, params *UpdateStaffParams, body UpdateStaffApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateGrantWithBody Grant a role
 	//
@@ -5416,16 +5387,6 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /v1/stores/{id} (the `UpdateStore` operationId).
 	UpdateStore(ctx context.Context, id StoreId, params *UpdateStoreParams, body UpdateStoreJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// UpdateStoreWithApplicationMergePatchPlusJSONBody Change a store
-	//
-	// Changes the fields sent. `status: closed` takes a store out of use and keeps its history. Moving it to another region changes at once
-	// what staff with a grant over either region see, and needs a scope over the whole business; the other fields need the store in scope.
-	//
-	// Takes a body of the `application/merge-patch+json` content type.
-	//
-	// Corresponds with PATCH /v1/stores/{id} (the `UpdateStore` operationId).
-	UpdateStoreWithApplicationMergePatchPlusJSONBody(ctx context.Context, id StoreId, params *UpdateStoreParams, body UpdateStoreApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// StreamOrderEvents Follow the orders of a store
 	//
@@ -6695,11 +6656,11 @@ func (c *Client) GetOrder(ctx context.Context, id Id, params *GetOrderParams, re
 
 // ListPermissions List permissions
 //
-// Every permission there is, explained in both languages, with the operations it opens. Not paged.
+// Every permission there is, explained in both languages, with the operations it opens.
 //
 // Corresponds with GET /v1/permissions (the `ListPermissions` operationId).
-func (c *Client) ListPermissions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewListPermissionsRequest(c.Server)
+func (c *Client) ListPermissions(ctx context.Context, params *ListPermissionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListPermissionsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -6768,8 +6729,7 @@ func (c *Client) IngestPOSOrders(ctx context.Context, params *IngestPOSOrdersPar
 
 // ListProducts List products
 //
-// The newest first, each with its variants. Filters combine. A fragment of a title has two characters or more; a single one answers
-// 422 `search.too_short`.
+// The newest first, each with its variants. Filters combine. A fragment of a title has two characters or more.
 //
 // Corresponds with GET /v1/products (the `ListProducts` operationId).
 func (c *Client) ListProducts(ctx context.Context, params *ListProductsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -7063,25 +7023,6 @@ func (c *Client) UpdateRegion(ctx context.Context, id RegionId, params *UpdateRe
 	return c.Client.Do(req)
 }
 
-// UpdateRegionWithApplicationMergePatchPlusJSONBody Change a region
-//
-// Needs a scope over the whole business.
-//
-// Takes a body of the `application/merge-patch+json` content type.
-//
-// Corresponds with PATCH /v1/regions/{id} (the `UpdateRegion` operationId).
-func (c *Client) UpdateRegionWithApplicationMergePatchPlusJSONBody(ctx context.Context, id RegionId, params *UpdateRegionParams, body UpdateRegionApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewUpdateRegionRequestWithApplicationMergePatchPlusJSONBody(c.Server, id, params, body)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
 // ListReturns List returns
 //
 // The newest first, by the time they were brought back. Filters combine; only returns within the caller's scope are seen.
@@ -7337,26 +7278,6 @@ func (c *Client) UpdateRole(ctx context.Context, id RoleId, params *UpdateRolePa
 	return c.Client.Do(req)
 }
 
-// UpdateRoleWithApplicationMergePatchPlusJSONBody Change a role
-//
-// `If-Match` is required. Everybody who holds the role has the new permissions at once. The caller must see the whole business and hold
-// every permission of the role, before and after. Built-in roles are read-only.
-//
-// Takes a body of the `application/merge-patch+json` content type.
-//
-// Corresponds with PATCH /v1/roles/{id} (the `UpdateRole` operationId).
-func (c *Client) UpdateRoleWithApplicationMergePatchPlusJSONBody(ctx context.Context, id RoleId, params *UpdateRoleParams, body UpdateRoleApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewUpdateRoleRequestWithApplicationMergePatchPlusJSONBody(c.Server, id, params, body)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
 // ListStaff List staff
 //
 // Colleagues of the stores in the caller's scope.
@@ -7485,26 +7406,6 @@ func (c *Client) UpdateStaffWithBody(ctx context.Context, id StaffId, params *Up
 // Corresponds with PATCH /v1/staff/{id} (the `UpdateStaff` operationId).
 func (c *Client) UpdateStaff(ctx context.Context, id StaffId, params *UpdateStaffParams, body UpdateStaffJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdateStaffRequest(c.Server, id, params, body)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// UpdateStaffWithApplicationMergePatchPlusJSONBody Change a member of staff
-//
-// Changes the fields sent. `status: disabled` ends all their sessions at once and keeps everything they did; `active` lets them sign
-// in again. The last active administrator cannot be disabled, nor can anybody who holds rights the caller lacks.
-//
-// Takes a body of the `application/merge-patch+json` content type.
-//
-// Corresponds with PATCH /v1/staff/{id} (the `UpdateStaff` operationId).
-func (c *Client) UpdateStaffWithApplicationMergePatchPlusJSONBody(ctx context.Context, id StaffId, params *UpdateStaffParams, body UpdateStaffApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewUpdateStaffRequestWithApplicationMergePatchPlusJSONBody(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -7748,26 +7649,6 @@ func (c *Client) UpdateStoreWithBody(ctx context.Context, id StoreId, params *Up
 // Corresponds with PATCH /v1/stores/{id} (the `UpdateStore` operationId).
 func (c *Client) UpdateStore(ctx context.Context, id StoreId, params *UpdateStoreParams, body UpdateStoreJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdateStoreRequest(c.Server, id, params, body)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// UpdateStoreWithApplicationMergePatchPlusJSONBody Change a store
-//
-// Changes the fields sent. `status: closed` takes a store out of use and keeps its history. Moving it to another region changes at once
-// what staff with a grant over either region see, and needs a scope over the whole business; the other fields need the store in scope.
-//
-// Takes a body of the `application/merge-patch+json` content type.
-//
-// Corresponds with PATCH /v1/stores/{id} (the `UpdateStore` operationId).
-func (c *Client) UpdateStoreWithApplicationMergePatchPlusJSONBody(ctx context.Context, id StoreId, params *UpdateStoreParams, body UpdateStoreApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewUpdateStoreRequestWithApplicationMergePatchPlusJSONBody(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -10745,7 +10626,7 @@ func NewGetOrderRequest(server string, id Id, params *GetOrderParams) (*http.Req
 }
 
 // NewListPermissionsRequest constructs an http.Request for the ListPermissions method
-func NewListPermissionsRequest(server string) (*http.Request, error) {
+func NewListPermissionsRequest(server string, params *ListPermissionsParams) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -10761,6 +10642,45 @@ func NewListPermissionsRequest(server string) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -11518,17 +11438,6 @@ func NewUpdateRegionRequest(server string, id RegionId, params *UpdateRegionPara
 	return NewUpdateRegionRequestWithBody(server, id, params, "application/json", bodyReader)
 }
 
-// NewUpdateRegionRequestWithApplicationMergePatchPlusJSONBody calls the generic UpdateRegion builder with application/merge-patch+json body
-func NewUpdateRegionRequestWithApplicationMergePatchPlusJSONBody(server string, id RegionId, params *UpdateRegionParams, body UpdateRegionApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
-	var bodyReader io.Reader
-	buf, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
-	}
-	bodyReader = bytes.NewReader(buf)
-	return NewUpdateRegionRequestWithBody(server, id, params, "application/merge-patch+json", bodyReader)
-}
-
 // NewUpdateRegionRequestWithBody constructs an http.Request for the UpdateRegion method, with any body, and a specified content type
 func NewUpdateRegionRequestWithBody(server string, id RegionId, params *UpdateRegionParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
@@ -12199,17 +12108,6 @@ func NewUpdateRoleRequest(server string, id RoleId, params *UpdateRoleParams, bo
 	return NewUpdateRoleRequestWithBody(server, id, params, "application/json", bodyReader)
 }
 
-// NewUpdateRoleRequestWithApplicationMergePatchPlusJSONBody calls the generic UpdateRole builder with application/merge-patch+json body
-func NewUpdateRoleRequestWithApplicationMergePatchPlusJSONBody(server string, id RoleId, params *UpdateRoleParams, body UpdateRoleApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
-	var bodyReader io.Reader
-	buf, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
-	}
-	bodyReader = bytes.NewReader(buf)
-	return NewUpdateRoleRequestWithBody(server, id, params, "application/merge-patch+json", bodyReader)
-}
-
 // NewUpdateRoleRequestWithBody constructs an http.Request for the UpdateRole method, with any body, and a specified content type
 func NewUpdateRoleRequestWithBody(server string, id RoleId, params *UpdateRoleParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
@@ -12561,17 +12459,6 @@ func NewUpdateStaffRequest(server string, id StaffId, params *UpdateStaffParams,
 	}
 	bodyReader = bytes.NewReader(buf)
 	return NewUpdateStaffRequestWithBody(server, id, params, "application/json", bodyReader)
-}
-
-// NewUpdateStaffRequestWithApplicationMergePatchPlusJSONBody calls the generic UpdateStaff builder with application/merge-patch+json body
-func NewUpdateStaffRequestWithApplicationMergePatchPlusJSONBody(server string, id StaffId, params *UpdateStaffParams, body UpdateStaffApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
-	var bodyReader io.Reader
-	buf, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
-	}
-	bodyReader = bytes.NewReader(buf)
-	return NewUpdateStaffRequestWithBody(server, id, params, "application/merge-patch+json", bodyReader)
 }
 
 // NewUpdateStaffRequestWithBody constructs an http.Request for the UpdateStaff method, with any body, and a specified content type
@@ -13112,17 +12999,6 @@ func NewUpdateStoreRequest(server string, id StoreId, params *UpdateStoreParams,
 	}
 	bodyReader = bytes.NewReader(buf)
 	return NewUpdateStoreRequestWithBody(server, id, params, "application/json", bodyReader)
-}
-
-// NewUpdateStoreRequestWithApplicationMergePatchPlusJSONBody calls the generic UpdateStore builder with application/merge-patch+json body
-func NewUpdateStoreRequestWithApplicationMergePatchPlusJSONBody(server string, id StoreId, params *UpdateStoreParams, body UpdateStoreApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
-	var bodyReader io.Reader
-	buf, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
-	}
-	bodyReader = bytes.NewReader(buf)
-	return NewUpdateStoreRequestWithBody(server, id, params, "application/merge-patch+json", bodyReader)
 }
 
 // NewUpdateStoreRequestWithBody constructs an http.Request for the UpdateStore method, with any body, and a specified content type
@@ -14456,12 +14332,12 @@ type ClientWithResponsesInterface interface {
 
 	// ListPermissionsWithResponse List permissions
 	//
-	// Every permission there is, explained in both languages, with the operations it opens. Not paged.
+	// Every permission there is, explained in both languages, with the operations it opens.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/permissions (the `ListPermissions` operationId).
-	ListPermissionsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListPermissionsReply, error)
+	ListPermissionsWithResponse(ctx context.Context, params *ListPermissionsParams, reqEditors ...RequestEditorFn) (*ListPermissionsReply, error)
 
 	// IngestPOSOrdersWithBodyWithResponse Take in tickets of tills
 	//
@@ -14501,8 +14377,7 @@ type ClientWithResponsesInterface interface {
 
 	// ListProductsWithResponse List products
 	//
-	// The newest first, each with its variants. Filters combine. A fragment of a title has two characters or more; a single one answers
-	// 422 `search.too_short`.
+	// The newest first, each with its variants. Filters combine. A fragment of a title has two characters or more.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -14648,15 +14523,6 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /v1/regions/{id} (the `UpdateRegion` operationId).
 	UpdateRegionWithResponse(ctx context.Context, id RegionId, params *UpdateRegionParams, body UpdateRegionJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRegionReply, error)
 
-	// UpdateRegionWithApplicationMergePatchPlusJSONBodyWithResponse Change a region
-	//
-	// Needs a scope over the whole business.
-	//
-	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
-	//
-	// Corresponds with PATCH /v1/regions/{id} (the `UpdateRegion` operationId).
-	UpdateRegionWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, id RegionId, params *UpdateRegionParams, body UpdateRegionApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRegionReply, error)
-
 	// ListReturnsWithResponse List returns
 	//
 	// The newest first, by the time they were brought back. Filters combine; only returns within the caller's scope are seen.
@@ -14788,16 +14654,6 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /v1/roles/{id} (the `UpdateRole` operationId).
 	UpdateRoleWithResponse(ctx context.Context, id RoleId, params *UpdateRoleParams, body UpdateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRoleReply, error)
 
-	// UpdateRoleWithApplicationMergePatchPlusJSONBodyWithResponse Change a role
-	//
-	// `If-Match` is required. Everybody who holds the role has the new permissions at once. The caller must see the whole business and hold
-	// every permission of the role, before and after. Built-in roles are read-only.
-	//
-	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
-	//
-	// Corresponds with PATCH /v1/roles/{id} (the `UpdateRole` operationId).
-	UpdateRoleWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, id RoleId, params *UpdateRoleParams, body UpdateRoleApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRoleReply, error)
-
 	// ListStaffWithResponse List staff
 	//
 	// Colleagues of the stores in the caller's scope.
@@ -14871,16 +14727,6 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /v1/staff/{id} (the `UpdateStaff` operationId).
 	UpdateStaffWithResponse(ctx context.Context, id StaffId, params *UpdateStaffParams, body UpdateStaffJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateStaffReply, error)
-
-	// UpdateStaffWithApplicationMergePatchPlusJSONBodyWithResponse Change a member of staff
-	//
-	// Changes the fields sent. `status: disabled` ends all their sessions at once and keeps everything they did; `active` lets them sign
-	// in again. The last active administrator cannot be disabled, nor can anybody who holds rights the caller lacks.
-	//
-	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
-	//
-	// Corresponds with PATCH /v1/staff/{id} (the `UpdateStaff` operationId).
-	UpdateStaffWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, id StaffId, params *UpdateStaffParams, body UpdateStaffApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateStaffReply, error)
 
 	// CreateGrantWithBodyWithResponse Grant a role
 	//
@@ -15004,16 +14850,6 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /v1/stores/{id} (the `UpdateStore` operationId).
 	UpdateStoreWithResponse(ctx context.Context, id StoreId, params *UpdateStoreParams, body UpdateStoreJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateStoreReply, error)
-
-	// UpdateStoreWithApplicationMergePatchPlusJSONBodyWithResponse Change a store
-	//
-	// Changes the fields sent. `status: closed` takes a store out of use and keeps its history. Moving it to another region changes at once
-	// what staff with a grant over either region see, and needs a scope over the whole business; the other fields need the store in scope.
-	//
-	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
-	//
-	// Corresponds with PATCH /v1/stores/{id} (the `UpdateStore` operationId).
-	UpdateStoreWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, id StoreId, params *UpdateStoreParams, body UpdateStoreApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateStoreReply, error)
 
 	// StreamOrderEventsWithResponse Follow the orders of a store
 	//
@@ -17854,6 +17690,11 @@ func (r GetOrderReply) ContentType() string {
 	return ""
 }
 
+// ListPermissionsReply200Headers the declared response headers of an HTTP 200 response for ListPermissions
+type ListPermissionsReply200Headers struct {
+	Link *string
+}
+
 // ListPermissionsReplyDefaultHeaders the declared response headers of an HTTP default response for ListPermissions
 type ListPermissionsReplyDefaultHeaders struct {
 	RetryAfter *int32
@@ -17867,6 +17708,8 @@ type ListPermissionsReply struct {
 	JSON200 *PermissionList
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListPermissionsReply200Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *ListPermissionsReplyDefaultHeaders
 }
@@ -20201,17 +20044,17 @@ type CreateStreamTicketReplyDefaultHeaders struct {
 type CreateStreamTicketReply struct {
 	Body         []byte
 	HTTPResponse *http.Response
-	// JSON201 the response for an HTTP 201 `application/json` response
-	JSON201 *StreamTicket
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StreamTicket
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Problem
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *CreateStreamTicketReplyDefaultHeaders
 }
 
-// GetJSON201 returns the response for an HTTP 201 `application/json` response
-func (r CreateStreamTicketReply) GetJSON201() *StreamTicket {
-	return r.JSON201
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreateStreamTicketReply) GetJSON200() *StreamTicket {
+	return r.JSON200
 }
 
 // GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
@@ -21713,13 +21556,13 @@ func (c *ClientWithResponses) GetOrderWithResponse(ctx context.Context, id Id, p
 
 // ListPermissionsWithResponse List permissions
 //
-// Every permission there is, explained in both languages, with the operations it opens. Not paged.
+// Every permission there is, explained in both languages, with the operations it opens.
 //
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/permissions (the `ListPermissions` operationId).
-func (c *ClientWithResponses) ListPermissionsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListPermissionsReply, error) {
-	rsp, err := c.ListPermissions(ctx, reqEditors...)
+func (c *ClientWithResponses) ListPermissionsWithResponse(ctx context.Context, params *ListPermissionsParams, reqEditors ...RequestEditorFn) (*ListPermissionsReply, error) {
+	rsp, err := c.ListPermissions(ctx, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -21776,8 +21619,7 @@ func (c *ClientWithResponses) IngestPOSOrdersWithResponse(ctx context.Context, p
 
 // ListProductsWithResponse List products
 //
-// The newest first, each with its variants. Filters combine. A fragment of a title has two characters or more; a single one answers
-// 422 `search.too_short`.
+// The newest first, each with its variants. Filters combine. A fragment of a title has two characters or more.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -22019,21 +21861,6 @@ func (c *ClientWithResponses) UpdateRegionWithResponse(ctx context.Context, id R
 	return ParseUpdateRegionReply(rsp)
 }
 
-// UpdateRegionWithApplicationMergePatchPlusJSONBodyWithResponse Change a region
-//
-// Needs a scope over the whole business.
-//
-// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
-//
-// Corresponds with PATCH /v1/regions/{id} (the `UpdateRegion` operationId).
-func (c *ClientWithResponses) UpdateRegionWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, id RegionId, params *UpdateRegionParams, body UpdateRegionApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRegionReply, error) {
-	rsp, err := c.UpdateRegionWithApplicationMergePatchPlusJSONBody(ctx, id, params, body, reqEditors...)
-	if err != nil {
-		return nil, err
-	}
-	return ParseUpdateRegionReply(rsp)
-}
-
 // ListReturnsWithResponse List returns
 //
 // The newest first, by the time they were brought back. Filters combine; only returns within the caller's scope are seen.
@@ -22249,22 +22076,6 @@ func (c *ClientWithResponses) UpdateRoleWithResponse(ctx context.Context, id Rol
 	return ParseUpdateRoleReply(rsp)
 }
 
-// UpdateRoleWithApplicationMergePatchPlusJSONBodyWithResponse Change a role
-//
-// `If-Match` is required. Everybody who holds the role has the new permissions at once. The caller must see the whole business and hold
-// every permission of the role, before and after. Built-in roles are read-only.
-//
-// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
-//
-// Corresponds with PATCH /v1/roles/{id} (the `UpdateRole` operationId).
-func (c *ClientWithResponses) UpdateRoleWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, id RoleId, params *UpdateRoleParams, body UpdateRoleApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRoleReply, error) {
-	rsp, err := c.UpdateRoleWithApplicationMergePatchPlusJSONBody(ctx, id, params, body, reqEditors...)
-	if err != nil {
-		return nil, err
-	}
-	return ParseUpdateRoleReply(rsp)
-}
-
 // ListStaffWithResponse List staff
 //
 // Colleagues of the stores in the caller's scope.
@@ -22375,22 +22186,6 @@ func (c *ClientWithResponses) UpdateStaffWithBodyWithResponse(ctx context.Contex
 // Corresponds with PATCH /v1/staff/{id} (the `UpdateStaff` operationId).
 func (c *ClientWithResponses) UpdateStaffWithResponse(ctx context.Context, id StaffId, params *UpdateStaffParams, body UpdateStaffJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateStaffReply, error) {
 	rsp, err := c.UpdateStaff(ctx, id, params, body, reqEditors...)
-	if err != nil {
-		return nil, err
-	}
-	return ParseUpdateStaffReply(rsp)
-}
-
-// UpdateStaffWithApplicationMergePatchPlusJSONBodyWithResponse Change a member of staff
-//
-// Changes the fields sent. `status: disabled` ends all their sessions at once and keeps everything they did; `active` lets them sign
-// in again. The last active administrator cannot be disabled, nor can anybody who holds rights the caller lacks.
-//
-// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
-//
-// Corresponds with PATCH /v1/staff/{id} (the `UpdateStaff` operationId).
-func (c *ClientWithResponses) UpdateStaffWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, id StaffId, params *UpdateStaffParams, body UpdateStaffApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateStaffReply, error) {
-	rsp, err := c.UpdateStaffWithApplicationMergePatchPlusJSONBody(ctx, id, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -22592,22 +22387,6 @@ func (c *ClientWithResponses) UpdateStoreWithBodyWithResponse(ctx context.Contex
 // Corresponds with PATCH /v1/stores/{id} (the `UpdateStore` operationId).
 func (c *ClientWithResponses) UpdateStoreWithResponse(ctx context.Context, id StoreId, params *UpdateStoreParams, body UpdateStoreJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateStoreReply, error) {
 	rsp, err := c.UpdateStore(ctx, id, params, body, reqEditors...)
-	if err != nil {
-		return nil, err
-	}
-	return ParseUpdateStoreReply(rsp)
-}
-
-// UpdateStoreWithApplicationMergePatchPlusJSONBodyWithResponse Change a store
-//
-// Changes the fields sent. `status: closed` takes a store out of use and keeps its history. Moving it to another region changes at once
-// what staff with a grant over either region see, and needs a scope over the whole business; the other fields need the store in scope.
-//
-// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
-//
-// Corresponds with PATCH /v1/stores/{id} (the `UpdateStore` operationId).
-func (c *ClientWithResponses) UpdateStoreWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, id StoreId, params *UpdateStoreParams, body UpdateStoreApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateStoreReply, error) {
-	rsp, err := c.UpdateStoreWithApplicationMergePatchPlusJSONBody(ctx, id, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -25555,6 +25334,16 @@ func ParseListPermissionsReply(rsp *http.Response) (*ListPermissionsReply, error
 	}
 
 	switch {
+	case rsp.StatusCode == 200:
+		var headers ListPermissionsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
 	case true:
 		var headers ListPermissionsReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -27924,12 +27713,12 @@ func ParseCreateStreamTicketReply(rsp *http.Response) (*CreateStreamTicketReply,
 	}
 
 	switch {
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest StreamTicket
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
-		response.JSON201 = &dest
+		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
