@@ -4863,14 +4863,14 @@ type ClientInterface interface {
 
 	// ListJobs List jobs
 	//
-	// The newest first. A caller sees the jobs they asked for; with the permission `jobs.manage`, everybody's.
+	// The newest first. A caller sees the jobs they asked for; with the permission `jobs.read`, everybody's.
 	//
 	// Corresponds with GET /v1/jobs (the `ListJobs` operationId).
 	ListJobs(ctx context.Context, params *ListJobsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetJob Read a job
 	//
-	// Where a job stands. To wait for its end without a stream, ask again with `If-None-Match`: as long as nothing has changed the
+	// Where a job stands: one of the caller's own, or anybody's with `jobs.read`. To wait for its end without a stream, ask again with `If-None-Match`: as long as nothing has changed the
 	// answer is 304.
 	//
 	// Corresponds with GET /v1/jobs/{id} (the `GetJob` operationId).
@@ -4878,7 +4878,7 @@ type ClientInterface interface {
 
 	// CancelJob Cancel a job
 	//
-	// A queued job is cancelled at once, a running one stops at its next safe point and keeps what it has committed so far. Cancelling a
+	// For the caller's own jobs, and with `jobs.manage` for everybody's. A queued job is cancelled at once, a running one stops at its next safe point and keeps what it has committed so far. Cancelling a
 	// cancelled job changes nothing; one that has succeeded or failed answers 409 `jobs.finished`.
 	//
 	// Corresponds with POST /v1/jobs/{id}/cancel (the `CancelJob` operationId).
@@ -6534,7 +6534,7 @@ func (c *Client) RemoveCustomerTag(ctx context.Context, id CustomerId, tagId Id,
 
 // ListJobs List jobs
 //
-// The newest first. A caller sees the jobs they asked for; with the permission `jobs.manage`, everybody's.
+// The newest first. A caller sees the jobs they asked for; with the permission `jobs.read`, everybody's.
 //
 // Corresponds with GET /v1/jobs (the `ListJobs` operationId).
 func (c *Client) ListJobs(ctx context.Context, params *ListJobsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6551,7 +6551,7 @@ func (c *Client) ListJobs(ctx context.Context, params *ListJobsParams, reqEditor
 
 // GetJob Read a job
 //
-// Where a job stands. To wait for its end without a stream, ask again with `If-None-Match`: as long as nothing has changed the
+// Where a job stands: one of the caller's own, or anybody's with `jobs.read`. To wait for its end without a stream, ask again with `If-None-Match`: as long as nothing has changed the
 // answer is 304.
 //
 // Corresponds with GET /v1/jobs/{id} (the `GetJob` operationId).
@@ -6569,7 +6569,7 @@ func (c *Client) GetJob(ctx context.Context, id JobId, params *GetJobParams, req
 
 // CancelJob Cancel a job
 //
-// A queued job is cancelled at once, a running one stops at its next safe point and keeps what it has committed so far. Cancelling a
+// For the caller's own jobs, and with `jobs.manage` for everybody's. A queued job is cancelled at once, a running one stops at its next safe point and keeps what it has committed so far. Cancelling a
 // cancelled job changes nothing; one that has succeeded or failed answers 409 `jobs.finished`.
 //
 // Corresponds with POST /v1/jobs/{id}/cancel (the `CancelJob` operationId).
@@ -14266,7 +14266,7 @@ type ClientWithResponsesInterface interface {
 
 	// ListJobsWithResponse List jobs
 	//
-	// The newest first. A caller sees the jobs they asked for; with the permission `jobs.manage`, everybody's.
+	// The newest first. A caller sees the jobs they asked for; with the permission `jobs.read`, everybody's.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -14275,7 +14275,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetJobWithResponse Read a job
 	//
-	// Where a job stands. To wait for its end without a stream, ask again with `If-None-Match`: as long as nothing has changed the
+	// Where a job stands: one of the caller's own, or anybody's with `jobs.read`. To wait for its end without a stream, ask again with `If-None-Match`: as long as nothing has changed the
 	// answer is 304.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -14285,7 +14285,7 @@ type ClientWithResponsesInterface interface {
 
 	// CancelJobWithResponse Cancel a job
 	//
-	// A queued job is cancelled at once, a running one stops at its next safe point and keeps what it has committed so far. Cancelling a
+	// For the caller's own jobs, and with `jobs.manage` for everybody's. A queued job is cancelled at once, a running one stops at its next safe point and keeps what it has committed so far. Cancelling a
 	// cancelled job changes nothing; one that has succeeded or failed answers 409 `jobs.finished`.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -21448,7 +21448,7 @@ func (c *ClientWithResponses) RemoveCustomerTagWithResponse(ctx context.Context,
 
 // ListJobsWithResponse List jobs
 //
-// The newest first. A caller sees the jobs they asked for; with the permission `jobs.manage`, everybody's.
+// The newest first. A caller sees the jobs they asked for; with the permission `jobs.read`, everybody's.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -21463,7 +21463,7 @@ func (c *ClientWithResponses) ListJobsWithResponse(ctx context.Context, params *
 
 // GetJobWithResponse Read a job
 //
-// Where a job stands. To wait for its end without a stream, ask again with `If-None-Match`: as long as nothing has changed the
+// Where a job stands: one of the caller's own, or anybody's with `jobs.read`. To wait for its end without a stream, ask again with `If-None-Match`: as long as nothing has changed the
 // answer is 304.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -21479,7 +21479,7 @@ func (c *ClientWithResponses) GetJobWithResponse(ctx context.Context, id JobId, 
 
 // CancelJobWithResponse Cancel a job
 //
-// A queued job is cancelled at once, a running one stops at its next safe point and keeps what it has committed so far. Cancelling a
+// For the caller's own jobs, and with `jobs.manage` for everybody's. A queued job is cancelled at once, a running one stops at its next safe point and keeps what it has committed so far. Cancelling a
 // cancelled job changes nothing; one that has succeeded or failed answers 409 `jobs.finished`.
 //
 // Returns a wrapper object for the known response body format(s).
