@@ -1,13 +1,11 @@
 package audit
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash"
 	"log/slog"
 	"time"
@@ -159,14 +157,11 @@ func (s *Sealer) batch(ctx context.Context, back time.Duration) (n int, err erro
 		if err := tx.QueryRow(ctx, "SELECT pg_try_advisory_xact_lock($1)", int64(sealLock)).Scan(&mine); err != nil || !mine {
 			return err
 		}
-		seq, prev, since, err := head(ctx, tx)
+		seq, prev, newest, err := head(ctx, tx)
 		if err != nil {
 			return err
 		}
-		if seq > 0 {
-			since = since.Add(-back)
-		}
-		todo, err := unsealed(ctx, tx, since, sealBatch)
+		todo, err := unsealed(ctx, tx, newest.Add(-back), sealBatch)
 		if err != nil || len(todo) == 0 {
 			return err
 		}
@@ -191,13 +186,14 @@ func (s *Sealer) batch(ctx context.Context, back time.Duration) (n int, err erro
 	return n, nil
 }
 
-// head is the last link: its place, hash, and when it was sealed.
-func head(ctx context.Context, tx *db.Tx) (seq int64, hash []byte, at time.Time, err error) {
-	err = tx.QueryRow(ctx, "SELECT seq, hash, sealed_at FROM audit_seals ORDER BY seq DESC LIMIT 1").Scan(&seq, &hash, &at)
+// head is the last link: its place, its hash, and when its entry was made.
+func head(ctx context.Context, tx *db.Tx) (seq int64, hash []byte, made time.Time, err error) {
+	var id uuid.UUID
+	err = tx.QueryRow(ctx, "SELECT seq, hash, audit_id FROM audit_seals ORDER BY seq DESC LIMIT 1").Scan(&seq, &hash, &id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, zeroHash(), time.Unix(0, 0), nil
 	}
-	return seq, hash, at, err
+	return seq, hash, idTime(id), err
 }
 
 // unsealed reads entries without a seal whose id was made since a time. Ids
@@ -221,133 +217,15 @@ func unsealed(ctx context.Context, tx *db.Tx, since time.Time, limit int) ([]log
 	return out, rows.Err()
 }
 
+// idTime is the millisecond in a version 7 id.
+func idTime(id uuid.UUID) time.Time {
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(id[:8]) >> 16))
+}
+
 // firstID is the lowest version 7 id of a millisecond.
 func firstID(t time.Time) uuid.UUID {
 	var id uuid.UUID
 	ms := uint64(max(t.UnixMilli(), 0))
 	binary.BigEndian.PutUint64(id[:8], ms<<16)
 	return id
-}
-
-// Result is what Verify found.
-type Result struct {
-	Sealed   int64  // links checked
-	HeadSeq  int64  // last link: keep it with HeadHash elsewhere to prove later
-	HeadHash []byte // that the end of the log was not cut off
-	Waiting  int64  // entries too young to be sealed
-	Bad      *Bad   // nil when all is well
-}
-
-// Bad names the first entry that is not as it was sealed.
-type Bad struct {
-	Seq     int64     // its place in the chain; 0 for an entry outside it
-	AuditID uuid.UUID // zero when the link itself is gone
-	Problem string    // altered, deleted, seal_missing, seal_altered, unsealed, cut_off
-}
-
-func (b *Bad) String() string {
-	return fmt.Sprintf("audit entry %s at %d: %s", b.AuditID, b.Seq, b.Problem)
-}
-
-// Anchor is a head that was noted earlier, outside the database.
-type Anchor struct {
-	Seq  int64
-	Hash []byte
-}
-
-// verifyBatch bounds memory.
-const verifyBatch = 5000
-
-// Verify recomputes the chain and names the first entry that was altered,
-// deleted, put in or moved. Deleting the end of log and seals together can only
-// be seen by an anchor. It needs no more than the service's role and may run
-// while the service does.
-func Verify(ctx context.Context, d *db.DB, anchors ...Anchor) (Result, error) {
-	res := Result{HeadHash: zeroHash()}
-	var last time.Time
-	for {
-		n, at, err := verifyNext(ctx, d, &res, anchors)
-		if err != nil || res.Bad != nil {
-			return res, err
-		}
-		if n > 0 {
-			last = at
-		}
-		if n < verifyBatch {
-			break
-		}
-	}
-	for _, a := range anchors {
-		if a.Seq > res.HeadSeq {
-			res.Bad = &Bad{Seq: res.HeadSeq + 1, Problem: "cut_off"}
-			return res, nil
-		}
-	}
-	return res, verifyOutside(ctx, d, &res, last)
-}
-
-// verifyNext checks the links after res.HeadSeq.
-func verifyNext(ctx context.Context, d *db.DB, res *Result, anchors []Anchor) (n int, last time.Time, err error) {
-	rows, err := d.Query(ctx, `
-		SELECT s.seq, s.audit_id, s.prev_hash, s.hash, s.sealed_at, a.id IS NOT NULL,
-		       coalesce(a.id, s.audit_id), coalesce(a.created_at, s.sealed_at), coalesce(a.actor_kind, ''), a.actor_id, coalesce(a.actor_name, ''),
-		       coalesce(a.action, ''), coalesce(a.object_type, ''), coalesce(a.object_id, ''), a.store_id, coalesce(a.request_id, ''),
-		       coalesce(a.reason, ''), a.changes::text
-		FROM audit_seals s LEFT JOIN audit_logs a ON a.id = s.audit_id
-		WHERE s.seq > $1 ORDER BY s.seq LIMIT $2`, res.HeadSeq, verifyBatch)
-	if err != nil {
-		return 0, last, err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var seq int64
-		var id uuid.UUID
-		var prev, sum []byte
-		var exists bool
-		var r logRow
-		if err := rows.Scan(append([]any{&seq, &id, &prev, &sum, &last, &exists}, r.targets()...)...); err != nil {
-			return n, last, err
-		}
-		switch {
-		case seq != res.HeadSeq+1:
-			res.Bad = &Bad{Seq: res.HeadSeq + 1, Problem: "seal_missing"}
-		case !exists:
-			res.Bad = &Bad{Seq: seq, AuditID: id, Problem: "deleted"}
-		case !bytes.Equal(prev, res.HeadHash):
-			res.Bad = &Bad{Seq: seq, AuditID: id, Problem: "seal_altered"}
-		case !bytes.Equal(sum, link(prev, seq, last, &r)):
-			res.Bad = &Bad{Seq: seq, AuditID: id, Problem: "altered"}
-		default:
-			for _, a := range anchors {
-				if a.Seq == seq && !bytes.Equal(a.Hash, sum) {
-					res.Bad = &Bad{Seq: seq, AuditID: id, Problem: "seal_altered"}
-				}
-			}
-		}
-		if res.Bad != nil {
-			return n, last, nil
-		}
-		n++
-		res.Sealed++
-		res.HeadSeq, res.HeadHash = seq, sum
-	}
-	return n, last, rows.Err()
-}
-
-// verifyOutside looks for entries without a link. The sealer looks back an
-// hour from the last link: an older one was put in afterwards, or lost its seal.
-func verifyOutside(ctx context.Context, d *db.DB, res *Result, last time.Time) error {
-	if res.HeadSeq == 0 {
-		return d.QueryRow(ctx, "SELECT count(*) FROM audit_logs").Scan(&res.Waiting)
-	}
-	var oldest uuid.NullUUID
-	err := d.QueryRow(ctx, `SELECT count(*), (array_agg(a.id ORDER BY a.id))[1] FROM audit_logs a
-		WHERE NOT EXISTS (SELECT FROM audit_seals s WHERE s.audit_id = a.id)`).Scan(&res.Waiting, &oldest)
-	if err != nil {
-		return err
-	}
-	if limit := firstID(last.Add(-longLookBack)); oldest.Valid && bytes.Compare(oldest.UUID[:], limit[:]) < 0 {
-		res.Bad = &Bad{AuditID: oldest.UUID, Problem: "unsealed"}
-	}
-	return nil
 }
