@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 
-
 	catalogapi "github.com/shuke-crm/shuke/api/catalog"
 	"github.com/shuke-crm/shuke/ent/commerce"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
