@@ -164,9 +164,10 @@ return 1`)
 
 // Fill stores what was read from PostgreSQL after Get returned the lease, for
 // ttl (cut to MaxTTL; callers end it at the next business midnight). It reports
-// whether the bytes were stored: not when the object was written meanwhile.
+// whether the bytes were stored: not when the object was written meanwhile, and
+// never when there are none.
 func (h *Hot) Fill(ctx context.Context, lease Lease, value []byte, ttl time.Duration) bool {
-	if lease.token == "" || h.c.down.Load() || h.broken() {
+	if lease.token == "" || len(value) == 0 || h.c.down.Load() || h.broken() {
 		return false
 	}
 	ttl = min(ttl, MaxTTL)
