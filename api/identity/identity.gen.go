@@ -483,7 +483,7 @@ type PasswordInput struct {
 	NewPassword string `json:"new_password"`
 }
 
-// PasswordReset Example: {"initial_password":"kettle-amber-73-violin","must_change_password":true}
+// PasswordReset Example: {"initial_password":"kqm3v-h7xwp-2rtnc-9ufde","must_change_password":true}
 type PasswordReset struct {
 	// InitialPassword Only when it was generated. Hand it over in person.
 	InitialPassword    *string `json:"initial_password,omitempty"`

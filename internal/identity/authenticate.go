@@ -1,0 +1,212 @@
+package identity
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/shuke-crm/shuke/internal/platform/apperr"
+	"github.com/shuke-crm/shuke/internal/platform/auth"
+)
+
+// credential is what a bearer text was verified to be, kept so that a busy
+// client's token is checked once and not with every request.
+type credential struct {
+	principal uuid.UUID
+	access    access // for access tokens
+	keyID     string // for API keys
+	keyHash   []byte
+	dead      atomic.Bool // its session has ended for good
+}
+
+// Authenticate finds out who sends an access token or an API key. It costs
+// about a microsecond when both are known to this process.
+// Errors: auth.unauthenticated, auth.token_expired, auth.session_ended.
+func (s *Service) Authenticate(ctx context.Context, bearer string) (auth.Actor, error) {
+	c, ok := s.tokens.Get(bearer)
+	if !ok {
+		var err error
+		if c, err = s.verify(bearer); err != nil {
+			return auth.Actor{}, err
+		}
+		s.tokens.Add(strings.Clone(bearer), c)
+	}
+	if c.keyID != "" {
+		return s.authenticateKey(ctx, c)
+	}
+	if !s.Clock.Now().Before(c.access.expires) {
+		return auth.Actor{}, apperr.ErrTokenExpired.New()
+	}
+	if _, ours := s.Keys.SigningKeys().ByID(c.access.kid); !ours {
+		return auth.Actor{}, apperr.ErrUnauthenticated.New() // the key was dropped since
+	}
+	return s.authenticateSession(ctx, c)
+}
+
+func (s *Service) verify(bearer string) (*credential, error) {
+	if len(bearer) > maxBearer {
+		return nil, apperr.ErrUnauthenticated.New()
+	}
+	if strings.HasPrefix(bearer, keyPrefix) {
+		keyID, ok := parseKey(bearer)
+		if !ok {
+			return nil, apperr.ErrUnauthenticated.New()
+		}
+		return &credential{principal: keyPrincipal(keyID), keyID: strings.Clone(keyID), keyHash: hashToken(bearer)}, nil
+	}
+	a, err := verifyAccess(s.Keys.SigningKeys(), bearer, s.Clock.Now())
+	if err != nil {
+		return nil, err
+	}
+	return &credential{principal: a.staffID, access: a}, nil
+}
+
+func (s *Service) authenticateSession(ctx context.Context, c *credential) (auth.Actor, error) {
+	if c.dead.Load() {
+		return auth.Actor{}, ErrSessionEnded.New()
+	}
+	load := func(ctx context.Context) (*principal, error) { return s.loadStaff(ctx, c.access.staffID) }
+	p, err := s.principal(ctx, c.principal, load)
+	if err != nil {
+		return auth.Actor{}, err
+	}
+	sid := c.access.sessionID
+	if _, known := p.Sessions[sid]; !known {
+		// A session younger than the cached copy, or one that has ended: PostgreSQL knows.
+		if p, err = s.fetch(ctx, c.principal, load, true); err != nil {
+			return auth.Actor{}, err
+		}
+	}
+	expires, known := p.Sessions[sid]
+	if !known {
+		c.dead.Store(true) // sessions never come back
+		return auth.Actor{}, ErrSessionEnded.New()
+	}
+	if !p.Alive || !s.Clock.Now().Before(expires) {
+		return auth.Actor{}, ErrSessionEnded.New()
+	}
+	actor := p.Actor
+	actor.SessionID = sid
+	return actor, nil
+}
+
+func (s *Service) authenticateKey(ctx context.Context, c *credential) (auth.Actor, error) {
+	p, err := s.principal(ctx, c.principal, func(ctx context.Context) (*principal, error) { return s.loadKey(ctx, c.keyID) })
+	if err != nil {
+		return auth.Actor{}, err
+	}
+	now := s.Clock.Now()
+	if !p.Alive || !sameHash(p.KeyHash, c.keyHash) || (!p.Ends.IsZero() && !now.Before(p.Ends)) {
+		return auth.Actor{}, apperr.ErrUnauthenticated.New()
+	}
+	s.noteUse(p, now)
+	return p.Actor, nil
+}
+
+// useEvery is how exact the last use of an API key is.
+const useEvery = time.Minute
+
+// noteUse writes the time of use at most once a minute and process, outside
+// the request.
+func (s *Service) noteUse(p *principal, now time.Time) {
+	id := p.Actor.ID
+	last, seen := s.used.Load(id)
+	if seen && now.Sub(last.(time.Time)) < useEvery {
+		return
+	}
+	if seen {
+		if !s.used.CompareAndSwap(id, last, now) {
+			return // another request notes it
+		}
+	} else if _, raced := s.used.LoadOrStore(id, now); raced {
+		return
+	}
+	s.notes.Go(func() {
+		ctx, cancel := context.WithTimeout(auth.System(context.Background(), "api-keys"), loadLimit)
+		defer cancel()
+		if err := s.writeUse(ctx, id, now); err != nil {
+			s.Log.Warn("the use of an API key was not noted", "error", err)
+		}
+	})
+}
+
+// streamTicket is what Redis keeps of a ticket, sealed.
+type streamTicket struct {
+	Path      string    `json:"path"`
+	Principal uuid.UUID `json:"principal"`
+	Session   uuid.UUID `json:"session,omitzero"`
+	KeyID     string    `json:"key_id,omitempty"`
+}
+
+const (
+	ticketKey     = "shuke:identity:ticket:"
+	ticketPurpose = "identity.stream-ticket"
+)
+
+// CreateStreamTicket lets the caller open one stream without a header.
+// Error: unavailable while Redis is down.
+func (s *Service) CreateStreamTicket(ctx context.Context, path string) (string, error) {
+	actor, err := auth.From(ctx)
+	if err != nil {
+		return "", err
+	}
+	t := streamTicket{Path: path, Principal: actor.ID, Session: actor.SessionID}
+	if actor.Kind == auth.KindAPIKey {
+		if t.KeyID, err = s.keyIDOf(ctx, actor.ID); err != nil {
+			return "", err
+		}
+	}
+	raw, err := json.Marshal(t)
+	if err != nil {
+		return "", err
+	}
+	var random [24]byte
+	rand.Read(random[:]) // never fails
+	ticket := base64.RawURLEncoding.EncodeToString(random[:])
+	hash := hashToken(ticket)
+	if err := s.Cache.Set(ctx, ticketKey+string(hash), s.Keys.SealBlob(ticketPurpose, hash, raw), StreamTicketLife).Err(); err != nil {
+		return "", apperr.ErrUnavailable.Wrap(err)
+	}
+	return ticket, nil
+}
+
+// RedeemStreamTicket spends a ticket for the stream at path and gives the
+// actor it was made for, with the rights of now.
+// Errors: auth.ticket_invalid, auth.session_ended, unavailable while Redis is down.
+func (s *Service) RedeemStreamTicket(ctx context.Context, ticket, path string) (auth.Actor, error) {
+	hash := hashToken(ticket)
+	sealed, err := s.Cache.GetDel(ctx, ticketKey+string(hash)).Bytes()
+	if errors.Is(err, redis.Nil) {
+		return auth.Actor{}, ErrTicketInvalid.New()
+	}
+	if err != nil {
+		return auth.Actor{}, apperr.ErrUnavailable.Wrap(err)
+	}
+	raw, err := s.Keys.OpenBlob(ticketPurpose, hash, sealed)
+	if err != nil {
+		return auth.Actor{}, ErrTicketInvalid.Wrap(err)
+	}
+	var t streamTicket
+	if err := json.Unmarshal(raw, &t); err != nil || t.Path != path {
+		return auth.Actor{}, ErrTicketInvalid.Wrap(err)
+	}
+	if t.KeyID == "" {
+		return s.authenticateSession(ctx, &credential{principal: t.Principal, access: access{staffID: t.Principal, sessionID: t.Session}})
+	}
+	p, err := s.principal(ctx, keyPrincipal(t.KeyID), func(ctx context.Context) (*principal, error) { return s.loadKey(ctx, t.KeyID) })
+	if err != nil {
+		return auth.Actor{}, err
+	}
+	if !p.Alive || (!p.Ends.IsZero() && !s.Clock.Now().Before(p.Ends)) {
+		return auth.Actor{}, ErrTicketInvalid.New()
+	}
+	return p.Actor, nil
+}

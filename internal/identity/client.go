@@ -1,0 +1,34 @@
+package identity
+
+import (
+	"context"
+	"strings"
+	"unicode/utf8"
+)
+
+// Client is where a request comes from, for sessions and the audit log.
+type Client struct{ IP, UserAgent string }
+
+type clientKey struct{}
+
+// WithClient is called by the edge before sign-in, refresh and password
+// change; without it the client counts as unknown.
+func WithClient(ctx context.Context, c Client) context.Context {
+	c.IP, c.UserAgent = storable(c.IP, 45), storable(c.UserAgent, 300)
+	return context.WithValue(ctx, clientKey{}, c)
+}
+
+func clientOf(ctx context.Context) Client {
+	c, _ := ctx.Value(clientKey{}).(Client)
+	return c
+}
+
+// storable cuts a header of a stranger to what its column takes.
+func storable(text string, most int) string {
+	text = strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), "")
+	for len(text) > most {
+		_, size := utf8.DecodeLastRuneInString(text)
+		text = text[:len(text)-size]
+	}
+	return text
+}

@@ -1,0 +1,75 @@
+package identity
+
+import (
+	"errors"
+
+	"github.com/shuke-crm/shuke/internal/platform/apperr"
+	"github.com/shuke-crm/shuke/internal/platform/password"
+)
+
+var (
+	ErrInvalidCredentials = apperr.Define(apperr.Unauthenticated, "auth.invalid_credentials", "The user name or the password is wrong.", "用户名或密码错误。")
+	ErrTooManyAttempts    = apperr.Define(apperr.RateLimited, "auth.too_many_attempts", "Too many attempts. Try again in {retry_after} seconds.", "尝试次数过多，请在 {retry_after} 秒后重试。")
+	ErrDisabled           = apperr.Define(apperr.Forbidden, "auth.account_disabled", "This account is disabled. Ask an administrator.", "该账号已停用，请联系管理员。")
+	ErrSessionEnded       = apperr.Define(apperr.Unauthenticated, "auth.session_ended", "The session has ended. Sign in again.", "会话已结束，请重新登录。")
+	ErrRefreshInvalid     = apperr.Define(apperr.Unauthenticated, "auth.refresh_invalid", "This is not a refresh token of ours.", "刷新令牌无效。")
+	ErrRefreshReused      = apperr.Define(apperr.Unauthenticated, "auth.refresh_reused", "This refresh token was used before, so the session was ended for safety. Sign in again.", "该刷新令牌已被使用过，为安全起见会话已终止，请重新登录。")
+	ErrSessionNeeded      = apperr.Define(apperr.Forbidden, "auth.session_needed", "This is for signed-in people; an API key has no session.", "此操作仅限登录用户，API 密钥没有会话。")
+	ErrSessionNotFound    = apperr.Define(apperr.NotFound, "auth.session_not_found", "You have no such session.", "您没有该会话。")
+	ErrWrongPassword      = apperr.Define(apperr.Invalid, "auth.wrong_password", "The current password is wrong.", "当前密码错误。")
+	ErrTicketInvalid      = apperr.Define(apperr.Unauthenticated, "auth.ticket_invalid", "The ticket was used, has expired or is for another stream. Get a new one.", "票据已使用、已过期或不属于该数据流，请重新获取。")
+
+	ErrPasswordTooShort   = apperr.Define(apperr.Invalid, "password.too_short", "A password has at least 8 characters.", "密码至少需要 8 个字符。")
+	ErrPasswordTooLong    = apperr.Define(apperr.Invalid, "password.too_long", "A password has at most 128 characters.", "密码最多 128 个字符。")
+	ErrPasswordTooCommon  = apperr.Define(apperr.Invalid, "password.too_common", "This password is among the first that attackers try. Choose another.", "该密码过于常见，请更换。")
+	ErrPasswordIsUsername = apperr.Define(apperr.Invalid, "password.is_username", "The password must not be the user name.", "密码不能与用户名相同。")
+	ErrPasswordInvalid    = apperr.Define(apperr.Invalid, "password.invalid", "The password has characters that cannot be stored.", "密码包含无法保存的字符。")
+
+	ErrStaffNotFound  = apperr.Define(apperr.NotFound, "staff.not_found", "There is no such member of staff within your scope.", "您的权限范围内没有该员工。")
+	ErrUsernameTaken  = apperr.Define(apperr.Conflict, "staff.username_taken", "This user name is taken.", "该用户名已被使用。")
+	ErrStaffInUse     = apperr.Define(apperr.Conflict, "staff.in_use", "This account has been used. Disable it instead of deleting it.", "该账号已被使用，请停用而不是删除。")
+	ErrOwnAccount     = apperr.Define(apperr.Forbidden, "staff.own_account", "Somebody else must make this change to your account.", "此更改须由他人对您的账号执行。")
+	ErrLastAdmin      = apperr.Define(apperr.Conflict, "staff.last_administrator", "One active administrator of the whole business must remain.", "必须至少保留一名可用的全局管理员。")
+	ErrBeyondOwn      = apperr.Define(apperr.Forbidden, "staff.beyond_own_rights", "You cannot hand on or take away what you do not hold yourself: {right}.", "您不能授予或收回自己没有的权限：{right}。")
+	ErrGrantNotFound  = apperr.Define(apperr.NotFound, "staff.grant_not_found", "This member of staff has no such grant.", "该员工没有此授权。")
+	ErrGrantShape     = apperr.Define(apperr.Invalid, "staff.grant_scope", "store_id belongs to the scope store, region_id to region, and neither to the others.", "store_id 仅用于 store 范围，region_id 仅用于 region 范围，其他范围均不需要。")
+	ErrGrantExpired   = apperr.Define(apperr.Invalid, "staff.grant_expired", "The grant would have run out already.", "授权的到期时间已过。")
+	ErrGrantDuplicate = apperr.Define(apperr.Conflict, "staff.grant_exists", "This member of staff holds this role with this scope already.", "该员工已拥有此范围的该角色。")
+
+	ErrRoleNotFound      = apperr.Define(apperr.NotFound, "roles.not_found", "There is no such role.", "角色不存在。")
+	ErrRoleUnknown       = apperr.Define(apperr.Invalid, "roles.unknown", "There is no role with this code.", "没有该代码的角色。")
+	ErrRoleCodeTaken     = apperr.Define(apperr.Conflict, "roles.code_taken", "A role with this code exists.", "该角色代码已存在。")
+	ErrRoleBuiltIn       = apperr.Define(apperr.Conflict, "roles.built_in", "Built-in roles are read-only. Make a role of your own.", "内置角色不可修改，请新建自定义角色。")
+	ErrRoleInUse         = apperr.Define(apperr.Conflict, "roles.in_use", "Somebody holds this role.", "该角色仍被授予给员工。")
+	ErrPermissionUnknown = apperr.Define(apperr.Invalid, "roles.permission_unknown", "There is no such permission.", "权限不存在。")
+
+	ErrStoreNotFound   = apperr.Define(apperr.NotFound, "stores.not_found", "There is no such store.", "门店不存在。")
+	ErrStoreUnknown    = apperr.Define(apperr.Invalid, "stores.unknown", "There is no such store within your scope.", "您的权限范围内没有该门店。")
+	ErrStoreCodeTaken  = apperr.Define(apperr.Conflict, "stores.code_taken", "A store with this code exists.", "该门店代码已存在。")
+	ErrStoreInUse      = apperr.Define(apperr.Conflict, "stores.in_use", "Other records refer to this store. Close it instead of deleting it.", "该门店已被引用，请关闭而不是删除。")
+	ErrOutOfScope      = apperr.Define(apperr.Forbidden, "auth.out_of_scope", "This reaches beyond the stores you are responsible for.", "超出您负责的门店范围。")
+	ErrRegionNotFound  = apperr.Define(apperr.NotFound, "regions.not_found", "There is no such region.", "区域不存在。")
+	ErrRegionUnknown   = apperr.Define(apperr.Invalid, "regions.unknown", "There is no such region.", "没有该区域。")
+	ErrRegionCodeTaken = apperr.Define(apperr.Conflict, "regions.code_taken", "A region with this code exists.", "该区域代码已存在。")
+	ErrRegionInUse     = apperr.Define(apperr.Conflict, "regions.in_use", "A store or a grant refers to this region.", "该区域仍被门店或授权引用。")
+
+	ErrAPIKeyNotFound = apperr.Define(apperr.NotFound, "api_keys.not_found", "There is no such key within your scope.", "您的权限范围内没有该密钥。")
+	ErrAPIKeyExpired  = apperr.Define(apperr.Invalid, "api_keys.expired", "The key would have run out already.", "密钥的到期时间已过。")
+	ErrAPIKeyScope    = apperr.Define(apperr.Invalid, "api_keys.scope", "A key sees all stores or the stores listed, not both.", "密钥只能选择全部门店或指定门店之一。")
+)
+
+// policyError gives what password.Check refuses its place in the request.
+func policyError(err error, pointer string) error {
+	for is, def := range map[error]*apperr.Definition{
+		password.ErrTooShort:   ErrPasswordTooShort,
+		password.ErrTooLong:    ErrPasswordTooLong,
+		password.ErrTooCommon:  ErrPasswordTooCommon,
+		password.ErrIsUsername: ErrPasswordIsUsername,
+		password.ErrInvalid:    ErrPasswordInvalid,
+	} {
+		if errors.Is(err, is) {
+			return def.At(pointer)
+		}
+	}
+	return err
+}

@@ -1,0 +1,270 @@
+package identity
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/shuke-crm/shuke/ent/platform"
+	"github.com/shuke-crm/shuke/ent/platform/region"
+	"github.com/shuke-crm/shuke/ent/platform/role"
+	"github.com/shuke-crm/shuke/ent/platform/rolegrant"
+	"github.com/shuke-crm/shuke/ent/platform/staff"
+	"github.com/shuke-crm/shuke/ent/platform/store"
+	"github.com/shuke-crm/shuke/internal/platform/audit"
+	"github.com/shuke-crm/shuke/internal/platform/auth"
+	"github.com/shuke-crm/shuke/internal/platform/db"
+)
+
+// GrantInput is a role to give, with its scope.
+type GrantInput struct {
+	Role      string
+	Scope     rolegrant.Scope
+	StoreID   *uuid.UUID
+	RegionID  *uuid.UUID
+	ExpiresAt *time.Time
+}
+
+// CreateGrant gives a role to a member of staff and returns them as they are then.
+// Errors: staff.not_found, staff.own_account, staff.beyond_own_rights,
+// staff.grant_scope, staff.grant_expired, staff.grant_exists, roles.unknown,
+// stores.unknown, regions.unknown.
+func (s *Service) CreateGrant(ctx context.Context, staffID uuid.UUID, in GrantInput) (*platform.Staff, error) {
+	var after *platform.Staff
+	err := s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		target, own, err := s.lockForGrants(ctx, tx, staffID)
+		if err != nil {
+			return err
+		}
+		if err := s.give(ctx, tx, own, target, in, ""); err != nil {
+			return err
+		}
+		after, err = s.grantsChanged(ctx, tx, target)
+		return err
+	})
+	return after, err
+}
+
+// DeleteGrant takes a role away.
+// Errors: staff.not_found, staff.own_account, staff.grant_not_found,
+// staff.beyond_own_rights, staff.last_administrator.
+func (s *Service) DeleteGrant(ctx context.Context, staffID, grantID uuid.UUID) error {
+	return s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		if err := lockAdministrators(ctx, tx); err != nil {
+			return err
+		}
+		target, own, err := s.lockForGrants(ctx, tx, staffID)
+		if err != nil {
+			return err
+		}
+		g, err := tx.Platform.RoleGrant.Query().Where(rolegrant.ID(grantID), rolegrant.StaffID(staffID)).WithRole().Only(ctx)
+		if platform.IsNotFound(err) {
+			return ErrGrantNotFound.New()
+		}
+		if err != nil {
+			return err
+		}
+		if err := own.mayHandle(g.Edges.Role, reachOf(g, target), ""); err != nil {
+			return err
+		}
+		if err := tx.Platform.RoleGrant.DeleteOne(g).Exec(ctx); err != nil {
+			return err
+		}
+		if err := administratorRemains(ctx, tx); err != nil {
+			return err
+		}
+		audit.Record(ctx, tx, audit.Entry{Action: "staff.revoke_role", ObjectType: "staff", ObjectID: staffID.String(), StoreID: target.StoreID,
+			Changes: grantChanges(g.Edges.Role.Code, g.Scope, g.StoreID, g.RegionID, g.ExpiresAt)})
+		_, err = s.grantsChanged(ctx, tx, target)
+		return err
+	})
+}
+
+// lockForGrants locks somebody whose grants are about to change.
+func (s *Service) lockForGrants(ctx context.Context, tx *db.Tx, staffID uuid.UUID) (*platform.Staff, holding, error) {
+	actor, err := auth.From(ctx)
+	if err != nil {
+		return nil, holding{}, err
+	}
+	target, err := tx.Platform.Staff.Query().Where(staff.ID(staffID)).ForUpdate().Only(ctx)
+	if err != nil {
+		return nil, holding{}, staffError(err)
+	}
+	if actor.Kind == auth.KindStaff && actor.ID == staffID {
+		return nil, holding{}, ErrOwnAccount.New()
+	}
+	own, err := s.holdingOf(ctx, tx)
+	return target, own, err
+}
+
+// grantsChanged raises the version of somebody whose grants changed, announces
+// it and makes it felt at once.
+func (s *Service) grantsChanged(ctx context.Context, tx *db.Tx, target *platform.Staff) (*platform.Staff, error) {
+	n, err := tx.Platform.Staff.Update().Where(staff.ID(target.ID)).AddVersion(1).SetUpdatedAt(s.Clock.Now()).Save(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if n == 0 {
+		return nil, ErrStaffNotFound.New()
+	}
+	announceGrants(tx, target)
+	s.invalidate(ctx, tx, target.ID)
+	return staffWithGrants(tx.Platform.Staff.Query().Where(staff.ID(target.ID))).Only(ctx)
+}
+
+// give checks one grant and writes it; pointer is where it stands in the request.
+func (s *Service) give(ctx context.Context, tx *db.Tx, own holding, target *platform.Staff, in GrantInput, pointer string) error {
+	r := reach{scope: in.Scope, store: in.StoreID, region: in.RegionID, home: target.StoreID}
+	now := s.Clock.Now()
+	switch {
+	case !r.wellFormed():
+		return ErrGrantShape.At(pointer + "/scope")
+	case in.ExpiresAt != nil && !now.Before(*in.ExpiresAt):
+		return ErrGrantExpired.At(pointer + "/expires_at")
+	}
+	// The lock makes a change of the role wait, so that it sees this grant.
+	ro, err := tx.Platform.Role.Query().Where(role.Code(in.Role)).ForShare().Only(ctx)
+	if platform.IsNotFound(err) {
+		return ErrRoleUnknown.At(pointer + "/role")
+	}
+	if err != nil {
+		return err
+	}
+	if err := referred(ctx, tx, in, pointer); err != nil {
+		return err
+	}
+	if err := own.mayHandle(ro, r, pointer+"/role"); err != nil {
+		return err
+	}
+	if err := s.refuseTwin(ctx, tx, target.ID, ro.ID, in); err != nil {
+		return err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return err
+	}
+	err = tx.Platform.RoleGrant.Create().SetID(id).SetStaffID(target.ID).SetRoleID(ro.ID).SetScope(in.Scope).
+		SetNillableStoreID(in.StoreID).SetNillableRegionID(in.RegionID).SetNillableExpiresAt(in.ExpiresAt).SetCreatedAt(now).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("grant a role: %w", err)
+	}
+	audit.Record(ctx, tx, audit.Entry{Action: "staff.grant_role", ObjectType: "staff", ObjectID: target.ID.String(), StoreID: target.StoreID,
+		Changes: grantChanges(ro.Code, in.Scope, in.StoreID, in.RegionID, in.ExpiresAt)})
+	return nil
+}
+
+// referred checks that store and region of a grant exist, and makes a move of
+// stores between regions wait so that it sees this grant.
+func referred(ctx context.Context, tx *db.Tx, in GrantInput, pointer string) error {
+	if in.StoreID != nil {
+		found, err := tx.Platform.Store.Query().Where(store.ID(*in.StoreID)).Exist(ctx)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return ErrStoreUnknown.At(pointer + "/store_id")
+		}
+	}
+	if in.RegionID != nil {
+		_, err := tx.Platform.Region.Query().Where(region.ID(*in.RegionID)).ForShare().Only(ctx)
+		if platform.IsNotFound(err) {
+			return ErrRegionUnknown.At(pointer + "/region_id")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refuseTwin refuses a grant that somebody has already. The lock on them keeps
+// a second caller out.
+func (s *Service) refuseTwin(ctx context.Context, tx *db.Tx, staffID, roleID uuid.UUID, in GrantInput) error {
+	q := tx.Platform.RoleGrant.Query().Where(rolegrant.StaffID(staffID), rolegrant.RoleID(roleID), rolegrant.ScopeEQ(in.Scope), inForce(s.Clock.Now()))
+	if in.StoreID != nil {
+		q.Where(rolegrant.StoreID(*in.StoreID))
+	}
+	if in.RegionID != nil {
+		q.Where(rolegrant.RegionID(*in.RegionID))
+	}
+	twin, err := q.Exist(ctx)
+	if err != nil {
+		return err
+	}
+	if twin {
+		return ErrGrantDuplicate.New()
+	}
+	return nil
+}
+
+// holdingOf is what the caller has and so may hand on.
+func (s *Service) holdingOf(ctx context.Context, tx *db.Tx) (holding, error) {
+	actor, err := auth.From(ctx)
+	if err != nil {
+		return holding{}, err
+	}
+	h := holding{all: actor.Kind == auth.KindSystem, permissions: actor.Permissions, scope: actor.Scope}
+	if actor.Kind == auth.KindStaff && !h.scope.All {
+		grants, err := tx.Platform.RoleGrant.Query().Where(rolegrant.StaffID(actor.ID), rolegrant.ScopeEQ(rolegrant.ScopeRegion), inForce(s.Clock.Now())).All(ctx)
+		if err != nil {
+			return holding{}, err
+		}
+		for _, g := range grants {
+			h.regions = append(h.regions, *g.RegionID)
+		}
+	}
+	return h, nil
+}
+
+// mayHandle refuses a grant that reaches beyond the holding.
+// Error: staff.beyond_own_rights.
+func (h holding) mayHandle(ro *platform.Role, r reach, pointer string) error {
+	right := h.lacks(ro.Permissions)
+	if right == "" && !h.covers(r) {
+		right = "scope:" + string(r.scope)
+	}
+	switch {
+	case right == "":
+		return nil
+	case pointer == "":
+		return ErrBeyondOwn.New().Arg("right", right)
+	default:
+		return ErrBeyondOwn.At(pointer).Arg("right", right)
+	}
+}
+
+// outranked refuses when the target holds, at present, anything that lies
+// beyond the holding: whoever could reset a superior's password would have
+// their rights.
+func (s *Service) outranked(ctx context.Context, tx *db.Tx, own holding, target *platform.Staff) error {
+	grants, err := tx.Platform.RoleGrant.Query().Where(rolegrant.StaffID(target.ID), inForce(s.Clock.Now())).WithRole().All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, g := range grants {
+		if err := own.mayHandle(g.Edges.Role, reachOf(g, target), ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func reachOf(g *platform.RoleGrant, target *platform.Staff) reach {
+	return reach{scope: g.Scope, store: g.StoreID, region: g.RegionID, home: target.StoreID}
+}
+
+func grantChanges(code string, sc rolegrant.Scope, storeID, regionID *uuid.UUID, expires *time.Time) map[string]any {
+	out := map[string]any{"role": code, "scope": sc}
+	if storeID != nil {
+		out["store_id"] = storeID
+	}
+	if regionID != nil {
+		out["region_id"] = regionID
+	}
+	if expires != nil {
+		out["expires_at"] = expires
+	}
+	return out
+}

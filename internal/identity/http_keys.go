@@ -1,0 +1,104 @@
+package identity
+
+import (
+	"context"
+	"net/url"
+	"time"
+
+	"github.com/google/uuid"
+
+	identityapi "github.com/shuke-crm/shuke/api/identity"
+	"github.com/shuke-crm/shuke/ent/platform"
+	"github.com/shuke-crm/shuke/ent/platform/apikey"
+	"github.com/shuke-crm/shuke/internal/platform/etag"
+	"github.com/shuke-crm/shuke/internal/platform/page"
+)
+
+// ListApiKeys (GET /v1/api-keys)
+func (a API) ListApiKeys(ctx context.Context, req identityapi.ListApiKeysRequestObject) (identityapi.ListApiKeysResponseObject, error) {
+	p := req.Params
+	query := url.Values{}
+	with(query, "status", p.Status)
+	l := a.list("/v1/api-keys", p.Limit, p.Cursor, query)
+	var at cursor
+	if err := l.read(&at); err != nil {
+		return nil, err
+	}
+	reachable, err := visibleKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := a.Clock.Now()
+	q := a.DB.From(ctx).Platform.APIKey.Query().Where(reachable...)
+	if p.Status != nil {
+		q.Where(keysIn(KeyStatus(*p.Status), now)...)
+	}
+	count, err := total(ctx, p.Include, q.Clone().Count)
+	if err != nil {
+		return nil, err
+	}
+	if at.ID != uuid.Nil {
+		q.Where(apikey.IDLT(at.ID))
+	}
+	rows, err := q.Order(apikey.ByID(sqlDesc)).Limit(l.limit + 1).All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, more := page.Cut(rows, l.limit)
+	body := identityapi.ApiKeyList{Items: make([]identityapi.ApiKey, len(rows)), HasMore: more, TotalCount: count}
+	for i, r := range rows {
+		body.Items[i] = toAPIKey(r, now)
+	}
+	next, link := l.next(more, func() cursor { return cursor{ID: rows[len(rows)-1].ID} })
+	body.NextCursor = next
+	return identityapi.ListApiKeys200JSONResponse{Body: body, Headers: identityapi.ListApiKeys200ResponseHeaders{Link: link}}, nil
+}
+
+// CreateApiKey (POST /v1/api-keys)
+func (a API) CreateApiKey(ctx context.Context, req identityapi.CreateApiKeyRequestObject) (identityapi.CreateApiKeyResponseObject, error) {
+	b := req.Body
+	in := CreateKeyInput{Name: b.Name, Permissions: b.Permissions, ExpiresAt: b.ExpiresAt}
+	if b.AllStores != nil {
+		in.AllStores = *b.AllStores
+	}
+	if b.StoreIds != nil {
+		in.StoreIDs = *b.StoreIds
+	}
+	r, key, err := a.CreateKey(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	body := toAPIKey(r, a.Clock.Now())
+	body.Key = &key
+	return identityapi.CreateApiKey201JSONResponse{Body: body,
+		Headers: identityapi.CreateApiKey201ResponseHeaders{ETag: ref(etag.Of(r.Version)), Location: ref("/v1/api-keys/" + r.ID.String())}}, nil
+}
+
+// GetApiKey (GET /v1/api-keys/{id})
+func (a API) GetApiKey(ctx context.Context, req identityapi.GetApiKeyRequestObject) (identityapi.GetApiKeyResponseObject, error) {
+	reachable, err := visibleKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r, err := a.DB.From(ctx).Platform.APIKey.Query().Where(apikey.ID(req.Id)).Where(reachable...).Only(ctx)
+	if err != nil {
+		return nil, keyError(err)
+	}
+	return identityapi.GetApiKey200JSONResponse{Body: toAPIKey(r, a.Clock.Now()),
+		Headers: identityapi.GetApiKey200ResponseHeaders{ETag: ref(etag.Of(r.Version))}}, nil
+}
+
+// RevokeApiKey (DELETE /v1/api-keys/{id})
+func (a API) RevokeApiKey(ctx context.Context, req identityapi.RevokeApiKeyRequestObject) (identityapi.RevokeApiKeyResponseObject, error) {
+	if err := a.RevokeKey(ctx, req.Id); err != nil {
+		return nil, err
+	}
+	return identityapi.RevokeApiKey204Response{}, nil
+}
+
+func toAPIKey(r *platform.APIKey, now time.Time) identityapi.ApiKey {
+	return identityapi.ApiKey{Id: r.ID, Name: r.Name, KeyId: r.KeyID, Status: identityapi.ApiKeyStatus(statusOf(r, now)),
+		Permissions: append([]string{}, r.Permissions...), AllStores: r.AllStores, StoreIds: append([]uuid.UUID{}, r.StoreIds...),
+		CreatedBy: orNull(r.CreatedBy), ExpiresAt: orNull(r.ExpiresAt), LastUsedAt: orNull(r.LastUsedAt), RevokedAt: orNull(r.RevokedAt),
+		Version: r.Version, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt}
+}

@@ -1,0 +1,288 @@
+package identity
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	entsql "entgo.io/ent/dialect/sql"
+	"github.com/google/uuid"
+
+	"github.com/shuke-crm/shuke/ent/platform/rolegrant"
+	"github.com/shuke-crm/shuke/internal/platform/auth"
+	"github.com/shuke-crm/shuke/internal/platform/db"
+	"github.com/shuke-crm/shuke/internal/platform/pgarray"
+)
+
+// The statements here are all of this domain's own SQL. They run where there
+// is no actor yet (signing in, resolving rights), or on locks and counts.
+
+// loadStaff resolves rights and live sessions of a member of staff. It reads
+// past any open transaction: what counts is committed. Two index look-ups on
+// staff and sessions, one on grants.
+func (s *Service) loadStaff(ctx context.Context, id uuid.UUID) (*principal, error) {
+	p := &principal{Actor: auth.Actor{Kind: auth.KindStaff, ID: id}, Sessions: map[uuid.UUID]time.Time{}}
+	now := s.Clock.Now()
+	rows, err := s.DB.Query(ctx, `
+		SELECT st.username, st.status = 'active', se.id, se.expires_at
+		FROM staff st LEFT JOIN sessions se ON se.staff_id = st.id AND se.revoked_at IS NULL AND se.expires_at > $2
+		WHERE st.id = $1`, id, now)
+	if err != nil {
+		return nil, fmt.Errorf("load staff: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var session uuid.NullUUID
+		var expires sql.NullTime
+		if err := rows.Scan(&p.Actor.Name, &p.Alive, &session, &expires); err != nil {
+			return nil, fmt.Errorf("load staff: %w", err)
+		}
+		if session.Valid {
+			p.Sessions[session.UUID] = expires.Time
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("load staff: %w", err)
+	}
+	if !p.Alive {
+		return p, nil
+	}
+	grants, err := s.loadGrants(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	p.Actor.Permissions, p.Actor.Scope, p.Until = resolve(id, grants, now)
+	return p, nil
+}
+
+func (s *Service) loadGrants(ctx context.Context, staffID uuid.UUID) ([]grantedRole, error) {
+	rows, err := s.DB.Query(ctx, `
+		SELECT g.scope, g.store_id, g.expires_at, r.permissions,
+		       CASE WHEN g.scope = 'region' THEN ARRAY(SELECT id FROM stores WHERE region_id = g.region_id) ELSE '{}' END
+		FROM role_grants g JOIN roles r ON r.id = g.role_id
+		WHERE g.staff_id = $1`, staffID)
+	if err != nil {
+		return nil, fmt.Errorf("load grants: %w", err)
+	}
+	defer rows.Close()
+	var out []grantedRole
+	for rows.Next() {
+		var g grantedRole
+		var reaches string
+		var permissions pgarray.Strings
+		var stores pgarray.UUIDs
+		if err := rows.Scan(&reaches, &g.store, &g.expires, &permissions, &stores); err != nil {
+			return nil, fmt.Errorf("load grants: %w", err)
+		}
+		g.scope, g.permissions, g.regionStores = rolegrant.Scope(reaches), permissions, stores
+		out = append(out, g)
+	}
+	return out, rows.Err()
+}
+
+// loadKey resolves an API key by its public id; an unknown one is not alive.
+func (s *Service) loadKey(ctx context.Context, keyID string) (*principal, error) {
+	p := &principal{Actor: auth.Actor{Kind: auth.KindAPIKey}}
+	var permissions pgarray.Strings
+	var stores pgarray.UUIDs
+	var expires sql.NullTime
+	err := s.DB.QueryRow(ctx, `
+		SELECT id, name, secret_hash, permissions, all_stores, store_ids, expires_at, revoked_at IS NULL
+		FROM api_keys WHERE key_id = $1`, keyID,
+	).Scan(&p.Actor.ID, &p.Actor.Name, &p.KeyHash, &permissions, &p.Actor.Scope.All, &stores, &expires, &p.Alive)
+	if errors.Is(err, sql.ErrNoRows) {
+		return p, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load API key: %w", err)
+	}
+	p.Actor.Permissions = auth.PermissionSet{}
+	for _, name := range permissions {
+		p.Actor.Permissions[auth.Permission(name)] = struct{}{}
+	}
+	p.Actor.Scope.StoreIDs, p.Ends = stores, expires.Time
+	return p, nil
+}
+
+func (s *Service) keyIDOf(ctx context.Context, id uuid.UUID) (keyID string, err error) {
+	err = s.DB.From(ctx).QueryRow(ctx, `SELECT key_id FROM api_keys WHERE id = $1`, id).Scan(&keyID)
+	return keyID, err
+}
+
+// writeUse notes when a key was last used, unless another process just did.
+func (s *Service) writeUse(ctx context.Context, id uuid.UUID, now time.Time) error {
+	_, err := s.DB.Exec(ctx, `
+		UPDATE api_keys SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $3)`,
+		id, now, now.Add(-useEvery))
+	return err
+}
+
+// knowsAddress reports whether an account has signed in from an address.
+func (s *Service) knowsAddress(ctx context.Context, staffID uuid.UUID, ip string) (known bool, err error) {
+	err = s.DB.From(ctx).QueryRow(ctx, `SELECT EXISTS (SELECT FROM sessions WHERE staff_id = $1 AND ip = $2)`, staffID, ip).Scan(&known)
+	return known, err
+}
+
+// endSessions revokes live sessions of a member of staff and names them. A nil
+// only means all; except is left alone.
+func endSessions(ctx context.Context, tx *db.Tx, staffID uuid.UUID, only *uuid.UUID, except uuid.UUID, reason string, now time.Time) ([]uuid.UUID, error) {
+	rows, err := tx.Query(ctx, `
+		UPDATE sessions SET revoked_at = $2, revoked_reason = $3, successor_sealed = NULL
+		WHERE staff_id = $1 AND revoked_at IS NULL AND ($4::uuid IS NULL OR id = $4) AND id <> $5
+		RETURNING id`, staffID, now, reason, only, except)
+	if err != nil {
+		return nil, fmt.Errorf("end sessions: %w", err)
+	}
+	return ids(rows)
+}
+
+// surplusSessions ends the oldest live sessions beyond a number: a list of
+// sessions belongs to each cached principal and must stay small.
+func surplusSessions(ctx context.Context, tx *db.Tx, staffID uuid.UUID, keep int, now time.Time) ([]uuid.UUID, error) {
+	rows, err := tx.Query(ctx, `
+		UPDATE sessions SET revoked_at = $2, revoked_reason = 'too_many', successor_sealed = NULL
+		WHERE id IN (SELECT id FROM sessions WHERE staff_id = $1 AND revoked_at IS NULL AND expires_at > $2
+		             ORDER BY id DESC OFFSET $3)
+		RETURNING id`, staffID, now, keep)
+	if err != nil {
+		return nil, fmt.Errorf("end surplus sessions: %w", err)
+	}
+	return ids(rows)
+}
+
+// holders are the staff whom a role is granted to.
+func holders(ctx context.Context, tx *db.Tx, roleID uuid.UUID) ([]uuid.UUID, error) {
+	rows, err := tx.Query(ctx, `SELECT DISTINCT staff_id FROM role_grants WHERE role_id = $1`, roleID)
+	if err != nil {
+		return nil, fmt.Errorf("holders of a role: %w", err)
+	}
+	return ids(rows)
+}
+
+// lockRegions makes grants over these regions wait until this transaction
+// ends, and names the staff who have one.
+func lockRegions(ctx context.Context, tx *db.Tx, regions []uuid.UUID) ([]uuid.UUID, error) {
+	if _, err := tx.Exec(ctx, `SELECT id FROM regions WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE`, pgarray.UUIDs(regions)); err != nil {
+		return nil, fmt.Errorf("lock regions: %w", err)
+	}
+	rows, err := tx.Query(ctx, `SELECT DISTINCT staff_id FROM role_grants WHERE region_id = ANY($1::uuid[])`, pgarray.UUIDs(regions))
+	if err != nil {
+		return nil, fmt.Errorf("holders of regions: %w", err)
+	}
+	return ids(rows)
+}
+
+// administratorsLock serializes everything that could take the last
+// administrator away, and the creation of the first one.
+const administratorsLock = 0x7368756b65_61646d // "shuke" "adm"
+
+func lockAdministrators(ctx context.Context, tx *db.Tx) error {
+	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(administratorsLock)); err != nil {
+		return fmt.Errorf("lock administrators: %w", err)
+	}
+	return nil
+}
+
+// administratorRemains fails unless an active member of staff holds the
+// administrator role over the whole business for good.
+// Error: staff.last_administrator.
+func administratorRemains(ctx context.Context, tx *db.Tx) error {
+	var remains bool
+	err := tx.QueryRow(ctx, `
+		SELECT EXISTS (SELECT FROM role_grants g JOIN roles r ON r.id = g.role_id JOIN staff st ON st.id = g.staff_id
+		               WHERE r.code = $1 AND r.built_in AND g.scope = 'all' AND g.expires_at IS NULL AND st.status = 'active')`,
+		administratorCode).Scan(&remains)
+	if err != nil {
+		return fmt.Errorf("count administrators: %w", err)
+	}
+	if !remains {
+		return ErrLastAdmin.New()
+	}
+	return nil
+}
+
+// putRole makes a built-in role what this release says and reports whether it
+// changed.
+func putRole(ctx context.Context, tx *db.Tx, code, name string, permissions []string, now time.Time) (id uuid.UUID, isChanged bool, err error) {
+	fresh, err := uuid.NewV7()
+	if err != nil {
+		return uuid.Nil, false, err
+	}
+	err = tx.QueryRow(ctx, `
+		INSERT INTO roles (id, code, name, built_in, permissions, version, created_at, updated_at)
+		VALUES ($1, $2, $3, TRUE, $4, 1, $5, $5)
+		ON CONFLICT (code) DO UPDATE
+		SET name = excluded.name, built_in = TRUE, permissions = excluded.permissions, version = roles.version + 1, updated_at = excluded.updated_at
+		WHERE (roles.name, roles.built_in, roles.permissions) IS DISTINCT FROM (excluded.name, TRUE, excluded.permissions)
+		RETURNING id`, fresh, code, name, pgarray.Strings(permissions), now).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return uuid.Nil, false, nil
+	}
+	if err != nil {
+		return uuid.Nil, false, fmt.Errorf("built-in role %s: %w", code, err)
+	}
+	return id, true, nil
+}
+
+// holderCounts tells how many people hold each role.
+func holderCounts(ctx context.Context, c *db.Clients, roles []uuid.UUID) (map[uuid.UUID]int64, error) {
+	rows, err := c.Query(ctx, `
+		SELECT role_id, count(DISTINCT staff_id) FROM role_grants WHERE role_id = ANY($1::uuid[]) GROUP BY role_id`, pgarray.UUIDs(roles))
+	if err != nil {
+		return nil, fmt.Errorf("count holders: %w", err)
+	}
+	defer rows.Close()
+	out := map[uuid.UUID]int64{}
+	for rows.Next() {
+		var id uuid.UUID
+		var n int64
+		if err := rows.Scan(&id, &n); err != nil {
+			return nil, err
+		}
+		out[id] = n
+	}
+	return out, rows.Err()
+}
+
+// sweep deletes sessions that ended long ago and forgets sealed successors
+// nobody may ask for any more.
+func (s *Service) sweep(ctx context.Context, now time.Time) error {
+	if _, err := s.DB.Exec(ctx, `DELETE FROM sessions WHERE expires_at < $1`, now.Add(-keepEnded)); err != nil {
+		return fmt.Errorf("delete ended sessions: %w", err)
+	}
+	if _, err := s.DB.Exec(ctx, `UPDATE sessions SET successor_sealed = NULL WHERE successor_sealed IS NOT NULL AND refreshed_at < $1`,
+		now.Add(-time.Minute)); err != nil {
+		return fmt.Errorf("forget successors: %w", err)
+	}
+	return nil
+}
+
+func ids(rows *sql.Rows) ([]uuid.UUID, error) {
+	defer rows.Close()
+	var out []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		out = append(out, id)
+	}
+	return out, rows.Err()
+}
+
+// prefixFold matches values that begin with a text, whatever their case.
+func prefixFold(column, text string) func(*entsql.Selector) {
+	return func(sel *entsql.Selector) {
+		sel.Where(entsql.P(func(b *entsql.Builder) {
+			b.WriteString("lower(").WriteString(sel.C(column)).WriteString(") LIKE lower(").Arg(likePrefix(text)).WriteString(")")
+		}))
+	}
+}
+
+// likePrefix is a LIKE pattern for texts that begin with text.
+func likePrefix(text string) string {
+	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text) + "%"
+}

@@ -1,0 +1,82 @@
+package identity
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/google/uuid"
+
+	"github.com/shuke-crm/shuke/internal/platform/cache"
+	"github.com/shuke-crm/shuke/internal/platform/clock"
+	"github.com/shuke-crm/shuke/internal/platform/crypto"
+	"github.com/shuke-crm/shuke/internal/platform/db"
+	"github.com/shuke-crm/shuke/internal/platform/page"
+)
+
+// Operation is one line of the API, for the explanation of permissions.
+type Operation struct{ ID, Method, Path, Permission string }
+
+// Deps is what the service is made of. Only the functions may be nil.
+type Deps struct {
+	DB    *db.DB
+	Clock *clock.Clock
+	Keys  *crypto.Keyring
+	Cache *cache.Client
+	Pages *page.Codec
+	Log   *slog.Logger
+	// Operations lists the operations of the contract.
+	Operations func() []Operation
+	// PasswordChanged is called after somebody changed their own password.
+	PasswordChanged func(ctx context.Context, username string)
+}
+
+// Service is the identity domain. Safe for concurrent use.
+type Service struct {
+	Deps
+	throttle *throttle
+	hot      *cache.Hot
+
+	tokens *lru.Cache[string, *credential]   // bearer text → what it was verified to be
+	local  *lru.Cache[uuid.UUID, *principal] // the process's layer of principals
+	flight singleflight.Group
+	mu     sync.Mutex    // orders drops and stores of local
+	drops  atomic.Uint64 // rises with every drop
+	used   sync.Map      // API key id → time its use was last noted
+	notes  sync.WaitGroup
+}
+
+// Bounds of the in-process caches: entries, not bytes; a token is some 400 bytes.
+const (
+	maxTokens     = 8192
+	maxPrincipals = 8192
+)
+
+// New makes the service; Start connects it to the other replicas.
+func New(d Deps) *Service {
+	tokens, err := lru.New[string, *credential](maxTokens)
+	if err != nil {
+		panic(err) // only for a size below one
+	}
+	local, err := lru.New[uuid.UUID, *principal](maxPrincipals)
+	if err != nil {
+		panic(err)
+	}
+	if d.Log == nil {
+		d.Log = slog.Default()
+	}
+	return &Service{Deps: d, throttle: newThrottle(d.Cache, d.Clock, d.Keys), hot: cache.NewHot(d.Cache, "principal"), tokens: tokens, local: local}
+}
+
+// Start listens for changes made by other replicas until ctx ends. Without it,
+// or while Redis is down, they are seen within a second.
+func (s *Service) Start(ctx context.Context) {
+	s.Cache.Subscribe(ctx, changesChannel, s.hear, s.dropAll)
+}
+
+// Close waits for notes of API key use still being written.
+func (s *Service) Close() { s.notes.Wait() }
