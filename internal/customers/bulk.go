@@ -1,0 +1,302 @@
+package customers
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/shuke-crm/shuke/ent/crm/customer"
+	"github.com/shuke-crm/shuke/internal/platform/apperr"
+	"github.com/shuke-crm/shuke/internal/platform/auth"
+	"github.com/shuke-crm/shuke/internal/platform/db"
+	"github.com/shuke-crm/shuke/internal/platform/pgarray"
+)
+
+// BulkMode is what a batch does with its items.
+type BulkMode string
+
+// Modes of a batch.
+const (
+	BulkCreate BulkMode = "create"
+	BulkUpsert BulkMode = "upsert" // by external id
+	BulkDelete BulkMode = "delete" // archives, by id or external id
+)
+
+// BulkItem is one item of a batch, with the id a deletion may name.
+type BulkItem struct {
+	Input
+	ID  *uuid.UUID
+	Err error // what was wrong with its shape; it is passed on
+}
+
+// BulkOutcome is what became of one item.
+type BulkOutcome struct {
+	Status     string // created, updated, archived, or error
+	CustomerID uuid.UUID
+	Err        error
+}
+
+// Bulk works through a batch in one transaction and a handful of statements.
+// An item that breaks a rule has no effect and does not hinder the others.
+// Errors: auth.forbidden when the mode needs a permission the caller lacks.
+func (s *Service) Bulk(ctx context.Context, mode BulkMode, items []BulkItem) ([]BulkOutcome, error) {
+	needed := map[BulkMode]auth.Permission{BulkUpsert: auth.CustomersUpdate, BulkDelete: auth.CustomersArchive}[mode]
+	actor, err := auth.From(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if needed != "" && !actor.Can(needed) {
+		return nil, apperr.ErrForbidden.New().Arg("permission", needed)
+	}
+	var out []BulkOutcome
+	err = s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		out = make([]BulkOutcome, len(items))
+		for i := range items {
+			out[i] = BulkOutcome{Status: "error", Err: items[i].Err}
+		}
+		switch mode {
+		case BulkDelete:
+			return s.bulkArchive(ctx, tx, items, out)
+		case BulkUpsert:
+			return s.bulkUpsert(ctx, tx, items, out)
+		default:
+			return s.bulkCreate(ctx, tx, items, out, all(len(items)))
+		}
+	})
+	return out, err
+}
+
+func all(n int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = i
+	}
+	return out
+}
+
+// bulkCreate makes the items at some places of the batch.
+func (s *Service) bulkCreate(ctx context.Context, tx *db.Tx, items []BulkItem, out []BulkOutcome, at []int) error {
+	at = slices.DeleteFunc(at, func(i int) bool { return out[i].Err != nil })
+	if len(at) == 0 {
+		return nil
+	}
+	inputs := make([]*Input, len(at))
+	for n, i := range at {
+		inputs[n] = &items[i].Input
+	}
+	made, err := s.CreateMany(ctx, tx, inputs)
+	if err != nil {
+		return err
+	}
+	for n, i := range at {
+		if made[n].Err != nil {
+			out[i].Err = made[n].Err
+			continue
+		}
+		out[i] = BulkOutcome{Status: "created", CustomerID: made[n].Customer.ID}
+	}
+	return nil
+}
+
+// bulkUpsert changes the customers whose external ids exist and makes the rest.
+func (s *Service) bulkUpsert(ctx context.Context, tx *db.Tx, items []BulkItem, out []BulkOutcome) error {
+	wanted := make([]string, len(items))
+	first := map[string]int{}
+	for i := range items {
+		if out[i].Err != nil {
+			continue
+		}
+		v, _ := text(items[i].ExternalID)
+		if v == nil || strings.TrimSpace(*v) == "" {
+			out[i].Err = ErrNoKey.At("/external_id")
+			continue
+		}
+		wanted[i] = strings.TrimSpace(*v)
+		if _, dup := first[wanted[i]]; dup {
+			out[i].Err = ErrRepeated.At("/external_id")
+			continue
+		}
+		first[wanted[i]] = i
+	}
+	keys := make([]string, 0, len(first))
+	for k := range first {
+		keys = append(keys, k)
+	}
+	rows, err := tx.CRM.Customer.Query().Where(customer.ExternalIDIn(keys...)).Order(customer.ByID()).ForUpdate().All(ctx)
+	if err != nil {
+		return err
+	}
+	var changes []*Customer
+	olds := map[uuid.UUID]*Customer{}
+	wrapped := map[uuid.UUID][]byte{}
+	place := map[uuid.UUID]int{}
+	for _, row := range rows {
+		c, err := open(s.keys, row)
+		if err != nil {
+			return err
+		}
+		old := c
+		i := first[*row.ExternalID]
+		delete(first, *row.ExternalID)
+		changes = append(changes, &c)
+		olds[c.ID], wrapped[c.ID], place[c.ID] = &old, row.DataKey, i
+	}
+	missing := make([]int, 0, len(first))
+	for _, i := range first {
+		missing = append(missing, i)
+	}
+	slices.Sort(missing)
+	if err := s.bulkCreate(ctx, tx, items, out, missing); err != nil {
+		return err
+	}
+	return s.bulkChange(ctx, tx, items, out, changes, olds, wrapped, place)
+}
+
+// bulkChange writes changed customers in one statement; only if that meets a
+// twin written at the same moment, one by one.
+func (s *Service) bulkChange(ctx context.Context, tx *db.Tx, items []BulkItem, out []BulkOutcome, cs []*Customer,
+	olds map[uuid.UUID]*Customer, wrapped map[uuid.UUID][]byte, place map[uuid.UUID]int) error {
+	if len(cs) == 0 {
+		return nil
+	}
+	inputs := make([]*Input, len(cs))
+	for n, c := range cs {
+		inputs[n] = &items[place[c.ID]].Input
+	}
+	// The extra input makes reach ask the database even for a single item: a
+	// foreign key that refuses would take the whole batch down.
+	r, err := s.reach(ctx, tx, append(inputs[:len(inputs):len(inputs)], &Input{}))
+	if err != nil {
+		return err
+	}
+	names, err := s.resolveTags(ctx, tx, inputs)
+	if err != nil {
+		return err
+	}
+	now := s.clock.Now()
+	var write []*Customer
+	fields := map[uuid.UUID][]string{}
+	for n, c := range cs {
+		i := place[c.ID]
+		changed, err := s.alter(c, inputs[n], r, names)
+		if err != nil {
+			out[i].Err = err
+			continue
+		}
+		out[i] = BulkOutcome{Status: "updated", CustomerID: c.ID}
+		if len(changed) > 0 {
+			c.Version++
+			c.UpdatedAt = now
+			fields[c.ID] = changed
+			write = append(write, c)
+		}
+	}
+	taken, err := s.taken(ctx, tx, write)
+	if err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	write = slices.DeleteFunc(write, func(c *Customer) bool {
+		err := taken.clash(c)
+		for _, v := range taken.values(c) {
+			if err == nil && seen[v.key] {
+				err = ErrRepeated.At(v.pointer)
+			}
+			seen[v.key] = true
+		}
+		if err != nil {
+			out[place[c.ID]] = BulkOutcome{Status: "error", Err: err}
+		}
+		return err != nil
+	})
+	if len(write) == 0 {
+		return nil
+	}
+	err = tx.Savepoint(ctx, func() error {
+		_, err := s.write(ctx, tx, updateSQL, write, wrapped)
+		return err
+	})
+	for _, c := range write {
+		if err != nil {
+			one := tx.Savepoint(ctx, func() error {
+				_, err := s.write(ctx, tx, updateSQL, []*Customer{c}, wrapped)
+				return err
+			})
+			if one != nil {
+				if one = constraint(one); apperr.From(one) == nil {
+					return one
+				}
+				out[place[c.ID]] = BulkOutcome{Status: "error", Err: one}
+				continue
+			}
+		}
+		s.note(ctx, tx, "customers.update", EventUpdated, c, fields[c.ID])
+	}
+	return nil
+}
+
+const archiveSQL = `
+UPDATE customers SET archived_at = $2, updated_at = $2, version = version + 1 WHERE id = ANY($1::uuid[])`
+
+// bulkArchive archives customers of the caller's scope by id or external id.
+func (s *Service) bulkArchive(ctx context.Context, tx *db.Tx, items []BulkItem, out []BulkOutcome) error {
+	var ids []uuid.UUID
+	var externals []string
+	for i := range items {
+		v, _ := text(items[i].ExternalID)
+		switch {
+		case out[i].Err != nil:
+		case items[i].ID != nil:
+			ids = append(ids, *items[i].ID)
+		case v != nil:
+			externals = append(externals, strings.TrimSpace(*v))
+		default:
+			out[i].Err = ErrNoKey.At("/id")
+		}
+	}
+	rows, err := tx.CRM.Customer.Query().Where(customer.Or(customer.IDIn(ids...), customer.ExternalIDIn(externals...))).Order(customer.ByID()).ForUpdate().
+		Select(customer.FieldID, customer.FieldExternalID, customer.FieldHomeStoreID, customer.FieldArchivedAt).All(ctx)
+	if err != nil {
+		return err
+	}
+	byID, byExternal := map[uuid.UUID]int{}, map[string]int{}
+	for n, row := range rows {
+		byID[row.ID] = n
+		if row.ExternalID != nil {
+			byExternal[*row.ExternalID] = n
+		}
+	}
+	now := s.clock.Now()
+	var archive []uuid.UUID
+	for i := range items {
+		if out[i].Err != nil {
+			continue
+		}
+		n, ok, pointer := 0, false, "/id"
+		if items[i].ID != nil {
+			n, ok = byID[*items[i].ID]
+		} else {
+			v, _ := text(items[i].ExternalID)
+			n, ok = byExternal[strings.TrimSpace(*v)]
+			pointer = "/external_id"
+		}
+		if !ok {
+			out[i].Err = ErrNotFound.At(pointer)
+			continue
+		}
+		row := rows[n]
+		out[i] = BulkOutcome{Status: "archived", CustomerID: row.ID}
+		if row.ArchivedAt == nil {
+			row.ArchivedAt = &now
+			archive = append(archive, row.ID)
+			s.note(ctx, tx, "customers.archive", EventArchived, &Customer{ID: row.ID, HomeStoreID: row.HomeStoreID}, []string{"archived_at"})
+		}
+	}
+	if len(archive) == 0 {
+		return nil
+	}
+	_, err = tx.Exec(ctx, archiveSQL, pgarray.UUIDs(archive), now)
+	return err
+}

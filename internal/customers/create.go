@@ -1,0 +1,229 @@
+package customers
+
+import (
+	"context"
+	"encoding/hex"
+
+	"github.com/google/uuid"
+	"github.com/lib/pq"
+
+	"github.com/shuke-crm/shuke/internal/platform/apperr"
+	"github.com/shuke-crm/shuke/internal/platform/auth"
+	"github.com/shuke-crm/shuke/internal/platform/db"
+)
+
+// Create makes one customer.
+// Errors: ErrDuplicate, ErrNoIdentity, ErrUnknownTag, ErrStore, ErrStaff,
+// ErrStoreNeeded, and those of the single fields.
+func (s *Service) Create(ctx context.Context, in Input) (*Customer, error) {
+	var made *Customer
+	err := s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		out, err := s.CreateMany(ctx, tx, []*Input{&in})
+		if err != nil {
+			return err
+		}
+		made = out[0].Customer
+		return out[0].Err
+	})
+	if err != nil {
+		return nil, constraint(err)
+	}
+	return made, nil
+}
+
+// Outcome is what became of one input of a batch: a customer or an error.
+type Outcome struct {
+	Customer *Customer
+	Err      error
+}
+
+// CreateMany makes customers in one statement. An input that breaks a rule, or
+// has a phone, e-mail, card number or external id that is taken, gets its error
+// and the others take effect. The outcomes are in the order of the inputs.
+func (s *Service) CreateMany(ctx context.Context, tx *db.Tx, inputs []*Input) ([]Outcome, error) {
+	out := make([]Outcome, len(inputs))
+	r, err := s.reach(ctx, tx, inputs)
+	if err != nil {
+		return nil, err
+	}
+	names, err := s.resolveTags(ctx, tx, inputs)
+	if err != nil {
+		return nil, err
+	}
+	now := s.clock.Now()
+	today := s.clock.Today().Time()
+	rows := make([]*Customer, 0, len(inputs))
+	at := make([]int, 0, len(inputs))
+	for i, in := range inputs {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return nil, err
+		}
+		c := newCustomer(id, now)
+		_, bad := c.apply(in, today)
+		r.defaults(&c, in, &bad)
+		r.place(&c, in, &bad)
+		names.assign(&c, in, &bad)
+		if len(bad) == 0 && !c.identified() {
+			bad.add("", ErrNoIdentity)
+		}
+		if err := bad.err(); err != nil {
+			out[i].Err = err
+			continue
+		}
+		rows = append(rows, &c)
+		at = append(at, i)
+	}
+	if len(rows) == 0 {
+		return out, nil
+	}
+	done, err := s.write(ctx, tx, insertSQL, rows, nil)
+	if err != nil {
+		return nil, err
+	}
+	var refused []*Customer
+	for n, c := range rows {
+		if done[c.ID] {
+			out[at[n]].Customer = c
+			s.note(ctx, tx, "customers.create", EventCreated, c, c.differences(&Customer{Gender: c.Gender, Language: c.Language, Source: c.Source, LifecycleStage: c.LifecycleStage}))
+		} else {
+			refused = append(refused, c)
+		}
+	}
+	if len(refused) == 0 {
+		return out, nil
+	}
+	taken, err := s.taken(ctx, tx, refused)
+	if err != nil {
+		return nil, err
+	}
+	for n, c := range rows {
+		if !done[c.ID] {
+			out[at[n]].Err = taken.conflict(c)
+		}
+	}
+	return out, nil
+}
+
+// holder is the customer that has a value.
+type holder struct {
+	id           uuid.UUID
+	store, staff *uuid.UUID
+	visible      bool
+}
+
+// holders finds who has the unique values of some customers.
+type holders struct {
+	s     *Service
+	by    map[string]holder // field and value
+	actor auth.Actor
+}
+
+const holdersSQL = `
+SELECT 'e' || external_id, id, home_store_id, assigned_staff_id FROM customers WHERE external_id = ANY($1::text[])
+UNION ALL SELECT 'p' || encode(phone_index, 'hex'), id, home_store_id, assigned_staff_id FROM customers WHERE phone_index = ANY($2::bytea[])
+UNION ALL SELECT 'm' || encode(email_index, 'hex'), id, home_store_id, assigned_staff_id FROM customers WHERE email_index = ANY($3::bytea[])
+UNION ALL SELECT 'c' || encode(card_number_index, 'hex'), id, home_store_id, assigned_staff_id FROM customers WHERE card_number_index = ANY($4::bytea[])`
+
+// taken looks beyond the caller's scope: a value is taken wherever its holder is.
+func (s *Service) taken(ctx context.Context, tx *db.Tx, cs []*Customer) (*holders, error) {
+	actor, err := auth.From(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var external []string
+	var phones, emails, cards pq.ByteaArray
+	for _, c := range cs {
+		if c.ExternalID != nil {
+			external = append(external, *c.ExternalID)
+		}
+		if c.Phone != "" {
+			phones = append(phones, s.keys.Index(indexPhone, c.Phone))
+		}
+		if c.Email != "" {
+			emails = append(emails, s.keys.Index(indexEmail, emailKey(c.Email)))
+		}
+		if c.Card != "" {
+			cards = append(cards, s.keys.Index(indexCard, c.Card))
+		}
+	}
+	rows, err := tx.Query(ctx, holdersSQL, pq.Array(external), phones, emails, cards)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	h := &holders{s: s, by: map[string]holder{}, actor: actor}
+	for rows.Next() {
+		var key string
+		var one holder
+		if err := rows.Scan(&key, &one.id, &one.store, &one.staff); err != nil {
+			return nil, err
+		}
+		one.visible = actor.Scope.Sees(orNil(one.store), orNil(one.staff))
+		h.by[key] = one
+	}
+	return h, rows.Err()
+}
+
+// conflict names the first field of a customer that another one holds.
+func (h *holders) conflict(c *Customer) error {
+	for _, u := range h.values(c) {
+		one, ok := h.by[u.key]
+		if !ok || one.id == c.ID {
+			continue
+		}
+		err := ErrDuplicate.At(u.pointer)
+		if one.visible {
+			err = err.With("existing_id", one.id)
+		}
+		return err
+	}
+	return ErrDuplicate.New() // its holder has let go of it meanwhile
+}
+
+// clash is conflict, or nil when nobody else holds a value.
+func (h *holders) clash(c *Customer) error {
+	for _, u := range h.values(c) {
+		if one, ok := h.by[u.key]; ok && one.id != c.ID {
+			return h.conflict(c)
+		}
+	}
+	return nil
+}
+
+type uniqueValue struct{ key, pointer string }
+
+func (h *holders) values(c *Customer) []uniqueValue {
+	var out []uniqueValue
+	if c.Phone != "" {
+		out = append(out, uniqueValue{"p" + hex.EncodeToString(h.s.keys.Index(indexPhone, c.Phone)), "/phone"})
+	}
+	if c.Email != "" {
+		out = append(out, uniqueValue{"m" + hex.EncodeToString(h.s.keys.Index(indexEmail, emailKey(c.Email))), "/email"})
+	}
+	if c.Card != "" {
+		out = append(out, uniqueValue{"c" + hex.EncodeToString(h.s.keys.Index(indexCard, c.Card)), "/card_number"})
+	}
+	if c.ExternalID != nil {
+		out = append(out, uniqueValue{"e" + *c.ExternalID, "/external_id"})
+	}
+	return out
+}
+
+// constraints maps what the database refuses to this domain's errors.
+var constraints = map[string]func() *apperr.Error{
+	"customers_external_id_key":        func() *apperr.Error { return ErrDuplicate.At("/external_id") },
+	"customers_phone_key":              func() *apperr.Error { return ErrDuplicate.At("/phone") },
+	"customers_email_key":              func() *apperr.Error { return ErrDuplicate.At("/email") },
+	"customers_card_number_key":        func() *apperr.Error { return ErrDuplicate.At("/card_number") },
+	"customers_home_store_id_fkey":     func() *apperr.Error { return ErrStore.At("/home_store_id") },
+	"customers_assigned_staff_id_fkey": func() *apperr.Error { return ErrStaff.At("/assigned_staff_id") },
+	"tags_name_key":                    func() *apperr.Error { return ErrTagDuplicate.At("/name") },
+}
+
+func constraint(err error) error {
+	if f := constraints[db.Violated(err)]; f != nil {
+		return f()
+	}
+	return err
+}

@@ -1,0 +1,85 @@
+package customers
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/oapi-codegen/nullable"
+)
+
+// Customer is a row opened: everything known about a customer, in clear. It
+// must not leave the service unmasked; the HTTP edge answers Masked ones.
+type Customer struct {
+	ID         uuid.UUID
+	ExternalID *string
+	Person
+	Gender               string
+	BirthDate            *time.Time // a day, midnight UTC
+	Language             string
+	Source               string
+	LifecycleStage       string
+	HomeStoreID          *uuid.UUID
+	AssignedStaffID      *uuid.UUID
+	Preferences          map[string]any
+	MarketingPreferences map[string]bool
+	CustomFields         map[string]any
+	TagIDs               []uuid.UUID
+	ArchivedAt           *time.Time
+	Version              int64
+	CreatedAt            time.Time
+	UpdatedAt            time.Time
+	Tags                 []string // names of TagIDs, sorted
+}
+
+// Person is the sealed part of a customer; empty parts are unknown.
+type Person struct {
+	Name      string
+	Phone     string // E.164
+	PhoneKind string // mobile, landline, other; empty without a phone
+	Email     string
+	Card      string
+	Address   *Address
+}
+
+// Address is the default address.
+type Address struct {
+	Country    string `json:"country,omitempty"` // ISO 3166-1 alpha-2
+	Region     string `json:"region,omitempty"`
+	City       string `json:"city,omitempty"`
+	District   string `json:"district,omitempty"`
+	Line1      string `json:"line1,omitempty"`
+	Line2      string `json:"line2,omitempty"`
+	PostalCode string `json:"postal_code,omitempty"`
+}
+
+// Input is what a caller says about a customer. A part not specified stays as
+// it is (in a new customer: gets its default); null empties it.
+type Input struct {
+	ExternalID           nullable.Nullable[string]
+	Name                 nullable.Nullable[string]
+	Phone                nullable.Nullable[string]
+	Email                nullable.Nullable[string]
+	CardNumber           nullable.Nullable[string]
+	Gender               *string
+	BirthDate            nullable.Nullable[time.Time]
+	Source               *string
+	HomeStoreID          nullable.Nullable[uuid.UUID]
+	AssignedStaffID      nullable.Nullable[uuid.UUID]
+	Address              nullable.Nullable[Address]
+	Language             *string
+	Preferences          *map[string]any
+	MarketingPreferences *map[string]bool
+	CustomFields         *map[string]any // merged one level deep; a nil member is removed
+	Tags                 *[]string       // names; replaces all tags
+	LifecycleStage       *string
+}
+
+func (c *Customer) storeID() uuid.UUID { return orNil(c.HomeStoreID) }
+func (c *Customer) staffID() uuid.UUID { return orNil(c.AssignedStaffID) }
+
+func orNil(id *uuid.UUID) uuid.UUID {
+	if id == nil {
+		return uuid.Nil
+	}
+	return *id
+}

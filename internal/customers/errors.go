@@ -1,0 +1,81 @@
+package customers
+
+import (
+	"errors"
+
+	"github.com/shuke-crm/shuke/internal/platform/apperr"
+	"github.com/shuke-crm/shuke/internal/platform/pii"
+)
+
+// Errors of this domain.
+var (
+	ErrNotFound    = apperr.Define(apperr.NotFound, "customers.not_found", "There is no such customer, or not for you.", "找不到该顾客，或您无权查看。")
+	ErrDuplicate   = apperr.Define(apperr.Conflict, "customers.duplicate", "Another customer has this value already.", "该值已属于另一位顾客。")
+	ErrArchived    = apperr.Define(apperr.Conflict, "customers.archived", "The customer is archived. Restore the record before changing it.", "该顾客已归档，请先恢复再修改。")
+	ErrRepeated    = apperr.Define(apperr.Conflict, "customers.repeated_in_batch", "An earlier item of this batch names the same customer or value.", "本批次中较早的一项已使用同一顾客或同一值。")
+	ErrNoIdentity  = apperr.Define(apperr.Invalid, "customers.identity_required", "Give at least one of name, phone, email, card_number and external_id.", "请至少提供姓名、手机号、邮箱、卡号、外部编号中的一项。")
+	ErrNoKey       = apperr.Define(apperr.Invalid, "customers.key_required", "The item must name its customer.", "该项必须指明顾客。")
+	ErrPhone       = apperr.Define(apperr.Invalid, "customers.phone_invalid", "This is not a valid phone number.", "电话号码无效。")
+	ErrEmail       = apperr.Define(apperr.Invalid, "customers.email_invalid", "This is not a valid e-mail address.", "邮箱地址无效。")
+	ErrCard        = apperr.Define(apperr.Invalid, "customers.card_number_invalid", "A card number has 4 to 32 letters and digits.", "卡号须为 4 到 32 位字母或数字。")
+	ErrName        = apperr.Define(apperr.Invalid, "customers.name_invalid", "A name has at least one letter and at most 64 characters.", "姓名须至少含一个文字，且不超过 64 个字符。")
+	ErrBirthDate   = apperr.Define(apperr.Invalid, "customers.birth_date_invalid", "A birth date lies between 1900-01-01 and today.", "出生日期须在 1900-01-01 与今天之间。")
+	ErrTooBig      = apperr.Define(apperr.Invalid, "customers.object_too_large", "The object is larger than {max} bytes as JSON.", "该对象的 JSON 超过 {max} 字节。")
+	ErrValue       = apperr.Define(apperr.Invalid, "customers.value_invalid", "The value is not one of those allowed here.", "该值不在允许范围内。")
+	ErrTooLong     = apperr.Define(apperr.Invalid, "customers.value_too_long", "The value is longer than {max} characters.", "该值超过 {max} 个字符。")
+	ErrStore       = apperr.Define(apperr.Invalid, "customers.store_invalid", "There is no such store within your reach.", "您的权限范围内没有该门店。")
+	ErrStaff       = apperr.Define(apperr.Invalid, "customers.staff_invalid", "There is no such member of staff within your reach.", "您的权限范围内没有该员工。")
+	ErrStoreNeeded = apperr.Define(apperr.Invalid, "customers.store_required", "Name the store: your scope covers several.", "您的权限范围包含多家门店，请指定门店。")
+	ErrUnknownTag  = apperr.Define(apperr.Invalid, "customers.unknown_tag", "There is no tag of this name, and you may not make one.", "没有该名称的标签，且您无权新建标签。")
+	ErrTagCount    = apperr.Define(apperr.Invalid, "customers.too_many_tags", "A customer has at most {max} tags.", "一位顾客最多 {max} 个标签。")
+
+	ErrTooShort = apperr.Define(apperr.Invalid, "search.too_short", "Search for at least two characters of a name.", "请至少输入姓名中的两个字符。")
+	ErrNeedle   = apperr.Define(apperr.Invalid, "search.too_long", "The fragment is too long.", "搜索内容过长。")
+
+	ErrTagNotFound  = apperr.Define(apperr.NotFound, "tags.not_found", "There is no such tag.", "找不到该标签。")
+	ErrTagDuplicate = apperr.Define(apperr.Conflict, "tags.duplicate", "Another tag has this name.", "已有同名标签。")
+	ErrTagInUse     = apperr.Define(apperr.Conflict, "tags.in_use", "Customers have this tag; take it off them first.", "仍有顾客使用该标签，请先移除。")
+	ErrTagName      = apperr.Define(apperr.Invalid, "tags.name_invalid", "A tag's name has 1 to 64 visible characters.", "标签名称须为 1 到 64 个可见字符。")
+)
+
+// fromPII maps what package pii refuses to this domain's errors.
+func fromPII(err error) *apperr.Definition {
+	switch {
+	case errors.Is(err, pii.ErrPhoneInvalid):
+		return ErrPhone
+	case errors.Is(err, pii.ErrEmailInvalid):
+		return ErrEmail
+	case errors.Is(err, pii.ErrCardInvalid):
+		return ErrCard
+	case errors.Is(err, pii.ErrTooShort):
+		return ErrTooShort
+	case errors.Is(err, pii.ErrNeedleTooLong):
+		return ErrNeedle
+	}
+	return ErrName
+}
+
+// faults gathers the offending parts of one customer.
+type faults []apperr.Field
+
+func (f *faults) add(pointer string, d *apperr.Definition, args ...map[string]any) {
+	field := apperr.Field{Pointer: pointer, Code: d.Code}
+	if len(args) > 0 {
+		field.Args = args[0]
+	}
+	*f = append(*f, field)
+}
+
+// err is nil without faults, the fault's own error for one, and the general
+// one that lists them for several.
+func (f faults) err() error {
+	switch len(f) {
+	case 0:
+		return nil
+	case 1:
+		return &apperr.Error{Def: apperr.Lookup(f[0].Code), Args: f[0].Args, Fields: f}
+	}
+	err := apperr.ErrInvalid.New()
+	err.Fields = f
+	return err
+}

@@ -1,0 +1,433 @@
+package customers
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	entsql "entgo.io/ent/dialect/sql"
+	"github.com/google/uuid"
+
+	"github.com/shuke-crm/shuke/internal/platform/auth"
+	"github.com/shuke-crm/shuke/internal/platform/page"
+	"github.com/shuke-crm/shuke/internal/platform/pgarray"
+	"github.com/shuke-crm/shuke/internal/platform/pii"
+)
+
+// Filter says which customers to list; zero parts do not filter.
+type Filter struct {
+	Phone, PhoneLast4, Email, CardNumber string // in any usual spelling
+	Name                                 string // a fragment
+	ExternalID, Tag                      string
+	StoreID, AssignedStaffID             uuid.UUID
+	LifecycleStage, RFMBand              string
+	Archived                             bool // archived customers instead of active ones
+	CreatedAfter, CreatedBefore          *time.Time
+	UpdatedAfter                         *time.Time
+	Sort                                 Sort
+}
+
+// Personal reports whether the filter holds values that must not be repeated
+// in a URL.
+func (f *Filter) Personal() bool {
+	return f.Phone != "" || f.PhoneLast4 != "" || f.Email != "" || f.CardNumber != "" || f.Name != ""
+}
+
+// order is the sort in effect: searches have an index in order of creation only.
+func (f *Filter) order() Sort {
+	switch {
+	case f.Sort == "", f.Name != "":
+		return Newest
+	case (f.PhoneLast4 != "" || f.Tag != "") && f.Sort != Oldest:
+		return Newest
+	}
+	return f.Sort
+}
+
+// Sort is the order of a list.
+type Sort string
+
+// Orders. Ids are UUIDv7, so creation order is id order.
+const (
+	Newest       Sort = "-created_at"
+	Oldest       Sort = "created_at"
+	LastChanged  Sort = "-updated_at"
+	FirstChanged Sort = "updated_at"
+)
+
+// Paging asks for one page of a list.
+type Paging struct {
+	Limit  int
+	Cursor *string
+	Count  bool // also count all, up to countCap
+}
+
+// Page is one page of customers, in clear: mask before showing.
+type Page struct {
+	Items   []Customer
+	Next    string // cursor of the next page, empty on the last
+	HasMore bool
+	Total   *int64
+}
+
+// countCap bounds what include=total_count costs.
+const countCap = 10_000
+
+// position is where a page ended: the last row shown, or for searches by name
+// the last row looked at.
+type position struct {
+	ID uuid.UUID  `json:"i"`
+	At *time.Time `json:"t,omitempty"` // updated_at, when sorted by it
+}
+
+// List finds customers of the caller's scope, a page at a time.
+// Errors: ErrPhone, ErrEmail, ErrCard, ErrTooShort, ErrNeedle,
+// request.bad_cursor.
+func (s *Service) List(ctx context.Context, f Filter, p Paging) (*Page, error) {
+	f.Sort = f.order()
+	list := "customers " + fmt.Sprintf("%+v", f.printable())
+	var at position
+	more, err := s.pages.Decode(list, p.Cursor, &at)
+	if err != nil {
+		return nil, err
+	}
+	q, err := s.plan(ctx, &f)
+	if err != nil || q == nil {
+		return &Page{}, err
+	}
+	if more {
+		q.from = &at
+	}
+	var out *Page
+	if f.Name != "" {
+		out, err = s.byName(ctx, q, list, p.Limit)
+	} else {
+		out, err = s.page(ctx, q, list, p.Limit)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if p.Count && f.Name == "" {
+		if out.Total, err = s.count(ctx, q); err != nil {
+			return nil, err
+		}
+	}
+	return out, s.nameTags(ctx, out.Items)
+}
+
+// printable is the filter with times by value: it is part of the cursor's
+// signature, so a cursor only works with the filters it was made for.
+func (f Filter) printable() any {
+	day := func(t *time.Time) string {
+		if t == nil {
+			return ""
+		}
+		return t.UTC().Format(time.RFC3339Nano)
+	}
+	a, b, u := day(f.CreatedAfter), day(f.CreatedBefore), day(f.UpdatedAfter)
+	f.CreatedAfter, f.CreatedBefore, f.UpdatedAfter = nil, nil, nil
+	return []any{f, a, b, u}
+}
+
+// clause is a piece of SQL over customers c with ? for its arguments.
+type clause struct {
+	sql  string
+	args []any
+}
+
+func (c *clause) and(sql string, args ...any) {
+	if c.sql != "" {
+		c.sql += " AND "
+	}
+	c.sql += sql
+	c.args = append(c.args, args...)
+}
+
+// query is a list worked out: what rows must fulfil, and how to walk them.
+type query struct {
+	where  clause     // filters, without scope
+	scope  auth.Scope // the caller's
+	sort   Sort
+	from   *position
+	store  uuid.UUID // filter: home store
+	staff  uuid.UUID // filter: assistant
+	narrow bool      // by a unique identifier or the last four digits: few rows
+
+	tokens  []int32 // of a name's fragment: all must be among a row's tokens
+	matcher pii.Matcher
+}
+
+// plan turns a filter into a query; nil means that nothing can match.
+func (s *Service) plan(ctx context.Context, f *Filter) (*query, error) {
+	actor, err := auth.From(ctx)
+	if err != nil {
+		return nil, err
+	}
+	q := &query{scope: actor.Scope, sort: f.Sort, store: f.StoreID, staff: f.AssignedStaffID}
+	w := &q.where
+	if f.Archived {
+		w.and("c.archived_at IS NOT NULL")
+	} else {
+		w.and("c.archived_at IS NULL")
+	}
+	if err := s.identifiers(f, q); err != nil {
+		return nil, err
+	}
+	if f.Name != "" {
+		terms, matcher, err := pii.QueryTokens(f.Name)
+		if err != nil {
+			return nil, fromPII(err).At("/name")
+		}
+		q.tokens = pii.HashTokens(terms, func(t string) int32 { return s.keys.Token(tokenName, t) })
+		q.matcher = matcher
+	}
+	if f.Tag != "" {
+		name, bad := tagName(f.Tag)
+		if bad != nil {
+			return nil, nil
+		}
+		w.and("c.tag_ids @> ARRAY(SELECT t.id FROM tags t WHERE t.name = ?) AND EXISTS (SELECT 1 FROM tags t WHERE t.name = ?)", name, name)
+	}
+	if f.AssignedStaffID != uuid.Nil {
+		w.and("c.assigned_staff_id = ?", f.AssignedStaffID)
+	}
+	if f.StoreID != uuid.Nil {
+		w.and("c.home_store_id = ?", f.StoreID)
+	}
+	if f.LifecycleStage != "" {
+		w.and("c.lifecycle_stage = ?", f.LifecycleStage)
+	}
+	if f.RFMBand != "" {
+		w.and("EXISTS (SELECT 1 FROM customer_metrics m WHERE m.id = c.id AND m.rfm_band = ?)", f.RFMBand)
+	}
+	if f.CreatedAfter != nil {
+		w.and("c.created_at >= ? AND c.id >= ?", *f.CreatedAfter, idFloor(*f.CreatedAfter))
+	}
+	if f.CreatedBefore != nil {
+		w.and("c.created_at < ? AND c.id < ?", *f.CreatedBefore, idFloor(f.CreatedBefore.Add(time.Minute)))
+	}
+	if f.UpdatedAfter != nil {
+		w.and("c.updated_at >= ?", *f.UpdatedAfter)
+	}
+	return q, nil
+}
+
+// idFloor is the smallest UUIDv7 of an instant less the second that an id may
+// be older than its row's created_at. It lets the id's index bound a range of
+// creation times.
+func idFloor(t time.Time) uuid.UUID {
+	ms := uint64(max(t.Add(-time.Second).UnixMilli(), 0))
+	var id uuid.UUID
+	for i := range 6 {
+		id[i] = byte(ms >> (40 - 8*i))
+	}
+	return id
+}
+
+func (s *Service) identifiers(f *Filter, q *query) error {
+	w := &q.where
+	if f.Phone != "" {
+		p, err := pii.ParsePhone(f.Phone, "")
+		if err != nil {
+			return ErrPhone.At("/phone")
+		}
+		w.and("c.phone_index = ?", s.keys.Index(indexPhone, p.E164))
+		q.narrow = true
+	}
+	if f.Email != "" {
+		e, err := pii.NormalizeEmail(f.Email)
+		if err != nil {
+			return ErrEmail.At("/email")
+		}
+		w.and("c.email_index = ?", s.keys.Index(indexEmail, e.Key))
+		q.narrow = true
+	}
+	if f.CardNumber != "" {
+		n, err := pii.NormalizeCard(f.CardNumber)
+		if err != nil {
+			return ErrCard.At("/card_number")
+		}
+		w.and("c.card_number_index = ?", s.keys.Index(indexCard, n))
+		q.narrow = true
+	}
+	if f.ExternalID != "" {
+		w.and("c.external_id = ?", strings.TrimSpace(f.ExternalID))
+		q.narrow = true
+	}
+	if f.PhoneLast4 != "" {
+		w.and("c.phone_last4_token = ?", s.keys.Token(tokenLast4, f.PhoneLast4))
+		q.narrow = true
+	}
+	return nil
+}
+
+// keyset is the condition and order that continue a list.
+func (q *query) keyset() (clause, string) {
+	var c clause
+	desc := q.sort == Newest || q.sort == LastChanged
+	sign, dir := ">", "ASC"
+	if desc {
+		sign, dir = "<", "DESC"
+	}
+	if q.sort == Newest || q.sort == Oldest {
+		if q.from != nil {
+			c.and("c.id "+sign+" ?", q.from.ID)
+		}
+		return c, "c.id " + dir
+	}
+	if q.from != nil && q.from.At != nil {
+		c.and("(c.updated_at, c.id) "+sign+" (?, ?)", *q.from.At, q.from.ID)
+	}
+	return c, "c.updated_at " + dir + ", c.id " + dir
+}
+
+// driver is the column and value of the ordered index that a list walks when
+// it has but one owner; none means the order of all customers.
+func (q *query) driver() (string, uuid.UUID) {
+	switch {
+	case q.staff != uuid.Nil:
+		return "assigned_staff_id", q.staff
+	case q.store != uuid.Nil:
+		return "home_store_id", q.store
+	case q.scope.All:
+		return "", uuid.Nil
+	case len(q.scope.StoreIDs) == 0:
+		return "assigned_staff_id", q.scope.OwnStaff
+	case len(q.scope.StoreIDs) == 1 && q.scope.OwnStaff == uuid.Nil:
+		return "home_store_id", q.scope.StoreIDs[0]
+	}
+	return "", uuid.Nil
+}
+
+// ids is the query of the next n ids in order. Limits are written into the
+// text, since the planner must know them to walk an index.
+func (q *query) ids(n int) clause {
+	next, order := q.keyset()
+	w := q.where
+	if next.sql != "" {
+		w.and(next.sql, next.args...)
+	}
+	limit := fmt.Sprintf(" ORDER BY %s LIMIT %d", order, n)
+	column, owner := q.driver()
+	if byID := q.sort == Newest || q.sort == Oldest; byID && !q.narrow && !q.scope.All {
+		if column == "" {
+			return q.branches(w, limit)
+		}
+		// Said beside the scope: "= ANY" of one store would keep PostgreSQL from
+		// walking (store, id) in order.
+		w.and("c."+column+" = ?", owner)
+	}
+	p := scopeClause(q.scope)
+	w.and(p.sql, p.args...)
+	return clause{"SELECT c.id FROM customers c WHERE " + w.sql + limit, w.args}
+}
+
+// branches walks each store of a scope (and the caller's own customers) in
+// order and merges: an index walk a store instead of a sort of them all.
+func (q *query) branches(w clause, limit string) clause {
+	sc := q.scope
+	out := clause{
+		"SELECT c.id FROM ((SELECT x.id FROM unnest(?::uuid[]) s (id), LATERAL (SELECT c.id FROM customers c WHERE c.home_store_id = s.id AND " + w.sql + limit + ") x)",
+		append([]any{pgarray.UUIDs(sc.StoreIDs)}, w.args...),
+	}
+	if sc.OwnStaff != uuid.Nil {
+		out.sql += " UNION (SELECT c.id FROM customers c WHERE c.assigned_staff_id = ? AND " + w.sql + limit + ")"
+		out.args = append(append(out.args, sc.OwnStaff), w.args...)
+	}
+	out.sql += ") c" + limit
+	return out
+}
+
+// scopeClause is a scope as a condition.
+func scopeClause(sc auth.Scope) clause {
+	var c clause
+	switch {
+	case sc.All:
+		c.and("TRUE")
+	case len(sc.StoreIDs) > 0 && sc.OwnStaff != uuid.Nil:
+		c.and("(c.home_store_id = ANY(?::uuid[]) OR c.assigned_staff_id = ?)", pgarray.UUIDs(sc.StoreIDs), sc.OwnStaff)
+	case len(sc.StoreIDs) > 0:
+		c.and("c.home_store_id = ANY(?::uuid[])", pgarray.UUIDs(sc.StoreIDs))
+	case sc.OwnStaff != uuid.Nil:
+		c.and("c.assigned_staff_id = ?", sc.OwnStaff)
+	default:
+		c.and("FALSE")
+	}
+	return c
+}
+
+// page reads one page of a list in one statement.
+func (s *Service) page(ctx context.Context, q *query, list string, limit int) (*Page, error) {
+	ids := q.ids(limit + 1)
+	_, order := q.keyset()
+	rows, err := s.load(ctx, func(b *entsql.Builder) { b.WriteString("id IN ("); write(b, ids); b.WriteString(")") }, order)
+	if err != nil {
+		return nil, err
+	}
+	out := &Page{}
+	out.Items, out.HasMore = page.Cut(rows, limit)
+	if out.HasMore {
+		last := &out.Items[limit-1]
+		at := position{ID: last.ID}
+		if q.sort == LastChanged || q.sort == FirstChanged {
+			at.At = &last.UpdatedAt
+		}
+		out.Next = s.pages.Encode(list, at)
+	}
+	return out, nil
+}
+
+// load reads and opens rows; ent adds the caller's scope once more.
+func (s *Service) load(ctx context.Context, where func(*entsql.Builder), order string) ([]Customer, error) {
+	rows, err := s.db.From(ctx).CRM.Customer.Query().Where(func(sel *entsql.Selector) {
+		sel.Where(entsql.P(where))
+		sel.OrderExpr(entsql.Expr(strings.ReplaceAll(order, "c.", "")))
+	}).Select(viewed...).All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Customer, len(rows))
+	for i, row := range rows {
+		if out[i], err = open(s.keys, row); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// write puts a clause into ent's statement, where arguments get their numbers.
+func write(b *entsql.Builder, c clause) {
+	parts := strings.Split(c.sql, "?")
+	for i, part := range parts {
+		b.WriteString(part)
+		if i < len(parts)-1 {
+			b.Arg(c.args[i])
+		}
+	}
+}
+
+// numbered is the clause as a statement of its own.
+func (c clause) numbered() string {
+	var b strings.Builder
+	n := 0
+	for i := range len(c.sql) {
+		if c.sql[i] == '?' {
+			n++
+			b.WriteString("$" + itoa(n))
+			continue
+		}
+		b.WriteByte(c.sql[i])
+	}
+	return b.String()
+}
+
+func (s *Service) count(ctx context.Context, q *query) (*int64, error) {
+	w := q.where
+	p := scopeClause(q.scope)
+	w.and(p.sql, p.args...)
+	c := clause{fmt.Sprintf("SELECT count(*) FROM (SELECT 1 FROM customers c WHERE %s LIMIT %d) n", w.sql, countCap), w.args}
+	var n int64
+	err := s.db.From(ctx).QueryRow(ctx, c.numbered(), c.args...).Scan(&n)
+	return &n, err
+}

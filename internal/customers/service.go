@@ -1,0 +1,54 @@
+package customers
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/shuke-crm/shuke/internal/platform/cache"
+	"github.com/shuke-crm/shuke/internal/platform/clock"
+	"github.com/shuke-crm/shuke/internal/platform/crypto"
+	"github.com/shuke-crm/shuke/internal/platform/db"
+	"github.com/shuke-crm/shuke/internal/platform/page"
+)
+
+// Deps is what the service works with.
+type Deps struct {
+	DB    *db.DB
+	Clock *clock.Clock
+	Keys  *crypto.Keyring
+	Cache *cache.Client // hot profiles; may be down
+	Pages *page.Codec
+}
+
+// Service owns customers and tags. It is safe for concurrent use.
+type Service struct {
+	db       *db.DB
+	clock    *clock.Clock
+	keys     *crypto.Keyring
+	pages    *page.Codec
+	profiles *cache.Hot
+	stats    *tokenStats
+}
+
+// New makes the service.
+func New(d Deps) *Service {
+	return &Service{
+		db: d.DB, clock: d.Clock, keys: d.Keys, pages: d.Pages,
+		profiles: cache.NewHot(d.Cache, "profile"),
+		stats:    &tokenStats{},
+	}
+}
+
+// Touch must be called in every transaction that changes what a customer's
+// profile shows: the record, its tags, orders, returns, metrics. It voids the
+// cached profile on all replicas just before the commit takes effect. It does
+// no work in PostgreSQL and cannot fail.
+func (s *Service) Touch(ctx context.Context, tx *db.Tx, ids ...uuid.UUID) {
+	s.profiles.Touch(ctx, tx, ids...)
+}
+
+// ClearProfiles voids all cached profiles. Call it after a commit that changed
+// something many profiles show: settings of RFM, the name of a store, a member
+// of staff, a category or a tag.
+func (s *Service) ClearProfiles(ctx context.Context) { s.profiles.Clear(ctx) }

@@ -1,0 +1,196 @@
+package customers
+
+import (
+	"context"
+	"slices"
+	"strconv"
+
+	"github.com/google/uuid"
+
+	"github.com/shuke-crm/shuke/ent/crm"
+	"github.com/shuke-crm/shuke/ent/crm/customer"
+	"github.com/shuke-crm/shuke/internal/platform/apperr"
+	"github.com/shuke-crm/shuke/internal/platform/db"
+	"github.com/shuke-crm/shuke/internal/platform/etag"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// lock reads rows of the caller's scope for a change, in the order of their ids.
+func (s *Service) lock(ctx context.Context, tx *db.Tx, ids ...uuid.UUID) ([]*crm.Customer, error) {
+	return tx.CRM.Customer.Query().Where(customer.IDIn(ids...)).Order(customer.ByID()).ForUpdate().All(ctx)
+}
+
+// change opens, alters and writes one customer, whole. f tells which action and
+// event it is, with the names of the changed fields; none means nothing to do.
+func (s *Service) change(ctx context.Context, id uuid.UUID, ifMatch *string, f func(context.Context, *db.Tx, *Customer) (change, error)) (*Customer, error) {
+	var out Customer
+	err := s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		rows, err := s.lock(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			return ErrNotFound.New()
+		}
+		if err := etag.Check(ifMatch, rows[0].Version); err != nil {
+			return err
+		}
+		opened := make([]Customer, 1)
+		if opened[0], err = open(s.keys, rows[0]); err != nil {
+			return err
+		}
+		if err := s.nameTags(ctx, opened); err != nil {
+			return err
+		}
+		out = opened[0]
+		what, err := f(ctx, tx, &out)
+		if err != nil || len(what.fields) == 0 {
+			return err
+		}
+		out.Version++
+		out.UpdatedAt = s.clock.Now()
+		if slices.ContainsFunc(what.fields, func(f string) bool { return slices.Contains(uniqueFields, f) }) {
+			taken, err := s.taken(ctx, tx, []*Customer{&out})
+			if err != nil {
+				return err
+			}
+			if err := taken.clash(&out); err != nil {
+				return err
+			}
+		}
+		if _, err := s.write(ctx, tx, updateSQL, []*Customer{&out}, map[uuid.UUID][]byte{id: rows[0].DataKey}); err != nil {
+			return err
+		}
+		s.note(ctx, tx, what.action, what.event, &out, what.fields)
+		return nil
+	})
+	if err != nil {
+		return nil, constraint(err)
+	}
+	return &out, nil
+}
+
+// change is what was done to a customer.
+type change struct {
+	action, event string
+	fields        []string
+}
+
+var uniqueFields = []string{"external_id", "phone", "email", "card_number"}
+
+// Update changes a customer of the caller's scope.
+// Errors: ErrNotFound, ErrArchived, ErrDuplicate, ErrUnknownTag, ErrStore,
+// ErrStaff, those of single fields, request.version_mismatch.
+func (s *Service) Update(ctx context.Context, id uuid.UUID, in Input, ifMatch *string) (*Customer, error) {
+	return s.change(ctx, id, ifMatch, func(ctx context.Context, tx *db.Tx, c *Customer) (change, error) {
+		r, err := s.reach(ctx, tx, []*Input{&in})
+		if err != nil {
+			return change{}, err
+		}
+		names, err := s.resolveTags(ctx, tx, []*Input{&in})
+		if err != nil {
+			return change{}, err
+		}
+		fields, err := s.alter(c, &in, r, names)
+		return change{"customers.update", EventUpdated, fields}, err
+	})
+}
+
+// alter applies an input to an existing customer by all rules.
+func (s *Service) alter(c *Customer, in *Input, r *reach, names tagNames) ([]string, error) {
+	if c.ArchivedAt != nil {
+		return nil, ErrArchived.New()
+	}
+	old := *c
+	_, bad := c.apply(in, s.clock.Today().Time())
+	r.place(c, in, &bad)
+	names.assign(c, in, &bad)
+	if len(bad) == 0 && !c.identified() {
+		bad.add("", ErrNoIdentity)
+	}
+	return c.differences(&old), bad.err()
+}
+
+// Archive takes a customer out of lists, searches and tills; again, it changes
+// nothing. Errors: ErrNotFound, request.version_mismatch.
+func (s *Service) Archive(ctx context.Context, id uuid.UUID, ifMatch *string) (*Customer, error) {
+	return s.change(ctx, id, ifMatch, func(_ context.Context, _ *db.Tx, c *Customer) (change, error) {
+		if c.ArchivedAt != nil {
+			return change{}, nil
+		}
+		now := s.clock.Now()
+		c.ArchivedAt = &now
+		return change{"customers.archive", EventArchived, []string{"archived_at"}}, nil
+	})
+}
+
+// Restore undoes Archive. Errors: ErrNotFound, request.version_mismatch.
+func (s *Service) Restore(ctx context.Context, id uuid.UUID, ifMatch *string) (*Customer, error) {
+	return s.change(ctx, id, ifMatch, func(_ context.Context, _ *db.Tx, c *Customer) (change, error) {
+		if c.ArchivedAt == nil {
+			return change{}, nil
+		}
+		c.ArchivedAt = nil
+		return change{"customers.restore", EventRestored, []string{"archived_at"}}, nil
+	})
+}
+
+// AddTags gives a customer tags by name, beside those it has.
+// Errors: ErrNotFound, ErrArchived, ErrUnknownTag, ErrTagName, ErrTagCount.
+func (s *Service) AddTags(ctx context.Context, id uuid.UUID, names []string) (*Customer, error) {
+	return s.change(ctx, id, nil, func(ctx context.Context, tx *db.Tx, c *Customer) (change, error) {
+		if c.ArchivedAt != nil {
+			return change{}, ErrArchived.New()
+		}
+		known, err := s.resolveTags(ctx, tx, []*Input{{Tags: &names}})
+		if err != nil {
+			return change{}, err
+		}
+		old := *c
+		c.TagIDs, c.Tags = slices.Clone(c.TagIDs), slices.Clone(c.Tags)
+		var bad faults
+		known.extend(c, names, &bad)
+		return change{"customers.tag", EventUpdated, c.differences(&old)}, bad.err()
+	})
+}
+
+// RemoveTag takes a tag off a customer; one that it lacks changes nothing.
+// Errors: ErrNotFound, ErrArchived.
+func (s *Service) RemoveTag(ctx context.Context, id, tagID uuid.UUID) error {
+	_, err := s.change(ctx, id, nil, func(_ context.Context, _ *db.Tx, c *Customer) (change, error) {
+		if c.ArchivedAt != nil {
+			return change{}, ErrArchived.New()
+		}
+		old := *c
+		c.TagIDs = slices.DeleteFunc(slices.Clone(c.TagIDs), func(t uuid.UUID) bool { return t == tagID })
+		return change{"customers.untag", EventUpdated, c.differences(&old)}, nil
+	})
+	return err
+}
+
+// viewed are the columns an answer is made of; index columns stay behind.
+var viewed = []string{
+	customer.FieldID, customer.FieldExternalID, customer.FieldDataKey, customer.FieldNameSealed, customer.FieldPhoneSealed, customer.FieldPhoneKind,
+	customer.FieldEmailSealed, customer.FieldCardNumberSealed, customer.FieldAddressSealed, customer.FieldGender, customer.FieldBirthDate,
+	customer.FieldLanguage, customer.FieldSource, customer.FieldHomeStoreID, customer.FieldAssignedStaffID, customer.FieldPreferences,
+	customer.FieldMarketingPreferences, customer.FieldCustomFields, customer.FieldTagIds, customer.FieldLifecycleStage, customer.FieldArchivedAt,
+	customer.FieldVersion, customer.FieldCreatedAt, customer.FieldUpdatedAt,
+}
+
+// Get reads one customer of the caller's scope, in clear: mask before showing.
+// Error: ErrNotFound.
+func (s *Service) Get(ctx context.Context, id uuid.UUID) (*Customer, error) {
+	row, err := s.db.From(ctx).CRM.Customer.Query().Where(customer.ID(id)).Select(viewed...).Only(ctx)
+	if crm.IsNotFound(err) {
+		return nil, ErrNotFound.New()
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Customer, 1)
+	if out[0], err = open(s.keys, row); err != nil {
+		return nil, apperr.ErrInternal.Wrap(err)
+	}
+	return &out[0], s.nameTags(ctx, out)
+}
