@@ -53,27 +53,27 @@ func (s *Service) EnsureBuiltInRoles(ctx context.Context) error {
 var errStaffed = errors.New("identity: there are staff already")
 
 // EnsureAdmin creates the user admin, administrator of the whole business, if
-// there are no staff at all. An empty password is replaced by a random one.
-// Created is false, and the password empty, when there were staff. The built-in
-// roles must be there.
+// there are no staff at all, and returns the password: the one given, or a
+// random one in place of an empty one. It returns an empty password when there
+// were staff. The built-in roles must be there.
 // Errors: password.* if the password given breaks the policy.
-func (s *Service) EnsureAdmin(ctx context.Context, password string) (initial string, created bool, err error) {
+func (s *Service) EnsureAdmin(ctx context.Context, password string) (initial string, err error) {
 	ctx = auth.System(ctx, "start-up")
 	// Looked at first without a lock: every start but the first ends here.
 	staffed, err := s.DB.From(ctx).Platform.Staff.Query().Exist(ctx)
 	if err != nil || staffed {
-		return "", false, err
+		return "", err
 	}
 	if password == "" {
 		password = newPassword()
 	}
 	hash, err := hashNew(ctx, password, AdminUsername, "")
 	if err != nil {
-		return "", false, err
+		return "", err
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
-		return "", false, err
+		return "", err
 	}
 	err = s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		if err := lockAdministrators(ctx, tx); err != nil {
@@ -96,10 +96,10 @@ func (s *Service) EnsureAdmin(ctx context.Context, password string) (initial str
 		return s.give(ctx, tx, holding{all: true}, made, GrantInput{Role: administratorCode, Scope: rolegrant.ScopeAll}, "")
 	})
 	if errors.Is(err, errStaffed) {
-		return "", false, nil
+		return "", nil
 	}
 	if err != nil {
-		return "", false, fmt.Errorf("create the first administrator: %w", err)
+		return "", fmt.Errorf("create the first administrator: %w", err)
 	}
-	return password, true, nil
+	return password, nil
 }

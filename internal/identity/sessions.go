@@ -179,5 +179,5 @@ func (s *Service) OwnSessions(ctx context.Context, before uuid.UUID, limit int) 
 // keepEnded is how long ended sessions stay to be looked at.
 const keepEnded = 30 * 24 * time.Hour
 
-// Sweep deletes sessions that ended long ago. It runs daily.
-func (s *Service) Sweep(ctx context.Context) error { return s.sweep(ctx, s.Clock.Now()) }
+// CleanSessions deletes sessions that ended long ago; a job runs it regularly.
+func (s *Service) CleanSessions(ctx context.Context) error { return s.sweep(ctx, s.Clock.Now()) }
