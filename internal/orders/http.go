@@ -1,0 +1,214 @@
+package orders
+
+import (
+	"context"
+	"strings"
+
+	"github.com/oapi-codegen/nullable"
+	openapi_types "github.com/oapi-codegen/runtime/types"
+
+	commonapi "github.com/shuke-crm/shuke/api/common"
+	ordersapi "github.com/shuke-crm/shuke/api/orders"
+	"github.com/shuke-crm/shuke/ent/commerce"
+	"github.com/shuke-crm/shuke/ent/commerce/schema"
+	"github.com/shuke-crm/shuke/internal/customers"
+	"github.com/shuke-crm/shuke/internal/platform/etag"
+)
+
+// API answers this domain's operations.
+type API struct{ *Service }
+
+var _ ordersapi.StrictServerInterface = API{}
+
+// IngestPOSOrders implements ingestPOSOrders.
+func (a API) IngestPOSOrders(ctx context.Context, r ordersapi.IngestPOSOrdersRequestObject) (ordersapi.IngestPOSOrdersResponseObject, error) {
+	tickets := make([]Ticket, len(r.Body.Orders))
+	for i := range r.Body.Orders {
+		tickets[i] = fromAPITicket(&r.Body.Orders[i])
+	}
+	results, err := a.Ingest(ctx, tickets, value(r.Body.CreateMissingVariants))
+	if err != nil {
+		return nil, err
+	}
+	lang := language(value(r.Params.AcceptLanguage))
+	out := make([]ordersapi.POSResult, len(results))
+	for i := range results {
+		out[i] = toAPIResult(i, &results[i], lang)
+	}
+	return ordersapi.IngestPOSOrders200JSONResponse{Results: out}, nil
+}
+
+// ListOrders implements listOrders.
+func (a API) ListOrders(ctx context.Context, r ordersapi.ListOrdersRequestObject) (ordersapi.ListOrdersResponseObject, error) {
+	p := r.Params
+	found, err := a.Service.ListOrders(ctx, Filter{
+		StoreID: p.StoreId, CustomerID: p.CustomerId, StaffID: p.StaffId, Channel: string(value(p.Channel)), Status: string(value(p.Status)),
+		After: p.PlacedAfter, Before: p.PlacedBefore, ExternalNumber: value(p.ExternalNumber), OrderNumber: value(p.OrderNumber),
+		Limit: p.Limit, Cursor: p.Cursor, Total: p.Include != nil,
+	})
+	if err != nil {
+		return nil, err
+	}
+	items := make([]ordersapi.Order, len(found.Items))
+	for i, o := range found.Items {
+		items[i] = toAPIOrder(o)
+	}
+	return ordersapi.ListOrders200JSONResponse{
+		Body:    ordersapi.OrderList{Items: items, NextCursor: orNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+		Headers: ordersapi.ListOrders200ResponseHeaders{Link: found.Link},
+	}, nil
+}
+
+// GetOrder implements getOrder.
+func (a API) GetOrder(ctx context.Context, r ordersapi.GetOrderRequestObject) (ordersapi.GetOrderResponseObject, error) {
+	o, err := a.Order(ctx, r.Id)
+	if err != nil {
+		return nil, err
+	}
+	body := toAPIOrder(o)
+	lines := make([]ordersapi.OrderLine, len(o.Edges.Lines))
+	for i, l := range o.Edges.Lines {
+		lines[i] = ordersapi.OrderLine{
+			Id: l.ID, LineNumber: int32(l.LineNumber), VariantId: l.VariantID, CategoryId: orNull(l.CategoryID), Sku: l.Sku, Title: l.Title,
+			Quantity: l.Quantity, UnitPriceAmount: l.UnitPriceAmount, TotalAmount: l.TotalAmount, ReturnedQuantity: l.ReturnedQuantity,
+		}
+	}
+	returns := make([]ordersapi.OrderReturn, len(o.Edges.Returns))
+	for i, b := range o.Edges.Returns {
+		returns[i] = toAPIReturn(b)
+	}
+	body.Lines, body.Returns = &lines, &returns
+	return ordersapi.GetOrder200JSONResponse{Body: body, Headers: ordersapi.GetOrder200ResponseHeaders{ETag: tag(o.Version)}}, nil
+}
+
+// ListReturns implements listReturns.
+func (a API) ListReturns(ctx context.Context, r ordersapi.ListReturnsRequestObject) (ordersapi.ListReturnsResponseObject, error) {
+	p := r.Params
+	found, err := a.Service.ListReturns(ctx, Filter{
+		StoreID: p.StoreId, CustomerID: p.CustomerId, OrderID: p.OrderId, After: p.ReturnedAfter, Before: p.ReturnedBefore,
+		ExternalNumber: value(p.ExternalNumber), Limit: p.Limit, Cursor: p.Cursor, Total: p.Include != nil,
+	})
+	if err != nil {
+		return nil, err
+	}
+	items := make([]ordersapi.OrderReturn, len(found.Items))
+	for i, b := range found.Items {
+		items[i] = toAPIReturn(b)
+	}
+	return ordersapi.ListReturns200JSONResponse{
+		Body:    ordersapi.OrderReturnList{Items: items, NextCursor: orNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+		Headers: ordersapi.ListReturns200ResponseHeaders{Link: found.Link},
+	}, nil
+}
+
+// GetReturn implements getReturn.
+func (a API) GetReturn(ctx context.Context, r ordersapi.GetReturnRequestObject) (ordersapi.GetReturnResponseObject, error) {
+	b, err := a.Return(ctx, r.Id)
+	if err != nil {
+		return nil, err
+	}
+	body := toAPIReturn(b)
+	lines := make([]ordersapi.OrderReturnLine, len(b.Edges.Lines))
+	for i, l := range b.Edges.Lines {
+		lines[i] = ordersapi.OrderReturnLine{
+			Id: l.ID, LineNumber: int32(l.LineNumber), VariantId: l.VariantID, CategoryId: orNull(l.CategoryID), Sku: l.Sku, Title: l.Title,
+			Quantity: l.Quantity, UnitPriceAmount: l.UnitPriceAmount, TotalAmount: l.TotalAmount,
+		}
+	}
+	body.Lines = &lines
+	return ordersapi.GetReturn200JSONResponse{Body: body, Headers: ordersapi.GetReturn200ResponseHeaders{ETag: tag(b.Version)}}, nil
+}
+
+// StreamOrderEvents implements streamOrderEvents.
+func (a API) StreamOrderEvents(ctx context.Context, r ordersapi.StreamOrderEventsRequestObject) (ordersapi.StreamOrderEventsResponseObject, error) {
+	body, err := a.Follow(ctx, r.Id)
+	if err != nil {
+		return nil, err
+	}
+	return ordersapi.StreamOrderEvents200TexteventStreamResponse{Body: body}, nil
+}
+
+func fromAPITicket(t *ordersapi.POSTicket) Ticket {
+	out := Ticket{
+		StoreID: t.StoreId, Number: t.ExternalNumber, Return: value(t.Type) == ordersapi.POSReturn, Original: value(t.OriginalExternalNumber),
+		PlacedAt: t.PlacedAt, Currency: value(t.Currency), Channel: string(value(t.Channel)), StaffID: value(t.StaffId),
+		Lines: make([]TicketLine, len(t.Lines)),
+	}
+	for i := range t.Lines {
+		l := &t.Lines[i]
+		out.Lines[i] = TicketLine{SKU: l.Sku, Title: value(l.Title), Category: value(l.Category), Quantity: l.Quantity, UnitPrice: l.UnitPriceAmount}
+	}
+	if c := t.Customer; c != nil {
+		out.Customer = &customers.Ref{ID: value(c.Id), ExternalID: value(c.ExternalId), CardNumber: value(c.CardNumber), Phone: value(c.Phone)}
+	}
+	for _, p := range value(t.Payments) {
+		out.Payments = append(out.Payments, schema.Payment{Method: p.Method, Amount: p.Amount})
+	}
+	return out
+}
+
+func toAPIResult(i int, r *Result, lang string) ordersapi.POSResult {
+	out := ordersapi.POSResult{Index: int32(i), Status: ordersapi.POSResultStatus(r.Status), OrderId: orNil(r.OrderID), OrderReturnId: orNil(r.ReturnID)}
+	if r.Err != nil {
+		out.Error = &commonapi.ProblemError{Code: r.Err.Def.Code, Detail: r.Err.Def.Text(lang, r.Err.Args)}
+		if len(r.Err.Fields) > 0 {
+			out.Error.Pointer = r.Err.Fields[0].Pointer
+		}
+	}
+	return out
+}
+
+// language picks the language of row errors, as the edge does for problems:
+// English unless Chinese is named first.
+func language(accept string) string {
+	accept = strings.ToLower(accept)
+	zh, en := strings.Index(accept, "zh"), strings.Index(accept, "en")
+	if zh >= 0 && (en < 0 || zh < en) {
+		return "zh"
+	}
+	return "en"
+}
+
+func toAPIOrder(o *commerce.Order) ordersapi.Order {
+	payments := make([]ordersapi.OrderPayment, len(o.Payments))
+	for i, p := range o.Payments {
+		payments[i] = ordersapi.OrderPayment{Method: p.Method, Amount: p.Amount}
+	}
+	return ordersapi.Order{
+		Id: o.ID, OrderNumber: o.OrderNumber, ExternalNumber: orNull(o.ExternalNumber), StoreId: o.StoreID, AssignedStaffId: orNull(o.AssignedStaffID),
+		StaffId: orNull(o.StaffID), CustomerId: orNull(o.CustomerID), Channel: ordersapi.OrderChannel(o.Channel), Status: ordersapi.OrderStatus(o.Status),
+		Currency: o.Currency, PlacedAt: o.PlacedAt.UTC(), BusinessOn: openapi_types.Date{Time: o.BusinessDay}, LineCount: int32(o.LineCount),
+		UnitCount: o.UnitCount, TotalAmount: o.TotalAmount, ReturnedAmount: o.ReturnedAmount, Payments: payments,
+		Version: o.Version, CreatedAt: o.CreatedAt.UTC(), UpdatedAt: o.UpdatedAt.UTC(),
+	}
+}
+
+func toAPIReturn(b *commerce.OrderReturn) ordersapi.OrderReturn {
+	return ordersapi.OrderReturn{
+		Id: b.ID, ReturnNumber: b.ReturnNumber, OrderId: orNull(b.OrderID), ExternalNumber: orNull(b.ExternalNumber),
+		OriginalExternalNumber: orNull(b.OriginalExternalNumber), StoreId: b.StoreID, AssignedStaffId: orNull(b.AssignedStaffID), StaffId: orNull(b.StaffID),
+		CustomerId: orNull(b.CustomerID), Status: ordersapi.OrderReturnStatus(b.Status), Currency: b.Currency, ReturnedAt: b.ReturnedAt.UTC(),
+		BusinessOn: openapi_types.Date{Time: b.BusinessDay}, LineCount: int32(b.LineCount), UnitCount: b.UnitCount, TotalAmount: b.TotalAmount,
+		Version: b.Version, CreatedAt: b.CreatedAt.UTC(), UpdatedAt: b.UpdatedAt.UTC(),
+	}
+}
+
+func tag(version int64) *string {
+	t := etag.Of(version)
+	return &t
+}
+
+func value[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}
+
+func orNull[T any](p *T) nullable.Nullable[T] {
+	if p == nil {
+		return nullable.NewNullNullable[T]()
+	}
+	return nullable.NewNullableWithValue(*p)
+}

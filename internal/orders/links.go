@@ -1,0 +1,158 @@
+package orders
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"slices"
+
+	"github.com/google/uuid"
+	"github.com/lib/pq"
+
+	"github.com/shuke-crm/shuke/internal/platform/db"
+	"github.com/shuke-crm/shuke/internal/platform/pgarray"
+)
+
+// lockStores keeps a return and the sale it names from passing each other
+// unseen, each in a transaction that does not see the other's. Sales lock their
+// store shared; a transaction with a return whose sale is not there yet locks
+// it alone before it looks again. One of the two then comes entirely before
+// the other, and the later one links them. Sales never wait for each other, and
+// a return whose sale has arrived, the usual case, waits for nobody.
+func (s *Service) lockStores(ctx context.Context, tx *db.Tx, rows []*row) error {
+	alone := map[uuid.UUID]bool{}
+	var waiting []key
+	for _, r := range rows {
+		if !r.ticket.Return {
+			alone[r.ticket.StoreID] = alone[r.ticket.StoreID] || false
+		}
+		if r.ticket.Original != "" {
+			waiting = append(waiting, key{r.ticket.StoreID, r.ticket.Original})
+		}
+	}
+	missing, err := s.withoutSale(ctx, tx, waiting)
+	if err != nil {
+		return err
+	}
+	for _, k := range missing {
+		alone[k.store] = true
+	}
+	stores := make([]uuid.UUID, 0, len(alone))
+	for id := range alone {
+		stores = append(stores, id)
+	}
+	slices.SortFunc(stores, func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
+	for _, id := range stores {
+		lock := "SELECT pg_advisory_xact_lock_shared($1)"
+		if alone[id] {
+			lock = "SELECT pg_advisory_xact_lock($1)"
+		}
+		if _, err := tx.Exec(ctx, lock, storeLock(id)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// storeLock is the key of a store's advisory lock: the random half of its id.
+func storeLock(id uuid.UUID) int64 { return int64(binary.BigEndian.Uint64(id[8:])) }
+
+// withoutSale returns the keys under which no order has arrived.
+func (s *Service) withoutSale(ctx context.Context, tx *db.Tx, keys []key) ([]key, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	stores, numbers := columns(keys)
+	rows, err := tx.Query(ctx, `
+SELECT k.store_id, k.number FROM unnest($1::uuid[], $2::text[]) AS k (store_id, number)
+WHERE NOT EXISTS (SELECT FROM orders o WHERE o.store_id = k.store_id AND o.external_number = k.number)`, stores, pq.Array(numbers))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []key
+	for rows.Next() {
+		var k key
+		if err := rows.Scan(&k.store, &k.number); err != nil {
+			return nil, err
+		}
+		out = append(out, k)
+	}
+	return out, rows.Err()
+}
+
+// link joins the chunk's returns to their sales and the chunk's sales to
+// returns that came before them, then recounts the orders concerned.
+// Plan: orders_external_number_key and order_returns_original_idx, one probe a key.
+func (s *Service) link(ctx context.Context, tx *db.Tx, rows []*row) error {
+	keys := make([]key, 0, len(rows))
+	for _, r := range rows {
+		if r.orderID != uuid.Nil {
+			keys = append(keys, r.ticket.key())
+		}
+		if r.ticket.Original != "" {
+			keys = append(keys, key{r.ticket.StoreID, r.ticket.Original})
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	now := s.clock.Now()
+	stores, numbers := columns(keys)
+	found, err := tx.Query(ctx, `
+UPDATE order_returns r SET order_id = o.id, version = r.version + 1, updated_at = $3
+FROM unnest($1::uuid[], $2::text[]) AS k (store_id, number)
+JOIN orders o ON o.store_id = k.store_id AND o.external_number = k.number
+WHERE r.store_id = k.store_id AND r.original_external_number = k.number AND r.order_id IS NULL
+RETURNING o.id`, stores, pq.Array(numbers), now)
+	if err != nil {
+		return err
+	}
+	defer found.Close()
+	var orders pgarray.UUIDs
+	for found.Next() {
+		var id uuid.UUID
+		if err := found.Scan(&id); err != nil {
+			return err
+		}
+		orders = append(orders, id)
+	}
+	if err := found.Err(); err != nil || len(orders) == 0 {
+		return err
+	}
+	_ = found.Close()
+	// Locked before they are counted: the statements below then see the returns
+	// of whoever held the lock before.
+	if _, err := tx.Exec(ctx, "SELECT FROM orders WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE", orders); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `
+UPDATE orders o SET returned_amount = b.total, version = o.version + 1, updated_at = $2
+FROM (SELECT order_id, sum(total_amount) AS total FROM order_returns WHERE order_id = ANY($1::uuid[]) GROUP BY order_id) b
+WHERE o.id = b.order_id`, orders, now); err != nil {
+		return err
+	}
+	// Pieces brought back fill the order's lines of the same SKU from the first on.
+	_, err = tx.Exec(ctx, `
+UPDATE order_lines l SET returned_quantity = d.returned
+FROM (
+    SELECT l.id, least(l.quantity, greatest(0, coalesce(b.pieces, 0)
+               - (sum(l.quantity) OVER (PARTITION BY l.order_id, l.sku ORDER BY l.line_number) - l.quantity))) AS returned
+    FROM order_lines l
+    LEFT JOIN (
+        SELECT r.order_id, rl.sku, sum(rl.quantity) AS pieces
+        FROM order_returns r JOIN order_return_lines rl ON rl.order_return_id = r.id
+        WHERE r.order_id = ANY($1::uuid[]) GROUP BY r.order_id, rl.sku
+    ) b ON b.order_id = l.order_id AND b.sku = l.sku
+    WHERE l.order_id = ANY($1::uuid[])
+) d WHERE l.id = d.id AND l.returned_quantity <> d.returned`, orders)
+	return err
+}
+
+func columns(keys []key) (pgarray.UUIDs, []string) {
+	stores, numbers := make(pgarray.UUIDs, len(keys)), make([]string, len(keys))
+	for i, k := range keys {
+		stores[i], numbers[i] = k.store, k.number
+	}
+	return stores, numbers
+}

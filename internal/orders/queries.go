@@ -1,0 +1,219 @@
+package orders
+
+import (
+	"context"
+	"net/url"
+	"strconv"
+	"time"
+
+	"entgo.io/ent/dialect/sql"
+	"github.com/google/uuid"
+
+	"github.com/shuke-crm/shuke/ent/commerce"
+	"github.com/shuke-crm/shuke/ent/commerce/order"
+	"github.com/shuke-crm/shuke/ent/commerce/orderline"
+	"github.com/shuke-crm/shuke/ent/commerce/orderreturn"
+	"github.com/shuke-crm/shuke/ent/commerce/orderreturnline"
+	"github.com/shuke-crm/shuke/ent/commerce/predicate"
+	"github.com/shuke-crm/shuke/internal/platform/page"
+)
+
+// Page is a page of a list and where the next one begins.
+type Page[T any] struct {
+	Items []T
+	Next  *string // cursor, nil on the last page
+	Link  *string // Link header
+	Total *int64  // when asked for
+}
+
+// position is the last row of a page: both lists are ordered by time and id.
+type position struct {
+	At time.Time `json:"t"`
+	ID uuid.UUID `json:"id"`
+}
+
+// list gathers filters under their names in the contract. A cursor is good only
+// for the filters it was made with.
+type list struct {
+	path    string
+	filters url.Values
+	limit   int
+}
+
+func newList(path string, limit *int32) list {
+	var asked *int
+	if limit != nil {
+		n := int(*limit)
+		asked = &n
+	}
+	return list{path, url.Values{}, page.Limit(asked)}
+}
+
+func (l list) name() string { return l.path + "?" + l.filters.Encode() }
+
+// next fills in where the page after this one begins.
+func next[T any](pages *page.Codec, l list, p *Page[T], last position) {
+	cursor := pages.Encode(l.name(), last)
+	l.filters.Set("cursor", cursor)
+	l.filters.Set("limit", strconv.Itoa(l.limit))
+	link := "<" + l.name() + `>; rel="next"`
+	p.Next, p.Link = &cursor, &link
+}
+
+// Filter narrows a list of orders or returns; empty parts do not.
+type Filter struct {
+	StoreID        *uuid.UUID
+	CustomerID     *uuid.UUID
+	StaffID        *uuid.UUID
+	OrderID        *uuid.UUID // returns only
+	Channel        string     // orders only
+	Status         string     // orders only
+	After          *time.Time // inclusive
+	Before         *time.Time // exclusive
+	ExternalNumber string
+	OrderNumber    string // orders only
+	Limit          *int32
+	Cursor         *string
+	Total          bool
+}
+
+// column adds a condition where a filter is set.
+func column[T, P any](l list, name string, v *T, text func(T) string, where *[]P, is func(T) P) {
+	if v != nil {
+		l.filters.Set(name, text(*v))
+		*where = append(*where, is(*v))
+	}
+}
+
+func filled(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+func same(s string) string { return s }
+
+// ListOrders returns orders within the caller's scope, the newest first.
+// Plan: orders_placed_idx, orders_store_idx, orders_customer_idx or
+// orders_staff_idx backwards; the cost does not depend on the depth.
+//
+// Errors: apperr.ErrBadCursor.
+func (s *Service) ListOrders(ctx context.Context, f Filter) (*Page[*commerce.Order], error) {
+	l := newList("/v1/orders", f.Limit)
+	var where []predicate.Order
+	column(l, "store_id", f.StoreID, uuid.UUID.String, &where, order.StoreID)
+	column(l, "customer_id", f.CustomerID, uuid.UUID.String, &where, order.CustomerID)
+	column(l, "staff_id", f.StaffID, uuid.UUID.String, &where, order.StaffID)
+	column(l, "channel", filled(f.Channel), same, &where, func(v string) predicate.Order { return order.ChannelEQ(order.Channel(v)) })
+	column(l, "status", filled(f.Status), same, &where, func(v string) predicate.Order { return order.StatusEQ(order.Status(v)) })
+	column(l, "placed_after", f.After, timeParam, &where, order.PlacedAtGTE)
+	column(l, "placed_before", f.Before, timeParam, &where, order.PlacedAtLT)
+	column(l, "external_number", filled(f.ExternalNumber), same, &where, order.ExternalNumber)
+	column(l, "order_number", filled(f.OrderNumber), same, &where, order.OrderNumber)
+	q := s.db.From(ctx).Commerce.Order.Query().Where(where...)
+	out := &Page[*commerce.Order]{}
+	if f.Total {
+		n, err := q.Clone().Count(ctx)
+		if err != nil {
+			return nil, err
+		}
+		total := int64(n)
+		out.Total = &total
+	}
+	var at position
+	if ok, err := s.pages.Decode(l.name(), f.Cursor, &at); err != nil {
+		return nil, err
+	} else if ok {
+		q.Where(before(order.FieldPlacedAt, at))
+	}
+	rows, err := q.Order(order.ByPlacedAt(sql.OrderDesc()), order.ByID(sql.OrderDesc())).Limit(l.limit + 1).All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var more bool
+	if out.Items, more = page.Cut(rows, l.limit); more {
+		last := out.Items[len(out.Items)-1]
+		next(s.pages, l, out, position{last.PlacedAt, last.ID})
+	}
+	return out, nil
+}
+
+// ListReturns returns returns within the caller's scope, the newest first.
+// Plan: as ListOrders, over order_returns.
+//
+// Errors: apperr.ErrBadCursor.
+func (s *Service) ListReturns(ctx context.Context, f Filter) (*Page[*commerce.OrderReturn], error) {
+	l := newList("/v1/returns", f.Limit)
+	var where []predicate.OrderReturn
+	column(l, "store_id", f.StoreID, uuid.UUID.String, &where, orderreturn.StoreID)
+	column(l, "customer_id", f.CustomerID, uuid.UUID.String, &where, orderreturn.CustomerID)
+	column(l, "order_id", f.OrderID, uuid.UUID.String, &where, orderreturn.OrderID)
+	column(l, "returned_after", f.After, timeParam, &where, orderreturn.ReturnedAtGTE)
+	column(l, "returned_before", f.Before, timeParam, &where, orderreturn.ReturnedAtLT)
+	column(l, "external_number", filled(f.ExternalNumber), same, &where, orderreturn.ExternalNumber)
+	q := s.db.From(ctx).Commerce.OrderReturn.Query().Where(where...)
+	out := &Page[*commerce.OrderReturn]{}
+	if f.Total {
+		n, err := q.Clone().Count(ctx)
+		if err != nil {
+			return nil, err
+		}
+		total := int64(n)
+		out.Total = &total
+	}
+	var at position
+	if ok, err := s.pages.Decode(l.name(), f.Cursor, &at); err != nil {
+		return nil, err
+	} else if ok {
+		q.Where(before(orderreturn.FieldReturnedAt, at))
+	}
+	rows, err := q.Order(orderreturn.ByReturnedAt(sql.OrderDesc()), orderreturn.ByID(sql.OrderDesc())).Limit(l.limit + 1).All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var more bool
+	if out.Items, more = page.Cut(rows, l.limit); more {
+		last := out.Items[len(out.Items)-1]
+		next(s.pages, l, out, position{last.ReturnedAt, last.ID})
+	}
+	return out, nil
+}
+
+// before is the keyset condition as a row comparison, which an index on (time,
+// id) answers by one range.
+func before(field string, at position) func(*sql.Selector) {
+	return func(s *sql.Selector) {
+		s.Where(sql.P(func(b *sql.Builder) {
+			b.WriteString("(" + s.C(field) + ", " + s.C("id") + ") < (").Arg(at.At).WriteString(", ").Arg(at.ID).WriteString(")")
+		}))
+	}
+}
+
+func timeParam(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
+
+// Order reads one order with its lines and the returns linked to it. A return
+// to a store beyond the caller's scope is not among them.
+//
+// Errors: ErrOrderNotFound.
+func (s *Service) Order(ctx context.Context, id uuid.UUID) (*commerce.Order, error) {
+	o, err := s.db.From(ctx).Commerce.Order.Query().Where(order.ID(id)).
+		WithLines(func(q *commerce.OrderLineQuery) { q.Order(orderline.ByLineNumber()) }).
+		WithReturns(func(q *commerce.OrderReturnQuery) { q.Order(orderreturn.ByReturnedAt(), orderreturn.ByID()) }).Only(ctx)
+	if commerce.IsNotFound(err) {
+		return nil, ErrOrderNotFound.New()
+	}
+	return o, err
+}
+
+// Return reads one return with its lines.
+//
+// Errors: ErrReturnNotFound.
+func (s *Service) Return(ctx context.Context, id uuid.UUID) (*commerce.OrderReturn, error) {
+	r, err := s.db.From(ctx).Commerce.OrderReturn.Query().Where(orderreturn.ID(id)).
+		WithLines(func(q *commerce.OrderReturnLineQuery) { q.Order(orderreturnline.ByLineNumber()) }).Only(ctx)
+	if commerce.IsNotFound(err) {
+		return nil, ErrReturnNotFound.New()
+	}
+	return r, err
+}
