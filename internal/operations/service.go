@@ -4,6 +4,7 @@ import (
 	"log/slog"
 
 	"github.com/shuke-crm/shuke/internal/platform/clock"
+	"github.com/shuke-crm/shuke/internal/platform/crypto"
 	"github.com/shuke-crm/shuke/internal/platform/db"
 	"github.com/shuke-crm/shuke/internal/platform/jobs"
 	"github.com/shuke-crm/shuke/internal/platform/page"
@@ -15,6 +16,7 @@ type Deps struct {
 	Clock *clock.Clock
 	Pages *page.Codec
 	Jobs  *jobs.Queue
+	Keys  *crypto.Keyring // for rotations
 	Log   *slog.Logger
 }
 
@@ -24,10 +26,11 @@ type Service struct {
 	clock *clock.Clock
 	pages *page.Codec
 	jobs  *jobs.Queue
+	keys  *crypto.Keyring
 	log   *slog.Logger
 }
 
 // New makes the service.
 func New(d Deps) *Service {
-	return &Service{db: d.DB, clock: d.Clock, pages: d.Pages, jobs: d.Jobs, log: d.Log}
+	return &Service{db: d.DB, clock: d.Clock, pages: d.Pages, jobs: d.Jobs, keys: d.Keys, log: d.Log}
 }

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shuke-crm/shuke/ent/platform"
+	"github.com/shuke-crm/shuke/ent/platform/staff"
+	"github.com/shuke-crm/shuke/internal/identity"
+	"github.com/shuke-crm/shuke/internal/platform/apperr"
+	"github.com/shuke-crm/shuke/internal/platform/auth"
+)
+
+func adminCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "admin",
+		Short: "Keys and passwords, from the machine itself",
+		Long: `Does what somebody who may read the data folder may do anyway. Everything is
+written to the audit log as done by the system. It works beside a running service.`,
+	}
+	cmd.AddCommand(apiKeyCommand(), resetPasswordCommand())
+	return cmd
+}
+
+func apiKeyCommand() *cobra.Command {
+	var name string
+	var permissions []string
+	var expires time.Duration
+	cmd := &cobra.Command{
+		Use:   "api-key",
+		Short: "Issue an API key and print it once",
+		Long: `Issues a key that sees all stores and prints it on standard output, nothing
+else: KEY=$(shuke admin api-key --name till-3 --permissions customers.lookup,orders.ingest)`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			i, err := boot(cmd.Context(), bootOptions{attach: true, migrate: true})
+			if err != nil {
+				return err
+			}
+			defer i.close()
+			app, err := i.application()
+			if err != nil {
+				return err
+			}
+			in := identity.CreateKeyInput{Name: name, Permissions: permissions, AllStores: true}
+			if len(permissions) == 0 {
+				for _, p := range auth.All() {
+					in.Permissions = append(in.Permissions, string(p))
+				}
+			}
+			if expires > 0 {
+				at := i.clock.Now().Add(expires)
+				in.ExpiresAt = &at
+			}
+			_, key, err := app.Identity.CreateKey(auth.System(cmd.Context(), "admin"), in)
+			if err != nil {
+				return explained(err)
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), key)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&name, "name", "command line", "what the key is for")
+	cmd.Flags().StringSliceVar(&permissions, "permissions", nil, "permissions, separated by commas (default: all)")
+	cmd.Flags().DurationVar(&expires, "expires", 0, "how long it lives, such as 720h (default: until revoked)")
+	return cmd
+}
+
+func resetPasswordCommand() *cobra.Command {
+	var username string
+	cmd := &cobra.Command{
+		Use:   "reset-password",
+		Short: "Give a member of staff a new random password and print it",
+		Long: `Sets a random password, ends all sessions of the account and prints the
+password on standard output. The person is asked to choose another at the next sign-in.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			i, err := boot(cmd.Context(), bootOptions{attach: true, migrate: true})
+			if err != nil {
+				return err
+			}
+			defer i.close()
+			app, err := i.application()
+			if err != nil {
+				return err
+			}
+			ctx := auth.System(cmd.Context(), "admin")
+			who, err := i.db.Platform.Staff.Query().Where(staff.Username(strings.ToLower(username))).Only(ctx)
+			if platform.IsNotFound(err) {
+				return fmt.Errorf("there is no user %s", username)
+			}
+			if err != nil {
+				return err
+			}
+			password, err := app.Identity.ResetPassword(ctx, who.ID, nil)
+			if err != nil {
+				return explained(err)
+			}
+			if who.Username == identity.AdminUsername {
+				// The file would show a password that opens nothing any more.
+				if err := os.Remove(i.passwordFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
+					return err
+				}
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), password)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&username, "username", identity.AdminUsername, "whose")
+	return cmd
+}
+
+// explained adds the text of an error meant for people.
+func explained(err error) error {
+	if e := apperr.From(err); e != nil {
+		return fmt.Errorf("%s (%w)", e.Def.Text("en", e.Args), err)
+	}
+	return err
+}

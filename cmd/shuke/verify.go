@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shuke-crm/shuke/internal/platform/auth"
+)
+
+func verifyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "verify",
+		Short: "Check the audit chain and that derived figures equal what they derive from",
+		Long: `Recomputes the audit log's chain of hashes and compares every customer's
+metrics with the sum of their orders and returns. Reads only; it may run beside a
+busy service. Ends with status 1 and a report when something does not hold.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			i, err := boot(cmd.Context(), bootOptions{attach: true})
+			if err != nil {
+				return err
+			}
+			defer i.close()
+			app, err := i.application()
+			if err != nil {
+				return err
+			}
+			ctx, out := auth.System(cmd.Context(), "verify"), cmd.OutOrStdout()
+			sound := true
+			chain, err := app.Operations.VerifyAudit(ctx)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(out, "audit log: %d entries sealed, %d waiting to be sealed, head %d %x\n", chain.Sealed, chain.Waiting, chain.HeadSeq, chain.HeadHash)
+			if chain.Bad != nil {
+				sound = false
+				fmt.Fprintf(out, "audit log: NOT SOUND: %s\n", chain.Bad)
+			}
+			metrics, err := app.Operations.VerifyMetrics(ctx)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(out, "metrics: %d customers; orders %d of %d, returns %d of %d (minor units)\n",
+				metrics.Customers, metrics.Orders, metrics.Spent, metrics.Returns, metrics.Returned)
+			for _, d := range metrics.Differences {
+				sound = false
+				fmt.Fprintf(out, "metrics: NOT EQUAL: customer %s: %s\n", d.CustomerID, d.Text())
+			}
+			if metrics.More > 0 {
+				fmt.Fprintf(out, "metrics: and %d more customers\n", metrics.More)
+			}
+			if !sound {
+				return errReported
+			}
+			fmt.Fprintln(out, "everything holds")
+			return nil
+		},
+	}
+}

@@ -1,0 +1,74 @@
+package server
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/shuke-crm/shuke/internal/contract"
+	"github.com/shuke-crm/shuke/internal/platform/apperr"
+	"github.com/shuke-crm/shuke/internal/platform/auth"
+)
+
+// admit finds out who is calling and whether the operation's permission is
+// theirs, before anything of the body is read. An operation that is neither
+// public nor names a permission is closed to everybody.
+func (e *edge) admit(c echo.Context, op *contract.Operation) error {
+	if op.Stream && c.Get(askedHead) != nil {
+		return apperr.ErrMethodNotAllowed.New() // a stream has no end to measure
+	}
+	h := c.Response().Header()
+	if op.Public {
+		if op.Method == http.MethodPost {
+			h["Cache-Control"] = noStore // tokens
+		}
+		return nil
+	}
+	h["Cache-Control"] = privateNoCache
+	h["Vary"] = append(h["Vary"], varyView...)
+	h["Content-Security-Policy"] = apiPolicy
+	if op.Permission == "" {
+		return apperr.ErrForbidden.New().Arg("permission", "")
+	}
+	req := c.Request()
+	actor, err := e.whoCalls(req, op)
+	if err != nil {
+		return err
+	}
+	c.SetRequest(req.WithContext(auth.With(req.Context(), actor)))
+	if p := auth.Permission(op.Permission); p != auth.Self && !actor.Can(p) {
+		return apperr.ErrForbidden.New().Arg("permission", op.Permission)
+	}
+	return nil
+}
+
+// whoCalls reads the bearer token. Streams also take a ticket from the query,
+// since a browser's EventSource sends no headers; nothing else does, because
+// addresses end up in logs.
+func (e *edge) whoCalls(req *http.Request, op *contract.Operation) (auth.Actor, error) {
+	header := req.Header.Get(echo.HeaderAuthorization)
+	if header == "" && op.Stream {
+		if ticket := req.URL.Query().Get("ticket"); ticket != "" {
+			return e.redeemTicket(req.Context(), ticket, req.URL.Path)
+		}
+	}
+	const scheme = "Bearer "
+	if len(header) <= len(scheme) || !strings.EqualFold(header[:len(scheme)], scheme) {
+		return auth.Actor{}, apperr.ErrUnauthenticated.New()
+	}
+	return e.authenticate(req.Context(), strings.TrimSpace(header[len(scheme):]))
+}
+
+// limitBody bounds what is read of a body, whatever its length header claims.
+func (e *edge) limitBody(c echo.Context, op *contract.Operation) error {
+	req := c.Request()
+	if req.Body == nil || req.Body == http.NoBody {
+		return nil
+	}
+	if req.ContentLength > op.BodyLimit {
+		return apperr.ErrTooLarge.New().Arg("limit", op.BodyLimit)
+	}
+	req.Body = http.MaxBytesReader(c.Response().Writer, req.Body, op.BodyLimit)
+	return nil
+}

@@ -1,0 +1,117 @@
+package server
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/shuke-crm/shuke/internal/platform/apperr"
+)
+
+// Header values sent with every answer, made once: a header is a slice, and
+// making it anew for each request is garbage.
+var (
+	nosniff        = []string{"nosniff"}
+	noReferrer     = []string{"no-referrer"}
+	denyFrame      = []string{"DENY"}
+	apiPolicy      = []string{"default-src 'none'; frame-ancestors 'none'"}
+	strictly       = []string{"max-age=31536000"}
+	varyView       = []string{"Authorization, Accept-Language"}
+	noStore        = []string{"no-store"}
+	privateNoCache = []string{"private, no-cache"}
+)
+
+const (
+	allowedMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+	allowedHeaders = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Accept-Language, Last-Event-ID, X-Request-Id, X-HTTP-Method-Override"
+	exposedHeaders = "ETag, Link, Location, Retry-After, RateLimit, RateLimit-Policy, X-Request-Id, Idempotency-Replayed"
+
+	headerMethodOverride = "X-Http-Method-Override"
+)
+
+func (e *edge) secureHeaders(h http.Header) {
+	h["X-Content-Type-Options"] = nosniff
+	h["Referrer-Policy"] = noReferrer
+	h["X-Frame-Options"] = denyFrame
+	if e.secure {
+		h["Strict-Transport-Security"] = strictly
+	}
+}
+
+// cors lets the configured origins call from a browser. A preflight is
+// answered here, before routing and sign-in; from another origin it gets no
+// permission and the browser refuses.
+func (e *edge) cors(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		req, h := c.Request(), c.Response().Header()
+		origin := req.Header.Get(echo.HeaderOrigin)
+		if origin == "" {
+			return next(c)
+		}
+		h.Add(echo.HeaderVary, echo.HeaderOrigin)
+		preflight := req.Method == http.MethodOptions && req.Header.Get(echo.HeaderAccessControlRequestMethod) != ""
+		allowed := e.anyOrigin || e.origins[origin]
+		if allowed {
+			if e.anyOrigin {
+				h.Set(echo.HeaderAccessControlAllowOrigin, "*")
+			} else {
+				h.Set(echo.HeaderAccessControlAllowOrigin, origin)
+				h.Set(echo.HeaderAccessControlAllowCredentials, "true") // the refresh cookie
+			}
+			h.Set(echo.HeaderAccessControlExposeHeaders, exposedHeaders)
+		}
+		if !preflight {
+			return next(c)
+		}
+		if allowed {
+			h.Set(echo.HeaderAccessControlAllowMethods, allowedMethods)
+			h.Set(echo.HeaderAccessControlAllowHeaders, allowedHeaders)
+			h.Set(echo.HeaderAccessControlMaxAge, "7200") // the longest that browsers keep
+			h.Add(echo.HeaderVary, "Access-Control-Request-Method, Access-Control-Request-Headers")
+		}
+		return c.NoContent(http.StatusNoContent)
+	}
+}
+
+// head answers HEAD as GET; net/http drops the body because the connection's
+// own request still says HEAD.
+func (e *edge) head(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if req := c.Request(); req.Method == http.MethodHead {
+			get := *req
+			get.Method = http.MethodGet
+			c.SetRequest(&get)
+			c.Set(askedHead, true)
+		}
+		return next(c)
+	}
+}
+
+const askedHead = "head"
+
+// methodOverride lets clients that know GET and POST only (WeChat's wx.request)
+// use the whole API.
+func (e *edge) methodOverride(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		req := c.Request()
+		if req.Method != http.MethodPost {
+			return next(c)
+		}
+		override := req.Header.Get(headerMethodOverride)
+		if override == "" {
+			return next(c)
+		}
+		switch method := strings.ToUpper(override); method {
+		case http.MethodPatch, http.MethodDelete, http.MethodPut:
+			changed := *req
+			changed.Method = method
+			c.SetRequest(&changed)
+			return next(c)
+		case http.MethodPost:
+			return next(c)
+		default:
+			return apperr.ErrMalformed.At("X-HTTP-Method-Override:")
+		}
+	}
+}

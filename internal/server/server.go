@@ -1,0 +1,197 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	catalogapi "github.com/shuke-crm/shuke/api/catalog"
+	customersapi "github.com/shuke-crm/shuke/api/customers"
+	identityapi "github.com/shuke-crm/shuke/api/identity"
+	operationsapi "github.com/shuke-crm/shuke/api/operations"
+	ordersapi "github.com/shuke-crm/shuke/api/orders"
+	segmentsapi "github.com/shuke-crm/shuke/api/segments"
+	"github.com/shuke-crm/shuke/internal/catalog"
+	"github.com/shuke-crm/shuke/internal/contract"
+	"github.com/shuke-crm/shuke/internal/customers"
+	"github.com/shuke-crm/shuke/internal/identity"
+	"github.com/shuke-crm/shuke/internal/operations"
+	"github.com/shuke-crm/shuke/internal/orders"
+	"github.com/shuke-crm/shuke/internal/platform/audit"
+	"github.com/shuke-crm/shuke/internal/platform/cache"
+	"github.com/shuke-crm/shuke/internal/platform/clock"
+	"github.com/shuke-crm/shuke/internal/platform/crypto"
+	"github.com/shuke-crm/shuke/internal/platform/db"
+	"github.com/shuke-crm/shuke/internal/platform/events"
+	"github.com/shuke-crm/shuke/internal/platform/jobs"
+	"github.com/shuke-crm/shuke/internal/platform/page"
+	"github.com/shuke-crm/shuke/internal/platform/ratelimit"
+	"github.com/shuke-crm/shuke/internal/platform/telemetry"
+	"github.com/shuke-crm/shuke/internal/segments"
+)
+
+// Deps is what a server is built from. All fields but the last two are needed.
+type Deps struct {
+	DB      *db.DB
+	Cache   *cache.Client
+	Keys    *crypto.Keyring
+	Clock   *clock.Clock
+	Log     *slog.Logger
+	Metrics *telemetry.Metrics
+	// ListenURL is the database's address once more, for the connection that
+	// waits for notifications. Without it jobs and events are found by polling.
+	ListenURL string
+	// PasswordChanged hears of people who changed their own password.
+	PasswordChanged func(ctx context.Context, username string)
+}
+
+// Config is what a server may be told.
+type Config struct {
+	PublicURL   string   // address that clients use; problem types are relative without it
+	CORSOrigins []string // web origins that browsers may call from; "*" means any
+	Currency    string   // ISO 4217
+}
+
+// Server is the whole application. The services are there for commands and
+// tests; requests go through Handler.
+type Server struct {
+	Identity   *identity.Service
+	Customers  *customers.Service
+	Catalog    *catalog.Service
+	Segments   *segments.Service
+	Orders     *orders.Service
+	Operations *operations.Service
+	Jobs       *jobs.Queue
+	Events     *events.Dispatcher
+	Sealer     *audit.Sealer
+	Contract   *contract.Contract
+
+	deps   Deps
+	edge   *edge
+	health *health
+	router *echo.Echo
+	stop   context.CancelFunc // ends streams
+}
+
+// New builds every service and the router, and starts nothing.
+// Errors: a contract that cannot be read; a route outside the contract, which
+// nothing would guard.
+func New(cfg Config, d Deps) (*Server, error) {
+	spec, err := contract.Load()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Contract: spec, deps: d}
+	if err := s.buildServices(cfg); err != nil {
+		return nil, err
+	}
+	secret := d.Keys.Derive("ratelimit.subject")
+	stopping, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.health = &health{db: d.DB, cache: d.Cache}
+	s.edge = &edge{
+		contract: spec, log: d.Log, db: d.DB, clock: d.Clock, keys: d.Keys, metrics: d.Metrics,
+		limiter:   ratelimit.New(d.Cache, secret[:]),
+		publicURL: strings.TrimRight(cfg.PublicURL, "/"), secure: strings.HasPrefix(cfg.PublicURL, "https://"),
+		origins:      map[string]bool{},
+		authenticate: s.Identity.Authenticate, redeemTicket: s.Identity.RedeemStreamTicket,
+		stopping: stopping,
+	}
+	for _, origin := range cfg.CORSOrigins {
+		if origin == "*" {
+			s.edge.anyOrigin = true
+		}
+		s.edge.origins[origin] = true
+	}
+	s.router = s.edge.newEcho()
+	s.register()
+	if err := s.checkRoutes(); err != nil {
+		return nil, err
+	}
+	s.schedule()
+	d.Metrics.WatchDB(d.DB.SQL)
+	d.Metrics.Register(jobs.Metrics(d.DB), events.Metrics(d.DB))
+	return s, nil
+}
+
+func (s *Server) buildServices(cfg Config) error {
+	d := s.deps
+	pages := page.NewCodec(d.Keys.Derive("page.cursor"))
+	var err error
+	if s.Jobs, err = jobs.New(jobs.Options{DB: d.DB, ListenURL: d.ListenURL, Logger: slog.New(quiet{d.Log.Handler()})}); err != nil {
+		return err
+	}
+	s.Events = events.NewDispatcher(d.DB, d.ListenURL, d.Log)
+	s.Sealer = audit.NewSealer(d.DB, d.Log)
+	s.Identity = identity.New(identity.Deps{
+		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Log: d.Log,
+		Operations: s.operations, PasswordChanged: d.PasswordChanged,
+	})
+	s.Customers = customers.New(customers.Deps{DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages})
+	s.Catalog = catalog.New(catalog.Deps{DB: d.DB, Clock: d.Clock, Pages: pages})
+	s.Segments = segments.New(segments.Deps{DB: d.DB, Clock: d.Clock, Queue: s.Jobs, Customers: s.Customers})
+	s.Orders = orders.New(orders.Deps{
+		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Currency: cfg.Currency,
+		Customers: s.Customers, Catalog: s.Catalog, Segments: s.Segments,
+	})
+	s.Operations = operations.New(operations.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Jobs: s.Jobs, Keys: d.Keys, Log: d.Log})
+	return nil
+}
+
+// operations tells identity what each permission opens.
+func (s *Server) operations() []identity.Operation {
+	var out []identity.Operation
+	for _, op := range s.Contract.Operations() {
+		out = append(out, identity.Operation{ID: op.ID, Method: op.Method, Path: op.Path, Permission: op.Permission})
+	}
+	return out
+}
+
+// register adds the routes of every domain, and those of the server itself.
+func (s *Server) register() {
+	r := s.router
+	identityapi.RegisterHandlers(r, identityapi.NewStrictHandler(identity.API{Service: s.Identity}, nil))
+	customersapi.RegisterHandlers(r, customersapi.NewStrictHandler(customers.API{Service: s.Customers}, nil))
+	catalogapi.RegisterHandlers(r, catalogapi.NewStrictHandler(catalog.API{Service: s.Catalog}, nil))
+	segmentsapi.RegisterHandlers(r, segmentsapi.NewStrictHandler(segments.API{Service: s.Segments}, nil))
+	ordersapi.RegisterHandlers(r, ordersapi.NewStrictHandler(orders.API{Service: s.Orders}, nil))
+	operationsapi.RegisterHandlers(r, operationsapi.NewStrictHandler(operations.API{Service: s.Operations}, nil))
+	s.health.register(r)
+	metrics := s.deps.Metrics.Handler()
+	r.GET("/metrics", func(c echo.Context) error {
+		metrics.ServeHTTP(c.Response(), c.Request())
+		return nil
+	})
+	s.Contract.Register(r)
+}
+
+// assets are the routes that serve parts of the documentation's page and
+// nothing else; the contract names the page itself.
+var assets = map[string]bool{"/docs/*": true}
+
+// checkRoutes refuses a route that the contract does not describe: middleware
+// would find no permission for it and let it pass. It also refuses a rate
+// limit that nobody defined.
+func (s *Server) checkRoutes() error {
+	for _, op := range s.Contract.Operations() {
+		if op.RateLimit != "" {
+			if _, err := rateClass(op.RateLimit); err != nil {
+				return err
+			}
+		}
+	}
+	for _, r := range s.router.Routes() {
+		if r.Method == echo.RouteNotFound || assets[r.Path] || s.Contract.Lookup(r.Method, r.Path) != nil {
+			continue
+		}
+		return fmt.Errorf("server: %s %s is served and not in the contract", r.Method, r.Path)
+	}
+	return nil
+}
+
+// Handler answers requests.
+func (s *Server) Handler() http.Handler { return s.router }

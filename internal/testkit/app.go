@@ -1,0 +1,226 @@
+// Package testkit starts the whole application for a test: a database of its
+// own, real PostgreSQL and Redis, an HTTP server, and the generated Go client
+// signed in as anybody. Every answer that passes through it is held against
+// the contract, and the test fails where one does not fit.
+//
+// It is imported by tests only.
+package testkit
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+	_ "time/tzdata" // business days need the zone wherever tests run
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/shuke-crm/shuke/internal/platform/auth"
+	"github.com/shuke-crm/shuke/internal/platform/cache"
+	"github.com/shuke-crm/shuke/internal/platform/clock"
+	"github.com/shuke-crm/shuke/internal/platform/crypto"
+	"github.com/shuke-crm/shuke/internal/platform/db"
+	"github.com/shuke-crm/shuke/internal/platform/pgtest"
+	"github.com/shuke-crm/shuke/internal/platform/telemetry"
+	"github.com/shuke-crm/shuke/internal/server"
+)
+
+// AdminUsername and AdminPassword sign in the first administrator.
+const (
+	AdminUsername = "admin"
+	AdminPassword = "seven brass lanterns"
+)
+
+// App is a running application.
+type App struct {
+	T        testing.TB
+	URL      string
+	Server   *server.Server
+	Database pgtest.Database
+	DB       *db.DB // as the service's role
+	Cache    *cache.Client
+	Keys     *crypto.Keyring
+	Clock    *clock.Clock
+	HTTP     *http.Client // checks every answer against the contract
+
+	fake *fakeTime
+	made counter
+	mu   sync.Mutex
+	root *Client
+}
+
+type options struct {
+	start    time.Time
+	redisURL string
+	worker   bool
+	server   server.Config
+	keys     *crypto.Keyring
+	database *pgtest.Database
+	log      io.Writer
+	level    slog.Level
+}
+
+// Option changes how an application starts.
+type Option func(*options)
+
+// At stops the clock at an instant; Advance moves it.
+func At(t time.Time) Option { return func(o *options) { o.start = t } }
+
+// WithRedis uses a Redis of the test's own, which it may kill.
+func WithRedis(url string) Option { return func(o *options) { o.redisURL = url } }
+
+// WithWorker also works jobs, delivers events and seals the audit log.
+func WithWorker() Option { return func(o *options) { o.worker = true } }
+
+// WithConfig sets what the server is told, such as the origins of browsers.
+func WithConfig(c server.Config) Option { return func(o *options) { o.server = c } }
+
+// Beside starts a second replica on the database, Redis, keys and clock of the
+// first.
+func Beside(first *App) Option {
+	return func(o *options) {
+		o.keys, o.database, o.redisURL = first.Keys, &first.Database, first.redisURL()
+		if first.fake != nil {
+			o.start = first.fake.now()
+		}
+	}
+}
+
+// WithLog writes the service's log somewhere, debug lines included.
+func WithLog(w io.Writer) Option {
+	return func(o *options) { o.log, o.level = w, slog.LevelDebug }
+}
+
+// New starts an application; it ends with the test.
+func New(t testing.TB, opts ...Option) *App {
+	t.Helper()
+	o := options{level: slog.LevelError, server: server.Config{Currency: "CNY"}}
+	for _, f := range opts {
+		f(&o)
+	}
+	if o.server.Currency == "" {
+		o.server.Currency = "CNY"
+	}
+	a := &App{T: t, Keys: o.keys}
+	if a.Keys == nil {
+		a.Keys = crypto.Generate()
+	}
+	if o.database != nil {
+		a.Database = *o.database
+	} else {
+		a.Database = pgtest.NewDatabase(t)
+	}
+	a.DB = a.Database.Open(t)
+	if o.redisURL == "" {
+		o.redisURL = pgtest.Redis(t)
+	}
+	ctx := context.Background()
+	var err error
+	a.Cache, err = cache.New(ctx, o.redisURL)
+	require.NoError(t, err)
+	redisURLs.Store(a.Cache, o.redisURL)
+	t.Cleanup(func() { _ = a.Cache.Close(); redisURLs.Delete(a.Cache) })
+	a.startClock(o.start)
+	a.start(ctx, o)
+	return a
+}
+
+func (a *App) startClock(start time.Time) {
+	zone, err := time.LoadLocation("Asia/Shanghai")
+	require.NoError(a.T, err)
+	if start.IsZero() {
+		a.Clock = clock.New(zone)
+		return
+	}
+	a.fake = &fakeTime{at: start}
+	a.Clock = clock.Fake(zone, a.fake.now)
+}
+
+func (a *App) start(ctx context.Context, o options) {
+	t := a.T
+	if o.log == nil {
+		o.log = testLog{t}
+	}
+	log, err := telemetry.NewLogger(o.log, "text", o.level)
+	require.NoError(t, err)
+	deps := server.Deps{DB: a.DB, Cache: a.Cache, Keys: a.Keys, Clock: a.Clock, Log: log, Metrics: telemetry.NewMetrics()}
+	if o.worker {
+		deps.ListenURL = a.Database.AppURL
+	}
+	a.Server, err = server.New(o.server, deps)
+	require.NoError(t, err)
+	system := auth.System(ctx, "test")
+	require.NoError(t, a.Server.Identity.EnsureBuiltInRoles(system))
+	_, err = a.Server.Identity.EnsureAdmin(system, AdminPassword)
+	require.NoError(t, err)
+
+	web := httptest.NewUnstartedServer(nil)
+	running, stop := context.WithCancel(ctx)
+	ended, ready := make(chan error, 1), make(chan struct{})
+	go func() {
+		ended <- a.Server.Run(running, server.Run{Listener: web.Listener, Worker: o.worker, Ready: func() { close(ready) }})
+	}()
+	select {
+	case <-ready:
+	case err := <-ended:
+		require.NoError(t, err, "the application did not start")
+	}
+	t.Cleanup(func() {
+		a.HTTP.CloseIdleConnections()
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("the application did not stop cleanly: %v", err)
+		}
+	})
+	a.URL = "http://" + web.Listener.Addr().String()
+	a.HTTP = &http.Client{
+		Transport:     &checked{app: a, next: &http.Transport{MaxIdleConnsPerHost: 64}},
+		Timeout:       30 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// Advance moves a stopped clock.
+func (a *App) Advance(d time.Duration) {
+	require.NotNil(a.T, a.fake, "the clock runs by itself: start the application with testkit.At")
+	a.fake.advance(d)
+}
+
+// redisURLs remembers where each application's cache is, for replicas.
+var redisURLs sync.Map
+
+func (a *App) redisURL() string {
+	url, _ := redisURLs.Load(a.Cache)
+	s, _ := url.(string)
+	return s
+}
+
+type fakeTime struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (f *fakeTime) now() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.at
+}
+
+func (f *fakeTime) advance(d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.at = f.at.Add(d)
+}
+
+// testLog hands the log to the test, so that it shows where a test fails.
+type testLog struct{ t testing.TB }
+
+func (l testLog) Write(b []byte) (int, error) {
+	l.t.Helper()
+	l.t.Log(string(b[:max(0, len(b)-1)]))
+	return len(b), nil
+}
