@@ -108,7 +108,6 @@ func (r *reach) defaults(c *Customer, in *Input, bad *faults) {
 // place sets store and assistant as asked, and refuses a place out of reach: a
 // customer must not leave the scope of the one who moves it.
 func (r *reach) place(c *Customer, in *Input, bad *faults) {
-	before := len(*bad)
 	if in.HomeStoreID.IsSpecified() {
 		c.HomeStoreID = nil
 		if id, err := in.HomeStoreID.Get(); err == nil {
@@ -127,7 +126,7 @@ func (r *reach) place(c *Customer, in *Input, bad *faults) {
 			c.AssignedStaffID = &id
 		}
 	}
-	if len(*bad) == before && !r.actor.Scope.Sees(c.storeID(), c.staffID()) {
+	if len(*bad) == 0 && !r.actor.Scope.Sees(c.storeID(), c.staffID()) {
 		pointer, d := "/home_store_id", ErrStore
 		if len(r.actor.Scope.StoreIDs) == 0 {
 			pointer, d = "/assigned_staff_id", ErrStaff
