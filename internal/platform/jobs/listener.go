@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 	"sync"
 
 	"github.com/lib/pq"
@@ -15,7 +16,8 @@ import (
 // notifications, so that a job inserted anywhere starts at once.
 type driver struct {
 	*riverdatabasesql.Driver
-	url string
+	url    string
+	schema string // in which River's tables lie: part of the channels' names
 }
 
 var _ riverdriver.Driver[*sql.Tx] = (*driver)(nil)
@@ -24,8 +26,8 @@ var _ riverdriver.Driver[*sql.Tx] = (*driver)(nil)
 func (d *driver) SupportsListener() bool { return d.url != "" }
 
 // GetListener implements riverdriver.Driver.
-func (d *driver) GetListener(p *riverdriver.GetListenenerParams) riverdriver.Listener {
-	return &listener{url: d.url, schema: p.Schema}
+func (d *driver) GetListener(*riverdriver.GetListenenerParams) riverdriver.Listener {
+	return &listener{url: d.url, schema: d.schema}
 }
 
 // listener is one connection that waits. River reconnects when an error shows
@@ -76,13 +78,8 @@ func (l *listener) current() (*pq.ListenerConn, chan *pq.Notification, error) {
 	return l.conn, l.ch, nil
 }
 
-// name is the channel's: River's own statements prefix the schema likewise.
-func (l *listener) name(topic string) string {
-	if l.schema == "" {
-		return topic
-	}
-	return l.schema + "." + topic
-}
+// name is the channel's as River's statements make it.
+func (l *listener) name(topic string) string { return l.schema + "." + topic }
 
 // Listen implements riverdriver.Listener.
 func (l *listener) Listen(_ context.Context, topic string) error {
@@ -132,10 +129,6 @@ func (l *listener) WaitForNotification(ctx context.Context) (*riverdriver.Notifi
 		if !open {
 			return nil, errListenerClosed
 		}
-		topic := n.Channel
-		if l.schema != "" {
-			topic = topic[len(l.schema)+1:]
-		}
-		return &riverdriver.Notification{Topic: topic, Payload: n.Extra}, nil
+		return &riverdriver.Notification{Topic: strings.TrimPrefix(n.Channel, l.schema+"."), Payload: n.Extra}, nil
 	}
 }

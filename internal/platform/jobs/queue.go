@@ -11,6 +11,7 @@ package jobs
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,8 +26,6 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
 	"github.com/riverqueue/river/rivertype"
 
-	"database/sql"
-
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/db"
 )
@@ -40,8 +39,9 @@ const (
 	defaultTimeout     = 10 * time.Minute
 	defaultMaxAttempts = 12
 	longestBackoff     = 15 * time.Minute
-	// pollEvery is the fallback: an insert wakes the workers of all processes.
-	pollEvery = 2 * time.Second
+	// pollEvery is the fallback: an insert wakes the workers of all processes,
+	// unless another one has just done so.
+	pollEvery = time.Second
 )
 
 // Options for New.
@@ -91,7 +91,7 @@ func New(o Options) (*Queue, error) {
 	}
 	// Without workers a client only inserts, and asks for no known kinds: a
 	// process that serves requests need not be one that works.
-	q.inserter, err = river.NewClient(riverdatabasesql.New(o.DB.SQL), &river.Config{Logger: o.Logger})
+	q.inserter, err = river.NewClient(riverdatabasesql.New(o.DB.SQL), &river.Config{Logger: quiet(o.Logger)})
 	if err != nil {
 		return nil, fmt.Errorf("job queue: %w", err)
 	}
@@ -165,8 +165,15 @@ func backoff(attempt int) time.Duration {
 
 // Work implements river.Worker.
 func (w *worker) Work(ctx context.Context, job *river.Job[payload]) error {
-	return w.run(auth.System(ctx, w.kind), job)
+	err := w.run(auth.System(ctx, w.kind), job)
+	if err != nil && stopping(ctx) {
+		return river.JobSnooze(time.Second) // a deployment does not count as a failure
+	}
+	return err
 }
+
+// stopping tells a process that ends from a job that took too long.
+func stopping(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
 
 // Option changes how a job is enqueued.
 type Option func(*river.InsertOpts)
@@ -255,9 +262,13 @@ func (q *Queue) Start(ctx context.Context) error {
 	if q.client != nil {
 		return errors.New("jobs: started twice")
 	}
-	client, err := river.NewClient(&driver{riverdatabasesql.New(q.o.DB.SQL), q.o.ListenURL}, &river.Config{
+	var schema string
+	if err := q.o.DB.QueryRow(ctx, "SELECT current_schema()").Scan(&schema); err != nil {
+		return fmt.Errorf("job queue: %w", err)
+	}
+	client, err := river.NewClient(&driver{riverdatabasesql.New(q.o.DB.SQL), q.o.ListenURL, schema}, &river.Config{
 		ID:      q.id,
-		Logger:  q.log,
+		Logger:  quiet(q.log),
 		Workers: q.workers,
 		Queues: map[string]river.QueueConfig{
 			queueDefault: {MaxWorkers: q.o.Workers},
@@ -294,7 +305,7 @@ func (q *Queue) Start(ctx context.Context) error {
 }
 
 // Stop takes no more jobs and waits for the running ones until ctx ends; then
-// their contexts are cancelled, and they are tried again later.
+// their contexts are cancelled, and they are done again elsewhere.
 func (q *Queue) Stop(ctx context.Context) error {
 	q.mu.Lock()
 	client, cancel := q.client, q.stopped
@@ -313,6 +324,18 @@ func (q *Queue) Stop(ctx context.Context) error {
 	q.wg.Wait()
 	return err
 }
+
+// quiet leaves out what River says about its daily life: failures are told by
+// errorLog.
+func quiet(log *slog.Logger) *slog.Logger { return slog.New(warnings{log.Handler()}) }
+
+type warnings struct{ slog.Handler }
+
+func (w warnings) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelWarn && w.Handler.Enabled(ctx, l)
+}
+func (w warnings) WithAttrs(a []slog.Attr) slog.Handler { return warnings{w.Handler.WithAttrs(a)} }
+func (w warnings) WithGroup(name string) slog.Handler   { return warnings{w.Handler.WithGroup(name)} }
 
 // errorLog writes failures to the log; River keeps them in the job's row.
 type errorLog struct{ log *slog.Logger }

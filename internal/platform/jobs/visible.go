@@ -151,24 +151,29 @@ func (q *Queue) runVisible(ctx context.Context, rj *river.Job[payload], f func(c
 	watched, stopWatching := context.WithCancel(ctx)
 	var watcher sync.WaitGroup
 	watcher.Go(func() { q.watch(watched, p) })
-	result, workErr := guard(func() (any, error) { return f(ctx, parameters, p) })
+	result, workErr := q.guard(rj, func() (any, error) { return f(ctx, parameters, p) })
 	stopWatching()
 	watcher.Wait()
 
 	// What happened is recorded also when the process is being stopped.
+	interrupted := stopping(ctx) && workErr != nil && !errors.Is(workErr, ErrCancelled)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	if err := q.report(ctx, p); err != nil && workErr == nil {
 		return err
 	}
+	if interrupted {
+		return errors.Join(workErr, q.requeue(ctx, args.JobID, ""))
+	}
 	return q.settle(ctx, rj, args.JobID, result, workErr)
 }
 
 // guard turns a panic into an error, so that the job's row tells of it too.
-func guard(f func() (any, error)) (result any, err error) {
+func (q *Queue) guard(rj *river.Job[payload], f func() (any, error)) (result any, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+			err = fmt.Errorf("panic: %v", r)
+			q.log.Error("a job panicked", "kind", rj.Kind, "job", rj.ID, "attempt", rj.Attempt, "panic", fmt.Sprint(r), "trace", string(debug.Stack()))
 		}
 	}()
 	return f()
@@ -193,9 +198,14 @@ func (q *Queue) settle(ctx context.Context, rj *river.Job[payload], id uuid.UUID
 		}
 		return river.JobCancel(workErr)
 	}
-	_, err := q.o.DB.Exec(ctx, `UPDATE jobs SET status = 'queued', error_code = $2, updated_at = now(), version = version + 1
-		WHERE id = $1 AND status = 'running'`, id, codeOf(workErr))
-	return errors.Join(workErr, err)
+	return errors.Join(workErr, q.requeue(ctx, id, codeOf(workErr)))
+}
+
+// requeue shows a job as waiting for its next attempt.
+func (q *Queue) requeue(ctx context.Context, id uuid.UUID, code string) error {
+	_, err := q.o.DB.Exec(ctx, `UPDATE jobs SET status = 'queued', error_code = NULLIF($2, ''), updated_at = now(), version = version + 1
+		WHERE id = $1 AND status = 'running'`, id, code)
+	return err
 }
 
 func codeOf(err error) string {
