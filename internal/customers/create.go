@@ -3,6 +3,7 @@ package customers
 import (
 	"context"
 	"encoding/hex"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/lib/pq"
@@ -55,7 +56,7 @@ func (s *Service) CreateMany(ctx context.Context, tx *db.Tx, inputs []*Input) ([
 	rows := make([]*Customer, 0, len(inputs))
 	at := make([]int, 0, len(inputs))
 	for i, in := range inputs {
-		id, err := uuid.NewV7()
+		id, err := newID(now)
 		if err != nil {
 			return nil, err
 		}
@@ -103,6 +104,20 @@ func (s *Service) CreateMany(ctx context.Context, tx *db.Tx, inputs []*Input) ([
 		}
 	}
 	return out, nil
+}
+
+// newID is a UUIDv7 of the service's own clock, so that the order of ids is the
+// order of created_at whatever the machine's clock says.
+func newID(now time.Time) (uuid.UUID, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return id, err
+	}
+	ms := uint64(now.UnixMilli())
+	for i := range 6 {
+		id[i] = byte(ms >> (40 - 8*i))
+	}
+	return id, nil
 }
 
 // holder is the customer that has a value.

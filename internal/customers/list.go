@@ -205,7 +205,7 @@ func (s *Service) plan(ctx context.Context, f *Filter) (*query, error) {
 		w.and("c.created_at >= ? AND c.id >= ?", *f.CreatedAfter, idFloor(*f.CreatedAfter))
 	}
 	if f.CreatedBefore != nil {
-		w.and("c.created_at < ? AND c.id < ?", *f.CreatedBefore, idFloor(f.CreatedBefore.Add(time.Minute)))
+		w.and("c.created_at < ? AND c.id < ?", *f.CreatedBefore, idFloor(f.CreatedBefore.Add(time.Millisecond)))
 	}
 	if f.UpdatedAfter != nil {
 		w.and("c.updated_at >= ?", *f.UpdatedAfter)
@@ -213,11 +213,10 @@ func (s *Service) plan(ctx context.Context, f *Filter) (*query, error) {
 	return q, nil
 }
 
-// idFloor is the smallest UUIDv7 of an instant less the second that an id may
-// be older than its row's created_at. It lets the id's index bound a range of
-// creation times.
+// idFloor is the smallest UUIDv7 of an instant. Ids are made of created_at, so
+// the id's index bounds a range of creation times.
 func idFloor(t time.Time) uuid.UUID {
-	ms := uint64(max(t.Add(-time.Second).UnixMilli(), 0))
+	ms := uint64(max(t.UnixMilli(), 0))
 	var id uuid.UUID
 	for i := range 6 {
 		id[i] = byte(ms >> (40 - 8*i))

@@ -42,7 +42,7 @@ func newCrowd(t testing.TB, n int) *crowd {
 	ctx := auth.System(t.Context(), "load")
 	c.stores = []uuid.UUID{c.storeA, c.storeB}
 	for i := 2; i < 10; i++ {
-		id := newID(t)
+		id := uuid.Must(uuid.NewV7())
 		pg.Platform.Store.Create().SetID(id).SetCode("S" + strconv.Itoa(i)).SetName("店" + strconv.Itoa(i)).SaveX(ctx)
 		c.stores = append(c.stores, id)
 	}
@@ -50,7 +50,7 @@ func newCrowd(t testing.TB, n int) *crowd {
 	staff := map[int][]uuid.UUID{}
 	for s, weight := range weights {
 		for k := range max(1, n*weight/100/500) {
-			id := newID(t)
+			id := uuid.Must(uuid.NewV7())
 			pg.Platform.Staff.Create().SetID(id).SetUsername(fmt.Sprintf("s%d-%d", s, k)).SetName("导购").SetPasswordHash("x").SetStoreID(c.stores[s]).SaveX(ctx)
 			staff[s] = append(staff[s], id)
 		}

@@ -48,22 +48,15 @@ func newWorldOn(t testing.TB, pg *db.DB) *world {
 	})
 	ctx := auth.System(t.Context(), "test")
 	for i, to := range []*uuid.UUID{&w.storeA, &w.storeB} {
-		*to = newID(t)
+		*to = uuid.Must(uuid.NewV7())
 		pg.Platform.Store.Create().SetID(*to).SetCode(string(rune('A' + i))).SetName("店" + string(rune('A'+i))).SaveX(ctx)
 	}
 	for i, to := range []*uuid.UUID{&w.ann, &w.bob, &w.cy} {
-		*to = newID(t)
+		*to = uuid.Must(uuid.NewV7())
 		pg.Platform.Staff.Create().SetID(*to).SetUsername([]string{"ann", "bob", "cy"}[i]).SetName("导购").SetPasswordHash("x").
 			SetStoreID([]uuid.UUID{w.storeA, w.storeA, w.storeB}[i]).SaveX(ctx)
 	}
 	return w
-}
-
-func newID(t testing.TB) uuid.UUID {
-	t.Helper()
-	id, err := uuid.NewV7()
-	require.NoError(t, err)
-	return id
 }
 
 // as is a context of somebody with a built-in role.
