@@ -77,14 +77,14 @@ func (s *Service) VerifyMetrics(ctx context.Context) (MetricsReport, error) {
 		), k AS (
 		    SELECT id, order_count, purchase_days, unit_count, spent_amount, return_count, returned_amount,
 		           coalesce(first_order_on::text, '') AS first, coalesce(last_order_on::text, '') AS last FROM customer_metrics
-		), both AS (
+		), compared AS (
 		    SELECT id, coalesce(k.order_count, 0) AS a1, coalesce(o.orders, 0) AS b1, coalesce(k.purchase_days, 0) AS a2, coalesce(o.days, 0) AS b2,
 		           coalesce(k.unit_count, 0) AS a3, coalesce(o.units, 0) AS b3, coalesce(k.spent_amount, 0) AS a4, coalesce(o.spent, 0) AS b4,
 		           coalesce(k.return_count, 0) AS a5, coalesce(r.returns, 0) AS b5, coalesce(k.returned_amount, 0) AS a6, coalesce(r.returned, 0) AS b6,
 		           coalesce(k.first, '') AS a7, coalesce(o.first, '') AS b7, coalesce(k.last, '') AS a8, coalesce(o.last, '') AS b8
 		    FROM k FULL JOIN o USING (id) FULL JOIN r USING (id)
 		)
-		SELECT *, count(*) OVER () FROM both
+		SELECT *, count(*) OVER () FROM compared
 		WHERE (a1, a2, a3, a4, a5, a6, a7, a8) IS DISTINCT FROM (b1, b2, b3, b4, b5, b6, b7, b8) ORDER BY id LIMIT $1`, shownDifferences)
 	if err != nil {
 		return out, fmt.Errorf("compare metrics: %w", err)

@@ -195,3 +195,14 @@ func (s *Server) checkRoutes() error {
 
 // Handler answers requests.
 func (s *Server) Handler() http.Handler { return s.router }
+
+// Routes lists what is served as "METHOD /template".
+func (s *Server) Routes() []string {
+	var out []string
+	for _, r := range s.router.Routes() {
+		if r.Method != echo.RouteNotFound {
+			out = append(out, r.Method+" "+r.Path)
+		}
+	}
+	return out
+}

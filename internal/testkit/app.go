@@ -83,7 +83,7 @@ func WithConfig(c server.Config) Option { return func(o *options) { o.server = c
 // first.
 func Beside(first *App) Option {
 	return func(o *options) {
-		o.keys, o.database, o.redisURL = first.Keys, &first.Database, first.redisURL()
+		o.keys, o.database, o.redisURL = first.Keys, &first.Database, first.RedisURL()
 		if first.fake != nil {
 			o.start = first.fake.now()
 		}
@@ -193,7 +193,8 @@ func (a *App) Advance(d time.Duration) {
 // redisURLs remembers where each application's cache is, for replicas.
 var redisURLs sync.Map
 
-func (a *App) redisURL() string {
+// RedisURL is where the application keeps its cache.
+func (a *App) RedisURL() string {
 	url, _ := redisURLs.Load(a.Cache)
 	s, _ := url.(string)
 	return s
