@@ -138,9 +138,10 @@ func (s *Service) UpdateStaff(ctx context.Context, id uuid.UUID, ifMatch *string
 			if err := homeStore(ctx, tx, home); err != nil {
 				return err
 			}
-			u.ClearStoreID()
 			if home != nil {
 				u.SetStoreID(*home)
+			} else {
+				u.ClearStoreID()
 			}
 			fields = append(fields, "store_id")
 		}
