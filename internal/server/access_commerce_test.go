@@ -1,0 +1,253 @@
+package server_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/shuke-crm/shuke/internal/testkit"
+)
+
+func read(r io.Reader) []byte {
+	raw, _ := io.ReadAll(r) // what is missing shows in the comparison
+	return raw
+}
+
+var catalogProbes = map[string]probe{
+	"listProducts": plain(http.MethodGet, "/v1/products", nil),
+	"createProduct": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/products", map[string]any{"title": "新书", "variants": []any{map[string]any{"sku": c.word("NP"), "price_amount": 100}}}))
+	},
+	"getProduct": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/products/"+c.someArticle().product.String(), nil))
+	},
+	"updateProduct": func(c *cell) byte {
+		return judge(c.do(http.MethodPatch, "/v1/products/"+c.someArticle().product.String(), map[string]any{"brand": "改"}))
+	},
+	"listProductVariants": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/products/"+c.someArticle().product.String()+"/variants", nil))
+	},
+	"createVariant": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/products/"+c.someArticle().product.String()+"/variants", map[string]any{"sku": c.word("NV"), "price_amount": 100}))
+	},
+	"listVariants": func(c *cell) byte {
+		return among(c.do(http.MethodGet, "/v1/variants?sku="+c.goods().sku, nil), c.goods().variant)
+	},
+	"getVariant": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/variants/"+c.someArticle().variant.String(), nil))
+	},
+	"updateVariant": func(c *cell) byte {
+		return judge(c.do(http.MethodPatch, "/v1/variants/"+c.someArticle().variant.String(), map[string]any{"price_amount": 900}))
+	},
+	"listCategories": plain(http.MethodGet, "/v1/categories", nil),
+	"createCategory": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/categories", map[string]any{"name": c.word("新类")}))
+	},
+	"getCategory": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/categories/"+c.someCategory().String(), nil))
+	},
+	"updateCategory": func(c *cell) byte {
+		return judge(c.do(http.MethodPatch, "/v1/categories/"+c.someCategory().String(), map[string]any{"name": c.word("改类")}))
+	},
+	"deleteCategory": func(c *cell) byte {
+		return judge(c.do(http.MethodDelete, "/v1/categories/"+c.someCategory().String(), nil))
+	},
+}
+
+func (w *world) goods() article { return once(w, "goods", w.article) }
+
+func (c *cell) someArticle() article {
+	if c.object == "none" {
+		return article{uuid.New(), uuid.New(), ""}
+	}
+	return c.goods()
+}
+
+func (c *cell) someCategory() uuid.UUID {
+	if c.object == "none" {
+		return uuid.New()
+	}
+	return c.category()
+}
+
+var segmentProbes = map[string]probe{
+	"getRFMSettings": plain(http.MethodGet, "/v1/rfm/settings", nil),
+	"updateRFMSettings": func(c *cell) byte {
+		for range 20 { // somebody else's change may come first
+			var version int64
+			c.one(&version, "SELECT coalesce((SELECT version FROM settings WHERE key = 'rfm'), 0)")
+			r := c.do(http.MethodPut, "/v1/rfm/settings", map[string]any{"window_days": 365, "bands": []any{
+				map[string]any{"code": "loyal", "name": "忠诚", "frequency_at_least": 5}}}, "If-Match", fmt.Sprintf(`"%d"`, version))
+			if r.Status != http.StatusPreconditionFailed {
+				return judge(r)
+			}
+		}
+		return strange
+	},
+	"getRFMDistribution": (*cell).distribution,
+	"refreshRFM":         plain(http.MethodPost, "/v1/rfm/refresh", nil),
+	"getCustomerMetrics": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/customers/"+c.buyer().id.String()+"/metrics", nil))
+	},
+	"getCustomerMetrics/never": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/customers/"+c.newBuyer().id.String()+"/metrics", nil))
+	},
+}
+
+// distribution finds out whose customers were counted by comparing the total
+// with the sizes of the three scopes there are, all different.
+func (c *cell) distribution() byte {
+	for _, o := range []string{"own", "store", "other"} {
+		at := *c
+		at.object = o
+		at.buyer()
+	}
+	sizes := func() (n [3]int) {
+		for i, where := range []string{"assigned_staff_id = $1", "store_id = $2", "TRUE"} {
+			c.one(&n[i], "SELECT count(*) FROM customer_metrics WHERE last_order_on IS NOT NULL AND "+where+" AND ($1::uuid, $2::uuid) IS NOT NULL",
+				c.actor.staff, c.a)
+		}
+		return n
+	}
+	for range 20 { // others buy meanwhile
+		before := sizes()
+		r := c.do(http.MethodGet, "/v1/rfm/distribution", nil)
+		if letter := judge(r); letter != allowed {
+			return letter
+		}
+		if sizes() != before {
+			continue
+		}
+		total, _ := object(r.Body)["total"].(float64)
+		for i, n := range before {
+			if n != int(total) {
+				continue
+			}
+			if i >= map[string]int{"own": 0, "store": 1, "other": 2}[c.object] {
+				return allowed
+			}
+			return hidden
+		}
+		return strange
+	}
+	return strange
+}
+
+var orderProbes = map[string]probe{
+	"ingestPOSOrders": func(c *cell) byte { return c.sell(c.storeAt(), nil) },
+	"ingestPOSOrders/customer": func(c *cell) byte {
+		return c.sell(c.a, map[string]any{"phone": c.buyer().phone})
+	},
+	"listOrders": func(c *cell) byte {
+		b := c.buyer()
+		return among(c.do(http.MethodGet, "/v1/orders?external_number="+b.external, nil), b.order)
+	},
+	"listOrders/count": func(c *cell) byte {
+		r := c.do(http.MethodGet, "/v1/orders?include=total_count&external_number="+c.buyer().external, nil)
+		if letter := judge(r); letter != allowed {
+			return letter
+		}
+		return counted(r)
+	},
+	"getOrder": func(c *cell) byte { return judge(c.do(http.MethodGet, "/v1/orders/"+c.buyer().order.String(), nil)) },
+	"listReturns": func(c *cell) byte {
+		b := c.buyer()
+		return among(c.do(http.MethodGet, "/v1/returns?external_number="+b.external, nil), b.goodsBack)
+	},
+	"listReturns/count": func(c *cell) byte {
+		r := c.do(http.MethodGet, "/v1/returns?include=total_count&external_number="+c.buyer().external, nil)
+		if letter := judge(r); letter != allowed {
+			return letter
+		}
+		return counted(r)
+	},
+	"getReturn": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/returns/"+c.buyer().goodsBack.String(), nil))
+	},
+	"streamOrderEvents": func(c *cell) byte { return c.opens("/v1/stores/" + c.storeAt().String() + "/order-events") },
+}
+
+// sell sends one ticket.
+func (c *cell) sell(store uuid.UUID, customer map[string]any) byte {
+	ticket := map[string]any{"store_id": store, "external_number": c.word("T"), "placed_at": time.Now().UTC().Format(time.RFC3339),
+		"lines": []any{map[string]any{"sku": c.goods().sku, "quantity": 1, "unit_price_amount": 100}}}
+	if customer != nil {
+		ticket["customer"] = customer
+	}
+	return inResult(c.do(http.MethodPost, "/v1/pos/orders", map[string]any{"orders": []any{ticket}}))
+}
+
+// inResult reads what became of the only item of a batch.
+func inResult(r *testkit.Response) byte {
+	if letter := judge(r); letter != allowed {
+		return letter
+	}
+	var out struct {
+		Results []struct {
+			Status string
+			Error  struct{ Code string }
+		}
+	}
+	r.JSON(&out)
+	switch {
+	case len(out.Results) != 1:
+		return strange
+	case out.Results[0].Status != "error":
+		return allowed
+	case reach[out.Results[0].Error.Code]:
+		return refused
+	case out.Results[0].Error.Code == "customers.not_found" || out.Results[0].Error.Code == "customers.duplicate":
+		return hidden
+	}
+	return strange
+}
+
+var operationProbes = map[string]probe{
+	"listJobs": func(c *cell) byte {
+		id := c.someJob() // the newest, so on the first page
+		return among(c.do(http.MethodGet, "/v1/jobs?limit=200", nil), id)
+	},
+	"getJob":          func(c *cell) byte { return judge(c.do(http.MethodGet, "/v1/jobs/"+c.someJob().String(), nil)) },
+	"streamJobEvents": func(c *cell) byte { return c.opens("/v1/jobs/" + c.someJob().String() + "/events") },
+	"cancelJob": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/jobs/"+c.someJob().String()+"/cancel", nil))
+	},
+	"listAuditLogs": func(c *cell) byte {
+		id := c.auditEntry(c.storeAt())
+		return among(c.do(http.MethodGet, "/v1/audit-logs?object_type=test&object_id="+id.String(), nil), id)
+	},
+	"listAuditLogs/count": func(c *cell) byte {
+		r := c.do(http.MethodGet, "/v1/audit-logs?include=total_count&object_id="+c.auditEntry(c.storeAt()).String(), nil)
+		if letter := judge(r); letter != allowed {
+			return letter
+		}
+		return counted(r)
+	},
+	"verifyAuditLogs": plain(http.MethodGet, "/v1/audit-logs/verify", nil),
+	"getHealth":       plain(http.MethodGet, "/healthz", nil),
+	"getReadiness":    plain(http.MethodGet, "/readyz", nil),
+	"getMetrics":      plain(http.MethodGet, "/metrics", nil),
+	"getOpenAPIYAML":  plain(http.MethodGet, "/openapi.yaml", nil),
+	"getOpenAPIJSON":  plain(http.MethodGet, "/openapi.json", nil),
+	"getDocs":         plain(http.MethodGet, "/docs", nil),
+	"getErrorDocs": func(c *cell) byte {
+		code := "not_found"
+		if c.object == "none" {
+			code = "no.such_code"
+		}
+		return judge(c.do(http.MethodGet, "/docs/errors/"+code, nil))
+	},
+}
+
+func (c *cell) someJob() uuid.UUID {
+	switch c.object {
+	case "own":
+		return c.job(c.actor.principal())
+	case "other":
+		return c.job(c.stranger.principal())
+	}
+	return uuid.New()
+}

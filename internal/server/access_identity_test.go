@@ -1,0 +1,334 @@
+package server_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/shuke-crm/shuke/internal/platform/auth"
+	"github.com/shuke-crm/shuke/internal/testkit"
+)
+
+// probes are the requests of the matrix by the rows' names.
+var probes = map[string]probe{}
+
+func init() {
+	add(signInProbes, staffProbes, roleProbes, storeProbes, keyProbes, customerProbes, tagProbes, catalogProbes, segmentProbes, orderProbes, operationProbes)
+}
+
+func add(groups ...map[string]probe) {
+	for _, group := range groups {
+		for name, p := range group {
+			if probes[name] != nil {
+				panic("two probes of " + name)
+			}
+			probes[name] = p
+		}
+	}
+}
+
+// plain is a request that needs no object.
+func plain(method, path string, body any, headers ...string) probe {
+	return func(c *cell) byte { return judge(c.do(method, path, body, headers...)) }
+}
+
+// opens tells whether a stream is opened; it does not wait for its end.
+func (c *cell) opens(path string) byte {
+	ctx, cancel := context.WithTimeout(context.Background(), soon)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.URL+path, nil)
+	if err != nil {
+		return strange
+	}
+	if c.actor.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.actor.token)
+	}
+	res, err := c.HTTP.Do(req)
+	if err != nil {
+		return strange
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode == http.StatusOK && strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
+		return allowed
+	}
+	return judge(&testkit.Response{Status: res.StatusCode, Header: res.Header, Body: read(res.Body)})
+}
+
+// guest is the cell with somebody who may lose their session over it.
+func (c *cell) guest() *cell {
+	g := *c
+	g.actor = c.fresh(c.actor.column)
+	return &g
+}
+
+// somebody is a member of staff at a place: the caller, one of the store, one
+// of another store, nobody. One who is about to be changed is made anew.
+func (c *cell) somebody(anew bool) uuid.UUID {
+	switch {
+	case c.object == "self" && c.actor.staff != uuid.Nil:
+		return c.actor.staff
+	case c.object == "none", c.object == "self":
+		return uuid.New()
+	}
+	home, known := c.a, c.colleague
+	if c.object == "other" {
+		home, known = c.b, c.stranger
+	}
+	if !anew || !c.actor.signedIn() {
+		return known.staff
+	}
+	return c.person("person", home, grant{role: "assistant", scope: "own"}).staff
+}
+
+var signInProbes = map[string]probe{
+	"login": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/auth/login", map[string]any{"username": c.colleague.name, "password": testkit.StaffPassword},
+			"X-Forwarded-For", address(c.numbers.Add(1))))
+	},
+	"refreshSession": func(c *cell) byte {
+		someone := c.person("refreshing", c.a)
+		c.signIn(someone)
+		return judge(c.do(http.MethodPost, "/v1/auth/refresh", map[string]any{"refresh_token": someone.refresh}))
+	},
+	"logout": func(c *cell) byte { return judge(c.guest().do(http.MethodPost, "/v1/auth/logout", nil)) },
+	"listSessions": func(c *cell) byte {
+		id := c.actor.session
+		if c.object != "self" {
+			id = c.sessionOf(c.colleague)
+		}
+		return among(c.do(http.MethodGet, "/v1/auth/sessions", nil), id)
+	},
+	"revokeOtherSessions": func(c *cell) byte { return judge(c.guest().do(http.MethodDelete, "/v1/auth/sessions", nil)) },
+	"revokeSession": func(c *cell) byte {
+		id := uuid.New()
+		switch c.object {
+		case "self":
+			if c.actor.staff != uuid.Nil {
+				second := *c.actor
+				c.signIn(&second)
+				id = second.session
+			}
+		case "colleague":
+			id = c.sessionOf(c.colleague)
+		}
+		return judge(c.do(http.MethodDelete, "/v1/auth/sessions/"+id.String(), nil))
+	},
+	"changePassword": func(c *cell) byte {
+		return judge(c.guest().do(http.MethodPost, "/v1/auth/password",
+			map[string]any{"current_password": testkit.StaffPassword, "new_password": "twelve copper kettles"}, "X-Forwarded-For", address(c.numbers.Add(1))))
+	},
+	"createStreamTicket": plain(http.MethodPost, "/v1/stream-tickets", map[string]any{"path": "/v1/jobs/0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11/events"}),
+	"getMe":              plain(http.MethodGet, "/v1/me/staff", nil),
+}
+
+func (c *cell) sessionOf(a *actor) uuid.UUID {
+	return once(c.world, "session of "+a.name, func() uuid.UUID {
+		c.signIn(a)
+		return a.session
+	})
+}
+
+var staffProbes = map[string]probe{
+	"listStaff": func(c *cell) byte {
+		id := c.somebody(false)
+		name := c.actor.name
+		switch c.object {
+		case "store":
+			name = c.colleague.name
+		case "other":
+			name = c.stranger.name
+		}
+		query := ""
+		if name != "" {
+			query = "?q=" + name
+		}
+		return among(c.do(http.MethodGet, "/v1/staff"+query, nil), id)
+	},
+	"listStaff/count": func(c *cell) byte {
+		r := c.do(http.MethodGet, "/v1/staff?include=total_count&store_id="+c.storeAt().String(), nil)
+		if letter := judge(r); letter != allowed {
+			return letter
+		}
+		return counted(r)
+	},
+	"getStaff": func(c *cell) byte { return judge(c.do(http.MethodGet, "/v1/staff/"+c.somebody(false).String(), nil)) },
+	"createStaff": func(c *cell) byte {
+		body := map[string]any{"username": c.word("new"), "name": "新人", "password": testkit.StaffPassword,
+			"grants": []any{map[string]any{"role": "assistant", "scope": "own"}}}
+		if c.object != "head" {
+			body["store_id"] = c.storeAt()
+		}
+		return judge(c.do(http.MethodPost, "/v1/staff", body))
+	},
+	"createStaff/superior": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/staff", map[string]any{"username": c.word("new"), "name": "新人", "password": testkit.StaffPassword,
+			"store_id": c.a, "grants": []any{map[string]any{"role": "administrator", "scope": "all"}}}))
+	},
+	"updateStaff": func(c *cell) byte {
+		return judge(c.do(http.MethodPatch, "/v1/staff/"+c.somebody(true).String(), map[string]any{"name": "改名"}))
+	},
+	"updateStaff/status": func(c *cell) byte {
+		return judge(c.do(http.MethodPatch, "/v1/staff/"+c.somebody(true).String(), map[string]any{"status": "disabled"}))
+	},
+	"updateStaff/move": func(c *cell) byte {
+		return judge(c.do(http.MethodPatch, "/v1/staff/"+c.somebody(true).String(), map[string]any{"store_id": c.b}))
+	},
+	"deleteStaff": func(c *cell) byte { return judge(c.do(http.MethodDelete, "/v1/staff/"+c.somebody(true).String(), nil)) },
+	"resetStaffPassword": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/staff/"+c.somebody(true).String()+"/password-reset", map[string]any{"password": "fourteen tin whistles"}))
+	},
+	"resetStaffPassword/superior": func(c *cell) byte {
+		boss := c.person("boss", c.a, grant{role: "administrator", scope: "all"})
+		return judge(c.do(http.MethodPost, "/v1/staff/"+boss.staff.String()+"/password-reset", map[string]any{"password": "fourteen tin whistles"}))
+	},
+	"revokeStaffSessions": func(c *cell) byte {
+		return judge(c.do(http.MethodDelete, "/v1/staff/"+c.somebody(true).String()+"/sessions", nil))
+	},
+	"createGrant": func(c *cell) byte {
+		body := map[string]any{"role": "inventory_clerk", "scope": "store", "store_id": c.a}
+		if c.object == "other" {
+			body["store_id"] = c.b
+		}
+		return judge(c.do(http.MethodPost, "/v1/staff/"+c.somebody(true).String()+"/grants", body))
+	},
+	"createGrant/beyond": func(c *cell) byte {
+		body := map[string]any{"role": "inventory_clerk", "scope": "store", "store_id": c.b}
+		if c.object == "all" {
+			body = map[string]any{"role": "inventory_clerk", "scope": "all"}
+		}
+		someone := c.person("person", c.a)
+		return judge(c.do(http.MethodPost, "/v1/staff/"+someone.staff.String()+"/grants", body))
+	},
+	"deleteGrant": func(c *cell) byte {
+		id := c.somebody(true)
+		grant := uuid.NullUUID{UUID: uuid.New(), Valid: true}
+		if c.object != "none" {
+			c.one(&grant, "SELECT (SELECT id FROM role_grants WHERE staff_id = $1 LIMIT 1)", id)
+		}
+		return judge(c.do(http.MethodDelete, "/v1/staff/"+id.String()+"/grants/"+grant.UUID.String(), nil))
+	},
+}
+
+// counted tells whether a total is more than none.
+func counted(r *testkit.Response) byte {
+	if n, _ := object(r.Body)["total_count"].(float64); n > 0 {
+		return allowed
+	}
+	return hidden
+}
+
+var roleProbes = map[string]probe{
+	"listPermissions": plain(http.MethodGet, "/v1/permissions", nil),
+	"listRoles":       plain(http.MethodGet, "/v1/roles", nil),
+	"getRole":         func(c *cell) byte { return judge(c.do(http.MethodGet, "/v1/roles/"+c.someRole().String(), nil)) },
+	"createRole": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/roles", map[string]any{"code": c.word("role"), "name": "新角色", "permissions": []string{"stores.read"}}))
+	},
+	"updateRole": func(c *cell) byte {
+		return judge(c.do(http.MethodPatch, "/v1/roles/"+c.someRole().String(), map[string]any{"name": "改名"}, "If-Match", `"1"`))
+	},
+	"deleteRole": func(c *cell) byte {
+		return judge(c.do(http.MethodDelete, "/v1/roles/"+c.someRole().String(), nil, "If-Match", `"1"`))
+	},
+}
+
+func (c *cell) someRole() uuid.UUID {
+	if c.object == "none" {
+		return uuid.New()
+	}
+	id, _ := c.role(auth.StoresRead)
+	return id
+}
+
+// storeAt is the store an object lies in.
+func (c *cell) storeAt() uuid.UUID {
+	switch c.object {
+	case "other":
+		return c.b
+	case "none":
+		return uuid.New()
+	}
+	return c.a
+}
+
+var storeProbes = map[string]probe{
+	"listStores": func(c *cell) byte {
+		return among(c.do(http.MethodGet, "/v1/stores?limit=200", nil), c.storeAt())
+	},
+	"getStore": func(c *cell) byte { return judge(c.do(http.MethodGet, "/v1/stores/"+c.storeAt().String(), nil)) },
+	"createStore": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/stores", map[string]any{"code": c.word("NS"), "name": "新店"}))
+	},
+	"updateStore": func(c *cell) byte {
+		return judge(c.do(http.MethodPatch, "/v1/stores/"+c.storeAt().String(), map[string]any{"city": "上海市"}))
+	},
+	"updateStore/region": func(c *cell) byte {
+		id := c.a
+		if c.actor.column == "administrator" {
+			id = c.store(c.north) // the move would change what others see
+		}
+		return judge(c.do(http.MethodPatch, "/v1/stores/"+id.String(), map[string]any{"region_id": c.south}))
+	},
+	"deleteStore": func(c *cell) byte {
+		id := uuid.New()
+		if c.object == "any" {
+			id = c.store(c.north)
+		}
+		return judge(c.do(http.MethodDelete, "/v1/stores/"+id.String(), nil))
+	},
+	"listRegions": plain(http.MethodGet, "/v1/regions", nil),
+	"getRegion": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/regions/"+c.someRegion(false).String(), nil))
+	},
+	"createRegion": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/regions", map[string]any{"code": c.word("NR"), "name": "新区"}))
+	},
+	"updateRegion": func(c *cell) byte {
+		return judge(c.do(http.MethodPatch, "/v1/regions/"+c.someRegion(false).String(), map[string]any{"name": "改名"}))
+	},
+	"deleteRegion": func(c *cell) byte {
+		return judge(c.do(http.MethodDelete, "/v1/regions/"+c.someRegion(true).String(), nil))
+	},
+}
+
+func (c *cell) someRegion(anew bool) uuid.UUID {
+	switch {
+	case c.object == "none":
+		return uuid.New()
+	case anew:
+		return c.region()
+	}
+	return c.north
+}
+
+var keyProbes = map[string]probe{
+	"listApiKeys": func(c *cell) byte {
+		id := c.someKey() // the newest, so on the first page
+		return among(c.do(http.MethodGet, "/v1/api-keys?limit=200", nil), id)
+	},
+	"getApiKey": func(c *cell) byte { return judge(c.do(http.MethodGet, "/v1/api-keys/"+c.someKey().String(), nil)) },
+	"createApiKey": func(c *cell) byte {
+		body := map[string]any{"name": "new", "permissions": []string{"stores.read"}}
+		if c.object == "all" {
+			body["all_stores"] = true
+		} else {
+			body["store_ids"] = []uuid.UUID{c.storeAt()}
+		}
+		return judge(c.do(http.MethodPost, "/v1/api-keys", body))
+	},
+	"revokeApiKey": func(c *cell) byte { return judge(c.do(http.MethodDelete, "/v1/api-keys/"+c.someKey().String(), nil)) },
+}
+
+// someKey is a new key that reaches as far as the object's name says.
+func (c *cell) someKey() uuid.UUID {
+	if c.object == "none" {
+		return uuid.New()
+	}
+	id := c.id()
+	c.exec(`INSERT INTO api_keys (id, name, key_id, secret_hash, permissions, all_stores, store_ids, version, created_at, updated_at)
+		VALUES ($1, 'fixture', $2, '\x00', '{stores.read}', $3, CASE WHEN $3 THEN '{}'::uuid[] ELSE ARRAY[$4::uuid] END, 1, now(), now())`,
+		id, c.word("key"), c.object == "all", c.storeAt())
+	return id
+}

@@ -1,0 +1,154 @@
+package server_test
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"entgo.io/ent"
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/shuke-crm/shuke/ent/commerce/order"
+	"github.com/shuke-crm/shuke/ent/commerce/orderreturn"
+	"github.com/shuke-crm/shuke/ent/crm/customer"
+	"github.com/shuke-crm/shuke/ent/crm/customermetrics"
+	"github.com/shuke-crm/shuke/ent/platform/session"
+	"github.com/shuke-crm/shuke/ent/platform/staff"
+	"github.com/shuke-crm/shuke/internal/platform/auth"
+	"github.com/shuke-crm/shuke/internal/platform/scope"
+	"github.com/shuke-crm/shuke/internal/testkit"
+)
+
+// scoped is one scope policy: the variable that ent keeps it in, the rows of
+// the golden table that depend on it, and a query that it narrows.
+type scoped struct {
+	policy *ent.Policy
+	rows   []string
+	count  func(context.Context, *world) (int, error)
+}
+
+var scopedEntities = map[string]scoped{
+	"Customer": {&customer.Policy,
+		[]string{"getCustomer", "updateCustomer", "archiveCustomer", "bulkCustomers/delete", "bulkCustomers/upsert", "revealCustomer", "getCustomerMetrics/never"},
+		func(ctx context.Context, w *world) (int, error) { return w.DB.CRM.Customer.Query().Count(ctx) }},
+	// A customer who is out of sight hides their metrics too, so no request tells.
+	"CustomerMetrics": {&customermetrics.Policy, nil,
+		func(ctx context.Context, w *world) (int, error) { return w.DB.CRM.CustomerMetrics.Query().Count(ctx) }},
+	"Order": {&order.Policy, []string{"getOrder", "listOrders", "listOrders/count"},
+		func(ctx context.Context, w *world) (int, error) { return w.DB.Commerce.Order.Query().Count(ctx) }},
+	"OrderReturn": {&orderreturn.Policy, []string{"getReturn", "listReturns", "listReturns/count"},
+		func(ctx context.Context, w *world) (int, error) { return w.DB.Commerce.OrderReturn.Query().Count(ctx) }},
+	"Staff": {&staff.Policy, []string{"getStaff", "listStaff", "listStaff/count", "updateStaff", "updateCustomer/staff"},
+		func(ctx context.Context, w *world) (int, error) { return w.DB.Platform.Staff.Query().Count(ctx) }},
+	// People ask for their own sessions only, by their own id, so no request tells.
+	"Session": {&session.Policy, nil,
+		func(ctx context.Context, w *world) (int, error) { return w.DB.Platform.Session.Query().Count(ctx) }},
+}
+
+// TestAccessWithoutAPolicy takes each scope policy away and expects the table
+// to notice. A policy whose absence nobody notices protects nothing.
+func TestAccessWithoutAPolicy(t *testing.T) {
+	rows := readGolden(t)
+	w := newWorld(t)
+	limited := []string{"store_manager", "assistant", "service_agent", "local"}
+	for name, e := range scopedEntities {
+		t.Run(name, func(t *testing.T) {
+			chosen := pick(rows, e.rows)
+			require.Len(t, chosen, len(e.rows))
+			require.Empty(t, w.walk(chosen, limited), "before")
+			requireNarrow(t, w, e)
+
+			whole := *e.policy
+			*e.policy = scope.Authenticated()
+			t.Cleanup(func() { *e.policy = whole })
+			for _, r := range chosen {
+				require.NotEmpty(t, w.walk([]row{r}, limited), "%s is the same without the policy", r.name)
+			}
+			own, all := w.counts(t, e)
+			require.Equal(t, all, own, "something else narrows the query")
+			*e.policy = whole
+			requireNarrow(t, w, e)
+		})
+	}
+}
+
+func requireNarrow(t *testing.T, w *world, e scoped) {
+	t.Helper()
+	own, all := w.counts(t, e)
+	require.Less(t, own, all)
+	_, err := e.count(context.Background(), w)
+	require.ErrorIs(t, err, auth.ErrNoActor, "a query by nobody")
+	none, err := e.count(auth.With(context.Background(), auth.Actor{Kind: auth.KindStaff, ID: uuid.New()}), w)
+	require.NoError(t, err)
+	require.Zero(t, none, "an empty scope sees nothing")
+}
+
+// counts are how many rows the assistant sees and how many there are.
+func (w *world) counts(t *testing.T, e scoped) (own, all int) {
+	t.Helper()
+	c := &cell{world: w, actor: w.actors["assistant"]}
+	for _, c.object = range []string{"own", "other"} {
+		c.buyer()
+	}
+	c.sessionOf(w.stranger)
+	me := auth.Actor{Kind: auth.KindStaff, ID: c.actor.staff, Scope: auth.Scope{OwnStaff: c.actor.staff}}
+	own, err := e.count(auth.With(context.Background(), me), w)
+	require.NoError(t, err)
+	all, err = e.count(w.ctx, w)
+	require.NoError(t, err)
+	require.Positive(t, own)
+	return own, all
+}
+
+func pick(rows []row, names []string) []row {
+	return slices.DeleteFunc(slices.Clone(rows), func(r row) bool { return !slices.Contains(names, r.name) })
+}
+
+// Whoever adds a scoped entity adds it to the test above.
+func TestEveryScopedEntityIsTested(t *testing.T) {
+	declared := regexp.MustCompile(`func \((\w+)\) Policy\(\) ent\.Policy \{\s+return scope\.Policy\(`)
+	files, err := filepath.Glob("../../ent/*/schema/*.go")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		require.NoError(t, err)
+		for _, m := range declared.FindAllSubmatch(text, -1) {
+			require.Contains(t, scopedEntities, string(m[1]), f)
+		}
+	}
+}
+
+// TestAccessWithoutAPermission lets everybody signed in do each operation in
+// turn, and everybody at all what only needs a sign-in, and expects the table
+// to notice.
+func TestAccessWithoutAPermission(t *testing.T) {
+	rows := readGolden(t)
+	w := newWorld(t, testkit.WithLog(io.Discard)) // full of what the layers behind have to say
+	for _, op := range w.Server.Contract.Operations() {
+		if op.Public {
+			continue
+		}
+		at := slices.IndexFunc(rows, func(r row) bool { return r.name == op.ID })
+		require.GreaterOrEqual(t, at, 0, op.ID)
+		before := *op
+		if op.Permission == string(auth.Self) {
+			op.Public = true
+			require.NotEmpty(t, w.walk(rows[at:at+1], []string{"none"}), "%s is the same without a sign-in", op.ID)
+			op.Public = before.Public
+			continue
+		}
+		kept := slices.IndexFunc(columns, func(column string) bool { return strings.Contains(rows[at].want[column], string(denied)) })
+		require.GreaterOrEqual(t, kept, 0, "%s is open to everybody", op.ID)
+		op.Permission = string(auth.Self)
+		found := w.walk(rows[at:at+1], columns[kept:kept+1])
+		op.Permission = before.Permission
+		require.NotEmpty(t, found, "%s is the same without its permission", op.ID)
+	}
+}
