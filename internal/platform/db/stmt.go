@@ -3,7 +3,9 @@ package db
 import (
 	"context"
 	"database/sql"
+	"strings"
 	"sync"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 )
@@ -11,6 +13,9 @@ import (
 // maxStatements bounds prepared statements per process. ent emits varying SQL
 // (IN lists), which would otherwise grow without end on the server.
 const maxStatements = 500
+
+// closeAfter is longer than it takes to begin using a statement.
+const closeAfter = time.Minute
 
 // stmtCache keeps prepared statements by their text. lib/pq prepares every
 // parametrised query anew, a second round trip; a cached statement costs one.
@@ -22,8 +27,9 @@ type stmtCache struct {
 
 func newStmtCache(db *sql.DB) *stmtCache {
 	c, err := lru.NewWithEvict(maxStatements, func(_ string, s *sql.Stmt) {
-		// Closing waits for users of the statement inside database/sql.
-		go s.Close()
+		// Later: another goroutine may just have taken it from the cache and not
+		// begun to use it. Closing itself waits for users.
+		time.AfterFunc(closeAfter, func() { _ = s.Close() })
 	})
 	if err != nil {
 		panic(err) // only for a size below one
@@ -81,7 +87,11 @@ func (c *conn) QueryContext(ctx context.Context, query string, args ...any) (*sq
 			return nil, err
 		}
 		if s != nil {
-			return s.QueryContext(ctx, args...)
+			rows, err := s.QueryContext(ctx, args...)
+			if c.forget(query, err) {
+				return c.db.QueryContext(ctx, query, args...)
+			}
+			return rows, err
 		}
 	}
 	if c.tx != nil {
@@ -99,7 +109,11 @@ func (c *conn) ExecContext(ctx context.Context, query string, args ...any) (sql.
 			return nil, err
 		}
 		if s != nil {
-			return s.ExecContext(ctx, args...)
+			res, err := s.ExecContext(ctx, args...)
+			if c.forget(query, err) {
+				return c.db.ExecContext(ctx, query, args...)
+			}
+			return res, err
 		}
 	}
 	if c.tx != nil {
@@ -112,7 +126,11 @@ func (c *conn) ExecContext(ctx context.Context, query string, args ...any) (sql.
 func (c *conn) queryRow(ctx context.Context, query string, args ...any) *sql.Row {
 	if len(args) > 0 {
 		if s, err := c.stmt(ctx, query); err == nil && s != nil {
-			return s.QueryRowContext(ctx, args...)
+			row := s.QueryRowContext(ctx, args...)
+			if c.forget(query, row.Err()) {
+				return c.db.QueryRowContext(ctx, query, args...)
+			}
+			return row
 		}
 	}
 	if c.tx != nil {
@@ -120,6 +138,21 @@ func (c *conn) queryRow(ctx context.Context, query string, args ...any) *sql.Row
 		return c.tx.QueryRowContext(ctx, query, args...)
 	}
 	return c.db.QueryRowContext(ctx, query, args...)
+}
+
+// stalePlan reports that a migration changed a table under a prepared statement.
+func stalePlan(err error) bool {
+	return Code(err) == "0A000" && strings.Contains(err.Error(), "cached plan")
+}
+
+// forget drops a statement whose plan is stale, and reports whether the query
+// can simply be run again: in a transaction it cannot, there InTx repeats all.
+func (c *conn) forget(query string, err error) (again bool) {
+	if err == nil || !stalePlan(err) {
+		return false
+	}
+	c.cache.lru.Remove(query)
+	return c.tx == nil
 }
 
 // learn remembers a query first met inside a transaction; it is prepared on

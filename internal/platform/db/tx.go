@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"time"
 
@@ -132,25 +133,50 @@ func (d *DB) prepareMet(ctx context.Context, queries []string) {
 }
 
 // Savepoint runs f so that its failure undoes only f's work and leaves the
-// transaction usable.
+// transaction usable. Work that f left for the commit (hooks, audit entries,
+// events) is undone with it.
 func (t *Tx) Savepoint(ctx context.Context, f func() error) error {
 	if _, err := t.SQL.ExecContext(ctx, "SAVEPOINT row"); err != nil {
 		return err
 	}
+	rewind := t.mark()
 	if err := f(); err != nil {
-		if _, rerr := t.SQL.ExecContext(ctx, "ROLLBACK TO SAVEPOINT row"); rerr != nil {
+		// Released too: a savepoint that stays would hide an outer one of its name.
+		if _, rerr := t.SQL.ExecContext(ctx, "ROLLBACK TO SAVEPOINT row; RELEASE SAVEPOINT row"); rerr != nil {
 			return errors.Join(err, rerr)
 		}
+		rewind()
 		return err
 	}
 	_, err := t.SQL.ExecContext(ctx, "RELEASE SAVEPOINT row")
 	return err
 }
 
-// Retryable reports a serialization failure or deadlock.
+// rewinder is a Value that can go back to what it held.
+type rewinder interface{ Mark() (rewind func()) }
+
+// mark remembers what is left for the commit.
+func (t *Tx) mark() (rewind func()) {
+	before, after, known := len(t.beforeCommit), len(t.afterCommit), maps.Clone(t.values)
+	var parts []func()
+	for _, v := range known {
+		if r, ok := v.(rewinder); ok {
+			parts = append(parts, r.Mark())
+		}
+	}
+	return func() {
+		t.beforeCommit, t.afterCommit, t.values = t.beforeCommit[:before], t.afterCommit[:after], known
+		for _, rewind := range parts {
+			rewind()
+		}
+	}
+}
+
+// Retryable reports a failure that running the transaction again may cure: a
+// serialization failure, a deadlock, a plan older than its table.
 func Retryable(err error) bool {
 	code := Code(err)
-	return code == "40001" || code == "40P01"
+	return code == "40001" || code == "40P01" || stalePlan(err)
 }
 
 // Code is PostgreSQL's SQLSTATE of an error, or empty.
