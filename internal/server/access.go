@@ -15,7 +15,7 @@ import (
 // theirs, before anything of the body is read. An operation that is neither
 // public nor names a permission is closed to everybody.
 func (e *edge) admit(c echo.Context, op *contract.Operation) error {
-	if op.Stream && c.Get(askedHead) != nil {
+	if op.Stream && isHead(c.Request()) {
 		return apperr.ErrMethodNotAllowed.New() // a stream has no end to measure
 	}
 	h := c.Response().Header()

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
@@ -74,44 +75,45 @@ func (e *edge) cors(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// head answers HEAD as GET; net/http drops the body because the connection's
-// own request still says HEAD.
-func (e *edge) head(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		if req := c.Request(); req.Method == http.MethodHead {
-			get := *req
-			get.Method = http.MethodGet
-			c.SetRequest(&get)
-			c.Set(askedHead, true)
+// rewriteMethod stands before the router, which goes by the method of the
+// request as it came in.
+//
+// HEAD is answered as GET; net/http drops the body because the connection's own
+// request still says HEAD. POST with X-HTTP-Method-Override lets clients that
+// know GET and POST only (WeChat's wx.request) use the whole API.
+func rewriteMethod(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		switch req.Method {
+		case http.MethodHead:
+			req = req.WithContext(context.WithValue(req.Context(), askedHead{}, true))
+			req.Method = http.MethodGet
+		case http.MethodPost:
+			if method := strings.ToUpper(req.Header.Get(headerMethodOverride)); overridable[method] {
+				changed := *req
+				changed.Method = method
+				req = &changed
+			}
 		}
-		return next(c)
-	}
+		next.ServeHTTP(w, req)
+	})
 }
 
-const askedHead = "head"
+type askedHead struct{}
 
-// methodOverride lets clients that know GET and POST only (WeChat's wx.request)
-// use the whole API.
-func (e *edge) methodOverride(next echo.HandlerFunc) echo.HandlerFunc {
+func isHead(req *http.Request) bool { return req.Context().Value(askedHead{}) != nil }
+
+var overridable = map[string]bool{http.MethodPatch: true, http.MethodDelete: true, http.MethodPut: true}
+
+// refuseOverride answers what rewriteMethod did not understand: taken as a
+// plain POST it would do something else than the caller meant.
+func (e *edge) refuseOverride(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		req := c.Request()
-		if req.Method != http.MethodPost {
-			return next(c)
+		if req.Method == http.MethodPost {
+			if override := req.Header.Get(headerMethodOverride); override != "" && !strings.EqualFold(override, http.MethodPost) {
+				return apperr.ErrMalformed.At("X-HTTP-Method-Override:")
+			}
 		}
-		override := req.Header.Get(headerMethodOverride)
-		if override == "" {
-			return next(c)
-		}
-		switch method := strings.ToUpper(override); method {
-		case http.MethodPatch, http.MethodDelete, http.MethodPut:
-			changed := *req
-			changed.Method = method
-			c.SetRequest(&changed)
-			return next(c)
-		case http.MethodPost:
-			return next(c)
-		default:
-			return apperr.ErrMalformed.At("X-HTTP-Method-Override:")
-		}
+		return next(c)
 	}
 }

@@ -47,7 +47,7 @@ func (e *edge) newEcho() *echo.Echo {
 	router.HTTPErrorHandler = e.answerError
 	// Forwarded addresses count only when they come from a proxy on a private network.
 	router.IPExtractor = echo.ExtractIPFromXFFHeader()
-	router.Pre(e.requestID, e.observe, e.recoverPanic, e.cors, e.head, e.methodOverride)
+	router.Pre(e.requestID, e.observe, e.recoverPanic, e.cors, e.refuseOverride)
 	router.Use(e.guard)
 	return router
 }

@@ -77,7 +77,7 @@ func (s *Server) Run(ctx context.Context, r Run) error {
 
 func (s *Server) httpServer() *http.Server {
 	return &http.Server{
-		Handler:           s.router,
+		Handler:           s.Handler(),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,

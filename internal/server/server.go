@@ -194,7 +194,7 @@ func (s *Server) checkRoutes() error {
 }
 
 // Handler answers requests.
-func (s *Server) Handler() http.Handler { return s.router }
+func (s *Server) Handler() http.Handler { return rewriteMethod(s.router) }
 
 // Routes lists what is served as "METHOD /template".
 func (s *Server) Routes() []string {

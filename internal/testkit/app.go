@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 	_ "time/tzdata" // business days need the zone wherever tests run
@@ -48,9 +49,21 @@ type App struct {
 	HTTP     *http.Client // checks every answer against the contract
 
 	fake *fakeTime
-	made counter
-	mu   sync.Mutex
-	root *Client
+	made *atomic.Int64 // numbers what factories make
+	root *adminToken
+}
+
+// adminToken is the administrator's session, opened when first needed.
+type adminToken struct {
+	mu     sync.Mutex
+	client *Client
+}
+
+// In is the same application for a subtest, whose failures are its own.
+func (a *App) In(t testing.TB) *App {
+	sub := *a
+	sub.T = t
+	return &sub
 }
 
 type options struct {
@@ -105,7 +118,7 @@ func New(t testing.TB, opts ...Option) *App {
 	if o.server.Currency == "" {
 		o.server.Currency = "CNY"
 	}
-	a := &App{T: t, Keys: o.keys}
+	a := &App{T: t, Keys: o.keys, made: &atomic.Int64{}, root: &adminToken{}}
 	if a.Keys == nil {
 		a.Keys = crypto.Generate()
 	}

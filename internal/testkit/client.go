@@ -53,12 +53,14 @@ func (a *App) SignIn(username, password string) *Client {
 // Admin is the first administrator, signed in once.
 func (a *App) Admin() *Client {
 	a.T.Helper()
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.root == nil {
-		a.root = a.SignIn(AdminUsername, AdminPassword)
+	a.root.mu.Lock()
+	defer a.root.mu.Unlock()
+	if a.root.client == nil {
+		a.root.client = a.SignIn(AdminUsername, AdminPassword)
 	}
-	return a.root
+	c := *a.root.client
+	c.app = a
+	return &c
 }
 
 // Client is a new member of staff with a role, signed in.

@@ -44,7 +44,7 @@ func (s Scope) grant(role string) map[string]any {
 // Region makes a region.
 func (a *App) Region() client.Region {
 	a.T.Helper()
-	n := a.made.next()
+	n := a.made.Add(1)
 	var out client.Region
 	a.Admin().Do(http.MethodPost, "/v1/regions", map[string]any{"code": fmt.Sprintf("R%03d", n), "name": fmt.Sprintf("大区 %d", n)}).
 		Want(http.StatusCreated).JSON(&out)
@@ -54,7 +54,7 @@ func (a *App) Region() client.Region {
 // Store makes a store; fields replace or add to those it makes up.
 func (a *App) Store(fields ...map[string]any) client.Store {
 	a.T.Helper()
-	n := a.made.next()
+	n := a.made.Add(1)
 	body := map[string]any{"code": fmt.Sprintf("S%03d", n), "name": fmt.Sprintf("门店 %d", n)}
 	var out client.Store
 	a.Admin().Do(http.MethodPost, "/v1/stores", merged(body, fields)).Want(http.StatusCreated).JSON(&out)
@@ -64,7 +64,7 @@ func (a *App) Store(fields ...map[string]any) client.Store {
 // Staff makes a member of staff who holds a role.
 func (a *App) Staff(role string, scope Scope, fields ...map[string]any) client.Staff {
 	a.T.Helper()
-	n := a.made.next()
+	n := a.made.Add(1)
 	body := map[string]any{
 		"username": fmt.Sprintf("staff%d", n), "name": fmt.Sprintf("店员 %d", n), "password": StaffPassword,
 		"must_change_password": false, "grants": []any{scope.grant(role)},
@@ -81,7 +81,7 @@ func (a *App) Staff(role string, scope Scope, fields ...map[string]any) client.S
 // fields replace or add to those, nil removes one.
 func (a *App) Customer(fields ...map[string]any) client.Customer {
 	a.T.Helper()
-	n := a.made.next()
+	n := a.made.Add(1)
 	body := map[string]any{"name": "李" + string(rune('一'+n%2000)) + "明", "phone": Phone(n)}
 	var out client.Customer
 	a.Admin().Do(http.MethodPost, "/v1/customers", merged(body, fields)).Want(http.StatusCreated).JSON(&out)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync/atomic"
 
 	"github.com/stretchr/testify/require"
 )
@@ -172,7 +171,11 @@ func (r *Response) WantProblem(status int, code string, pointers ...string) Prob
 	return p
 }
 
-// counter numbers what factories make.
-type counter struct{ n atomic.Int64 }
-
-func (c *counter) next() int64 { return c.n.Add(1) }
+// WantProblemHeader fails the test unless the answer is a problem of this
+// status, and gives its headers.
+func (r *Response) WantProblemHeader(status int) http.Header {
+	r.app.T.Helper()
+	require.Equal(r.app.T, status, r.Status, "%s", shorten(r.Body))
+	require.Equal(r.app.T, "application/problem+json", r.Header.Get("Content-Type"))
+	return r.Header
+}
