@@ -1516,7 +1516,7 @@ type CustomerMetrics struct {
 
 	// Version Changes with the metrics.
 	Version    int64 `json:"version"`
-	WindowDays int64 `json:"window_days"`
+	WindowDays int32 `json:"window_days"`
 }
 
 // CustomerPreferences Tastes the customer has declared, in the retailer's own words. At most 16 KiB as JSON.
@@ -2334,7 +2334,7 @@ type POSTicket struct {
 	// ExternalNumber The till's number for it, unique within the store; 1 to 64 characters.
 	ExternalNumber string `json:"external_number"`
 
-	// Lines 1 to 500.
+	// Lines 1 to 1,000.
 	Lines []POSLine `json:"lines"`
 
 	// OriginalExternalNumber The sale that a return, or the returned lines of a sale, belong to.
@@ -2371,7 +2371,7 @@ type PasswordInput struct {
 	NewPassword string `json:"new_password"`
 }
 
-// PasswordReset Example: {"initial_password":"kettle-amber-73-violin","must_change_password":true}
+// PasswordReset Example: {"initial_password":"kqm3v-h7xwp-2rtnc-9ufde","must_change_password":true}
 type PasswordReset struct {
 	// InitialPassword Only when it was generated. Hand it over in person.
 	InitialPassword    *string `json:"initial_password,omitempty"`
@@ -2713,31 +2713,38 @@ type ProfileTier struct {
 	Name string `json:"name"`
 }
 
-// RFMBand Customers who meet all bounds given are in the band. Bounds are inclusive: R below 15 days is `recency_days_max` 14. A customer
-// who meets several bands is in the first.
+// RFMBand Customers who meet every condition given are in the band; it has at least one. A customer who meets several bands is in the first.
 //
-// Example: {"code":"loyal","frequency_min":5,"monetary_amount_min":50000,"name":"忠诚","recency_days_max":14}
+// Example: {"code":"loyal","frequency_at_least":5,"monetary_at_least_amount":50000,"name":"忠诚顾客","recency_below":15}
 type RFMBand struct {
 	// Code Stable, for filters and rules.
-	Code         string `json:"code"`
-	FrequencyMax *int64 `json:"frequency_max,omitempty"`
+	Code string `json:"code"`
 
-	// FrequencyMin F, purchase days within the window, at least.
-	FrequencyMin      *int64 `json:"frequency_min,omitempty"`
-	MonetaryAmountMax *int64 `json:"monetary_amount_max,omitempty"`
+	// FrequencyAtLeast F, purchase days within the window, is this or more.
+	FrequencyAtLeast *int64 `json:"frequency_at_least,omitempty"`
 
-	// MonetaryAmountMin M, net spend within the window in minor currency units, at least.
-	MonetaryAmountMin *int64 `json:"monetary_amount_min,omitempty"`
-	Name              string `json:"name"`
-	RecencyDaysMax    *int64 `json:"recency_days_max,omitempty"`
+	// FrequencyAtMost F is this or less.
+	FrequencyAtMost *int64 `json:"frequency_at_most,omitempty"`
 
-	// RecencyDaysMin R, business days since the last completed purchase, at least.
-	RecencyDaysMin *int64 `json:"recency_days_min,omitempty"`
+	// MonetaryAtLeastAmount M, net spend within the window in minor currency units, is this or more.
+	MonetaryAtLeastAmount *int64 `json:"monetary_at_least_amount,omitempty"`
+
+	// MonetaryBelowAmount M is less than this.
+	MonetaryBelowAmount *int64 `json:"monetary_below_amount,omitempty"`
+
+	// Name For people.
+	Name string `json:"name"`
+
+	// RecencyAbove R is more than this.
+	RecencyAbove *int32 `json:"recency_above,omitempty"`
+
+	// RecencyBelow R, business days since the last completed purchase, is less than this.
+	RecencyBelow *int32 `json:"recency_below,omitempty"`
 }
 
 // RFMBandCount One band and the customers in it.
 //
-// Example: {"code":"loyal","customers":120,"name":"忠诚"}
+// Example: {"code":"loyal","customers":120,"name":"忠诚顾客"}
 type RFMBandCount struct {
 	// Code The band's code; empty for customers in no band.
 	Code      string `json:"code"`
@@ -2747,7 +2754,7 @@ type RFMBandCount struct {
 
 // RFMDistribution Customers by band.
 //
-// Example: {"bands":[{"code":"loyal","customers":120,"name":"忠诚"},{"code":"dormant","customers":300,"name":"沉睡"}],"business_on":"2026-07-01","total":1000,"unbanded":580}
+// Example: {"bands":[{"code":"loyal","customers":120,"name":"忠诚顾客"},{"code":"dormant","customers":300,"name":"沉睡顾客"}],"business_on":"2026-07-01","total":1000,"unbanded":580}
 type RFMDistribution struct {
 	// Bands In order of precedence, bands without customers too.
 	Bands []RFMBandCount `json:"bands"`
@@ -2764,7 +2771,7 @@ type RFMDistribution struct {
 
 // RFMSettings Window and bands in force.
 //
-// Example: {"bands":[{"code":"loyal","frequency_min":5,"monetary_amount_min":50000,"name":"忠诚","recency_days_max":14},{"code":"dormant","frequency_max":2,"monetary_amount_max":29999,"name":"沉睡","recency_days_min":91}],"refresh_job_id":null,"updated_at":null,"version":0,"window_days":365}
+// Example: {"bands":[{"code":"loyal","frequency_at_least":5,"monetary_at_least_amount":50000,"name":"忠诚顾客","recency_below":15},{"code":"dormant","frequency_at_most":2,"monetary_below_amount":30000,"name":"沉睡顾客","recency_above":90}],"refresh_job_id":null,"updated_at":null,"version":0,"window_days":365}
 type RFMSettings struct {
 	Bands []RFMBand `json:"bands"`
 
@@ -2776,18 +2783,18 @@ type RFMSettings struct {
 	Version   int64                        `json:"version"`
 
 	// WindowDays Business days that F and M look back on, today included.
-	WindowDays int64 `json:"window_days"`
+	WindowDays int32 `json:"window_days"`
 }
 
 // RFMSettingsInput Window and bands to set.
 //
-// Example: {"bands":[{"code":"loyal","frequency_min":5,"monetary_amount_min":50000,"name":"忠诚","recency_days_max":14},{"code":"dormant","frequency_max":2,"monetary_amount_max":29999,"name":"沉睡","recency_days_min":91}],"window_days":365}
+// Example: {"bands":[{"code":"loyal","frequency_at_least":5,"monetary_at_least_amount":50000,"name":"忠诚顾客","recency_below":15},{"code":"dormant","frequency_at_most":2,"monetary_below_amount":30000,"name":"沉睡顾客","recency_above":90}],"window_days":365}
 type RFMSettingsInput struct {
 	// Bands In order of precedence. Codes are unique.
 	Bands []RFMBand `json:"bands"`
 
 	// WindowDays Business days that F and M look back on, today included.
-	WindowDays int64 `json:"window_days"`
+	WindowDays int32 `json:"window_days"`
 }
 
 // Readiness Example: {"checks":[{"name":"database","status":"ok"},{"name":"cache","status":"degraded"}],"status":"ready"}

@@ -11,12 +11,12 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/apperr"
 )
 
-// Bounds of a ticket. Together they keep every sum within an int64: 500 lines
-// of a million pieces at a hundred million yuan are 5e18.
+// Bounds of a ticket. Together they keep every sum within an int64: 1,000
+// lines of a million pieces at ten million yuan are 1e18.
 const (
-	maxLines    = 500
+	maxLines    = 1000
 	maxQuantity = 1_000_000
-	maxPrice    = 10_000_000_000
+	maxPrice    = 1_000_000_000
 	maxNumber   = 64
 	maxTitle    = 300
 	maxCategory = 120

@@ -1,0 +1,92 @@
+package catalog_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/shuke-crm/shuke/internal/testkit"
+)
+
+func TestCatalogOverHTTP(t *testing.T) {
+	app := testkit.New(t)
+	admin := app.Admin()
+	category := admin.Do(http.MethodPost, "/v1/categories", map[string]any{"name": "古典小说"}).Want(http.StatusCreated)
+	categoryPath := category.Header.Get("Location")
+	admin.Do(http.MethodGet, categoryPath, nil).Want(http.StatusOK)
+
+	made := admin.Do(http.MethodPost, "/v1/products", map[string]any{
+		"kind": "book", "title": "红楼梦", "category_id": category.Map()["id"],
+		"book":     map[string]any{"isbn10": "702000220X", "authors": []string{"曹雪芹"}},
+		"variants": []any{map[string]any{"sku": "BK-1", "price_amount": 5970, "cost_amount": 3000, "options": map[string]any{"format": "平装"}}},
+	}).Want(http.StatusCreated)
+	path := made.Header.Get("Location")
+	book := made.Map()["book"].(map[string]any)
+	assert.Equal(t, "9787020002207", book["isbn13"])
+	variant := made.Map()["variants"].([]any)[0].(map[string]any)
+	assert.EqualValues(t, 3000, variant["cost_amount"])
+
+	// Who may not see cost prices gets the same product without them.
+	assistant := app.Client("assistant", testkit.Own())
+	seen := assistant.Do(http.MethodGet, path, nil).Want(http.StatusOK)
+	assert.NotContains(t, string(seen.Body), "cost_amount")
+	assert.NotEqual(t, made.Header.Get("ETag"), seen.Header.Get("ETag"), "another view, another tag")
+	assistant.Do(http.MethodGet, path, nil, "If-None-Match", seen.Header.Get("ETag")).Want(http.StatusNotModified)
+	assistant.Do(http.MethodPatch, path, map[string]any{"title": "x"}).WantProblem(http.StatusForbidden, "auth.forbidden")
+
+	etag := admin.Do(http.MethodGet, path, nil).Want(http.StatusOK).Header.Get("ETag")
+	admin.Do(http.MethodPatch, path, map[string]any{"brand": "人民文学", "description": nil}, "If-Match", etag, "Content-Type", "application/merge-patch+json").Want(http.StatusOK)
+	admin.Do(http.MethodPatch, path, map[string]any{"brand": "x"}, "If-Match", etag).WantProblem(http.StatusPreconditionFailed, "request.version_mismatch")
+
+	variantPath := "/v1/variants/" + variant["id"].(string)
+	admin.Do(http.MethodPatch, variantPath, map[string]any{"barcode": "6901234567892", "price_amount": 4990, "cost_amount": nil}).Want(http.StatusOK)
+	for _, query := range []string{"sku=BK-1", "barcode=6901234567892", "isbn=978-7-02-000220-7", "isbn=702000220X"} {
+		found := admin.Do(http.MethodGet, "/v1/variants?"+query, nil).Want(http.StatusOK).Map()["items"].([]any)
+		require.Len(t, found, 1, query)
+		assert.EqualValues(t, 4990, found[0].(map[string]any)["price_amount"])
+	}
+	added := admin.Do(http.MethodPost, path+"/variants", map[string]any{"sku": "BK-2", "price_amount": 100}).Want(http.StatusCreated)
+	admin.Do(http.MethodGet, added.Header.Get("Location"), nil).Want(http.StatusOK)
+	assert.Len(t, admin.Do(http.MethodGet, path+"/variants", nil).Want(http.StatusOK).Map()["items"], 2)
+
+	first := admin.Do(http.MethodGet, path+"/variants?limit=1", nil).Want(http.StatusOK)
+	link := first.Header.Get("Link")
+	require.Regexp(t, `^</v1/products/.+>; rel="next"$`, link)
+	assert.Len(t, admin.Do(http.MethodGet, link[1:len(link)-len(`>; rel="next"`)], nil).Want(http.StatusOK).Map()["items"], 1)
+
+	admin.Do(http.MethodGet, "/v1/products?q=红楼&kind=book&include=total_count", nil).Want(http.StatusOK)
+	admin.Do(http.MethodDelete, categoryPath, nil).WantProblem(http.StatusConflict, "catalog.category_in_use")
+	admin.Do(http.MethodPatch, path, map[string]any{"category_id": nil}).Want(http.StatusOK)
+	admin.Do(http.MethodPatch, categoryPath, map[string]any{"name": "小说"}).Want(http.StatusOK)
+	admin.Do(http.MethodGet, "/v1/categories", nil).Want(http.StatusOK)
+	admin.Do(http.MethodDelete, categoryPath, nil).Want(http.StatusNoContent)
+}
+
+func TestCatalogRefusesBadInput(t *testing.T) {
+	app := testkit.New(t)
+	admin := app.Admin()
+	admin.Do(http.MethodPost, "/v1/products", map[string]any{"title": "甲", "variants": []any{map[string]any{"sku": "A", "price_amount": 1}}}).Want(http.StatusCreated)
+	for name, c := range map[string]struct {
+		body    map[string]any
+		status  int
+		code    string
+		pointer string
+	}{
+		"check digit": {map[string]any{"kind": "book", "title": "x", "book": map[string]any{"isbn13": "9787020002208"}}, 422, "catalog.isbn_invalid", "/book/isbn13"},
+		"two books":   {map[string]any{"kind": "book", "title": "x", "book": map[string]any{"isbn13": "9787020002207", "isbn10": "7111213823"}}, 422, "catalog.isbn_mismatch", "/book/isbn10"},
+		"wrong kind":  {map[string]any{"title": "x", "apparel": map[string]any{"season": "春"}}, 422, "catalog.kind_mismatch", "/apparel"},
+		"blank title": {map[string]any{"title": "  "}, 422, "catalog.blank", "/title"},
+		"SKU in use":  {map[string]any{"title": "x", "variants": []any{map[string]any{"sku": "A", "price_amount": 1}}}, 409, "catalog.sku_taken", "/variants/0/sku"},
+		"category":    {map[string]any{"title": "x", "category_id": "0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"}, 422, "catalog.category_unknown", "/category_id"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			admin.Do(http.MethodPost, "/v1/products", c.body).WantProblem(c.status, c.code, c.pointer)
+		})
+	}
+	admin.Do(http.MethodGet, "/v1/products?isbn=9787020002208", nil).WantProblem(422, "catalog.isbn_invalid", "?isbn")
+	admin.Do(http.MethodGet, "/v1/products?cursor=zzz", nil).WantProblem(400, "request.bad_cursor", "?cursor")
+	admin.Do(http.MethodGet, "/v1/products/0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11", nil).WantProblem(404, "catalog.product_not_found")
+	admin.Do(http.MethodGet, "/v1/variants/0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11", nil).WantProblem(404, "catalog.variant_not_found")
+}
