@@ -133,10 +133,11 @@ func (w *world) list(ctx context.Context) error {
 		}
 		row(m.name, r)
 	}
+	next := "/v1/customers?limit=200"
 	cursor := ""
 	depth := 0
 	for depth < w.o.customers*9/10 && depth < 200_000 {
-		body, err := w.body(ctx, "/v1/customers?limit=200&cursor="+cursor, w.key)
+		body, err := w.body(ctx, next, w.key)
 		if err != nil {
 			return err
 		}
@@ -151,6 +152,7 @@ func (w *world) list(ctx context.Context) error {
 			return errors.New("the list ended early")
 		}
 		cursor = page.NextCursor
+		next = "/v1/customers?limit=200&cursor=" + cursor
 		depth += 200
 	}
 	// The cursor belongs to the list, not to the page size.

@@ -243,7 +243,7 @@ func (w *world) ensure(ctx context.Context, path, code string, body map[string]a
 		return "", err
 	}
 	if status == http.StatusConflict {
-		for cursor := ""; ; {
+		for page := path + "?limit=200"; ; {
 			var found struct {
 				Items []struct {
 					ID       string `json:"id"`
@@ -252,7 +252,7 @@ func (w *world) ensure(ctx context.Context, path, code string, body map[string]a
 				} `json:"items"`
 				NextCursor string `json:"next_cursor"`
 			}
-			if _, err := w.call(ctx, "GET", path+"?limit=200&cursor="+cursor, w.key, nil, &found); err != nil {
+			if _, err := w.call(ctx, "GET", page, w.key, nil, &found); err != nil {
 				return "", err
 			}
 			for _, f := range found.Items {
@@ -260,9 +260,10 @@ func (w *world) ensure(ctx context.Context, path, code string, body map[string]a
 					return f.ID, nil
 				}
 			}
-			if cursor = found.NextCursor; cursor == "" {
+			if found.NextCursor == "" {
 				return "", fmt.Errorf("%s %s is taken and not listed", path, code)
 			}
+			page = path + "?limit=200&cursor=" + found.NextCursor
 		}
 	}
 	if status != http.StatusCreated {

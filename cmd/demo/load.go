@@ -78,9 +78,9 @@ func (d *demo) staff(ctx context.Context, username, name, storeID string, grants
 
 // ensure creates something with a code of its own, or finds it by that code.
 func (d *demo) ensure(ctx context.Context, path, code string, body map[string]any) (string, error) {
-	for cursor := ""; ; {
+	for page := path + "?limit=200"; ; {
 		var found list[resource]
-		if err := d.api.call(ctx, "GET", path+"?limit=200&cursor="+cursor, "", nil, &found); err != nil {
+		if err := d.api.call(ctx, "GET", page, "", nil, &found); err != nil {
 			return "", err
 		}
 		for _, r := range found.Items {
@@ -88,9 +88,10 @@ func (d *demo) ensure(ctx context.Context, path, code string, body map[string]an
 				return r.ID, nil
 			}
 		}
-		if cursor = found.NextCursor; cursor == "" {
+		if found.NextCursor == "" {
 			break
 		}
+		page = path + "?limit=200&cursor=" + found.NextCursor
 	}
 	var made struct {
 		resource
@@ -202,7 +203,7 @@ func (d *demo) customers(ctx context.Context, history []line) error {
 
 func (d *demo) ensureTag(ctx context.Context, name string) error {
 	err := d.api.call(ctx, "POST", "/v1/tags", "", map[string]any{"name": name}, nil)
-	if isProblem(err, "customers.tag_name_taken") {
+	if isProblem(err, "tags.duplicate") {
 		return nil
 	}
 	return err
