@@ -26,12 +26,11 @@ func (a API) ListCustomers(ctx context.Context, r customersapi.ListCustomersRequ
 	if err != nil {
 		return nil, err
 	}
-	out := customersapi.ListCustomers200JSONResponse{Body: toAPIList(p)}
+	link := ""
 	if p.Next != "" && !f.Personal() {
-		link := nextLink(r.Params, p.Next)
-		out.Headers.Link = &link
+		link = nextLink(r.Params, p.Next)
 	}
-	return out, nil
+	return newListAnswer(p, link), nil
 }
 
 // CreateCustomer implements createCustomer.
@@ -72,7 +71,7 @@ func (a API) SearchCustomers(ctx context.Context, r customersapi.SearchCustomers
 	if err != nil {
 		return nil, err
 	}
-	return customersapi.SearchCustomers200JSONResponse(toAPIList(p)), nil
+	return newListAnswer(p, ""), nil
 }
 
 // DeleteCustomer implements deleteCustomer.

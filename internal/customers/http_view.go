@@ -100,14 +100,6 @@ func toAPIAddress(a *Address) nullable.Nullable[commonapi.Address] {
 		Line1: part(a.Line1), Line2: part(a.Line2), PostalCode: part(a.PostalCode)})
 }
 
-func toAPIList(p *Page) customersapi.CustomerList {
-	out := customersapi.CustomerList{Items: make([]customersapi.Customer, len(p.Items)), HasMore: p.HasMore, NextCursor: orNull(p.Next), TotalCount: p.Total}
-	for i := range p.Items {
-		out.Items[i] = toAPICustomer(&p.Items[i])
-	}
-	return out
-}
-
 func toAPICard(clear *Customer) customersapi.CustomerCard {
 	c := toAPICustomer(clear)
 	return customersapi.CustomerCard{Id: c.Id, ExternalId: c.ExternalId, Name: c.Name, Phone: c.Phone, PhoneKind: c.PhoneKind, CardNumber: c.CardNumber,

@@ -1,0 +1,56 @@
+package customers
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// BenchmarkListPage is a page of 50 from PostgreSQL to JSON.
+func BenchmarkListPage(b *testing.B) {
+	w := newWorld(b)
+	w.small(300)
+	ctx := w.admin()
+	b.ReportAllocs()
+	for b.Loop() {
+		p, err := w.List(ctx, Filter{}, Paging{Limit: 50})
+		require.NoError(b, err)
+		require.NotEmpty(b, newListAnswer(p, "").body)
+	}
+}
+
+// BenchmarkCreate is one customer, audited and announced, without HTTP.
+func BenchmarkCreate(b *testing.B) {
+	w := newWorld(b)
+	ctx := w.admin()
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		n++
+		_, err := w.Create(ctx, Input{Name: some("王小明"), Phone: some(phoneOf(n)), HomeStoreID: some(w.storeA)})
+		require.NoError(b, err)
+	}
+}
+
+// BenchmarkHotProfile is a profile from Redis.
+func BenchmarkHotProfile(b *testing.B) {
+	w := newWorld(b)
+	ctx := w.admin()
+	c := w.add(everything())
+	_, _, err := w.profile(ctx, c.ID)
+	require.NoError(b, err)
+	b.ReportAllocs()
+	for b.Loop() {
+		_, err := w.answerProfile(ctx, c.ID)
+		require.NoError(b, err)
+	}
+}
+
+func phoneOf(n int) string {
+	digits := []byte("13900000000")
+	for i := len(digits) - 1; n > 0; i-- {
+		digits[i] = byte('0' + n%10)
+		n /= 10
+	}
+	return string(digits)
+}
