@@ -506,7 +506,7 @@ type POSTicket struct {
 	// ExternalNumber The till's number for it, unique within the store; 1 to 64 characters.
 	ExternalNumber string `json:"external_number"`
 
-	// Lines 1 to 500.
+	// Lines 1 to 1,000.
 	Lines []POSLine `json:"lines"`
 
 	// OriginalExternalNumber The sale that a return, or the returned lines of a sale, belong to.

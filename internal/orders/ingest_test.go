@@ -333,3 +333,34 @@ func unique(ids []uuid.UUID) map[uuid.UUID]bool {
 	}
 	return out
 }
+
+// A caller who gives up in the middle and sends the same batch again ends where
+// one undisturbed call would have.
+func TestABatchCutShortIsCompletedByRepetition(t *testing.T) {
+	s := open(t, noon)
+	store := s.store()
+	c := s.customer("C1", uuid.Nil)
+	batch := func() []Ticket {
+		var out []Ticket
+		for i := range 3 * chunkSize {
+			out = append(out, sale(store, numbered("T", i), noon, c, numbered("S", i%9), 1, 100))
+		}
+		return out
+	}
+	cut := 0
+	for wait := 5 * time.Millisecond; ; wait *= 2 {
+		ctx, cancel := context.WithTimeout(s.ctx, wait)
+		_, err := s.Ingest(ctx, batch(), true)
+		cancel()
+		var taken, counted int64
+		require.NoError(t, s.db.QueryRow(s.ctx, "SELECT (SELECT count(*) FROM pos_tickets), coalesce((SELECT sum(order_count) FROM customer_metrics), 0)").Scan(&taken, &counted))
+		require.Equal(t, taken, counted, "nothing is half written")
+		if err == nil {
+			break
+		}
+		cut++
+	}
+	assert.Positive(t, cut)
+	assert.Equal(t, int64(3*chunkSize), s.metrics(c).Orders)
+	assert.Equal(t, int64(3*chunkSize), s.count("SELECT count(*) FROM orders"))
+}
