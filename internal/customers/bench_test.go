@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/shuke-crm/shuke/internal/platform/pii/fakepeople"
 )
 
 // BenchmarkListPage is a page of 50 from PostgreSQL to JSON.
@@ -53,4 +55,26 @@ func phoneOf(n int) string {
 		n /= 10
 	}
 	return string(digits)
+}
+
+// BenchmarkBulk is one batch of a thousand new customers.
+func BenchmarkBulk(b *testing.B) {
+	w := newWorld(b)
+	ctx := w.admin()
+	gen := fakepeople.New(11)
+	b.ReportAllocs()
+	for b.Loop() {
+		items := make([]BulkItem, 1000)
+		for i := range items {
+			p := gen.Person()
+			items[i].Input = Input{Name: some(p.Name), Phone: some(p.Phone), HomeStoreID: some(w.storeA)}
+			if p.Email != "" {
+				items[i].Input.Email = some(p.Email)
+			}
+		}
+		out, err := w.Bulk(ctx, BulkCreate, items)
+		require.NoError(b, err)
+		require.NoError(b, out[999].Err)
+	}
+	b.ReportMetric(1000*float64(b.N)/b.Elapsed().Seconds(), "customers/s")
 }
