@@ -33,8 +33,9 @@ test: setup ## Run the whole test suite
 	go test -timeout 15m $(GO_TEST_FLAGS) ./...
 
 .PHONY: demo
-demo: ## Load the sample data into the service at SHUKE_URL
-	@go run ./cmd/demo
+demo: build ## Load the sample data into the service at SHUKE_URL
+	@export SHUKE_API_KEY=$${SHUKE_API_KEY:-$$(bin/shuke admin api-key --name demo --expires 24h | tail -n 1)}; \
+	go run ./cmd/demo
 
 .PHONY: bench
 bench: setup ## Measure; BENCH_CUSTOMERS=1000000 for the large run

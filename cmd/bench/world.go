@@ -294,7 +294,7 @@ func (w *world) load(ctx context.Context) error {
 	began := time.Now()
 	var mu sync.Mutex
 	created := 0
-	g, ctx := errgroup.WithContext(ctx)
+	g, loading := errgroup.WithContext(ctx)
 	g.SetLimit(4)
 	for from := 0; from < w.o.customers; from += 1000 {
 		items := make([]any, 0, 1000)
@@ -309,7 +309,7 @@ func (w *world) load(ctx context.Context) error {
 					Error      *struct{ Code, Detail string }
 				} `json:"results"`
 			}
-			status, err := w.call(ctx, "POST", "/v1/customers/bulk", w.key, map[string]any{"mode": "upsert", "items": items}, &answer)
+			status, err := w.call(loading, "POST", "/v1/customers/bulk", w.key, map[string]any{"mode": "upsert", "items": items}, &answer)
 			if err != nil || status != http.StatusOK {
 				return errors.Join(err, fmt.Errorf("bulk: status %d", status))
 			}
