@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shuke-crm/shuke/internal/identity"
+	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/config"
 	"github.com/shuke-crm/shuke/internal/platform/telemetry"
 	"github.com/shuke-crm/shuke/internal/server"
@@ -132,6 +133,10 @@ func (i *installation) firstStart(ctx context.Context, app *server.Server) error
 // firstPassword makes the administrator with a random password. It is on disk
 // before the account exists: a crash in between loses nothing.
 func (i *installation) firstPassword(ctx context.Context, app *server.Server) error {
+	staffed, err := i.db.Platform.Staff.Query().Exist(auth.System(ctx, "start-up"))
+	if err != nil || staffed {
+		return err
+	}
 	path := i.passwordFile()
 	kept, err := os.ReadFile(path)
 	wrote := errors.Is(err, fs.ErrNotExist)

@@ -20,6 +20,7 @@ import (
 	"github.com/lib/pq"
 	"github.com/stretchr/testify/require"
 
+	"github.com/shuke-crm/shuke/internal/contract"
 	"github.com/shuke-crm/shuke/internal/platform/apperr"
 	"github.com/shuke-crm/shuke/internal/platform/telemetry"
 )
@@ -140,4 +141,28 @@ func TestLanguage(t *testing.T) {
 		r.Header.Set("Accept-Language", header)
 		require.Equal(t, want, language(r), header)
 	}
+}
+
+func TestRequiredKey(t *testing.T) {
+	e := &edge{}
+	router := echo.New()
+	ran := false
+	next := func(echo.Context) error { ran = true; return nil }
+	call := func(idempotency contract.Idempotency, key string) error {
+		ran = false
+		req := httptest.NewRequest(http.MethodPost, "/v1/points", nil)
+		if key != "" {
+			req.Header.Set("Idempotency-Key", key)
+		}
+		return e.idempotent(router.NewContext(req, httptest.NewRecorder()), &contract.Operation{Idempotency: idempotency}, next)
+	}
+	require.True(t, apperr.ErrIdempotencyNeeded.Is(call(contract.IdempotencyRequired, "")))
+	require.False(t, ran, "the handler ran without the key it needs")
+	require.True(t, apperr.ErrIdempotencyKey.Is(call(contract.IdempotencyRequired, `""`)))
+	require.True(t, apperr.ErrIdempotencyKey.Is(call(contract.IdempotencyOptional, "a b")))
+	require.False(t, ran)
+	require.NoError(t, call(contract.IdempotencyOptional, ""))
+	require.True(t, ran)
+	require.NoError(t, call(contract.IdempotencyNone, "ignored where none is kept"))
+	require.True(t, ran)
 }
