@@ -1,0 +1,109 @@
+package server_test
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// mutant is a change of the source that lets somebody further than they may
+// go, and the row of the golden table that notices.
+type mutant struct{ file, from, to, row string }
+
+// mutants are the conditions on reach that are written by hand: in SQL, and in
+// the rules of services. Each alone must matter.
+var mutants = []mutant{
+	{"customers/list.go", "case sc.All:\n\t\tc.and(\"TRUE\")", "case sc.All || true:\n\t\tc.and(\"TRUE\")", "listCustomers/count"},
+	{"customers/http_profile.go", "if !actor.Scope.Sees(store, staff) {", "if false {", "getCustomerProfile/hot"},
+	{"customers/http_profile.go", "if !actor.Scope.Sees(c.storeID(), c.staffID()) {", "if false {", "getCustomerProfile"},
+	{"customers/create.go", "if one.visible {", "if true {", "createCustomer/twin"},
+	{"customers/place.go", "len(*bad) == 0 && !r.actor.Scope.Sees(c.storeID(), c.staffID())", "false", "createCustomer"},
+	{"customers/place.go", "if !r.trusted && !r.staff[id] {", "if false {", "updateCustomer/staff"},
+	{"customers/place.go", "if !r.trusted && !r.stores[id] {", "if false {", "updateCustomer/store"},
+	{"customers/bulk.go", "if needed != \"\" && !actor.Can(needed) {", "if false {", "bulkCustomers/delete"},
+	{"customers/tags.go", "|| !auth.Must(ctx).Can(auth.TagsManage) {", "|| !auth.Must(ctx).Can(auth.CustomersRead) {", "addCustomerTags/new"},
+	{"segments/queries.go", "last_order_on IS NOT NULL AND \"+where+\" GROUP BY", "last_order_on IS NOT NULL AND (\"+where+\" OR TRUE) GROUP BY", "getRFMDistribution"},
+	{"operations/queries.go", "parts := []string{where}", "parts := []string{\"(\" + where + \" OR TRUE)\"}", "listAuditLogs"},
+	{"operations/queries.go", "if !actor.Can(auth.JobsRead) {", "if false {", "getJob"},
+	{"operations/manage.go", "case !own && !actor.Can(auth.JobsManage):", "case false:", "cancelJob"},
+	{"orders/ingest.go", "|| !actor.Scope.SeesStore(t.StoreID) && t.StoreID != home:", ":", "ingestPOSOrders"},
+	{"orders/stream.go", "} else if !ok || !actor.Scope.SeesStore(storeID) && actor.Scope.OwnStaff == uuid.Nil {", "} else if !ok {", "streamOrderEvents"},
+	{"identity/stores.go", "if !actor.Scope.SeesStore(id) {", "if false {", "updateStore"},
+	{"identity/keys.go", "if actor.Scope.All {\n\t\treturn nil, nil", "if true {\n\t\treturn nil, nil", "getApiKey"},
+	{"identity/keys.go", "|| !actor.Scope.SeesStore(id) {", "{", "createApiKey"},
+	{"identity/staff.go", "if !found || !actor.Scope.SeesStore(*id) {", "if !found {", "createStaff"},
+	{"identity/staff.go", "if !actor.Scope.All {\n\t\t\treturn ErrOutOfScope", "if false {\n\t\t\treturn ErrOutOfScope", "createStaff"},
+	{"identity/roles.go", "if !actor.Scope.All {", "if false {", "updateRole"},
+	{"identity/rules.go", "return r.store != nil && h.scope.SeesStore(*r.store)", "return true", "createGrant/beyond"},
+	{"identity/rules.go", "default:\n\t\treturn false", "default:\n\t\treturn true", "createGrant/beyond"},
+	{"identity/grants.go", "if actor.Kind == auth.KindStaff && actor.ID == staffID {", "if false {", "createGrant"},
+	{"identity/sessions.go", "if !own {", "if false {", "revokeSession"},
+	{"identity/sessions.go", "actor.Kind != auth.KindStaff || actor.SessionID == uuid.Nil", "false", "logout"},
+	{"server/access.go", "p != auth.Self && !actor.Can(p)", "p == \"\"", "getCustomer"},
+	{"server/access.go", "if op.Public {", "if true {", "getMe"},
+	{"identity/authenticate.go", "if !known {\n\t\tc.dead.Store(true) // sessions never come back\n\t\treturn auth.Actor{}, ErrSessionEnded.New()\n\t}", "expires = s.Clock.Now().Add(AccessLife)", "getMe"},
+}
+
+// TestMutantsAreNoticed builds the service once for each mutant and expects the
+// golden table to disagree with it. It takes minutes, so it runs when asked:
+// SHUKE_MUTANTS=1 go test -run TestMutantsAreNoticed -timeout 1h ./internal/server
+func TestMutantsAreNoticed(t *testing.T) {
+	if os.Getenv("SHUKE_MUTANTS") == "" {
+		t.Skip("set SHUKE_MUTANTS=1 to build and try every mutant")
+	}
+	for _, m := range mutants {
+		t.Run(m.row+" without a condition of "+m.file, func(t *testing.T) {
+			program := m.build(t)
+			out, err := m.try(program)
+			require.Error(t, err, "the table is content with it:\n%s", out)
+			require.Contains(t, out, "--- FAIL: TestAccess/"+m.row, out)
+			require.Contains(t, out, ": want ", out)
+		})
+	}
+}
+
+// TestMutantsApply notices when the source has moved on from under a mutant.
+func TestMutantsApply(t *testing.T) {
+	rows := readGolden(t)
+	for _, m := range mutants {
+		m.source(t)
+		require.Len(t, pick(rows, []string{m.row}), 1, m.row)
+	}
+}
+
+// source is the mutated file.
+func (m mutant) source(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", m.file))
+	require.NoError(t, err)
+	assert.Equal(t, 1, strings.Count(string(text), m.from), "%s: %s", m.file, m.from)
+	return strings.Replace(string(text), m.from, m.to, 1)
+}
+
+// build makes the test program of this package with the mutant in it.
+func (m mutant) build(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	original, err := filepath.Abs(filepath.Join("..", m.file))
+	require.NoError(t, err)
+	changed, overlay, program := filepath.Join(dir, "mutant.go"), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "access.test")
+	require.NoError(t, os.WriteFile(changed, []byte(m.source(t)), 0o600))
+	raw, err := json.Marshal(map[string]any{"Replace": map[string]string{original: changed}})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(overlay, raw, 0o600))
+	out, err := exec.Command("go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", program, ".").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return program
+}
+
+func (m mutant) try(program string) (string, error) {
+	cmd := exec.Command(program, "-test.run", "^TestAccess$/^"+strings.ReplaceAll(m.row, "/", "$/^")+"$", "-test.v")
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
