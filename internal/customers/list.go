@@ -3,6 +3,7 @@ package customers
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -299,32 +300,35 @@ func (q *query) driver() (string, uuid.UUID) {
 	return "", uuid.Nil
 }
 
-// ids is the query of the next n ids in order. Limits are written into the
-// text, since the planner must know them to walk an index.
-func (q *query) ids(n int) clause {
+// next are the conditions that the next rows of a list fulfil, the ordered
+// index to walk included, and their order. The scope is added by ent's policy.
+func (q *query) next() (clause, string) {
 	next, order := q.keyset()
-	w := q.where
+	w := clause{q.where.sql, slices.Clip(q.where.args)}
 	if next.sql != "" {
 		w.and(next.sql, next.args...)
 	}
-	limit := fmt.Sprintf(" ORDER BY %s LIMIT %d", order, n)
-	column, owner := q.driver()
-	if byID := q.sort == Newest || q.sort == Oldest; byID && !q.narrow && !q.scope.All {
-		if column == "" {
-			return q.branches(w, limit)
-		}
+	if column, owner := q.driver(); column != "" && q.byID() && !q.narrow {
 		// Said beside the scope: "= ANY" of one store would keep PostgreSQL from
 		// walking (store, id) in order.
 		w.and("c."+column+" = ?", owner)
 	}
-	p := scopeClause(q.scope)
-	w.and(p.sql, p.args...)
-	return clause{"SELECT c.id FROM customers c WHERE " + w.sql + limit, w.args}
+	return w, order
+}
+
+func (q *query) byID() bool { return q.sort == Newest || q.sort == Oldest }
+
+// branched reports a list over several owners, each with an index of its own.
+func (q *query) branched() bool {
+	column, _ := q.driver()
+	return column == "" && !q.scope.All && q.byID() && !q.narrow
 }
 
 // branches walks each store of a scope (and the caller's own customers) in
 // order and merges: an index walk a store instead of a sort of them all.
-func (q *query) branches(w clause, limit string) clause {
+func (q *query) branches(n int) clause {
+	w, order := q.next()
+	limit := fmt.Sprintf(" ORDER BY %s LIMIT %d", order, n)
 	sc := q.scope
 	out := clause{
 		"SELECT c.id FROM ((SELECT x.id FROM unnest(?::uuid[]) s (id), LATERAL (SELECT c.id FROM customers c WHERE c.home_store_id = s.id AND " + w.sql + limit + ") x)",
@@ -358,9 +362,13 @@ func scopeClause(sc auth.Scope) clause {
 
 // page reads one page of a list in one statement.
 func (s *Service) page(ctx context.Context, q *query, list string, limit int) (*Page, error) {
-	ids := q.ids(limit + 1)
-	_, order := q.keyset()
-	rows, err := s.load(ctx, func(b *entsql.Builder) { b.WriteString("id IN ("); write(b, ids); b.WriteString(")") }, order)
+	w, order := q.next()
+	w = w.unaliased()
+	if q.branched() {
+		ids := q.branches(limit + 1)
+		w = clause{"customers.id IN (" + ids.sql + ")", ids.args}
+	}
+	rows, err := s.load(ctx, w, order, limit+1)
 	if err != nil {
 		return nil, err
 	}
@@ -377,12 +385,12 @@ func (s *Service) page(ctx context.Context, q *query, list string, limit int) (*
 	return out, nil
 }
 
-// load reads and opens rows; ent adds the caller's scope once more.
-func (s *Service) load(ctx context.Context, where func(*entsql.Builder), order string) ([]Customer, error) {
+// load reads and opens at most n rows; ent adds the caller's scope.
+func (s *Service) load(ctx context.Context, w clause, order string, n int) ([]Customer, error) {
 	rows, err := s.db.From(ctx).CRM.Customer.Query().Where(func(sel *entsql.Selector) {
-		sel.Where(entsql.P(where))
-		sel.OrderExpr(entsql.Expr(strings.ReplaceAll(order, "c.", "")))
-	}).Select(viewed...).All(ctx)
+		sel.Where(entsql.P(func(b *entsql.Builder) { write(b, w) }))
+		sel.OrderExpr(entsql.Expr(strings.ReplaceAll(order, "c.", "customers.")))
+	}).Limit(n).Select(viewed...).All(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -394,6 +402,9 @@ func (s *Service) load(ctx context.Context, where func(*entsql.Builder), order s
 	}
 	return out, nil
 }
+
+// unaliased is the clause for ent's statement, which gives the table no alias.
+func (c clause) unaliased() clause { return clause{strings.ReplaceAll(c.sql, "c.", "customers."), c.args} }
 
 // write puts a clause into ent's statement, where arguments get their numbers.
 func write(b *entsql.Builder, c clause) {

@@ -260,7 +260,13 @@ func (c *crowd) plans(t *testing.T, admin, manager, three, own context.Context) 
 	} {
 		q, err := c.plan(one.ctx, ptr(withOrder(one.f)))
 		require.NoError(t, err)
-		st := q.ids(51)
+		w, order := q.next()
+		p := scopeClause(q.scope)
+		w.and(p.sql, p.args...)
+		st := clause{"SELECT c.* FROM customers c WHERE " + w.sql + " ORDER BY " + order + " LIMIT 51", w.args}
+		if q.branched() {
+			st = q.branches(51)
+		}
 		if one.f.Name != "" {
 			walk, err := c.shouldWalk(one.ctx, q, 50)
 			require.NoError(t, err)

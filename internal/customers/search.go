@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	entsql "entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
 
 	"github.com/shuke-crm/shuke/internal/platform/pgarray"
@@ -44,9 +43,7 @@ func (s *Service) byName(ctx context.Context, q *query, list string, limit int) 
 		if err != nil {
 			return nil, err
 		}
-		found, err := s.load(ctx, func(b *entsql.Builder) {
-			b.WriteString("id = ANY(").Arg(pgarray.UUIDs(ids)).WriteString("::uuid[])")
-		}, "c.id DESC")
+		found, err := s.load(ctx, clause{"customers.id = ANY(?::uuid[])", []any{pgarray.UUIDs(ids)}}, "c.id DESC", n)
 		if err != nil {
 			return nil, err
 		}
