@@ -131,20 +131,6 @@ func (f Filter) printable() any {
 	return []any{f, a, b, u}
 }
 
-// clause is a piece of SQL over customers c with ? for its arguments.
-type clause struct {
-	sql  string
-	args []any
-}
-
-func (c *clause) and(sql string, args ...any) {
-	if c.sql != "" {
-		c.sql += " AND "
-	}
-	c.sql += sql
-	c.args = append(c.args, args...)
-}
-
 // query is a list worked out: what rows must fulfil, and how to walk them.
 type query struct {
 	where  clause     // filters, without scope
@@ -342,24 +328,6 @@ func (q *query) branches(n int) clause {
 	return out
 }
 
-// scopeClause is a scope as a condition.
-func scopeClause(sc auth.Scope) clause {
-	var c clause
-	switch {
-	case sc.All:
-		c.and("TRUE")
-	case len(sc.StoreIDs) > 0 && sc.OwnStaff != uuid.Nil:
-		c.and("(c.home_store_id = ANY(?::uuid[]) OR c.assigned_staff_id = ?)", pgarray.UUIDs(sc.StoreIDs), sc.OwnStaff)
-	case len(sc.StoreIDs) > 0:
-		c.and("c.home_store_id = ANY(?::uuid[])", pgarray.UUIDs(sc.StoreIDs))
-	case sc.OwnStaff != uuid.Nil:
-		c.and("c.assigned_staff_id = ?", sc.OwnStaff)
-	default:
-		c.and("FALSE")
-	}
-	return c
-}
-
 // page reads one page of a list in one statement.
 func (s *Service) page(ctx context.Context, q *query, list string, limit int) (*Page, error) {
 	w, order := q.next()
@@ -388,7 +356,7 @@ func (s *Service) page(ctx context.Context, q *query, list string, limit int) (*
 // load reads and opens at most n rows; ent adds the caller's scope.
 func (s *Service) load(ctx context.Context, w clause, order string, n int) ([]Customer, error) {
 	rows, err := s.db.From(ctx).CRM.Customer.Query().Where(func(sel *entsql.Selector) {
-		sel.Where(entsql.P(func(b *entsql.Builder) { write(b, w) }))
+		sel.Where(entsql.P(func(b *entsql.Builder) { embed(b, w) }))
 		sel.OrderExpr(entsql.Expr(strings.ReplaceAll(order, "c.", "customers.")))
 	}).Limit(n).Select(viewed...).All(ctx)
 	if err != nil {
@@ -401,35 +369,6 @@ func (s *Service) load(ctx context.Context, w clause, order string, n int) ([]Cu
 		}
 	}
 	return out, nil
-}
-
-// unaliased is the clause for ent's statement, which gives the table no alias.
-func (c clause) unaliased() clause { return clause{strings.ReplaceAll(c.sql, "c.", "customers."), c.args} }
-
-// write puts a clause into ent's statement, where arguments get their numbers.
-func write(b *entsql.Builder, c clause) {
-	parts := strings.Split(c.sql, "?")
-	for i, part := range parts {
-		b.WriteString(part)
-		if i < len(parts)-1 {
-			b.Arg(c.args[i])
-		}
-	}
-}
-
-// numbered is the clause as a statement of its own.
-func (c clause) numbered() string {
-	var b strings.Builder
-	n := 0
-	for i := range len(c.sql) {
-		if c.sql[i] == '?' {
-			n++
-			b.WriteString("$" + itoa(n))
-			continue
-		}
-		b.WriteByte(c.sql[i])
-	}
-	return b.String()
 }
 
 func (s *Service) count(ctx context.Context, q *query) (*int64, error) {

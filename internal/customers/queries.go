@@ -1,0 +1,73 @@
+package customers
+
+import (
+	"strings"
+
+	entsql "entgo.io/ent/dialect/sql"
+
+	"github.com/shuke-crm/shuke/internal/platform/auth"
+	"github.com/shuke-crm/shuke/internal/platform/pgarray"
+)
+
+// clause is a piece of SQL over customers c with ? for its arguments.
+type clause struct {
+	sql  string
+	args []any
+}
+
+func (c *clause) and(sql string, args ...any) {
+	if c.sql != "" {
+		c.sql += " AND "
+	}
+	c.sql += sql
+	c.args = append(c.args, args...)
+}
+
+// scopeClause is a scope as a condition.
+func scopeClause(sc auth.Scope) clause {
+	var c clause
+	switch {
+	case sc.All:
+		c.and("TRUE")
+	case len(sc.StoreIDs) > 0 && sc.OwnStaff != uuid.Nil:
+		c.and("(c.home_store_id = ANY(?::uuid[]) OR c.assigned_staff_id = ?)", pgarray.UUIDs(sc.StoreIDs), sc.OwnStaff)
+	case len(sc.StoreIDs) > 0:
+		c.and("c.home_store_id = ANY(?::uuid[])", pgarray.UUIDs(sc.StoreIDs))
+	case sc.OwnStaff != uuid.Nil:
+		c.and("c.assigned_staff_id = ?", sc.OwnStaff)
+	default:
+		c.and("FALSE")
+	}
+	return c
+}
+
+// unaliased is the clause for ent's statement, which gives the table no alias.
+func (c clause) unaliased() clause {
+	return clause{strings.ReplaceAll(c.sql, "c.", "customers."), c.args}
+}
+
+// embed puts a clause into ent's statement, where arguments get their numbers.
+func embed(b *entsql.Builder, c clause) {
+	parts := strings.Split(c.sql, "?")
+	for i, part := range parts {
+		b.WriteString(part)
+		if i < len(parts)-1 {
+			b.Arg(c.args[i])
+		}
+	}
+}
+
+// numbered is the clause as a statement of its own.
+func (c clause) numbered() string {
+	var b strings.Builder
+	n := 0
+	for i := range len(c.sql) {
+		if c.sql[i] == '?' {
+			n++
+			b.WriteString("$" + itoa(n))
+			continue
+		}
+		b.WriteByte(c.sql[i])
+	}
+	return b.String()
+}
