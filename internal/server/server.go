@@ -138,6 +138,7 @@ func (s *Server) buildServices(cfg Config) error {
 		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Currency: cfg.Currency,
 		Customers: s.Customers, Catalog: s.Catalog, Segments: s.Segments,
 	})
+	s.Orders.Subscribe(s.Events)
 	s.Operations = operations.New(operations.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Jobs: s.Jobs, Keys: d.Keys, Log: d.Log})
 	return nil
 }
