@@ -115,6 +115,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 	s.schedule()
 	d.Metrics.WatchDB(d.DB.SQL)
 	d.Metrics.Register(jobs.Metrics(d.DB), events.Metrics(d.DB))
+	d.Metrics.Register(d.Cache.Collectors()...)
 	return s, nil
 }
 
