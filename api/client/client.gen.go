@@ -4660,8 +4660,8 @@ type ClientInterface interface {
 
 	// CreateCustomerWithBody Create a customer
 	//
-	// Without `home_store_id` and `assigned_staff_id` the customer gets the caller's own, where the caller has such. Both must lie in
-	// the caller's scope. A phone, e-mail, card number or external id that another customer has answers 409 `customers.duplicate`;
+	// Without `home_store_id` and `assigned_staff_id` the customer of an assistant becomes that assistant's own and belongs to their
+	// store; that of a caller for one store belongs to it. Both must lie in the caller's scope. A phone, e-mail, card number or external id that another customer has answers 409 `customers.duplicate`;
 	// `existing_id` then names that customer if the caller may see it.
 	//
 	// Takes any type of body and a specified content type.
@@ -4671,8 +4671,8 @@ type ClientInterface interface {
 
 	// CreateCustomer Create a customer
 	//
-	// Without `home_store_id` and `assigned_staff_id` the customer gets the caller's own, where the caller has such. Both must lie in
-	// the caller's scope. A phone, e-mail, card number or external id that another customer has answers 409 `customers.duplicate`;
+	// Without `home_store_id` and `assigned_staff_id` the customer of an assistant becomes that assistant's own and belongs to their
+	// store; that of a caller for one store belongs to it. Both must lie in the caller's scope. A phone, e-mail, card number or external id that another customer has answers 409 `customers.duplicate`;
 	// `existing_id` then names that customer if the caller may see it.
 	//
 	// Takes a body of the `application/json` content type.
@@ -6121,8 +6121,8 @@ func (c *Client) ListCustomers(ctx context.Context, params *ListCustomersParams,
 
 // CreateCustomerWithBody Create a customer
 //
-// Without `home_store_id` and `assigned_staff_id` the customer gets the caller's own, where the caller has such. Both must lie in
-// the caller's scope. A phone, e-mail, card number or external id that another customer has answers 409 `customers.duplicate`;
+// Without `home_store_id` and `assigned_staff_id` the customer of an assistant becomes that assistant's own and belongs to their
+// store; that of a caller for one store belongs to it. Both must lie in the caller's scope. A phone, e-mail, card number or external id that another customer has answers 409 `customers.duplicate`;
 // `existing_id` then names that customer if the caller may see it.
 //
 // Takes any type of body and a specified content type.
@@ -6142,8 +6142,8 @@ func (c *Client) CreateCustomerWithBody(ctx context.Context, params *CreateCusto
 
 // CreateCustomer Create a customer
 //
-// Without `home_store_id` and `assigned_staff_id` the customer gets the caller's own, where the caller has such. Both must lie in
-// the caller's scope. A phone, e-mail, card number or external id that another customer has answers 409 `customers.duplicate`;
+// Without `home_store_id` and `assigned_staff_id` the customer of an assistant becomes that assistant's own and belongs to their
+// store; that of a caller for one store belongs to it. Both must lie in the caller's scope. A phone, e-mail, card number or external id that another customer has answers 409 `customers.duplicate`;
 // `existing_id` then names that customer if the caller may see it.
 //
 // Takes a body of the `application/json` content type.
@@ -14049,8 +14049,8 @@ type ClientWithResponsesInterface interface {
 
 	// CreateCustomerWithBodyWithResponse Create a customer
 	//
-	// Without `home_store_id` and `assigned_staff_id` the customer gets the caller's own, where the caller has such. Both must lie in
-	// the caller's scope. A phone, e-mail, card number or external id that another customer has answers 409 `customers.duplicate`;
+	// Without `home_store_id` and `assigned_staff_id` the customer of an assistant becomes that assistant's own and belongs to their
+	// store; that of a caller for one store belongs to it. Both must lie in the caller's scope. A phone, e-mail, card number or external id that another customer has answers 409 `customers.duplicate`;
 	// `existing_id` then names that customer if the caller may see it.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -14060,8 +14060,8 @@ type ClientWithResponsesInterface interface {
 
 	// CreateCustomerWithResponse Create a customer
 	//
-	// Without `home_store_id` and `assigned_staff_id` the customer gets the caller's own, where the caller has such. Both must lie in
-	// the caller's scope. A phone, e-mail, card number or external id that another customer has answers 409 `customers.duplicate`;
+	// Without `home_store_id` and `assigned_staff_id` the customer of an assistant becomes that assistant's own and belongs to their
+	// store; that of a caller for one store belongs to it. Both must lie in the caller's scope. A phone, e-mail, card number or external id that another customer has answers 409 `customers.duplicate`;
 	// `existing_id` then names that customer if the caller may see it.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -21105,8 +21105,8 @@ func (c *ClientWithResponses) ListCustomersWithResponse(ctx context.Context, par
 
 // CreateCustomerWithBodyWithResponse Create a customer
 //
-// Without `home_store_id` and `assigned_staff_id` the customer gets the caller's own, where the caller has such. Both must lie in
-// the caller's scope. A phone, e-mail, card number or external id that another customer has answers 409 `customers.duplicate`;
+// Without `home_store_id` and `assigned_staff_id` the customer of an assistant becomes that assistant's own and belongs to their
+// store; that of a caller for one store belongs to it. Both must lie in the caller's scope. A phone, e-mail, card number or external id that another customer has answers 409 `customers.duplicate`;
 // `existing_id` then names that customer if the caller may see it.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -21122,8 +21122,8 @@ func (c *ClientWithResponses) CreateCustomerWithBodyWithResponse(ctx context.Con
 
 // CreateCustomerWithResponse Create a customer
 //
-// Without `home_store_id` and `assigned_staff_id` the customer gets the caller's own, where the caller has such. Both must lie in
-// the caller's scope. A phone, e-mail, card number or external id that another customer has answers 409 `customers.duplicate`;
+// Without `home_store_id` and `assigned_staff_id` the customer of an assistant becomes that assistant's own and belongs to their
+// store; that of a caller for one store belongs to it. Both must lie in the caller's scope. A phone, e-mail, card number or external id that another customer has answers 409 `customers.duplicate`;
 // `existing_id` then names that customer if the caller may see it.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
