@@ -78,6 +78,7 @@ func TestPredecessorWindow(t *testing.T) {
 func TestParallelRefreshGivesOneSuccessor(t *testing.T) {
 	w := newWorld(t)
 	first := w.login(AdminUsername, adminPassword)
+	release := w.hold(`SELECT id FROM sessions WHERE id = $1 FOR UPDATE`, first.SessionID)
 	var wg sync.WaitGroup
 	got := make([]string, 50)
 	for i := range got {
@@ -88,6 +89,7 @@ func TestParallelRefreshGivesOneSuccessor(t *testing.T) {
 			}
 		})
 	}
+	release(4) // several are under way at the same moment
 	wg.Wait()
 	for _, token := range got {
 		assert.Equal(t, got[0], token)
@@ -232,6 +234,7 @@ func TestSlowReaderDoesNotRevive(t *testing.T) {
 	assert.True(t, ErrSessionEnded.Is(err), "%v", err)
 	close(goOn)
 	<-done
+	w.tokens.Purge() // it remembers by itself that the session has ended
 	for _, s := range []*Service{w.Service, w.replica()} {
 		_, err = s.Authenticate(t.Context(), p.Access)
 		assert.True(t, ErrSessionEnded.Is(err), "%v", err)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/shuke-crm/shuke/ent/platform"
@@ -139,6 +140,29 @@ func everywhere(role string) GrantInput { return GrantInput{Role: role, Scope: r
 
 func inStore(role string, id uuid.UUID) GrantInput {
 	return GrantInput{Role: role, Scope: rolegrant.ScopeStore, StoreID: &id}
+}
+
+// hold takes row locks in a transaction of its own. Release gives them up once
+// so many others wait for a lock.
+func (w *world) hold(query string, args ...any) (release func(waiting int)) {
+	w.t.Helper()
+	tx, err := w.db.SQL.BeginTx(w.t.Context(), nil)
+	require.NoError(w.t, err)
+	_, err = tx.ExecContext(w.t.Context(), query, args...)
+	require.NoError(w.t, err)
+	return func(waiting int) {
+		w.t.Helper()
+		assert.Eventually(w.t, func() bool {
+			// Else the transaction sees the same activity for ever.
+			if _, err := tx.ExecContext(w.t.Context(), `SELECT pg_stat_clear_snapshot()`); err != nil {
+				return false
+			}
+			var n int
+			err := tx.QueryRowContext(w.t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&n)
+			return err == nil && n >= waiting
+		}, 10*time.Second, 5*time.Millisecond)
+		require.NoError(w.t, tx.Rollback())
+	}
 }
 
 func (w *world) count(query string, args ...any) (n int) {
