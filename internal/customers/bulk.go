@@ -204,7 +204,11 @@ func (s *Service) bulkChange(ctx context.Context, tx *db.Tx, items []BulkItem, o
 			if err == nil && seen[v.key] {
 				err = ErrRepeated.At(v.pointer)
 			}
-			seen[v.key] = true
+		}
+		if err == nil { // what a refused item asked for is still free
+			for _, v := range taken.values(c) {
+				seen[v.key] = true
+			}
 		}
 		if err != nil {
 			out[place[c.ID]] = BulkOutcome{Status: "error", Err: err}

@@ -3,6 +3,7 @@ package customers
 import (
 	"context"
 	"encoding/hex"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -55,12 +56,12 @@ func (s *Service) CreateMany(ctx context.Context, tx *db.Tx, inputs []*Input) ([
 	today := s.clock.Today().Time()
 	rows := make([]*Customer, 0, len(inputs))
 	at := make([]int, 0, len(inputs))
+	ids, err := newIDs(len(inputs), now)
+	if err != nil {
+		return nil, err
+	}
 	for i, in := range inputs {
-		id, err := newID(now)
-		if err != nil {
-			return nil, err
-		}
-		c := newCustomer(id, now)
+		c := newCustomer(ids[i], now)
 		_, bad := c.apply(in, today)
 		r.defaults(&c, in, &bad)
 		r.place(&c, in, &bad)
@@ -106,18 +107,24 @@ func (s *Service) CreateMany(ctx context.Context, tx *db.Tx, inputs []*Input) ([
 	return out, nil
 }
 
-// newID is a UUIDv7 of the service's own clock, so that the order of ids is the
-// order of created_at whatever the machine's clock says.
-func newID(now time.Time) (uuid.UUID, error) {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return id, err
-	}
+// newIDs are ascending UUIDv7s of the service's own clock, so that the order of
+// ids is the order of created_at, and of a batch, whatever the machine's clock
+// says.
+func newIDs(n int, now time.Time) ([]uuid.UUID, error) {
 	ms := uint64(now.UnixMilli())
-	for i := range 6 {
-		id[i] = byte(ms >> (40 - 8*i))
+	out := make([]uuid.UUID, n)
+	for i := range out {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return nil, err
+		}
+		for k := range 6 {
+			id[k] = byte(ms >> (40 - 8*k))
+		}
+		out[i] = id
 	}
-	return id, nil
+	slices.SortFunc(out, compareIDs)
+	return out, nil
 }
 
 // holder is the customer that has a value.

@@ -2,21 +2,15 @@ package customers
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
-	"errors"
 	"slices"
-	"time"
 
 	"github.com/google/uuid"
 	openapi_types "github.com/oapi-codegen/runtime/types"
 
 	commonapi "github.com/shuke-crm/shuke/api/common"
 	customersapi "github.com/shuke-crm/shuke/api/customers"
-	"github.com/shuke-crm/shuke/ent/crm"
-	"github.com/shuke-crm/shuke/ent/crm/customer"
 	"github.com/shuke-crm/shuke/internal/platform/clock"
-	"github.com/shuke-crm/shuke/internal/platform/pgarray"
 	"github.com/shuke-crm/shuke/internal/platform/rfm"
 )
 
@@ -27,10 +21,7 @@ import (
 //
 // F and M are summed over the days of the window instead of being taken from
 // the metrics, so they are right from midnight on, before the nightly job ran.
-const profileSQL = `
-SELECT c.external_id, c.data_key, c.name_sealed, c.phone_sealed, c.phone_kind, c.email_sealed, c.card_number_sealed, c.address_sealed,
-       c.gender, c.birth_date, c.language, c.source, c.home_store_id, c.assigned_staff_id, c.preferences, c.marketing_preferences, c.custom_fields,
-       c.tag_ids, c.lifecycle_stage, c.archived_at, c.version, c.created_at, c.updated_at,
+const profileSQL = `SELECT ` + columns + `,
        json_build_object(
          'settings', r.value,
          'metrics', (SELECT json_build_object('first', m.first_order_on, 'last', m.last_order_on, 'orders', m.order_count, 'units', m.unit_count,
@@ -86,14 +77,7 @@ type profileParts struct {
 
 // readProfileDocument reads and masks a profile. Error: ErrNotFound.
 func (s *Service) readProfileDocument(ctx context.Context, id uuid.UUID, today clock.Day) (*customersapi.CustomerProfile, *Customer, error) {
-	row, raw, err := s.profileRow(ctx, id, today)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil, ErrNotFound.New()
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	c, err := open(s.keys, row)
+	c, raw, err := s.profileRow(ctx, id, today)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -126,9 +110,9 @@ func (s *Service) readProfileDocument(ctx context.Context, id uuid.UUID, today c
 	if doc.FavouriteCategories == nil {
 		doc.FavouriteCategories = []customersapi.ProfileCategory{}
 	}
-	doc.Customer = toAPICustomer(&c)
+	doc.Customer = toAPICustomer(c)
 	doc.Metrics, doc.Rfm = p.figures(today)
-	return doc, &c, nil
+	return doc, c, nil
 }
 
 // figures are the metrics and the band on a day.
@@ -161,35 +145,19 @@ func (p *profileParts) figures(today clock.Day) (customersapi.ProfileMetrics, cu
 	return m, r
 }
 
-func (s *Service) profileRow(ctx context.Context, id uuid.UUID, today clock.Day) (*crm.Customer, []byte, error) {
-	row := &crm.Customer{ID: id}
-	var kind, gender, stage sql.NullString
-	var preferences, marketing, custom, parts []byte
-	var tags pgarray.UUIDs
-	var birth, archived *time.Time
-	err := s.db.From(ctx).QueryRow(ctx, profileSQL, id, today.Time(), rfm.Default().WindowDays).Scan(
-		&row.ExternalID, &row.DataKey, &row.NameSealed, &row.PhoneSealed, &kind, &row.EmailSealed, &row.CardNumberSealed, &row.AddressSealed,
-		&gender, &birth, &row.Language, &row.Source, &row.HomeStoreID, &row.AssignedStaffID, &preferences, &marketing, &custom,
-		&tags, &stage, &archived, &row.Version, &row.CreatedAt, &row.UpdatedAt, &parts)
+func (s *Service) profileRow(ctx context.Context, id uuid.UUID, today clock.Day) (*Customer, []byte, error) {
+	rows, err := s.db.From(ctx).Query(ctx, profileSQL, id, today.Time(), rfm.Default().WindowDays)
 	if err != nil {
 		return nil, nil, err
 	}
-	row.BirthDate, row.ArchivedAt, row.TagIds = birth, archived, tags
-	row.Gender, row.LifecycleStage = customer.Gender(gender.String), customer.LifecycleStage(stage.String)
-	if kind.Valid {
-		k := customer.PhoneKind(kind.String)
-		row.PhoneKind = &k
-	}
-	for _, o := range []struct {
-		raw []byte
-		to  any
-	}{{preferences, &row.Preferences}, {marketing, &row.MarketingPreferences}, {custom, &row.CustomFields}} {
-		if len(o.raw) == 0 {
-			continue
-		}
-		if err := json.Unmarshal(o.raw, o.to); err != nil {
+	defer rows.Close()
+	if !rows.Next() {
+		if err := rows.Err(); err != nil {
 			return nil, nil, err
 		}
+		return nil, nil, ErrNotFound.New()
 	}
-	return row, parts, nil
+	var parts []byte
+	c, err := newScanner(&parts).customer(s.keys, rows)
+	return &c, parts, err
 }

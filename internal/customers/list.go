@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	entsql "entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
 
 	"github.com/shuke-crm/shuke/internal/platform/auth"
@@ -287,7 +286,7 @@ func (q *query) driver() (string, uuid.UUID) {
 }
 
 // next are the conditions that the next rows of a list fulfil, the ordered
-// index to walk included, and their order. The scope is added by ent's policy.
+// index to walk included, and their order, without scope.
 func (q *query) next() (clause, string) {
 	next, order := q.keyset()
 	w := clause{q.where.sql, slices.Clip(q.where.args)}
@@ -330,13 +329,7 @@ func (q *query) branches(n int) clause {
 
 // page reads one page of a list in one statement.
 func (s *Service) page(ctx context.Context, q *query, list string, limit int) (*Page, error) {
-	w, order := q.next()
-	w = w.unaliased()
-	if q.branched() {
-		ids := q.branches(limit + 1)
-		w = clause{"customers.id IN (" + ids.sql + ")", ids.args}
-	}
-	rows, err := s.load(ctx, w, order, limit+1)
+	rows, err := s.load(ctx, q.rows(limit+1))
 	if err != nil {
 		return nil, err
 	}
@@ -353,22 +346,35 @@ func (s *Service) page(ctx context.Context, q *query, list string, limit int) (*
 	return out, nil
 }
 
-// load reads and opens at most n rows; ent adds the caller's scope.
-func (s *Service) load(ctx context.Context, w clause, order string, n int) ([]Customer, error) {
-	rows, err := s.db.From(ctx).CRM.Customer.Query().Where(func(sel *entsql.Selector) {
-		sel.Where(entsql.P(func(b *entsql.Builder) { embed(b, w) }))
-		sel.OrderExpr(entsql.Expr(strings.ReplaceAll(order, "c.", "customers.")))
-	}).Limit(n).Select(viewed...).All(ctx)
+// rows is the statement of the next n rows in order. Limits are written into
+// the text, since the planner must know them to walk an index.
+func (q *query) rows(n int) clause {
+	w, order := q.next()
+	if q.branched() {
+		ids := q.branches(n)
+		w = clause{"c.id IN (" + ids.sql + ")", ids.args}
+	}
+	p := scopeClause(q.scope)
+	w.and(p.sql, p.args...)
+	return clause{fmt.Sprintf("SELECT %s FROM customers c WHERE %s ORDER BY %s LIMIT %d", columns, w.sql, order, n), w.args}
+}
+
+// load reads and opens the rows of a statement.
+func (s *Service) load(ctx context.Context, c clause) ([]Customer, error) {
+	rows, err := s.db.From(ctx).Query(ctx, c.numbered(), c.args...)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]Customer, len(rows))
-	for i, row := range rows {
-		if out[i], err = open(s.keys, row); err != nil {
+	defer rows.Close()
+	var out []Customer
+	for scan := newScanner(); rows.Next(); {
+		one, err := scan.customer(s.keys, rows)
+		if err != nil {
 			return nil, err
 		}
+		out = append(out, one)
 	}
-	return out, nil
+	return out, rows.Err()
 }
 
 func (s *Service) count(ctx context.Context, q *query) (*int64, error) {

@@ -260,13 +260,7 @@ func (c *crowd) plans(t *testing.T, admin, manager, three, own context.Context) 
 	} {
 		q, err := c.plan(one.ctx, ptr(withOrder(one.f)))
 		require.NoError(t, err)
-		w, order := q.next()
-		p := scopeClause(q.scope)
-		w.and(p.sql, p.args...)
-		st := clause{"SELECT c.* FROM customers c WHERE " + w.sql + " ORDER BY " + order + " LIMIT 51", w.args}
-		if q.branched() {
-			st = q.branches(51)
-		}
+		st := q.rows(51)
 		if one.f.Name != "" {
 			walk, err := c.shouldWalk(one.ctx, q, 50)
 			require.NoError(t, err)
@@ -284,7 +278,7 @@ func (c *crowd) plans(t *testing.T, admin, manager, three, own context.Context) 
 			lines = append(lines, hidden.ReplaceAllString(line, "'…'"))
 		}
 		require.NoError(t, rows.Close())
-		fmt.Printf("### %s\n\n```\n%s\n\n%s\n```\n\n", one.title, st.numbered(), strings.Join(lines, "\n"))
+		fmt.Printf("### %s\n\n```\n%s\n\n%s\n```\n\n", one.title, strings.ReplaceAll(st.numbered(), columns, "…"), strings.Join(lines, "\n"))
 	}
 }
 

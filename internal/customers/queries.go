@@ -3,7 +3,6 @@ package customers
 import (
 	"strings"
 
-	entsql "entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
 
 	"github.com/shuke-crm/shuke/internal/platform/auth"
@@ -40,22 +39,6 @@ func scopeClause(sc auth.Scope) clause {
 		c.and("FALSE")
 	}
 	return c
-}
-
-// unaliased is the clause for ent's statement, which gives the table no alias.
-func (c clause) unaliased() clause {
-	return clause{strings.ReplaceAll(c.sql, "c.", "customers."), c.args}
-}
-
-// embed puts a clause into ent's statement, where arguments get their numbers.
-func embed(b *entsql.Builder, c clause) {
-	parts := strings.Split(c.sql, "?")
-	for i, part := range parts {
-		b.WriteString(part)
-		if i < len(parts)-1 {
-			b.Arg(c.args[i])
-		}
-	}
 }
 
 // numbered is the clause as a statement of its own.

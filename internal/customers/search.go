@@ -43,7 +43,7 @@ func (s *Service) byName(ctx context.Context, q *query, list string, limit int) 
 		if err != nil {
 			return nil, err
 		}
-		found, err := s.load(ctx, clause{"customers.id = ANY(?::uuid[])", []any{pgarray.UUIDs(ids)}}, "c.id DESC", n)
+		found, err := s.load(ctx, q.byIDs(ids))
 		if err != nil {
 			return nil, err
 		}
@@ -95,6 +95,12 @@ func (s *Service) candidates(ctx context.Context, q *query, walk bool, n int, bu
 		return ids, nil, err
 	}
 	return ids, &position{ID: last[0]}, nil
+}
+
+// byIDs reads candidates; the scope is asked once more.
+func (q *query) byIDs(ids []uuid.UUID) clause {
+	p := scopeClause(q.scope)
+	return clause{"SELECT " + columns + " FROM customers c WHERE c.id = ANY(?::uuid[]) AND " + p.sql + " ORDER BY c.id DESC", append([]any{pgarray.UUIDs(ids)}, p.args...)}
 }
 
 func (s *Service) selectIDs(ctx context.Context, c clause) ([]uuid.UUID, error) {
