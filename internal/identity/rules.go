@@ -34,10 +34,9 @@ func (h holding) lacks(permissions []string) string {
 
 // reach is how far a grant goes; home is the store of the person it is for.
 type reach struct {
-	scope             rolegrant.Scope
-	store, region     *uuid.UUID
-	home              *uuid.UUID
-	stillInForceUntil *time.Time
+	scope         rolegrant.Scope
+	store, region *uuid.UUID
+	home          *uuid.UUID
 }
 
 // covers reports whether a grant's scope lies within the holding. Customers
