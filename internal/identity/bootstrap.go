@@ -93,7 +93,7 @@ func (s *Service) EnsureAdmin(ctx context.Context, password string) (initial str
 			return err
 		}
 		happened(ctx, tx, eventStaffCreated, audit.Entry{Action: "staff.create", ObjectType: "staff"}, id, nil)
-		return s.give(ctx, tx, holding{all: true}, made, GrantInput{Role: administratorCode, Scope: rolegrant.ScopeAll}, "")
+		return s.give(ctx, tx, holding{actor: auth.Actor{Kind: auth.KindSystem}}, made, GrantInput{Role: administratorCode, Scope: rolegrant.ScopeAll}, "")
 	})
 	if errors.Is(err, errStaffed) {
 		return "", nil

@@ -205,14 +205,23 @@ func (s *Service) holdingOf(ctx context.Context, tx *db.Tx) (holding, error) {
 	if err != nil {
 		return holding{}, err
 	}
-	h := holding{all: actor.Kind == auth.KindSystem, permissions: actor.Permissions, scope: actor.Scope}
-	if actor.Kind == auth.KindStaff && !h.scope.All {
-		grants, err := tx.Platform.RoleGrant.Query().Where(rolegrant.StaffID(actor.ID), rolegrant.ScopeEQ(rolegrant.ScopeRegion), inForce(s.Clock.Now())).All(ctx)
-		if err != nil {
-			return holding{}, err
+	h := holding{actor: actor, regions: map[uuid.UUID]auth.PermissionSet{}}
+	if actor.Kind != auth.KindStaff {
+		return h, nil
+	}
+	grants, err := tx.Platform.RoleGrant.Query().
+		Where(rolegrant.StaffID(actor.ID), rolegrant.ScopeEQ(rolegrant.ScopeRegion), inForce(s.Clock.Now())).WithRole().All(ctx)
+	if err != nil {
+		return holding{}, err
+	}
+	for _, g := range grants {
+		held := h.regions[*g.RegionID]
+		if held == nil {
+			held = auth.PermissionSet{}
+			h.regions[*g.RegionID] = held
 		}
-		for _, g := range grants {
-			h.regions = append(h.regions, *g.RegionID)
+		for _, p := range g.Edges.Role.Permissions {
+			held[auth.Permission(p)] = struct{}{}
 		}
 	}
 	return h, nil
@@ -222,8 +231,10 @@ func (s *Service) holdingOf(ctx context.Context, tx *db.Tx) (holding, error) {
 // Error: staff.beyond_own_rights.
 func (h holding) mayHandle(ro *platform.Role, r reach, pointer string) error {
 	right := h.lacks(ro.Permissions)
-	if right == "" && !h.covers(r) {
-		right = "scope:" + string(r.scope)
+	for _, p := range ro.Permissions {
+		if right == "" && !h.covers(auth.Permission(p), r) {
+			right = "scope:" + string(r.scope)
+		}
 	}
 	switch {
 	case right == "":

@@ -44,7 +44,7 @@ func (s *Service) CreateKey(ctx context.Context, in CreateKeyInput) (made *platf
 		return nil, "", ErrAPIKeyScope.At("/store_ids")
 	case in.ExpiresAt != nil && !now.Before(*in.ExpiresAt):
 		return nil, "", ErrAPIKeyExpired.At("/expires_at")
-	case in.AllStores && !actor.Scope.All:
+	case in.AllStores && slices.ContainsFunc(in.Permissions, func(p string) bool { return !actor.ScopeOf(auth.Permission(p)).All }):
 		return nil, "", ErrBeyondOwn.At("/all_stores").Arg("right", "scope:all")
 	}
 	id, err := uuid.NewV7()
@@ -56,7 +56,7 @@ func (s *Service) CreateKey(ctx context.Context, in CreateKeyInput) (made *platf
 		if err := s.mayDefine(ctx, tx, in.Permissions); err != nil {
 			return err
 		}
-		if err := keyStores(ctx, tx, actor, in.StoreIDs); err != nil {
+		if err := keyStores(ctx, tx, actor, in); err != nil {
 			return err
 		}
 		c := tx.Platform.APIKey.Create().SetID(id).SetName(in.Name).SetKeyID(keyID).SetSecretHash(hashToken(key)).
@@ -76,8 +76,10 @@ func (s *Service) CreateKey(ctx context.Context, in CreateKeyInput) (made *platf
 	return made, key, err
 }
 
-// keyStores checks that the stores of a key exist and lie in the caller's scope.
-func keyStores(ctx context.Context, tx *db.Tx, actor auth.Actor, stores []uuid.UUID) error {
+// keyStores checks that the stores of a key exist and that the caller holds
+// every permission of the key there.
+func keyStores(ctx context.Context, tx *db.Tx, actor auth.Actor, in CreateKeyInput) error {
+	stores := in.StoreIDs
 	if len(stores) == 0 {
 		return nil
 	}
@@ -86,7 +88,8 @@ func keyStores(ctx context.Context, tx *db.Tx, actor auth.Actor, stores []uuid.U
 		return err
 	}
 	for i, id := range stores {
-		if !slices.Contains(known, id) || !actor.Scope.SeesStore(id) {
+		beyond := func(p string) bool { return !actor.ScopeOf(auth.Permission(p)).SeesStore(id) }
+		if !slices.Contains(known, id) || slices.ContainsFunc(in.Permissions, beyond) {
 			return ErrStoreUnknown.At("/store_ids/" + strconv.Itoa(i))
 		}
 	}

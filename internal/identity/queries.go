@@ -54,7 +54,7 @@ func (s *Service) loadStaff(ctx context.Context, id uuid.UUID) (*principal, erro
 	if err != nil {
 		return nil, err
 	}
-	p.Actor.Permissions, p.Actor.Scope, p.Until = resolve(id, grants, now)
+	p.Actor.Permissions, p.Actor.Scope, p.Actor.Reach, p.Until = resolve(id, grants, now)
 	return p, nil
 }
 

@@ -84,6 +84,9 @@ func (s *Service) UpdateRole(ctx context.Context, id uuid.UUID, ifMatch *string,
 			if err := s.mayDefine(ctx, tx, *permissions); err != nil {
 				return err
 			}
+			if err := s.holdsEverywhere(ctx, tx, *permissions); err != nil {
+				return err
+			}
 			next := sorted(*permissions)
 			u.SetPermissions(pgarray.Strings(next))
 			changes["added"], changes["removed"] = without(next, before.Permissions), without(before.Permissions, next)
@@ -147,14 +150,20 @@ func (s *Service) lockRole(ctx context.Context, tx *db.Tx, id uuid.UUID, ifMatch
 	if !actor.Scope.All {
 		return nil, ErrOutOfScope.New()
 	}
+	return ro, s.holdsEverywhere(ctx, tx, ro.Permissions)
+}
+
+// holdsEverywhere refuses a change of permissions that the caller does not hold
+// over the whole business: the role may be granted anywhere.
+func (s *Service) holdsEverywhere(ctx context.Context, tx *db.Tx, permissions []string) error {
 	own, err := s.holdingOf(ctx, tx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if lacking := own.lacks(ro.Permissions); lacking != "" {
-		return nil, ErrBeyondOwn.New().Arg("right", lacking)
+	if lacking := own.lacksEverywhere(permissions); lacking != "" {
+		return ErrBeyondOwn.New().Arg("right", lacking)
 	}
-	return ro, nil
+	return nil
 }
 
 // builtInNames are the names of a built-in role in both languages.

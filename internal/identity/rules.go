@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -13,19 +14,27 @@ import (
 
 // holding is what somebody has and so may hand on.
 type holding struct {
-	all         bool // the system itself
-	permissions auth.PermissionSet
-	scope       auth.Scope
-	regions     []uuid.UUID // whole regions, with the stores they will have
+	actor   auth.Actor
+	regions map[uuid.UUID]auth.PermissionSet // whole regions, with the stores they will have, and what is held there
 }
 
-// lacks names the first permission that is not held, or nothing.
+func (h holding) all() bool { return h.actor.Kind == auth.KindSystem }
+
+// lacks names the first permission that is not held at all, or nothing.
 func (h holding) lacks(permissions []string) string {
-	if h.all {
-		return ""
-	}
 	for _, p := range permissions {
-		if !h.permissions.Has(auth.Permission(p)) {
+		if !h.actor.Can(auth.Permission(p)) {
+			return p
+		}
+	}
+	return ""
+}
+
+// lacksEverywhere names the first permission that is not held over the whole
+// business, or nothing: changing a role reaches wherever it is granted.
+func (h holding) lacksEverywhere(permissions []string) string {
+	for _, p := range permissions {
+		if !h.all() && (!h.actor.Can(auth.Permission(p)) || !h.actor.ScopeOf(auth.Permission(p)).All) {
 			return p
 		}
 	}
@@ -39,19 +48,20 @@ type reach struct {
 	home          *uuid.UUID
 }
 
-// covers reports whether a grant's scope lies within the holding. Customers
-// assigned to somebody count as those of their home store.
-func (h holding) covers(r reach) bool {
-	if h.all || h.scope.All {
+// covers reports whether a grant of a permission lies within the holding.
+// Customers assigned to somebody count as those of their home store.
+func (h holding) covers(p auth.Permission, r reach) bool {
+	sc := h.actor.ScopeOf(p)
+	if h.all() || sc.All {
 		return true
 	}
 	switch r.scope {
 	case rolegrant.ScopeOwn:
-		return r.home != nil && h.scope.SeesStore(*r.home)
+		return r.home != nil && sc.SeesStore(*r.home)
 	case rolegrant.ScopeStore:
-		return r.store != nil && h.scope.SeesStore(*r.store)
+		return r.store != nil && sc.SeesStore(*r.store)
 	case rolegrant.ScopeRegion:
-		return r.region != nil && slices.Contains(h.regions, *r.region)
+		return r.region != nil && h.regions[*r.region].Has(p)
 	default:
 		return false
 	}
@@ -71,10 +81,11 @@ type grantedRole struct {
 	expires      *time.Time
 }
 
-// resolve adds up grants: permissions and scopes of all that have not run out.
-// Until is when the first of them does, or zero.
-func resolve(staffID uuid.UUID, grants []grantedRole, now time.Time) (permissions auth.PermissionSet, scope auth.Scope, until time.Time) {
-	permissions = auth.PermissionSet{}
+// resolve adds up the grants that have not run out: what the person may do, how
+// far all of it reaches together, and how far each permission does where the
+// grants differ. Until is when the first of them runs out, or zero.
+func resolve(staffID uuid.UUID, grants []grantedRole, now time.Time) (permissions auth.PermissionSet, scope auth.Scope, reach map[auth.Permission]auth.Scope, until time.Time) {
+	permissions, reach = auth.PermissionSet{}, map[auth.Permission]auth.Scope{}
 	for _, g := range grants {
 		if g.expires != nil {
 			if !now.Before(*g.expires) {
@@ -84,23 +95,36 @@ func resolve(staffID uuid.UUID, grants []grantedRole, now time.Time) (permission
 				until = *g.expires
 			}
 		}
-		for _, p := range g.permissions {
-			permissions[auth.Permission(p)] = struct{}{}
-		}
-		switch g.scope {
-		case rolegrant.ScopeAll:
-			scope.All = true
-		case rolegrant.ScopeOwn:
-			scope.OwnStaff = staffID
-		case rolegrant.ScopeStore:
-			scope.StoreIDs = append(scope.StoreIDs, *g.store)
-		case rolegrant.ScopeRegion:
-			scope.StoreIDs = append(scope.StoreIDs, g.regionStores...)
+		far := g.reaches(staffID)
+		scope = scope.Plus(far)
+		for _, name := range g.permissions {
+			p := auth.Permission(name)
+			permissions[p] = struct{}{}
+			reach[p] = reach[p].Plus(far)
 		}
 	}
-	slices.SortFunc(scope.StoreIDs, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
-	scope.StoreIDs = slices.Compact(scope.StoreIDs)
-	return permissions, scope, until
+	for _, far := range reach {
+		if !reflect.DeepEqual(far, scope) {
+			return permissions, scope, reach, until
+		}
+	}
+	return permissions, scope, nil, until
+}
+
+// reaches is the scope of one grant.
+func (g grantedRole) reaches(staffID uuid.UUID) auth.Scope {
+	switch g.scope {
+	case rolegrant.ScopeAll:
+		return auth.Scope{All: true}
+	case rolegrant.ScopeOwn:
+		return auth.Scope{OwnStaff: staffID}
+	case rolegrant.ScopeStore:
+		return auth.Scope{StoreIDs: []uuid.UUID{*g.store}}
+	case rolegrant.ScopeRegion:
+		return auth.Scope{StoreIDs: g.regionStores}
+	default:
+		return auth.Scope{}
+	}
 }
 
 // unknownPermission names the position of the first permission that does not

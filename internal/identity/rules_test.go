@@ -24,7 +24,7 @@ var noon = time.Date(2026, 7, 1, 4, 0, 0, 0, time.UTC)
 func TestResolveAddsUpGrantsInForce(t *testing.T) {
 	me, a, b, c := uuid.New(), uuid.New(), uuid.New(), uuid.New()
 	past, soon, later := noon.Add(-time.Second), noon.Add(time.Hour), noon.Add(2*time.Hour)
-	permissions, scope, until := resolve(me, []grantedRole{
+	permissions, scope, reach, until := resolve(me, []grantedRole{
 		{scope: rolegrant.ScopeStore, store: &a, permissions: []string{"orders.read"}, expires: &later},
 		{scope: rolegrant.ScopeRegion, regionStores: []uuid.UUID{b, a}, permissions: []string{"stores.read"}, expires: &soon},
 		{scope: rolegrant.ScopeOwn, permissions: []string{"customers.read"}},
@@ -35,19 +35,27 @@ func TestResolveAddsUpGrantsInForce(t *testing.T) {
 	assert.False(t, scope.All)
 	assert.Equal(t, me, scope.OwnStaff)
 	assert.ElementsMatch(t, []uuid.UUID{a, b}, scope.StoreIDs)
+	assert.Equal(t, auth.Scope{OwnStaff: me}, reach["customers.read"], "each permission goes as far as its own grants")
+	assert.Equal(t, auth.Scope{StoreIDs: []uuid.UUID{a}}, reach["orders.read"])
+	assert.NotContains(t, reach, auth.Permission("staff.manage"))
 	assert.Equal(t, soon, until, "rights change when the first grant runs out")
 
-	_, scope, until = resolve(me, nil, noon)
+	_, scope, reach, until = resolve(me, nil, noon)
+	assert.Nil(t, reach)
 	assert.Equal(t, auth.Scope{}, scope, "without grants nothing is seen")
 	assert.True(t, until.IsZero())
 }
 
 func TestNobodyHandsOnWhatTheyLack(t *testing.T) {
 	mine, other, region, otherRegion := uuid.New(), uuid.New(), uuid.New(), uuid.New()
-	manager := holding{permissions: auth.NewPermissionSet(auth.StaffManage, auth.OrdersRead), scope: auth.Scope{StoreIDs: []uuid.UUID{mine}}, regions: []uuid.UUID{region}}
+	manager := holding{
+		actor:   auth.Actor{Permissions: auth.NewPermissionSet(auth.StaffManage, auth.OrdersRead), Scope: auth.Scope{StoreIDs: []uuid.UUID{mine}}},
+		regions: map[uuid.UUID]auth.PermissionSet{region: auth.NewPermissionSet(auth.OrdersRead)},
+	}
+	system := holding{actor: auth.Actor{Kind: auth.KindSystem}}
 	assert.Empty(t, manager.lacks([]string{"orders.read"}))
 	assert.Equal(t, "audit.read", manager.lacks([]string{"orders.read", "audit.read"}))
-	assert.Empty(t, holding{all: true}.lacks([]string{"audit.read"}))
+	assert.Empty(t, system.lacks([]string{"audit.read"}))
 
 	for name, c := range map[string]struct {
 		reach reach
@@ -64,10 +72,33 @@ func TestNobodyHandsOnWhatTheyLack(t *testing.T) {
 		"store scope without id":   {reach{scope: rolegrant.ScopeStore}, false},
 		"a scope that is no scope": {reach{scope: "galaxy"}, false},
 	} {
-		assert.Equal(t, c.want, manager.covers(c.reach), name)
-		assert.True(t, holding{scope: auth.Scope{All: true}}.covers(c.reach), "who sees everything covers %s", name)
-		assert.False(t, holding{}.covers(c.reach), "who has nothing does not cover %s", name)
+		assert.Equal(t, c.want, manager.covers(auth.OrdersRead, c.reach), name)
+		assert.True(t, holding{actor: auth.Actor{Scope: auth.Scope{All: true}}}.covers(auth.OrdersRead, c.reach), "who sees everything covers %s", name)
+		assert.False(t, holding{}.covers(auth.OrdersRead, c.reach), "who has nothing does not cover %s", name)
 	}
+}
+
+func TestEachPermissionIsHandedOnAsFarAsItIsHeld(t *testing.T) {
+	store, region := uuid.New(), uuid.New()
+	// Staff manager of a store, reader of the whole business, customers of their own.
+	mixed := holding{
+		actor: auth.Actor{
+			Permissions: auth.NewPermissionSet(auth.StaffManage, auth.OrdersRead, auth.CustomersUpdate),
+			Scope:       auth.Scope{All: true},
+			Reach: map[auth.Permission]auth.Scope{
+				auth.StaffManage: {StoreIDs: []uuid.UUID{store}}, auth.OrdersRead: {All: true}, auth.CustomersUpdate: {OwnStaff: uuid.New()},
+			},
+		},
+		regions: map[uuid.UUID]auth.PermissionSet{region: auth.NewPermissionSet(auth.StaffManage)},
+	}
+	inStore, everywhere, inRegion := reach{scope: rolegrant.ScopeStore, store: &store}, reach{scope: rolegrant.ScopeAll}, reach{scope: rolegrant.ScopeRegion, region: &region}
+	assert.True(t, mixed.covers(auth.StaffManage, inStore))
+	assert.False(t, mixed.covers(auth.StaffManage, everywhere), "seeing everything elsewhere does not widen this permission")
+	assert.True(t, mixed.covers(auth.StaffManage, inRegion))
+	assert.True(t, mixed.covers(auth.OrdersRead, everywhere))
+	assert.False(t, mixed.covers(auth.CustomersUpdate, inStore), "own customers are not a store")
+	assert.Empty(t, mixed.lacksEverywhere([]string{"orders.read"}))
+	assert.Equal(t, "staff.manage", mixed.lacksEverywhere([]string{"orders.read", "staff.manage"}))
 }
 
 func TestGrantShape(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/shuke-crm/shuke/internal/contract"
+	"github.com/shuke-crm/shuke/internal/identity"
 	"github.com/shuke-crm/shuke/internal/platform/apperr"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 )
@@ -15,6 +16,10 @@ import (
 // theirs, before anything of the body is read. An operation that is neither
 // public nor names a permission is closed to everybody.
 func (e *edge) admit(c echo.Context, op *contract.Operation) error {
+	if op.Tag == "auth" {
+		req := c.Request()
+		c.SetRequest(req.WithContext(identity.WithClient(req.Context(), identity.Client{IP: c.RealIP(), UserAgent: req.UserAgent()})))
+	}
 	if op.Stream && isHead(c.Request()) {
 		return apperr.ErrMethodNotAllowed.New() // a stream has no end to measure
 	}
@@ -36,8 +41,9 @@ func (e *edge) admit(c echo.Context, op *contract.Operation) error {
 	if err != nil {
 		return err
 	}
-	c.SetRequest(req.WithContext(auth.With(req.Context(), actor)))
-	if p := auth.Permission(op.Permission); p != auth.Self && !actor.Can(p) {
+	p := auth.Permission(op.Permission)
+	c.SetRequest(req.WithContext(auth.With(req.Context(), actor.Using(p))))
+	if p != auth.Self && !actor.Can(p) {
 		return apperr.ErrForbidden.New().Arg("permission", op.Permission)
 	}
 	return nil

@@ -31,7 +31,41 @@ type Actor struct {
 	Name        string        `json:"name,omitempty"`       // user name of staff, name of key or job: for the audit log
 	SessionID   uuid.UUID     `json:"session_id,omitempty"` // zero for keys and the system
 	Permissions PermissionSet `json:"permissions"`
-	Scope       Scope         `json:"scope"`
+	Scope       Scope         `json:"scope"` // of the operation's permission once the edge has admitted the request; before, of all grants together
+
+	// Reach is how far each permission goes, for actors whose grants differ in
+	// scope: an assistant of their own customers who is also analyst of the whole
+	// business must not change customers everywhere. Nil when Scope says it all.
+	Reach map[Permission]Scope `json:"reach,omitempty"`
+}
+
+// ScopeOf is how far the actor sees when using a permission.
+func (a Actor) ScopeOf(p Permission) Scope {
+	if a.Reach == nil {
+		return a.Scope
+	}
+	return a.Reach[p]
+}
+
+// Using returns the actor as far as one permission reaches: what a request for
+// an operation with that permission acts as.
+func (a Actor) Using(p Permission) Actor {
+	if p != Self {
+		a.Scope = a.ScopeOf(p)
+	}
+	return a
+}
+
+// Plus adds up two scopes.
+func (s Scope) Plus(t Scope) Scope {
+	s.All = s.All || t.All
+	if s.OwnStaff == uuid.Nil {
+		s.OwnStaff = t.OwnStaff
+	}
+	s.StoreIDs = slices.Concat(s.StoreIDs, t.StoreIDs)
+	slices.SortFunc(s.StoreIDs, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
+	s.StoreIDs = slices.Compact(s.StoreIDs)
+	return s
 }
 
 // Scope is how far an actor may see among rows that belong to a store or an
