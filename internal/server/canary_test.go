@@ -3,9 +3,13 @@ package server_test
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -80,6 +84,18 @@ func forms(value string) [][]byte {
 	return out
 }
 
+// hashes are those without a key: trying all phones there are undoes them. What
+// holds 256 random bits may be kept so.
+func hashes(value string) (out [][]byte) {
+	for _, text := range []string{value, "+86" + value, strings.ToLower(value)} {
+		long, short, old := sha256.Sum256([]byte(text)), sha1.Sum([]byte(text)), md5.Sum([]byte(text))
+		for _, sum := range [][]byte{long[:], short[:], old[:]} {
+			out = append(out, sum, []byte(hex.EncodeToString(sum)), []byte(base64.StdEncoding.EncodeToString(sum)))
+		}
+	}
+	return out
+}
+
 // hay is a pile to look through, with where each piece came from.
 type hay struct {
 	mu     sync.Mutex
@@ -101,8 +117,15 @@ func (h *hay) add(from string, raw []byte) {
 }
 
 // find tells where a value occurs in any form.
-func (h *hay) find(value string) string {
-	for _, needle := range forms(value) {
+func (h *hay) find(value string) string { return h.search(forms(value)) }
+
+// findGuessable also looks for its hashes.
+func (h *hay) findGuessable(value string) string {
+	return h.search(append(forms(value), hashes(value)...))
+}
+
+func (h *hay) search(needles [][]byte) string {
+	for _, needle := range needles {
 		for _, p := range h.pieces {
 			if i := bytes.Index(p.raw, needle); i >= 0 {
 				return fmt.Sprintf("%s: %q", p.from, p.raw[max(0, i-60):min(len(p.raw), i+len(needle)+60)])
@@ -163,13 +186,21 @@ func TestNoPersonalDataInClear(t *testing.T) {
 	hidden, cards := secrets()
 	for _, value := range hidden {
 		for where, h := range map[string]*hay{"log": logged, "database": database, "cache": cached, "messages": kept, "answers": answers} {
-			assert.Empty(t, h.find(value), "%s holds %s", where, value)
+			assert.Empty(t, h.findGuessable(value), "%s holds %s", where, value)
 		}
 	}
 	for _, value := range cards {
 		for where, h := range map[string]*hay{"log": logged, "database": database, "messages": kept} {
-			assert.Empty(t, h.find(value), "%s holds %s", where, value)
+			assert.Empty(t, h.findGuessable(value), "%s holds %s", where, value)
 		}
+	}
+	// The fingerprint of a request under a key, too, must not be one that can be tried.
+	body := canaries[0].fields()
+	body["external_id"] = control
+	raw, err := json.Marshal(body)
+	require.NoError(t, err)
+	for _, text := range []string{string(raw), "POST\x00/v1/customers\x00\x00" + string(raw)} {
+		assert.Empty(t, database.findGuessable(text), "the database holds a plain hash of a request")
 	}
 	for _, value := range tokens {
 		for where, h := range map[string]*hay{"log": logged, "database": database, "cache": cached, "messages": kept} {

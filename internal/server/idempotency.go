@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
 	"database/sql"
@@ -66,7 +67,7 @@ func (e *edge) idempotent(c echo.Context, op *contract.Operation, next echo.Hand
 	}
 	a := &attempt{
 		edge: e, c: c, next: next, principal: actor.Principal(), key: key,
-		fingerprint: fingerprint(c.Request()), keep: keepOptional,
+		fingerprint: e.fingerprint(c.Request()), keep: keepOptional,
 	}
 	if op.Idempotency == contract.IdempotencyRequired {
 		a.keep = keepRequired
@@ -106,9 +107,12 @@ func idempotencyKey(header string) (string, error) {
 	return key, nil
 }
 
-// fingerprint tells requests under one key apart: address and exact body.
-func fingerprint(req *http.Request) []byte {
-	h := sha256.New()
+// fingerprint tells requests under one key apart: address and exact body. It is
+// keyed: a body may hold little but a phone, and all phones there are could be
+// tried against a plain hash.
+func (e *edge) fingerprint(req *http.Request) []byte {
+	key := e.keys.Derive("idempotency.fingerprint")
+	h := hmac.New(sha256.New, key[:])
 	for _, part := range []string{req.Method, req.URL.EscapedPath(), req.URL.RawQuery} {
 		_, _ = io.WriteString(h, part)
 		_, _ = h.Write([]byte{0})
