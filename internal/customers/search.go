@@ -3,6 +3,7 @@ package customers
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -129,12 +130,18 @@ func (q *query) fits() clause {
 	return w
 }
 
-// inverted finds all rows with the tokens by whatever index has them, then
-// sorts. MATERIALIZED keeps the planner from walking in order instead.
+// inverted finds all rows with the tokens through the inverted index, then
+// sorts. MATERIALIZED keeps the planner from walking in order instead, and
+// "IS TRUE" from also fetching the 200,000 index entries of a store to combine
+// them with 4,000 of a name.
 func (q *query) inverted(n int) clause {
 	w := q.fits()
 	if next, _ := q.keyset(); next.sql != "" {
 		w.and(next.sql, next.args...)
+	}
+	if !q.narrow {
+		tokens, rest, _ := strings.Cut(w.sql, " AND ")
+		w.sql = tokens + " AND (" + rest + ") IS TRUE"
 	}
 	return clause{fmt.Sprintf("WITH hits AS MATERIALIZED (SELECT c.id FROM customers c WHERE %s) SELECT c.id FROM hits c ORDER BY c.id DESC LIMIT %d", w.sql, n), w.args}
 }

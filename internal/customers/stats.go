@@ -112,12 +112,12 @@ func (s *Service) shouldWalk(ctx context.Context, q *query, limit int) (bool, er
 	if hits == 0 {
 		return false, nil // no statistics yet: the table is small or new
 	}
-	length, seen := t.rows, 1.0 // rows of the walk, and the share of them in scope
+	length, seen, step := t.rows, 1.0, 1.0 // rows of the walk, the share of them in scope, what one costs
 	switch column, id := q.driver(); {
 	case column == "home_store_id":
-		length *= t.stores.of(id)
+		length, step = length*t.stores.of(id), storeRow
 	case column == "assigned_staff_id":
-		length *= t.staff.of(id)
+		length, step = length*t.staff.of(id), randomRow
 	case !q.scope.All:
 		seen = t.staff.of(q.scope.OwnStaff)
 		for _, id := range q.scope.StoreIDs {
@@ -125,10 +125,13 @@ func (s *Service) shouldWalk(ctx context.Context, q *query, limit int) (bool, er
 		}
 	}
 	walk := math.Min(float64(limit)/(hits*math.Max(seen, 1e-6)), length)
-	return walk < randomRow*hits*t.rows, nil
+	return walk*step < randomRow*hits*t.rows, nil
 }
 
-// randomRow is what a row found through the inverted index costs, in rows of a
-// walk: it lies anywhere in the table, a walk's rows lie side by side and are
-// read by everybody (measured in docs/plans/customers-search.md).
-const randomRow = 3
+// What a row costs, in rows of a walk over all customers: those lie side by side
+// and everybody reads them; a store's are some of them, an assistant's and those
+// of the inverted index lie anywhere (docs/plans/customers-search.md).
+const (
+	storeRow  = 1.5
+	randomRow = 3
+)
