@@ -11,6 +11,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/schema"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/etag"
+	"github.com/shuke-crm/shuke/internal/platform/page"
 )
 
 func toAPIProduct(p *commerce.Product, cost bool) catalogapi.Product {
@@ -63,7 +64,7 @@ func fromAPIApparel(a catalogapi.Apparel) schema.Apparel {
 	return schema.Apparel{Season: value(a.Season), Style: value(a.Style), Fabric: value(a.Fabric), SizeSystem: value(a.SizeSystem)}
 }
 
-func toAPIVariants(ctx context.Context, p *Page[*commerce.Variant]) catalogapi.VariantList {
+func toAPIVariants(ctx context.Context, p *page.Of[*commerce.Variant]) catalogapi.VariantList {
 	cost := readsCost(ctx)
 	items := make([]catalogapi.Variant, len(p.Items))
 	for i, v := range p.Items {

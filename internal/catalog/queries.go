@@ -2,8 +2,6 @@ package catalog
 
 import (
 	"context"
-	"net/url"
-	"strconv"
 
 	"entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
@@ -16,14 +14,6 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/page"
 )
 
-// Page is a page of a list and where the next one begins.
-type Page[T any] struct {
-	Items []T
-	Next  *string // cursor, nil on the last page
-	Link  *string // Link header
-	Total *int64  // when asked for
-}
-
 // position is where a list by id stands; byName where the categories' list does.
 type position struct {
 	ID uuid.UUID `json:"id"`
@@ -32,34 +22,11 @@ type byName struct {
 	Name string `json:"n"`
 }
 
-// list names a list with all its filters: its cursors are good for it alone.
-type list struct {
-	path    string
-	filters url.Values
-	limit   int
-}
-
-func newList(path string, limit *int32) list {
-	var asked *int
-	if limit != nil {
-		n := int(*limit)
-		asked = &n
-	}
-	return list{path, url.Values{}, page.Limit(asked)}
-}
-
-func (l list) name() string { return l.path + "?" + l.filters.Encode() }
-
 // next fills in where the page after this one begins.
-func next[T any](pages *page.Codec, l list, p *Page[T], more bool, position any) {
-	if !more {
-		return
+func next[T any](pages *page.Codec, l page.List, p *page.Of[T], more bool, position any) {
+	if more {
+		p.Next, p.Link = l.After(pages, position)
 	}
-	cursor := pages.Encode(l.name(), position)
-	l.filters.Set("cursor", cursor)
-	l.filters.Set("limit", strconv.Itoa(l.limit))
-	link := "<" + l.name() + `>; rel="next"`
-	p.Next, p.Link = &cursor, &link
 }
 
 // ProductFilter narrows the list of products; empty parts do not.
@@ -79,19 +46,19 @@ type ProductFilter struct {
 // products_category_idx, products_isbn13_idx; variants by products_variants_idx.
 //
 // Errors: ErrISBN, apperr.ErrBadCursor.
-func (s *Service) ListProducts(ctx context.Context, f ProductFilter) (*Page[*commerce.Product], error) {
-	l := newList("/v1/products", f.Limit)
+func (s *Service) ListProducts(ctx context.Context, f ProductFilter) (*page.Of[*commerce.Product], error) {
+	l := page.NewList("/v1/products", f.Limit)
 	var where []predicate.Product
 	if f.Title != "" {
-		l.filters.Set("q", f.Title)
+		l.Filters.Set("q", f.Title)
 		where = append(where, product.TitleContainsFold(f.Title))
 	}
 	if f.CategoryID != nil {
-		l.filters.Set("category_id", f.CategoryID.String())
+		l.Filters.Set("category_id", f.CategoryID.String())
 		where = append(where, product.CategoryID(*f.CategoryID))
 	}
 	if f.Kind != "" {
-		l.filters.Set("kind", f.Kind)
+		l.Filters.Set("kind", f.Kind)
 		where = append(where, product.KindEQ(product.Kind(f.Kind)))
 	}
 	if f.ISBN != "" {
@@ -99,15 +66,15 @@ func (s *Service) ListProducts(ctx context.Context, f ProductFilter) (*Page[*com
 		if !ok {
 			return nil, ErrISBN.At("?isbn")
 		}
-		l.filters.Set("isbn", isbn.Thirteen)
+		l.Filters.Set("isbn", isbn.Thirteen)
 		where = append(where, product.Isbn13(isbn.Thirteen))
 	}
 	if f.Status != "" {
-		l.filters.Set("status", f.Status)
+		l.Filters.Set("status", f.Status)
 		where = append(where, product.StatusEQ(product.Status(f.Status)))
 	}
 	q := s.db.From(ctx).Commerce.Product.Query().Where(where...)
-	out := &Page[*commerce.Product]{}
+	out := &page.Of[*commerce.Product]{}
 	if f.Total {
 		n, err := q.Clone().Count(ctx)
 		if err != nil {
@@ -117,18 +84,18 @@ func (s *Service) ListProducts(ctx context.Context, f ProductFilter) (*Page[*com
 		out.Total = &total
 	}
 	var at position
-	if ok, err := s.pages.Decode(l.name(), f.Cursor, &at); err != nil {
+	if ok, err := s.pages.Decode(l.Name(), f.Cursor, &at); err != nil {
 		return nil, err
 	} else if ok {
 		q.Where(product.IDLT(at.ID))
 	}
-	rows, err := q.Order(product.ByID(sql.OrderDesc())).Limit(l.limit + 1).
+	rows, err := q.Order(product.ByID(sql.OrderDesc())).Limit(l.Limit + 1).
 		WithVariants(func(v *commerce.VariantQuery) { v.Order(variant.ByID()) }).All(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var more bool
-	if out.Items, more = page.Cut(rows, l.limit); more {
+	if out.Items, more = page.Cut(rows, l.Limit); more {
 		next(s.pages, l, out, more, position{out.Items[len(out.Items)-1].ID})
 	}
 	return out, nil
@@ -148,8 +115,8 @@ type VariantFilter struct {
 // the order they were made.
 //
 // Errors: ErrProductNotFound, ErrISBN, apperr.ErrBadCursor.
-func (s *Service) ListVariants(ctx context.Context, f VariantFilter) (*Page[*commerce.Variant], error) {
-	l := newList("/v1/variants", f.Limit)
+func (s *Service) ListVariants(ctx context.Context, f VariantFilter) (*page.Of[*commerce.Variant], error) {
+	l := page.NewList("/v1/variants", f.Limit)
 	var where []predicate.Variant
 	order, after := variant.ByID(sql.OrderDesc()), variant.IDLT
 	clients := s.db.From(ctx).Commerce
@@ -159,16 +126,16 @@ func (s *Service) ListVariants(ctx context.Context, f VariantFilter) (*Page[*com
 		} else if !ok {
 			return nil, ErrProductNotFound.New()
 		}
-		l.path = "/v1/products/" + f.ProductID.String() + "/variants"
+		l.Path = "/v1/products/" + f.ProductID.String() + "/variants"
 		where = append(where, variant.ProductID(*f.ProductID))
 		order, after = variant.ByID(), variant.IDGT
 	}
 	if f.SKU != "" {
-		l.filters.Set("sku", f.SKU)
+		l.Filters.Set("sku", f.SKU)
 		where = append(where, variant.Sku(f.SKU))
 	}
 	if f.Barcode != "" {
-		l.filters.Set("barcode", f.Barcode)
+		l.Filters.Set("barcode", f.Barcode)
 		where = append(where, variant.Barcode(f.Barcode))
 	}
 	if f.ISBN != "" {
@@ -176,23 +143,23 @@ func (s *Service) ListVariants(ctx context.Context, f VariantFilter) (*Page[*com
 		if !ok {
 			return nil, ErrISBN.At("?isbn")
 		}
-		l.filters.Set("isbn", isbn.Thirteen)
+		l.Filters.Set("isbn", isbn.Thirteen)
 		where = append(where, variant.HasProductWith(product.Isbn13(isbn.Thirteen)))
 	}
 	q := clients.Variant.Query().Where(where...)
 	var at position
-	if ok, err := s.pages.Decode(l.name(), f.Cursor, &at); err != nil {
+	if ok, err := s.pages.Decode(l.Name(), f.Cursor, &at); err != nil {
 		return nil, err
 	} else if ok {
 		q.Where(after(at.ID))
 	}
-	rows, err := q.Order(order).Limit(l.limit + 1).All(ctx)
+	rows, err := q.Order(order).Limit(l.Limit + 1).All(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out := &Page[*commerce.Variant]{}
+	out := &page.Of[*commerce.Variant]{}
 	var more bool
-	if out.Items, more = page.Cut(rows, l.limit); more {
+	if out.Items, more = page.Cut(rows, l.Limit); more {
 		next(s.pages, l, out, more, position{out.Items[len(out.Items)-1].ID})
 	}
 	return out, nil
@@ -201,26 +168,26 @@ func (s *Service) ListVariants(ctx context.Context, f VariantFilter) (*Page[*com
 // ListCategories returns categories by name.
 //
 // Errors: apperr.ErrBadCursor.
-func (s *Service) ListCategories(ctx context.Context, parent *uuid.UUID, limit *int32, cursor *string) (*Page[*commerce.Category], error) {
-	l := newList("/v1/categories", limit)
+func (s *Service) ListCategories(ctx context.Context, parent *uuid.UUID, limit *int32, cursor *string) (*page.Of[*commerce.Category], error) {
+	l := page.NewList("/v1/categories", limit)
 	q := s.db.From(ctx).Commerce.Category.Query()
 	if parent != nil {
-		l.filters.Set("parent_id", parent.String())
+		l.Filters.Set("parent_id", parent.String())
 		q.Where(category.ParentID(*parent))
 	}
 	var at byName
-	if ok, err := s.pages.Decode(l.name(), cursor, &at); err != nil {
+	if ok, err := s.pages.Decode(l.Name(), cursor, &at); err != nil {
 		return nil, err
 	} else if ok {
 		q.Where(category.NameGT(at.Name))
 	}
-	rows, err := q.Order(category.ByName()).Limit(l.limit + 1).All(ctx)
+	rows, err := q.Order(category.ByName()).Limit(l.Limit + 1).All(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out := &Page[*commerce.Category]{}
+	out := &page.Of[*commerce.Category]{}
 	var more bool
-	if out.Items, more = page.Cut(rows, l.limit); more {
+	if out.Items, more = page.Cut(rows, l.Limit); more {
 		next(s.pages, l, out, more, byName{out.Items[len(out.Items)-1].Name})
 	}
 	return out, nil

@@ -22,7 +22,7 @@ var _ customersapi.StrictServerInterface = API{}
 // ListCustomers implements listCustomers.
 func (a API) ListCustomers(ctx context.Context, r customersapi.ListCustomersRequestObject) (customersapi.ListCustomersResponseObject, error) {
 	f := fromAPIFilter(r.Params)
-	p, err := a.List(ctx, f, Paging{Limit: limitOf(r.Params.Limit), Cursor: r.Params.Cursor, Count: r.Params.Include != nil})
+	p, err := a.List(ctx, f, Paging{Limit: page.Limit(r.Params.Limit), Cursor: r.Params.Cursor, Count: r.Params.Include != nil})
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func (a API) LookupCustomer(ctx context.Context, r customersapi.LookupCustomerRe
 
 // SearchCustomers implements searchCustomers.
 func (a API) SearchCustomers(ctx context.Context, r customersapi.SearchCustomersRequestObject) (customersapi.SearchCustomersResponseObject, error) {
-	p, err := a.List(ctx, fromAPISearch(r.Body), Paging{Limit: limitOf(r.Body.Limit), Cursor: r.Body.Cursor, Count: r.Body.Include != nil})
+	p, err := a.List(ctx, fromAPISearch(r.Body), Paging{Limit: page.Limit(r.Body.Limit), Cursor: r.Body.Cursor, Count: r.Body.Include != nil})
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +167,7 @@ func (a API) ListTags(ctx context.Context, r customersapi.ListTagsRequestObject)
 	if err != nil {
 		return nil, err
 	}
-	limit := limitOf(r.Params.Limit)
+	limit := page.Limit(r.Params.Limit)
 	db := a.db.From(ctx)
 	q := db.CRM.Tag.Query().Order(tag.ByName()).Limit(limit + 1)
 	if more {
@@ -238,14 +238,6 @@ func (a API) UpdateTag(ctx context.Context, r customersapi.UpdateTagRequestObjec
 	return customersapi.UpdateTag200JSONResponse{Body: toAPITag(t), Headers: customersapi.UpdateTag200ResponseHeaders{ETag: &tag}}, nil
 }
 
-func limitOf[T ~int | ~int32](asked *T) int {
-	if asked == nil {
-		return page.Limit(nil)
-	}
-	n := int(*asked)
-	return page.Limit(&n)
-}
-
 func toAPITag(t *crm.Tag) customersapi.Tag {
 	return customersapi.Tag{Id: t.ID, Name: t.Name, Category: orNull(t.Category), Color: orNull(t.Color), Version: t.Version,
 		CreatedAt: t.CreatedAt.UTC(), UpdatedAt: t.UpdatedAt.UTC()}
@@ -253,7 +245,7 @@ func toAPITag(t *crm.Tag) customersapi.Tag {
 
 // nextLink repeats the filters of a list, none of which is personal.
 func nextLink(p customersapi.ListCustomersParams, cursor string) string {
-	v := url.Values{"cursor": {cursor}, "limit": {strconv.Itoa(limitOf(p.Limit))}}
+	v := url.Values{"cursor": {cursor}, "limit": {strconv.Itoa(page.Limit(p.Limit))}}
 	set := func(name, value string) {
 		if value != "" {
 			v.Set(name, value)

@@ -3,7 +3,6 @@ package identity
 import (
 	"context"
 	"net/url"
-	"strconv"
 
 	"github.com/google/uuid"
 	"github.com/oapi-codegen/nullable"
@@ -139,11 +138,7 @@ type listing struct {
 }
 
 func (a API) list(path string, limit *int32, at *string, query url.Values) listing {
-	asked := 0
-	if limit != nil {
-		asked = int(*limit)
-	}
-	return listing{pages: a.Pages, path: path, query: query, limit: page.Limit(&asked), cursor: at}
+	return listing{pages: a.Pages, path: path, query: query, limit: page.Limit(limit), cursor: at}
 }
 
 func (l listing) name() string { return l.path + "?" + l.query.Encode() }
@@ -159,13 +154,7 @@ func (l listing) next(more bool, last func() cursor) (nullable.Nullable[string],
 		return nullable.NewNullNullable[string](), nil
 	}
 	text := l.pages.Encode(l.name(), last())
-	q := url.Values{}
-	for k, v := range l.query {
-		q[k] = v
-	}
-	q.Set("limit", strconv.Itoa(l.limit))
-	q.Set("cursor", text)
-	link := "<" + l.path + "?" + q.Encode() + `>; rel="next"`
+	link := page.Link(l.path, l.query, l.limit, text)
 	return nullable.NewNullableWithValue(text), &link
 }
 

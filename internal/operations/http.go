@@ -25,7 +25,7 @@ var _ operationsapi.StrictServerInterface = API{}
 
 // ListJobs implements GET /v1/jobs.
 func (a API) ListJobs(ctx context.Context, r operationsapi.ListJobsRequestObject) (operationsapi.ListJobsResponseObject, error) {
-	f := JobFilter{Cursor: r.Params.Cursor, Limit: limit(r.Params.Limit), Count: r.Params.Include != nil}
+	f := JobFilter{Cursor: r.Params.Cursor, Limit: page.Limit(r.Params.Limit), Count: r.Params.Include != nil}
 	query := url.Values{}
 	if r.Params.Kind != nil {
 		f.Kind = *r.Params.Kind
@@ -85,7 +85,7 @@ func (a API) CancelJob(ctx context.Context, r operationsapi.CancelJobRequestObje
 // ListAuditLogs implements GET /v1/audit-logs.
 func (a API) ListAuditLogs(ctx context.Context, r operationsapi.ListAuditLogsRequestObject) (operationsapi.ListAuditLogsResponseObject, error) {
 	p := r.Params
-	f := AuditFilter{Cursor: p.Cursor, Limit: limit(p.Limit), Count: p.Include != nil}
+	f := AuditFilter{Cursor: p.Cursor, Limit: page.Limit(p.Limit), Count: p.Include != nil}
 	query := url.Values{}
 	set := func(name string, to *string, from *string) {
 		if from != nil {
@@ -136,22 +136,12 @@ func (a API) VerifyAuditLogs(ctx context.Context, _ operationsapi.VerifyAuditLog
 
 const timeFormat = "2006-01-02T15:04:05.999999999Z07:00"
 
-func limit(asked *commonapi.Limit) int {
-	if asked == nil {
-		return page.DefaultLimit
-	}
-	n := int(*asked)
-	return page.Limit(&n)
-}
-
 // link names the next page in a header, nil on the last.
 func link(path string, query url.Values, limit int, next string) *string {
 	if next == "" {
 		return nil
 	}
-	query.Set("limit", strconv.Itoa(limit))
-	query.Set("cursor", next)
-	text := "<" + path + "?" + query.Encode() + `>; rel="next"`
+	text := page.Link(path, query, limit, next)
 	return &text
 }
 

@@ -2,8 +2,6 @@ package orders
 
 import (
 	"context"
-	"net/url"
-	"strconv"
 	"time"
 
 	"entgo.io/ent/dialect/sql"
@@ -18,46 +16,10 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/page"
 )
 
-// Page is a page of a list and where the next one begins.
-type Page[T any] struct {
-	Items []T
-	Next  *string // cursor, nil on the last page
-	Link  *string // Link header
-	Total *int64  // when asked for
-}
-
 // position is the last row of a page: both lists are ordered by time and id.
 type position struct {
 	At time.Time `json:"t"`
 	ID uuid.UUID `json:"id"`
-}
-
-// list gathers filters under their names in the contract. A cursor is good only
-// for the filters it was made with.
-type list struct {
-	path    string
-	filters url.Values
-	limit   int
-}
-
-func newList(path string, limit *int32) list {
-	var asked *int
-	if limit != nil {
-		n := int(*limit)
-		asked = &n
-	}
-	return list{path, url.Values{}, page.Limit(asked)}
-}
-
-func (l list) name() string { return l.path + "?" + l.filters.Encode() }
-
-// next fills in where the page after this one begins.
-func next[T any](pages *page.Codec, l list, p *Page[T], last position) {
-	cursor := pages.Encode(l.name(), last)
-	l.filters.Set("cursor", cursor)
-	l.filters.Set("limit", strconv.Itoa(l.limit))
-	link := "<" + l.name() + `>; rel="next"`
-	p.Next, p.Link = &cursor, &link
 }
 
 // Filter narrows a list of orders or returns; empty parts do not.
@@ -78,9 +40,9 @@ type Filter struct {
 }
 
 // column adds a condition where a filter is set.
-func column[T, P any](l list, name string, v *T, text func(T) string, where *[]P, is func(T) P) {
+func column[T, P any](l page.List, name string, v *T, text func(T) string, where *[]P, is func(T) P) {
 	if v != nil {
-		l.filters.Set(name, text(*v))
+		l.Filters.Set(name, text(*v))
 		*where = append(*where, is(*v))
 	}
 }
@@ -99,8 +61,8 @@ func same(s string) string { return s }
 // orders_staff_idx backwards; the cost does not depend on the depth.
 //
 // Errors: apperr.ErrBadCursor.
-func (s *Service) ListOrders(ctx context.Context, f Filter) (*Page[*commerce.Order], error) {
-	l := newList("/v1/orders", f.Limit)
+func (s *Service) ListOrders(ctx context.Context, f Filter) (*page.Of[*commerce.Order], error) {
+	l := page.NewList("/v1/orders", f.Limit)
 	var where []predicate.Order
 	column(l, "store_id", f.StoreID, uuid.UUID.String, &where, order.StoreID)
 	column(l, "customer_id", f.CustomerID, uuid.UUID.String, &where, order.CustomerID)
@@ -112,7 +74,7 @@ func (s *Service) ListOrders(ctx context.Context, f Filter) (*Page[*commerce.Ord
 	column(l, "external_number", filled(f.ExternalNumber), same, &where, order.ExternalNumber)
 	column(l, "order_number", filled(f.OrderNumber), same, &where, order.OrderNumber)
 	q := s.db.From(ctx).Commerce.Order.Query().Where(where...)
-	out := &Page[*commerce.Order]{}
+	out := &page.Of[*commerce.Order]{}
 	if f.Total {
 		n, err := q.Clone().Count(ctx)
 		if err != nil {
@@ -122,19 +84,19 @@ func (s *Service) ListOrders(ctx context.Context, f Filter) (*Page[*commerce.Ord
 		out.Total = &total
 	}
 	var at position
-	if ok, err := s.pages.Decode(l.name(), f.Cursor, &at); err != nil {
+	if ok, err := s.pages.Decode(l.Name(), f.Cursor, &at); err != nil {
 		return nil, err
 	} else if ok {
 		q.Where(before(order.FieldPlacedAt, at))
 	}
-	rows, err := q.Order(order.ByPlacedAt(sql.OrderDesc()), order.ByID(sql.OrderDesc())).Limit(l.limit + 1).All(ctx)
+	rows, err := q.Order(order.ByPlacedAt(sql.OrderDesc()), order.ByID(sql.OrderDesc())).Limit(l.Limit + 1).All(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var more bool
-	if out.Items, more = page.Cut(rows, l.limit); more {
+	if out.Items, more = page.Cut(rows, l.Limit); more {
 		last := out.Items[len(out.Items)-1]
-		next(s.pages, l, out, position{last.PlacedAt, last.ID})
+		out.Next, out.Link = l.After(s.pages, position{last.PlacedAt, last.ID})
 	}
 	return out, nil
 }
@@ -143,8 +105,8 @@ func (s *Service) ListOrders(ctx context.Context, f Filter) (*Page[*commerce.Ord
 // Plan: as ListOrders, over order_returns.
 //
 // Errors: apperr.ErrBadCursor.
-func (s *Service) ListReturns(ctx context.Context, f Filter) (*Page[*commerce.OrderReturn], error) {
-	l := newList("/v1/returns", f.Limit)
+func (s *Service) ListReturns(ctx context.Context, f Filter) (*page.Of[*commerce.OrderReturn], error) {
+	l := page.NewList("/v1/returns", f.Limit)
 	var where []predicate.OrderReturn
 	column(l, "store_id", f.StoreID, uuid.UUID.String, &where, orderreturn.StoreID)
 	column(l, "customer_id", f.CustomerID, uuid.UUID.String, &where, orderreturn.CustomerID)
@@ -153,7 +115,7 @@ func (s *Service) ListReturns(ctx context.Context, f Filter) (*Page[*commerce.Or
 	column(l, "returned_before", f.Before, timeParam, &where, orderreturn.ReturnedAtLT)
 	column(l, "external_number", filled(f.ExternalNumber), same, &where, orderreturn.ExternalNumber)
 	q := s.db.From(ctx).Commerce.OrderReturn.Query().Where(where...)
-	out := &Page[*commerce.OrderReturn]{}
+	out := &page.Of[*commerce.OrderReturn]{}
 	if f.Total {
 		n, err := q.Clone().Count(ctx)
 		if err != nil {
@@ -163,19 +125,19 @@ func (s *Service) ListReturns(ctx context.Context, f Filter) (*Page[*commerce.Or
 		out.Total = &total
 	}
 	var at position
-	if ok, err := s.pages.Decode(l.name(), f.Cursor, &at); err != nil {
+	if ok, err := s.pages.Decode(l.Name(), f.Cursor, &at); err != nil {
 		return nil, err
 	} else if ok {
 		q.Where(before(orderreturn.FieldReturnedAt, at))
 	}
-	rows, err := q.Order(orderreturn.ByReturnedAt(sql.OrderDesc()), orderreturn.ByID(sql.OrderDesc())).Limit(l.limit + 1).All(ctx)
+	rows, err := q.Order(orderreturn.ByReturnedAt(sql.OrderDesc()), orderreturn.ByID(sql.OrderDesc())).Limit(l.Limit + 1).All(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var more bool
-	if out.Items, more = page.Cut(rows, l.limit); more {
+	if out.Items, more = page.Cut(rows, l.Limit); more {
 		last := out.Items[len(out.Items)-1]
-		next(s.pages, l, out, position{last.ReturnedAt, last.ID})
+		out.Next, out.Link = l.After(s.pages, position{last.ReturnedAt, last.ID})
 	}
 	return out, nil
 }

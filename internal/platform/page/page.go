@@ -63,11 +63,11 @@ func (c *Codec) tag(list string, body []byte) []byte {
 }
 
 // Limit is the page size asked for, or the default; the contract bounds it.
-func Limit(asked *int) int {
+func Limit[N ~int | ~int32](asked *N) int {
 	if asked == nil || *asked <= 0 {
 		return DefaultLimit
 	}
-	return min(*asked, MaxLimit)
+	return min(int(*asked), MaxLimit)
 }
 
 // Cut takes rows fetched with one more than limit and tells whether more
