@@ -58,7 +58,7 @@ func (s *Service) Bulk(ctx context.Context, mode BulkMode, items []BulkItem) ([]
 		}
 		switch mode {
 		case BulkDelete:
-			return s.bulkArchive(ctx, tx, items, out)
+			return s.bulkArchive(auth.With(ctx, actor.Using(needed)), tx, items, out)
 		case BulkUpsert:
 			return s.bulkUpsert(ctx, tx, items, out)
 		default:
@@ -124,7 +124,10 @@ func (s *Service) bulkUpsert(ctx context.Context, tx *db.Tx, items []BulkItem, o
 	for k := range first {
 		keys = append(keys, k)
 	}
-	rows, err := tx.CRM.Customer.Query().Where(customer.ExternalIDIn(keys...)).Order(customer.ByID()).ForUpdate().All(ctx)
+	// What exists is changed as far as that permission reaches; the rest is made
+	// as far as the operation's own does.
+	changing := auth.With(ctx, auth.Must(ctx).Using(auth.CustomersUpdate))
+	rows, err := tx.CRM.Customer.Query().Where(customer.ExternalIDIn(keys...)).Order(customer.ByID()).ForUpdate().All(changing)
 	if err != nil {
 		return err
 	}
@@ -151,7 +154,7 @@ func (s *Service) bulkUpsert(ctx context.Context, tx *db.Tx, items []BulkItem, o
 	if err := s.bulkCreate(ctx, tx, items, out, missing); err != nil {
 		return err
 	}
-	return s.bulkChange(ctx, tx, items, out, changes, olds, wrapped, place)
+	return s.bulkChange(changing, tx, items, out, changes, olds, wrapped, place)
 }
 
 // bulkChange writes changed customers in one statement; only if that meets a

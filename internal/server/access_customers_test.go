@@ -146,10 +146,13 @@ var customerProbes = map[string]probe{
 		b := c.newBuyer()
 		return judge(c.do(http.MethodPatch, "/v1/customers/"+b.id.String(), map[string]any{"assigned_staff_id": c.stranger.staff}))
 	},
-	"deleteCustomer":  onBuyer(http.MethodDelete, "", nil),
-	"archiveCustomer": onBuyer(http.MethodPost, "/archive", nil),
-	"restoreCustomer": onBuyer(http.MethodPost, "/restore", nil),
-	"revealCustomer":  onBuyer(http.MethodPost, "/reveal", map[string]any{"fields": []string{"phone"}, "reason": "客户来电核对"}),
+	// Out of everybody's hands, or out of every store: who sees by that alone would lose sight.
+	"updateCustomer/release":  onBuyer(http.MethodPatch, "", map[string]any{"assigned_staff_id": nil}),
+	"updateCustomer/homeless": onBuyer(http.MethodPatch, "", map[string]any{"home_store_id": nil}),
+	"deleteCustomer":          onBuyer(http.MethodDelete, "", nil),
+	"archiveCustomer":         onBuyer(http.MethodPost, "/archive", nil),
+	"restoreCustomer":         onBuyer(http.MethodPost, "/restore", nil),
+	"revealCustomer":          onBuyer(http.MethodPost, "/reveal", map[string]any{"fields": []string{"phone"}, "reason": "客户来电核对"}),
 	// Read for the first time, and with a copy in the cache that others filled.
 	"getCustomerProfile": func(c *cell) byte {
 		return judge(c.do(http.MethodGet, "/v1/customers/"+c.newBuyer().id.String()+"/profile", nil))

@@ -114,3 +114,66 @@ func TestNobodyHandsOnMoreThanTheyHold(t *testing.T) {
 	c.do(http.MethodPost, "/v1/staff/"+someone.staff.String()+"/grants", own(code)).Want(http.StatusCreated)
 	c.do(http.MethodPost, "/v1/roles", map[string]any{"code": "narrow", "name": "x", "permissions": []string{"staff.read"}}).Want(http.StatusCreated)
 }
+
+// Two roles do not lend each other their reach: an assistant who also audits
+// the whole business still serves only their own customers, and a manager who
+// keeps another store's stock does not read its customers.
+func TestReachOfOneRoleDoesNotSpillOntoAnother(t *testing.T) {
+	w := newWorld(t)
+	for name, mixed := range map[string]struct {
+		grants         []grant
+		seen, reserved string // customers of own, store, other; products may be changed, staff of another store read
+	}{
+		"assistant and auditor": {[]grant{{role: "assistant", scope: "own"}, {role: "auditor", scope: "all"}}, "+..", "x+"},
+		"manager and clerk of another store": {[]grant{{role: "store_manager", scope: "store", store: w.a}, {role: "inventory_clerk", scope: "store", store: w.b}},
+			"++.", "+."},
+		"assistant and clerk of the store": {[]grant{{role: "assistant", scope: "own"}, {role: "inventory_clerk", scope: "store", store: w.a}}, "+..", "+x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := w.person("mixed", w.a, mixed.grants...)
+			w.signIn(a)
+			for n, o := range []string{"own", "store", "other"} {
+				c := &cell{world: w, actor: a, object: o}
+				store, staff := w.place(o, a)
+				b := w.customer(store, staff)
+				w.purchase(&b, store, staff)
+				want := mixed.seen[n : n+1]
+				for _, path := range []string{"/v1/customers/" + b.id.String(), "/v1/customers/" + b.id.String() + "/profile", "/v1/customers/" + b.id.String() + "/metrics",
+					"/v1/orders/" + b.order.String(), "/v1/returns/" + b.goodsBack.String()} {
+					require.Equal(t, want, string(judge(c.do(http.MethodGet, path, nil))), "%s of %s", path, o)
+				}
+				for _, path := range []string{"/v1/customers?limit=200", "/v1/customers?limit=200&sort=-updated_at", "/v1/customers?phone=" + b.phone} {
+					require.Equal(t, want, string(among(c.do(http.MethodGet, path, nil), b.id)), "%s of %s", path, o)
+				}
+				for _, filter := range []map[string]any{{"name": b.name}, {"phone_last4": b.phone[len(b.phone)-4:]}, {"card_number": b.card}} {
+					require.Equal(t, want, string(among(c.do(http.MethodPost, "/v1/customers/search", filter), b.id)), "%v of %s", filter, o)
+				}
+				require.Equal(t, want, string(among(c.do(http.MethodGet, "/v1/orders?external_number="+b.external, nil), b.order)), o)
+				require.Equal(t, want, string(among(c.do(http.MethodGet, "/v1/returns?external_number="+b.external, nil), b.goodsBack)), o)
+			}
+			c := &cell{world: w, actor: a}
+			got := string(judge(c.do(http.MethodPatch, "/v1/products/"+w.goods().product.String(), map[string]any{"brand": "改"}))) +
+				string(judge(c.do(http.MethodGet, "/v1/staff/"+w.stranger.staff.String(), nil)))
+			require.Equal(t, mixed.reserved, got)
+		})
+	}
+}
+
+// A batch needs two permissions, and each item must lie within the reach of the
+// one that its change needs.
+func TestReachOfBatches(t *testing.T) {
+	w := newWorld(t)
+	_, archives := w.role("customers.archive")
+	_, changes := w.role("customers.update")
+	_, makes := w.role("customers.create")
+	a := w.person("mixed", w.a, grant{role: makes, scope: "store", store: w.a},
+		grant{role: changes, scope: "store", store: w.b}, grant{role: archives, scope: "store", store: w.b})
+	w.signIn(a)
+	for _, o := range []string{"store", "other"} {
+		c := &cell{world: w, actor: a, object: o}
+		want := map[string]string{"store": string(hidden), "other": string(allowed)}[o]
+		for _, name := range []string{"updateCustomer", "bulkCustomers/upsert", "deleteCustomer", "bulkCustomers/delete", "bulkCustomers/deleteExternal"} {
+			require.Equal(t, want, string(probes[name](c)), "%s of %s", name, o)
+		}
+	}
+}
