@@ -74,6 +74,7 @@ func (s *Service) UpdateCategory(ctx context.Context, id uuid.UUID, ifMatch, nam
 			}
 			u.SetName(trimmed)
 			fields = append(fields, "name")
+			tx.AfterCommit(s.renamed)
 		}
 		if parent.IsSpecified() {
 			fields = append(fields, "parent_id")

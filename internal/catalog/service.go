@@ -1,6 +1,8 @@
 package catalog
 
 import (
+	"context"
+
 	"github.com/shuke-crm/shuke/internal/platform/clock"
 	"github.com/shuke-crm/shuke/internal/platform/db"
 	"github.com/shuke-crm/shuke/internal/platform/page"
@@ -11,6 +13,9 @@ type Deps struct {
 	DB    *db.DB
 	Clock *clock.Clock
 	Pages *page.Codec
+	// Renamed is called after the commit that changed the name of a category,
+	// which cached answers of others show.
+	Renamed func(context.Context)
 }
 
 // Service is the catalogue.
@@ -18,7 +23,17 @@ type Service struct {
 	db    *db.DB
 	clock *clock.Clock
 	pages *page.Codec
+
+	onRename func(context.Context)
 }
 
 // New makes the service.
-func New(d Deps) *Service { return &Service{db: d.DB, clock: d.Clock, pages: d.Pages} }
+func New(d Deps) *Service {
+	return &Service{db: d.DB, clock: d.Clock, pages: d.Pages, onRename: d.Renamed}
+}
+
+func (s *Service) renamed(ctx context.Context) {
+	if s.onRename != nil {
+		s.onRename(ctx)
+	}
+}

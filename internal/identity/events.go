@@ -37,3 +37,9 @@ func happened(ctx context.Context, tx *db.Tx, event string, e audit.Entry, subje
 	audit.Record(ctx, tx, e)
 	events.Emit(tx, events.Event{Type: event, SubjectType: e.ObjectType, SubjectID: subject, StoreID: e.StoreID, Payload: payload})
 }
+
+func (s *Service) renamed(ctx context.Context) {
+	if s.Renamed != nil {
+		s.Renamed(ctx)
+	}
+}

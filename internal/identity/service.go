@@ -33,6 +33,9 @@ type Deps struct {
 	Operations func() []Operation
 	// PasswordChanged is called after somebody changed their own password.
 	PasswordChanged func(ctx context.Context, username string)
+	// Renamed is called after the commit that changed the name or code of a store
+	// or of a member of staff, which cached answers of others show.
+	Renamed func(context.Context)
 }
 
 // Service is the identity domain. Safe for concurrent use.

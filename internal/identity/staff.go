@@ -132,6 +132,7 @@ func (s *Service) UpdateStaff(ctx context.Context, id uuid.UUID, ifMatch *string
 		if in.Name != nil {
 			u.SetName(*in.Name)
 			fields = append(fields, "name")
+			tx.AfterCommit(s.renamed)
 		}
 		if in.StoreID.IsSpecified() {
 			home := value(in.StoreID)

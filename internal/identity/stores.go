@@ -113,6 +113,7 @@ func (s *Service) UpdateStore(ctx context.Context, id uuid.UUID, ifMatch *string
 		}
 		u := tx.Platform.Store.UpdateOne(before).AddVersion(1).SetUpdatedAt(s.Clock.Now())
 		fields := in.apply(u)
+		tx.AfterCommit(s.renamed)
 		if in.RegionID.IsSpecified() {
 			if err := wholeBusiness(ctx); err != nil {
 				return err
