@@ -1,7 +1,6 @@
 package customers
 
 import (
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -204,11 +203,8 @@ func fromAPIBulkItem(b *customersapi.CustomerBulkItem) BulkItem {
 	return item
 }
 
-func toAPIBulk(out []BulkOutcome, language *string) customersapi.CustomerBulkResults {
-	lang := "zh"
-	if language != nil && strings.HasPrefix(strings.ToLower(strings.TrimSpace(*language)), "en") {
-		lang = "en"
-	}
+func toAPIBulk(out []BulkOutcome, acceptLanguage *string) customersapi.CustomerBulkResults {
+	lang := apperr.Language(deref(acceptLanguage))
 	results := customersapi.CustomerBulkResults{Results: make([]customersapi.CustomerBulkResult, len(out))}
 	for i, o := range out {
 		r := customersapi.CustomerBulkResult{Index: int32(i), Status: customersapi.BulkItemStatus(o.Status)}
