@@ -26,6 +26,8 @@ var (
 	ErrStore       = apperr.Define(apperr.Invalid, "customers.store_invalid", "There is no such store within your reach.", "您的权限范围内没有该门店。")
 	ErrStaff       = apperr.Define(apperr.Invalid, "customers.staff_invalid", "There is no such member of staff within your reach.", "您的权限范围内没有该员工。")
 	ErrStoreNeeded = apperr.Define(apperr.Invalid, "customers.store_required", "Name the store: your scope covers several.", "您的权限范围包含多家门店，请指定门店。")
+	ErrLeaves      = apperr.Define(apperr.Invalid, "customers.leaves_reach", "This would put the customer beyond your own reach; ask somebody who sees more.", "此更改会使该顾客超出您的权限范围，请由权限更大的同事操作。")
+	ErrReason      = apperr.Define(apperr.Invalid, "customers.reason_required", "Say why, in at least two characters.", "请填写原因，至少两个字符。")
 	ErrUnknownTag  = apperr.Define(apperr.Invalid, "customers.unknown_tag", "There is no tag of this name, and you may not make one.", "没有该名称的标签，且您无权新建标签。")
 	ErrTagCount    = apperr.Define(apperr.Invalid, "customers.too_many_tags", "A customer has at most {max} tags.", "一位顾客最多 {max} 个标签。")
 

@@ -4,12 +4,14 @@ import (
 	"context"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/oapi-codegen/nullable"
 
 	customersapi "github.com/shuke-crm/shuke/api/customers"
 	"github.com/shuke-crm/shuke/ent/crm"
 	"github.com/shuke-crm/shuke/ent/crm/tag"
+	"github.com/shuke-crm/shuke/internal/platform/apperr"
 	"github.com/shuke-crm/shuke/internal/platform/etag"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 )
@@ -24,13 +26,27 @@ func (a API) ListCustomers(ctx context.Context, r customersapi.ListCustomersRequ
 	f := fromAPIFilter(r.Params)
 	p, err := a.List(ctx, f, Paging{Limit: page.Limit(r.Params.Limit), Cursor: r.Params.Cursor, Count: r.Params.Include != nil})
 	if err != nil {
-		return nil, err
+		return nil, inQuery(err)
 	}
 	link := ""
 	if p.Next != "" && !f.Personal() {
 		link = nextLink(r.Params, p.Next)
 	}
 	return newListAnswer(p, link), nil
+}
+
+// inQuery turns pointers into a search's body into names of query parameters.
+func inQuery(err error) error {
+	e := apperr.From(err)
+	if e == nil {
+		return err
+	}
+	for i := range e.Fields {
+		if rest, ok := strings.CutPrefix(e.Fields[i].Pointer, "/"); ok {
+			e.Fields[i].Pointer = "?" + rest
+		}
+	}
+	return err
 }
 
 // CreateCustomer implements createCustomer.

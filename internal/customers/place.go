@@ -115,6 +115,9 @@ func (r *reach) place(c *Customer, in *Input, bad *faults) {
 				bad.add("/home_store_id", ErrStore)
 			}
 			c.HomeStoreID = &id
+		} else if !r.actor.Scope.All {
+			// Without a store the customer would vanish from those who look after it.
+			bad.add("/home_store_id", ErrLeaves)
 		}
 	}
 	if in.AssignedStaffID.IsSpecified() {
@@ -127,10 +130,10 @@ func (r *reach) place(c *Customer, in *Input, bad *faults) {
 		}
 	}
 	if len(*bad) == 0 && !r.actor.Scope.Sees(c.storeID(), c.staffID()) {
-		pointer, d := "/home_store_id", ErrStore
+		pointer := "/home_store_id"
 		if len(r.actor.Scope.StoreIDs) == 0 {
-			pointer, d = "/assigned_staff_id", ErrStaff
+			pointer = "/assigned_staff_id"
 		}
-		bad.add(pointer, d)
+		bad.add(pointer, ErrLeaves)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/lib/pq"
@@ -157,6 +158,9 @@ func (s *Service) Lookup(ctx context.Context, ref Ref) (*Customer, error) {
 // fields were asked for and why. Error: ErrNotFound.
 func (s *Service) Reveal(ctx context.Context, id uuid.UUID, fields []string, reason string) (*Customer, error) {
 	var c Customer
+	if reason = strings.TrimSpace(reason); utf8.RuneCountInString(reason) < 2 {
+		return nil, ErrReason.At("/reason")
+	}
 	err := s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		row, err := tx.CRM.Customer.Query().Where(customer.ID(id)).Select(viewed...).Only(ctx)
 		if crm.IsNotFound(err) {
