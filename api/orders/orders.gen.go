@@ -127,18 +127,15 @@ func (e POSResultStatus) Valid() bool {
 	}
 }
 
-// Defines values for POSTicketType.
+// Defines values for POSWarning.
 const (
-	POSReturn POSTicketType = "return"
-	POSSale   POSTicketType = "sale"
+	POSReturnExceedsSale POSWarning = "return_exceeds_sale"
 )
 
-// Valid indicates whether the value is a known member of the POSTicketType enum.
-func (e POSTicketType) Valid() bool {
+// Valid indicates whether the value is a known member of the POSWarning enum.
+func (e POSWarning) Valid() bool {
 	switch e {
-	case POSReturn:
-		return true
-	case POSSale:
+	case POSReturnExceedsSale:
 		return true
 	default:
 		return false
@@ -216,7 +213,7 @@ type Order struct {
 	Payments    []OrderPayment `json:"payments"`
 	PlacedAt    time.Time      `json:"placed_at"`
 
-	// ReturnedAmount Sum of the linked returns.
+	// ReturnedAmount Sum of the linked returns; tills may give back more than the sale had.
 	ReturnedAmount int64 `json:"returned_amount"`
 
 	// Returns The linked returns without their lines. Only where a single order is read.
@@ -246,20 +243,6 @@ type Order struct {
 //
 // Example: pos
 type OrderChannel string
-
-// OrderCustomer A customer by exactly one of these.
-//
-// Example: {"card_number":"880012345"}
-type OrderCustomer struct {
-	CardNumber *string `json:"card_number,omitempty"`
-	ExternalId *string `json:"external_id,omitempty"`
-
-	// Id A UUIDv7, so ids sort by the time of creation.
-	//
-	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
-	Id    *externalRef0.Id `json:"id,omitempty"`
-	Phone *string          `json:"phone,omitempty"`
-}
 
 // OrderLine One variant on an order, at the price of the sale.
 //
@@ -302,7 +285,7 @@ type OrderList struct {
 	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
-// OrderPayment One means a ticket was paid with, as the till reports it.
+// OrderPayment One means an order was paid with, as the till reported it.
 //
 // Example: {"amount":1530,"method":"wechat_pay"}
 type OrderPayment struct {
@@ -420,29 +403,57 @@ type OrderStatus string
 //
 // Example: {"create_missing_variants":true,"orders":[{"customer":{"card_number":"880012345"},"external_number":"536365","lines":[{"quantity":6,"sku":"85123A","title":"白色心形吊灯","unit_price_amount":255}],"placed_at":"2026-07-01T02:00:00Z","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","type":"sale"}]}
 type POSBatch struct {
-	// CreateMissingVariants Make products of unknown SKUs.
+	// CreateMissingVariants Make products of unknown SKUs, if the caller holds `catalog.manage`.
 	CreateMissingVariants *bool       `json:"create_missing_variants,omitempty"`
 	Orders                []POSTicket `json:"orders"`
 }
 
-// POSLine One article on a ticket.
+// POSCustomer A customer, by exactly one of these.
+//
+// Example: {"card_number":"880012345"}
+type POSCustomer struct {
+	// CardNumber 1 to 64 characters.
+	CardNumber *string `json:"card_number,omitempty"`
+
+	// ExternalId 1 to 128 characters.
+	ExternalId *string `json:"external_id,omitempty"`
+
+	// Id The customer's id, a UUID.
+	Id *string `json:"id,omitempty"`
+
+	// Phone In any usual spelling; 1 to 32 characters.
+	Phone *string `json:"phone,omitempty"`
+}
+
+// POSLine One article on a ticket. `sku`, `quantity` and `unit_price_amount` are needed.
 //
 // Example: {"quantity":6,"sku":"85123A","title":"白色心形吊灯","unit_price_amount":255}
 type POSLine struct {
 	// Category Name of the category of a product that has to be made.
 	Category *string `json:"category,omitempty"`
 
-	// Quantity Pieces, not zero. Below zero on a sale means brought back.
-	Quantity int64 `json:"quantity"`
+	// Quantity Pieces, not zero, at most 1,000,000. Below zero on a sale means brought back.
+	Quantity *int64 `json:"quantity,omitempty"`
 
 	// Sku 1 to 64 characters.
-	Sku string `json:"sku"`
+	Sku *string `json:"sku,omitempty"`
 
 	// Title For a product that has to be made, and on the receipt; the product's own where left out.
 	Title *string `json:"title,omitempty"`
 
-	// UnitPriceAmount What one piece cost the customer, zero or more.
-	UnitPriceAmount int64 `json:"unit_price_amount"`
+	// UnitPriceAmount What one piece cost the customer, 0 to 1,000,000,000.
+	UnitPriceAmount *int64 `json:"unit_price_amount,omitempty"`
+}
+
+// POSPayment One means a ticket was paid with. Both fields are needed.
+//
+// Example: {"amount":1530,"method":"wechat_pay"}
+type POSPayment struct {
+	// Amount Below zero when paid out; at most 100,000,000,000,000 either way.
+	Amount *int64 `json:"amount,omitempty"`
+
+	// Method For example cash, card, wechat_pay, alipay, stored_value; 1 to 32 characters.
+	Method *string `json:"method,omitempty"`
 }
 
 // POSResult What became of one ticket.
@@ -472,6 +483,9 @@ type POSResult struct {
 	//
 	// Example: created
 	Status POSResultStatus `json:"status"`
+
+	// Warnings What is odd about a ticket that was created; left out when nothing is.
+	Warnings *[]POSWarning `json:"warnings,omitempty"`
 }
 
 // POSResultStatus `created`: taken in now. `duplicate`: taken in before. `error`: not taken in.
@@ -486,54 +500,51 @@ type POSResults struct {
 	Results []POSResult `json:"results"`
 }
 
-// POSTicket One ticket of a till.
+// POSTicket One ticket of a till. `store_id`, `external_number`, `placed_at` and `lines` are needed.
 //
 // Example: {"customer":{"card_number":"880012345"},"external_number":"536365","lines":[{"quantity":6,"sku":"85123A","title":"白色心形吊灯","unit_price_amount":255}],"placed_at":"2026-07-01T02:00:00Z","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","type":"sale"}
 type POSTicket struct {
-	// Channel Where the order was placed.
-	//
-	// Example: pos
-	Channel *OrderChannel `json:"channel,omitempty"`
+	// Channel A channel of orders; `pos` when left out.
+	Channel *string `json:"channel,omitempty"`
 
 	// Currency That of the business, also when left out; any other is an error.
 	Currency *string `json:"currency,omitempty"`
 
-	// Customer A customer by exactly one of these.
-	//
-	// Example: {"card_number":"880012345"}
-	Customer *OrderCustomer `json:"customer,omitempty"`
+	// Customer Who bought; nobody when null or left out.
+	Customer nullable.Nullable[POSCustomer] `json:"customer,omitempty"`
+
+	// CustomerId Who bought, instead of `customer`.
+	CustomerId nullable.Nullable[string] `json:"customer_id,omitempty"`
 
 	// ExternalNumber The till's number for it, unique within the store; 1 to 64 characters.
-	ExternalNumber string `json:"external_number"`
+	ExternalNumber *string `json:"external_number,omitempty"`
 
 	// Lines 1 to 1,000.
-	Lines []POSLine `json:"lines"`
+	Lines *[]POSLine `json:"lines,omitempty"`
 
 	// OriginalExternalNumber The sale that a return, or the returned lines of a sale, belong to.
-	OriginalExternalNumber *string         `json:"original_external_number,omitempty"`
-	Payments               *[]OrderPayment `json:"payments,omitempty"`
+	OriginalExternalNumber *string `json:"original_external_number,omitempty"`
 
-	// PlacedAt When it was sold. More than 24 hours ahead of now is an error.
-	PlacedAt time.Time `json:"placed_at"`
+	// Payments At most 20.
+	Payments *[]POSPayment `json:"payments,omitempty"`
 
-	// StaffId Who sold.
-	StaffId *openapi_types.UUID `json:"staff_id,omitempty"`
+	// PlacedAt When it was sold, in the form of RFC 3339 with an offset. More than 24 hours ahead of now is an error.
+	PlacedAt *string `json:"placed_at,omitempty"`
 
-	// StoreId A UUIDv7, so ids sort by the time of creation.
-	//
-	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
-	StoreId externalRef0.Id `json:"store_id"`
+	// StaffId The id, a UUID, of who sold.
+	StaffId nullable.Nullable[string] `json:"staff_id,omitempty"`
 
-	// Type Whether the ticket sells or takes back.
-	//
-	// Example: sale
-	Type *POSTicketType `json:"type,omitempty"`
+	// StoreId The store's id, a UUID.
+	StoreId *string `json:"store_id,omitempty"`
+
+	// Type `sale` (also when left out) or `return`.
+	Type *string `json:"type,omitempty"`
 }
 
-// POSTicketType Whether the ticket sells or takes back.
+// POSWarning `return_exceeds_sale`: with this ticket, more pieces of a SKU or a higher amount have been brought back of a sale than it had.
 //
-// Example: sale
-type POSTicketType string
+// Example: return_exceeds_sale
+type POSWarning string
 
 // ListOrdersParams defines parameters for ListOrders.
 type ListOrdersParams struct {

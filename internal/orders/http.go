@@ -2,7 +2,7 @@ package orders
 
 import (
 	"context"
-	"strings"
+	"strconv"
 
 	"github.com/oapi-codegen/nullable"
 	openapi_types "github.com/oapi-codegen/runtime/types"
@@ -10,8 +10,7 @@ import (
 	commonapi "github.com/shuke-crm/shuke/api/common"
 	ordersapi "github.com/shuke-crm/shuke/api/orders"
 	"github.com/shuke-crm/shuke/ent/commerce"
-	"github.com/shuke-crm/shuke/ent/commerce/schema"
-	"github.com/shuke-crm/shuke/internal/customers"
+	"github.com/shuke-crm/shuke/internal/platform/apperr"
 	"github.com/shuke-crm/shuke/internal/platform/etag"
 )
 
@@ -24,13 +23,13 @@ var _ ordersapi.StrictServerInterface = API{}
 func (a API) IngestPOSOrders(ctx context.Context, r ordersapi.IngestPOSOrdersRequestObject) (ordersapi.IngestPOSOrdersResponseObject, error) {
 	tickets := make([]Ticket, len(r.Body.Orders))
 	for i := range r.Body.Orders {
-		tickets[i] = fromAPITicket(&r.Body.Orders[i])
+		tickets[i] = readTicket("/orders/"+strconv.Itoa(i), &r.Body.Orders[i])
 	}
 	results, err := a.Ingest(ctx, tickets, value(r.Body.CreateMissingVariants))
 	if err != nil {
 		return nil, err
 	}
-	lang := language(value(r.Params.AcceptLanguage))
+	lang := apperr.Language(value(r.Params.AcceptLanguage))
 	out := make([]ordersapi.POSResult, len(results))
 	for i := range results {
 		out[i] = toAPIResult(i, &results[i], lang)
@@ -128,27 +127,11 @@ func (a API) StreamOrderEvents(ctx context.Context, r ordersapi.StreamOrderEvent
 	return ordersapi.StreamOrderEvents200TexteventStreamResponse{Body: body}, nil
 }
 
-func fromAPITicket(t *ordersapi.POSTicket) Ticket {
-	out := Ticket{
-		StoreID: t.StoreId, Number: t.ExternalNumber, Return: value(t.Type) == ordersapi.POSReturn, Original: value(t.OriginalExternalNumber),
-		PlacedAt: t.PlacedAt, Currency: value(t.Currency), Channel: string(value(t.Channel)), StaffID: value(t.StaffId),
-		Lines: make([]TicketLine, len(t.Lines)),
-	}
-	for i := range t.Lines {
-		l := &t.Lines[i]
-		out.Lines[i] = TicketLine{SKU: l.Sku, Title: value(l.Title), Category: value(l.Category), Quantity: l.Quantity, UnitPrice: l.UnitPriceAmount}
-	}
-	if c := t.Customer; c != nil {
-		out.Customer = &customers.Ref{ID: value(c.Id), ExternalID: value(c.ExternalId), CardNumber: value(c.CardNumber), Phone: value(c.Phone)}
-	}
-	for _, p := range value(t.Payments) {
-		out.Payments = append(out.Payments, schema.Payment{Method: p.Method, Amount: p.Amount})
-	}
-	return out
-}
-
 func toAPIResult(i int, r *Result, lang string) ordersapi.POSResult {
 	out := ordersapi.POSResult{Index: int32(i), Status: ordersapi.POSResultStatus(r.Status), OrderId: orNil(r.OrderID), OrderReturnId: orNil(r.ReturnID)}
+	if r.ReturnExceeds {
+		out.Warnings = &[]ordersapi.POSWarning{ordersapi.POSReturnExceedsSale}
+	}
 	if r.Err != nil {
 		out.Error = &commonapi.ProblemError{Code: r.Err.Def.Code, Detail: r.Err.Def.Text(lang, r.Err.Args)}
 		if len(r.Err.Fields) > 0 {
@@ -156,17 +139,6 @@ func toAPIResult(i int, r *Result, lang string) ordersapi.POSResult {
 		}
 	}
 	return out
-}
-
-// language picks the language of row errors, as the edge does for problems:
-// English unless Chinese is named first.
-func language(accept string) string {
-	accept = strings.ToLower(accept)
-	zh, en := strings.Index(accept, "zh"), strings.Index(accept, "en")
-	if zh >= 0 && (en < 0 || zh < en) {
-		return "zh"
-	}
-	return "en"
 }
 
 func toAPIOrder(o *commerce.Order) ordersapi.Order {

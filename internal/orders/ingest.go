@@ -44,10 +44,20 @@ func (r *row) open() bool { return r.result.Status == "" }
 // Tickets go through in chunks, one transaction each, with no query per ticket.
 // Where a chunk fails, its tickets are tried one by one under savepoints.
 //
+// Unknown SKUs become products only if createMissing is set and the caller may
+// change the catalogue.
+//
 // Results carry: ErrNumber, ErrNumberReused, ErrNoLines, ErrSKU, ErrSKUUnknown,
-// ErrText, ErrQuantity, ErrPrice, ErrCustomer, ErrStoreUnknown, ErrStaffUnknown,
-// ErrInFuture, ErrTooOld, ErrCurrency, ErrOriginal, ErrTicketRejected.
+// ErrText, ErrQuantity, ErrPrice, ErrCustomer, ErrCustomerKeys, ErrStoreUnknown,
+// ErrStaffUnknown, ErrInFuture, ErrTooOld, ErrCurrency, ErrChannel, ErrOriginal,
+// ErrPayments, ErrPaymentAmount, ErrTicketRejected, and for what cannot be read
+// ErrRequired, ErrID, ErrPlacedAt, ErrType.
 func (s *Service) Ingest(ctx context.Context, tickets []Ticket, createMissing bool) ([]Result, error) {
+	actor, err := auth.From(ctx)
+	if err != nil {
+		return nil, err
+	}
+	createMissing = createMissing && actor.Can(auth.CatalogManage)
 	results := make([]Result, len(tickets))
 	rows := make([]*row, 0, len(tickets))
 	now := s.clock.Now()
@@ -62,7 +72,7 @@ func (s *Service) Ingest(ctx context.Context, tickets []Ticket, createMissing bo
 		r.day = s.clock.DayOf(r.ticket.PlacedAt)
 		rows = append(rows, r)
 	}
-	if err := s.checkPlaces(ctx, rows); err != nil {
+	if err := s.checkPlaces(ctx, actor, rows); err != nil {
 		return nil, err
 	}
 	// A number given twice in one batch: the later ticket waits until it is known
@@ -132,26 +142,24 @@ func dataFault(err error) bool {
 }
 
 // checkPlaces refuses tickets of unknown stores, of stores beyond the caller's
-// reach, and of unknown staff.
-func (s *Service) checkPlaces(ctx context.Context, rows []*row) error {
+// reach, and of staff who are neither the store's nor within it.
+func (s *Service) checkPlaces(ctx context.Context, actor auth.Actor, rows []*row) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	actor, err := auth.From(ctx)
+	stores, people := map[uuid.UUID]bool{}, map[uuid.UUID]bool{}
+	for _, r := range rows {
+		stores[r.ticket.StoreID] = true
+		if r.ticket.StaffID != uuid.Nil {
+			people[r.ticket.StaffID] = true
+		}
+	}
+	known, err := s.storesOf(ctx, "SELECT id, id FROM stores WHERE id = ANY($1::uuid[])", stores)
 	if err != nil {
 		return err
 	}
-	stores, people := map[uuid.UUID]bool{}, map[uuid.UUID]bool{}
-	for _, r := range rows {
-		stores[r.ticket.StoreID] = false
-		if r.ticket.StaffID != uuid.Nil {
-			people[r.ticket.StaffID] = false
-		}
-	}
-	if err := s.markKnown(ctx, "SELECT id FROM stores WHERE id = ANY($1::uuid[])", stores); err != nil {
-		return err
-	}
-	if err := s.markKnown(ctx, "SELECT id FROM staff WHERE id = ANY($1::uuid[])", people); err != nil {
+	worksAt, err := s.storesOf(ctx, "SELECT id, store_id FROM staff WHERE id = ANY($1::uuid[])", people)
+	if err != nil {
 		return err
 	}
 	home, err := s.homeStore(ctx, actor)
@@ -160,19 +168,24 @@ func (s *Service) checkPlaces(ctx context.Context, rows []*row) error {
 	}
 	for _, r := range rows {
 		t := r.ticket
-		switch {
-		case !stores[t.StoreID] || !actor.Scope.SeesStore(t.StoreID) && t.StoreID != home:
+		if _, ok := known[t.StoreID]; !ok || !actor.Scope.SeesStore(t.StoreID) && t.StoreID != home {
 			r.fail(ErrStoreUnknown.At(r.at + "/store_id"))
-		case t.StaffID != uuid.Nil && !people[t.StaffID]:
+			continue
+		}
+		if t.StaffID == uuid.Nil {
+			continue
+		}
+		if at, ok := worksAt[t.StaffID]; !ok || at != t.StoreID && !actor.Scope.Sees(at, t.StaffID) {
 			r.fail(ErrStaffUnknown.At(r.at + "/staff_id"))
 		}
 	}
 	return nil
 }
 
-func (s *Service) markKnown(ctx context.Context, query string, ids map[uuid.UUID]bool) error {
+// storesOf reads a store (zero for none) for each id that exists.
+func (s *Service) storesOf(ctx context.Context, query string, ids map[uuid.UUID]bool) (map[uuid.UUID]uuid.UUID, error) {
 	if len(ids) == 0 {
-		return nil
+		return nil, nil
 	}
 	list := make(pgarray.UUIDs, 0, len(ids))
 	for id := range ids {
@@ -180,17 +193,19 @@ func (s *Service) markKnown(ctx context.Context, query string, ids map[uuid.UUID
 	}
 	rows, err := s.db.From(ctx).Query(ctx, query, list)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer rows.Close()
+	out := make(map[uuid.UUID]uuid.UUID, len(ids))
 	for rows.Next() {
 		var id uuid.UUID
-		if err := rows.Scan(&id); err != nil {
-			return err
+		var store uuid.NullUUID
+		if err := rows.Scan(&id, &store); err != nil {
+			return nil, err
 		}
-		ids[id] = true
+		out[id] = store.UUID
 	}
-	return rows.Err()
+	return out, rows.Err()
 }
 
 // homeStore is the store an assistant works in: a scope of own customers names

@@ -82,7 +82,8 @@ WHERE NOT EXISTS (SELECT FROM orders o WHERE o.store_id = k.store_id AND o.exter
 }
 
 // link joins the chunk's returns to their sales and the chunk's sales to
-// returns that came before them, then recounts the orders concerned.
+// returns that came before them, then recounts the orders concerned and warns
+// of sales that have had more brought back than they had.
 // Plan: orders_external_number_key and order_returns_original_idx, one probe a key.
 func (s *Service) link(ctx context.Context, tx *db.Tx, rows []*row) error {
 	keys := make([]key, 0, len(rows))
@@ -104,18 +105,20 @@ UPDATE order_returns r SET order_id = o.id, version = r.version + 1, updated_at 
 FROM unnest($1::uuid[], $2::text[]) AS k (store_id, number)
 JOIN orders o ON o.store_id = k.store_id AND o.external_number = k.number
 WHERE r.store_id = k.store_id AND r.original_external_number = k.number AND r.order_id IS NULL
-RETURNING o.id`, stores, pq.Array(numbers), now)
+RETURNING o.id, o.store_id, o.external_number`, stores, pq.Array(numbers), now)
 	if err != nil {
 		return err
 	}
 	defer found.Close()
 	var orders pgarray.UUIDs
+	sales := map[uuid.UUID]key{}
 	for found.Next() {
 		var id uuid.UUID
-		if err := found.Scan(&id); err != nil {
+		var k key
+		if err := found.Scan(&id, &k.store, &k.number); err != nil {
 			return err
 		}
-		orders = append(orders, id)
+		orders, sales[id] = append(orders, id), k
 	}
 	if err := found.Err(); err != nil || len(orders) == 0 {
 		return err
@@ -133,7 +136,7 @@ WHERE o.id = b.order_id`, orders, now); err != nil {
 		return err
 	}
 	// Pieces brought back fill the order's lines of the same SKU from the first on.
-	_, err = tx.Exec(ctx, `
+	if _, err = tx.Exec(ctx, `
 UPDATE order_lines l SET returned_quantity = d.returned
 FROM (
     SELECT l.id, least(l.quantity, greatest(0, coalesce(b.pieces, 0)
@@ -145,8 +148,48 @@ FROM (
         WHERE r.order_id = ANY($1::uuid[]) GROUP BY r.order_id, rl.sku
     ) b ON b.order_id = l.order_id AND b.sku = l.sku
     WHERE l.order_id = ANY($1::uuid[])
-) d WHERE l.id = d.id AND l.returned_quantity <> d.returned`, orders)
-	return err
+) d WHERE l.id = d.id AND l.returned_quantity <> d.returned`, orders); err != nil {
+		return err
+	}
+	exceeded, err := s.exceeded(ctx, tx, orders)
+	if err != nil {
+		return err
+	}
+	for _, id := range exceeded {
+		for _, r := range rows {
+			t := r.ticket
+			if k := sales[id]; k == t.key() || k == (key{t.StoreID, t.Original}) {
+				r.result.ReturnExceeds = true
+			}
+		}
+	}
+	return nil
+}
+
+// exceeded are those orders of which more money, or more pieces of some SKU,
+// have come back than were sold.
+func (s *Service) exceeded(ctx context.Context, tx *db.Tx, orders pgarray.UUIDs) ([]uuid.UUID, error) {
+	rows, err := tx.Query(ctx, `
+SELECT o.id FROM orders o
+WHERE o.id = ANY($1::uuid[]) AND (o.returned_amount > o.total_amount OR EXISTS (
+    SELECT FROM (
+        SELECT rl.sku, sum(rl.quantity) AS pieces
+        FROM order_returns r JOIN order_return_lines rl ON rl.order_return_id = r.id
+        WHERE r.order_id = o.id GROUP BY rl.sku
+    ) b WHERE b.pieces > (SELECT coalesce(sum(l.quantity), 0) FROM order_lines l WHERE l.order_id = o.id AND l.sku = b.sku)))`, orders)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		out = append(out, id)
+	}
+	return out, rows.Err()
 }
 
 func columns(keys []key) (pgarray.UUIDs, []string) {

@@ -2,6 +2,7 @@ package orders
 
 import (
 	"encoding/binary"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,8 +22,20 @@ const (
 	maxTitle    = 300
 	maxCategory = 120
 	maxMethod   = 32
-	ahead       = 24 * time.Hour
+
+	// 20 payments stay below 2^53, up to which JSON readers hold numbers exactly.
+	maxPayments = 20
+	maxPayment  = 100_000_000_000_000
+
+	maxExternalID = 128
+	maxCard       = 64
+	maxPhone      = 32
+
+	ahead = 24 * time.Hour
 )
+
+// channels are where an order can come from.
+var channels = []string{"pos", "web", "mini_program", "marketplace", "live"}
 
 // tidy brings a ticket to its normal form: blanks around names do not count.
 func (t *Ticket) tidy(currency string) {
@@ -44,6 +57,8 @@ func (t *Ticket) tidy(currency string) {
 // database. At is the ticket's place in the request ("/orders/3").
 func (t *Ticket) check(at string, now time.Time, currency string) *apperr.Error {
 	switch {
+	case t.unread != nil:
+		return t.unread
 	case !visible(t.Number, maxNumber):
 		return ErrNumber.At(at + "/external_number")
 	case t.Original != "" && !visible(t.Original, maxNumber):
@@ -56,6 +71,10 @@ func (t *Ticket) check(at string, now time.Time, currency string) *apperr.Error 
 		return ErrTooOld.At(at + "/placed_at")
 	case t.Currency != currency:
 		return ErrCurrency.At(at+"/currency").Arg("currency", currency)
+	case !slices.Contains(channels, t.Channel):
+		return ErrChannel.At(at+"/channel").Arg("allowed", strings.Join(channels, ", "))
+	case len(t.Payments) > maxPayments:
+		return ErrPayments.At(at+"/payments").Arg("max", maxPayments)
 	case len(t.Lines) == 0 || len(t.Lines) > maxLines:
 		return ErrNoLines.At(at+"/lines").Arg("max", maxLines)
 	}
@@ -65,8 +84,13 @@ func (t *Ticket) check(at string, now time.Time, currency string) *apperr.Error 
 		}
 	}
 	for i, p := range t.Payments {
-		if !storable(p.Method, maxMethod) {
-			return ErrText.At(at+"/payments/"+strconv.Itoa(i)+"/method").Arg("max", maxMethod)
+		switch at := at + "/payments/" + strconv.Itoa(i); {
+		case p.Method == "":
+			return ErrRequired.At(at + "/method")
+		case !storable(p.Method, maxMethod):
+			return ErrText.At(at+"/method").Arg("max", maxMethod)
+		case p.Amount > maxPayment || p.Amount < -maxPayment:
+			return ErrPaymentAmount.At(at+"/amount").Arg("max", maxPayment)
 		}
 	}
 	return nil

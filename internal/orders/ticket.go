@@ -23,6 +23,8 @@ type Ticket struct {
 	StaffID  uuid.UUID      // who sold; zero when not known
 	Lines    []TicketLine
 	Payments []schema.Payment
+
+	unread *apperr.Error // the first part that could not be read; nil when all could
 }
 
 // TicketLine is one article on a ticket.
@@ -50,6 +52,9 @@ type Result struct {
 	OrderID  uuid.UUID // zero: no order
 	ReturnID uuid.UUID // zero: no return
 	Err      *apperr.Error
+
+	// ReturnExceeds is a warning: more was brought back of a sale than it had.
+	ReturnExceeds bool
 }
 
 // key is what a ticket is known by.
