@@ -18,7 +18,7 @@ func TestOperationTable(t *testing.T) {
 	for _, op := range c.Operations() {
 		ids = append(ids, op.ID)
 	}
-	assert.Equal(t, []string{"listThings", "createThing", "getThing", "updateThing", "cancelThing", "getNewestThing", "receiveCallback", "upload"}, ids, "in the order of the document")
+	assert.Equal(t, []string{"listThings", "createThing", "getThing", "updateThing", "cancelThing", "lookupThing", "changeThing", "labelThing", "getNewestThing", "receiveCallback", "upload"}, ids, "in the order of the document")
 
 	create := c.Lookup("POST", "/v1/things")
 	require.NotNil(t, create)

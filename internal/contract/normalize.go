@@ -15,7 +15,9 @@ import (
 // {nullable: true, allOf: [ref]}, and generators read it so; taken literally,
 // null still fails the referenced schema, and a nullable enum without null in
 // its list never accepts null. Each such schema becomes a copy of what it
-// refers to that accepts null. It changes only the copy in memory.
+// refers to that accepts null. A reference wrapped for its default alone becomes
+// a copy too: of an allOf the validator says no more than that it does not match.
+// It changes only the copy in memory.
 func normalize(spec *openapi3.T) {
 	seen := map[*openapi3.Schema]bool{}
 	var schema func(ref *openapi3.SchemaRef)
@@ -30,14 +32,13 @@ func normalize(spec *openapi3.T) {
 		}
 		s := ref.Value
 		seen[s] = true
-		if s.Nullable && len(s.AllOf) == 1 && len(s.Properties) == 0 {
-			target := s.AllOf[0].Value
-			if target.Nullable {
-				*s = *target
-			} else {
-				*s = *target
-				s.Nullable = true
-				s.Enum = slices.Clone(target.Enum)
+		if len(s.AllOf) == 1 && len(s.Properties) == 0 {
+			nullable, standard := s.Nullable, s.Default
+			*s = *s.AllOf[0].Value
+			s.Nullable = s.Nullable || nullable
+			s.Enum = slices.Clone(s.Enum)
+			if standard != nil {
+				s.Default = standard
 			}
 		}
 		if s.Nullable && len(s.Enum) > 0 && !slices.Contains(s.Enum, nil) {

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -42,8 +44,10 @@ func (f *faults) addParameter(p *openapi3.Parameter, err error) {
 	pointer := parameterPointer(p)
 	var schemaErr *openapi3.SchemaError
 	switch {
-	case errors.Is(err, openapi3filter.ErrInvalidRequired), errors.Is(err, openapi3filter.ErrInvalidEmptyValue):
+	case errors.Is(err, openapi3filter.ErrInvalidRequired):
 		f.add(pointer, errRequired, nil)
+	case errors.Is(err, openapi3filter.ErrInvalidEmptyValue):
+		f.add(pointer, errEmpty, nil)
 	case errors.As(err, &schemaErr):
 		f.addSchema(pointer, err)
 	default: // it could not be read as its type
@@ -116,9 +120,25 @@ func (f *faults) addOne(pointer string, e *openapi3.SchemaError) {
 	case "multipleOf":
 		f.add(pointer, errMultipleOf, map[string]any{"step": number(s.MultipleOf)})
 	case "minProperties", "maxProperties":
-		f.add(pointer, errProperties, nil)
+		f.addCount(pointer, e)
 	default:
 		f.add(pointer, errValue, nil)
+	}
+}
+
+// addCount tells how many fields an object needs, by name where it has names.
+func (f *faults) addCount(pointer string, e *openapi3.SchemaError) {
+	s := e.Schema
+	fields := map[string]any{"fields": strings.Join(slices.Sorted(maps.Keys(s.Properties)), ", ")}
+	switch {
+	case len(s.Properties) > 0 && s.MinProps == 1 && s.MaxProps != nil && *s.MaxProps == 1:
+		f.add(pointer, errExactlyOne, fields)
+	case e.SchemaField == "maxProperties":
+		f.add(pointer, errMaxProperties, map[string]any{"max": *s.MaxProps})
+	case len(s.Properties) > 0 && s.MinProps == 1:
+		f.add(pointer, errAtLeastOne, fields)
+	default:
+		f.add(pointer, errMinProperties, map[string]any{"min": s.MinProps})
 	}
 }
 

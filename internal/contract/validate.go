@@ -2,15 +2,14 @@ package contract
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
-	"io"
 	"maps"
 	"mime"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -84,6 +83,9 @@ func (op *Operation) validateParameters(ctx echo.Context, found *faults) {
 		names, values := ctx.ParamNames(), ctx.ParamValues()
 		input.PathParams = make(map[string]string, len(names))
 		for i, name := range names {
+			if !found.checkText("{"+name+"}", values[i]) {
+				return
+			}
 			input.PathParams[name] = values[i]
 		}
 	}
@@ -112,8 +114,25 @@ func (op *Operation) validateQueryNames(query url.Values, found *faults) {
 			found.add("?"+name, errUnknownParameter, nil)
 		case len(values) > 1 && !p.Schema.Value.Type.Is(openapi3.TypeArray):
 			found.add("?"+name, errRepeatedParameter, nil)
+		default:
+			for _, value := range values {
+				found.checkText("?"+name, value)
+			}
 		}
 	}
+}
+
+// checkText refuses what the database keeps in no text column.
+func (f *faults) checkText(pointer, value string) bool {
+	switch {
+	case hasNUL(value):
+		f.add(pointer, errNUL, nil)
+	case !utf8.ValidString(value):
+		f.add(pointer, errFormatInvalid, map[string]any{"format": "UTF-8 text"})
+	default:
+		return true
+	}
+	return false
 }
 
 func (op *Operation) validateBody(req *http.Request) error {
@@ -136,7 +155,7 @@ func (op *Operation) validateBody(req *http.Request) error {
 	}
 	if len(raw) == 0 {
 		if op.body.Required {
-			return faults{{Pointer: "", Code: errRequired.Code}}.err()
+			return faults{{Pointer: "", Code: errBodyRequired.Code}}.err()
 		}
 		return nil
 	}
@@ -146,16 +165,17 @@ func (op *Operation) validateBody(req *http.Request) error {
 	if op.bodySchema == nil {
 		return nil
 	}
-	value, err := decode(raw)
+	value, inspect, err := decode(raw)
 	if err != nil {
 		return err
 	}
+	var found faults
 	if err := op.bodySchema.VisitJSON(value, openapi3.MultiErrors(), formats); err != nil {
-		var found faults
 		found.addSchema("", err)
-		return found.err()
+	} else if inspect {
+		found.addNumbers(value, op.bodySchema, nil)
 	}
-	return nil
+	return found.err()
 }
 
 // acceptType checks the content type. A merge patch is JSON to everything
@@ -224,68 +244,4 @@ func readBody(req *http.Request) ([]byte, error) {
 	req.Body = body
 	req.ContentLength = int64(len(raw))
 	return raw, nil
-}
-
-// decode reads one JSON value and nothing after it, numbers kept exact.
-func decode(raw []byte) (any, error) {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.UseNumber()
-	var value any
-	if err := dec.Decode(&value); err != nil {
-		offset := int64(len(raw)) // it ends too early unless said otherwise
-		var syntax *json.SyntaxError
-		if errors.As(err, &syntax) {
-			offset = syntax.Offset
-		}
-		return nil, malformed(err, offset)
-	}
-	end := dec.InputOffset()
-	if rest := bytes.TrimLeft(raw[end:], " \t\r\n"); len(rest) > 0 {
-		return nil, malformed(errors.New("data after the value"), int64(len(raw)-len(rest))+1)
-	}
-	if membersWritten(raw) != membersKept(value) {
-		return nil, apperr.ErrInvalid.New().Field("", errDuplicateField)
-	}
-	return value, nil
-}
-
-func malformed(cause error, offset int64) error {
-	if errors.Is(cause, io.EOF) {
-		cause = io.ErrUnexpectedEOF
-	}
-	return apperr.ErrMalformedJSON.Wrap(cause).Field("", errSyntax, map[string]any{"offset": offset})
-}
-
-// membersWritten counts the members in valid JSON: one colon outside strings each.
-func membersWritten(raw []byte) int {
-	n, inString := 0, false
-	for i := 0; i < len(raw); i++ {
-		switch c := raw[i]; {
-		case c == '"':
-			inString = !inString
-		case c == '\\' && inString:
-			i++
-		case c == ':' && !inString:
-			n++
-		}
-	}
-	return n
-}
-
-// membersKept counts the members a decoder kept; fewer than written means that
-// a name came twice in one object.
-func membersKept(value any) int {
-	n := 0
-	switch v := value.(type) {
-	case map[string]any:
-		n = len(v)
-		for _, child := range v {
-			n += membersKept(child)
-		}
-	case []any:
-		for _, child := range v {
-			n += membersKept(child)
-		}
-	}
-	return n
 }

@@ -26,11 +26,14 @@ func (e *edge) admit(c echo.Context, op *contract.Operation) error {
 	h := c.Response().Header()
 	if op.Public {
 		if op.Method == http.MethodPost {
-			h["Cache-Control"] = noStore // tokens
+			h["Cache-Control"] = noStore
 		}
 		return nil
 	}
 	h["Cache-Control"] = privateNoCache
+	if op.Method == http.MethodPost {
+		h["Cache-Control"] = noStore // tokens, tickets, new keys, revealed numbers: shown once, kept nowhere
+	}
 	h["Vary"] = append(h["Vary"], varyView...)
 	h["Content-Security-Policy"] = apiPolicy
 	if op.Permission == "" {

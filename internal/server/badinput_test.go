@@ -41,7 +41,7 @@ func TestBadInput(t *testing.T) {
 		"too long":              {"POST", "/v1/stores", `{"code":"SH01","name":"` + strings.Repeat("x", 121) + `"}`, 422, "request.invalid", "/name"},
 		"bad id inside":         {"POST", "/v1/stores", `{"code":"SH01","name":"a","region_id":"7"}`, 422, "request.invalid", "/region_id"},
 		"unknown region":        {"POST", "/v1/stores", `{"code":"SH01","name":"a","region_id":"` + missingID + `"}`, 422, "regions.unknown", "/region_id"},
-		"given twice":           {"POST", "/v1/stores", `{"code":"SH01","name":"a","name":"b"}`, 422, "request.invalid", ""},
+		"given twice":           {"POST", "/v1/stores", `{"code":"SH01","name":"a","name":"b"}`, 422, "request.invalid", "/name"},
 		"smuggled in capitals":  {"POST", "/v1/stores", `{"code":"SH01","name":"a","NAME":"b"}`, 422, "request.invalid", "/NAME"},
 		"bad id in the path":    {"GET", "/v1/stores/7", "", 422, "request.invalid", "{id}"},
 		"no such id":            {"GET", "/v1/stores/" + missingID, "", 404, "stores.not_found", ""},
@@ -60,7 +60,20 @@ func TestBadInput(t *testing.T) {
 		"batch too large":       {"POST", "/v1/pos/orders", `{"orders":[` + strings.TrimSuffix(strings.Repeat(`{},`, 1001), ",") + `]}`, 422, "request.invalid", "/orders"},
 		"empty batch":           {"POST", "/v1/pos/orders", `{"orders":[]}`, 422, "request.invalid", "/orders"},
 		"ticket without lines":  {"POST", "/v1/pos/orders", ticket(`,"lines":[]`), 422, "request.invalid", ""},
-		"bad override":          {"POST", "/v1/stores", "", 400, "request.malformed", ""},
+		"bad override":          {"POST", "/v1/stores", "", 400, "request.method_override", "X-HTTP-Method-Override:"},
+		"empty key":             {"POST", "/v1/stores", `{"code":"SH01","name":"a"}`, 400, "idempotency.key_invalid", "Idempotency-Key:"},
+		"NUL in a field":        {"POST", "/v1/stores", `{"code":"SH01","name":"a\u0000"}`, 422, "request.invalid", "/name"},
+		"NUL in free form":      {"POST", "/v1/customers", `{"name":"王明","custom_fields":{"a":["\u0000"]}}`, 422, "request.invalid", "/custom_fields/a/0"},
+		"NUL in a query":        {"GET", "/v1/customers?card_number=a%00", "", 422, "request.invalid", "?card_number"},
+		"NUL in a path":         {"GET", "/v1/stores/%00", "", 422, "request.invalid", "{id}"},
+		"GBK in a query":        {"GET", "/v1/customers?name=%cd%f5%c3%f7", "", 422, "request.invalid", "?name"},
+		"GBK in a body":         {"POST", "/v1/customers", "{\"name\":\"\xcd\xf5\xc3\xf7\"}", 400, "request.malformed_json", ""},
+		"half a surrogate pair": {"POST", "/v1/customers", `{"name":"王\ud83d"}`, 400, "request.malformed_json", ""},
+		"2,000 deep":            {"POST", "/v1/customers", `{"name":"王明","custom_fields":{"a":` + strings.Repeat("[", 2000) + strings.Repeat("]", 2000) + `}}`, 422, "request.invalid", "/custom_fields/a" + strings.Repeat("/0", 30)},
+		"beyond a float64":      {"POST", "/v1/customers", `{"name":"王明","preferences":{"id":9007199254740993}}`, 422, "request.invalid", "/preferences/id"},
+		"1.0 for an integer":    {"POST", "/v1/pos/orders", strings.Replace(ticket(""), `"quantity":1`, `"quantity":1.0`, 1), 422, "request.invalid", "/orders/0/lines/0/quantity"},
+		"no such state":         {"GET", "/v1/customers?status=foo", "", 422, "request.invalid", "?status"},
+		"empty limit":           {"GET", "/v1/customers?limit=", "", 422, "request.invalid", "?limit"},
 		"patch of nothing":      {"PATCH", "/v1/customers/" + missingID, `{"name":"x"}`, 404, "customers.not_found", ""},
 		"patch read-only field": {"PATCH", "/v1/customers/" + customer.Id.String(), `{"version":9}`, 422, "request.invalid", "/version"},
 		"stale version":         {"PATCH", "/v1/customers/" + customer.Id.String(), `{"gender":"female"}`, 412, "request.version_mismatch", ""},
@@ -72,6 +85,8 @@ func TestBadInput(t *testing.T) {
 			switch name {
 			case "bad override":
 				headers = []string{"X-HTTP-Method-Override", "TRACE"}
+			case "empty key":
+				headers = []string{"Idempotency-Key", ""}
 			case "stale version":
 				headers = []string{"If-Match", `"99"`}
 			}
@@ -96,6 +111,48 @@ func TestBadInput(t *testing.T) {
 	var customers int
 	require.NoError(t, app.DB.QueryRow(t.Context(), "SELECT count(*) FROM customers").Scan(&customers))
 	require.Equal(t, 1, customers, "something was written")
+}
+
+// What people read says what to do about it.
+func TestBadInputIsExplained(t *testing.T) {
+	app := testkit.New(t)
+	admin := app.Admin()
+	customer := app.Customer()
+	for _, c := range []struct{ method, path, body, detail string }{
+		{"POST", "/v1/customers/lookup", `{}`, "Must have exactly one of: card_number, "},
+		{"POST", "/v1/customers/lookup", `{"phone":"13912345678","card_number":"1"}`, "Must have exactly one of: card_number, "},
+		{"PATCH", "/v1/customers/" + customer.Id.String(), `{}`, "Must have at least one of: address, "},
+		{"GET", "/v1/customers?status=foo", "", "Must be one of: active, archived."},
+		{"GET", "/v1/customers?limit=", "", "Must not be empty; leave it out instead."},
+		{"POST", "/v1/stores", "", "This operation needs a JSON body."},
+		{"POST", "/v1/stores", `{"code":"a","code":"b","name":"c"}`, "This field is given twice in its object."},
+	} {
+		var body any
+		if c.body != "" {
+			body = c.body
+		}
+		p := admin.Do(c.method, c.path, body).WantProblem(422, "request.invalid")
+		require.Len(t, p.Errors, 1, "%s %s", c.method, c.path)
+		require.Contains(t, p.Errors[0].Detail, c.detail)
+	}
+	p := admin.Do("POST", "/v1/stores", `{}`, "X-HTTP-Method-Override", "GET").WantProblem(400, "request.method_override")
+	require.Contains(t, p.Detail, "PUT, PATCH or DELETE")
+}
+
+// Answers that hold what is shown once are kept by nobody on the way.
+func TestSecretsAreNotCached(t *testing.T) {
+	app := testkit.New(t)
+	admin := app.Admin()
+	customer := app.Customer()
+	for path, body := range map[string]string{
+		"/v1/customers/" + customer.Id.String() + "/reveal": `{"fields":["phone"],"reason":"test of the header"}`,
+		"/v1/stream-tickets": `{"path":"/v1/orders/events"}`,
+	} {
+		got := admin.Do("POST", path, body)
+		require.Equal(t, 2, got.Status/100, "%s", got.Body)
+		require.Equal(t, "no-store", got.Header.Get("Cache-Control"), path)
+	}
+	require.Equal(t, "private, no-cache", admin.Do("GET", "/v1/customers/"+customer.Id.String(), nil).Want(200).Header.Get("Cache-Control"))
 }
 
 func TestBodyLimits(t *testing.T) {

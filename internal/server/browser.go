@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	"github.com/labstack/echo/v4"
-
-	"github.com/shuke-crm/shuke/internal/platform/apperr"
 )
 
 // Header values sent with every answer, made once: a header is a slice, and
@@ -111,7 +109,7 @@ func (e *edge) refuseOverride(next echo.HandlerFunc) echo.HandlerFunc {
 		req := c.Request()
 		if req.Method == http.MethodPost {
 			if override := req.Header.Get(headerMethodOverride); override != "" && !strings.EqualFold(override, http.MethodPost) {
-				return apperr.ErrMalformed.At("X-HTTP-Method-Override:")
+				return errOverride.At("X-HTTP-Method-Override:")
 			}
 		}
 		return next(c)

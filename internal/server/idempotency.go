@@ -51,7 +51,7 @@ func (e *edge) idempotent(c echo.Context, op *contract.Operation, next echo.Hand
 	if op.Idempotency != contract.IdempotencyRequired && op.Idempotency != contract.IdempotencyOptional {
 		return next(c)
 	}
-	key, err := idempotencyKey(c.Request().Header.Get(headerIdempotencyKey))
+	key, err := idempotencyKey(c.Request().Header[headerIdempotencyKey])
 	if err != nil {
 		return err
 	}
@@ -87,22 +87,22 @@ func (e *edge) idempotent(c echo.Context, op *contract.Operation, next echo.Hand
 }
 
 // idempotencyKey accepts the key bare, as most clients send it, or as the
-// quoted string of the IETF draft.
-func idempotencyKey(header string) (string, error) {
-	key := strings.TrimSpace(header)
+// quoted string of the IETF draft. It is empty only if no header was sent: who
+// sends an empty one believes to be protected.
+func idempotencyKey(headers []string) (string, error) {
+	if len(headers) == 0 {
+		return "", nil
+	}
+	key := strings.TrimSpace(headers[0])
 	if len(key) >= 2 && key[0] == '"' && key[len(key)-1] == '"' {
 		key = key[1 : len(key)-1]
-		if key == "" {
-			return "", apperr.ErrIdempotencyKey.At(headerIdempotencyKey + ":")
-		}
 	}
-	if len(key) > 255 {
+	valid := len(headers) == 1 && len(key) >= 1 && len(key) <= 255
+	for i := 0; i < len(key) && valid; i++ {
+		valid = key[i] >= 0x21 && key[i] <= 0x7e
+	}
+	if !valid {
 		return "", apperr.ErrIdempotencyKey.At(headerIdempotencyKey + ":")
-	}
-	for i := 0; i < len(key); i++ {
-		if key[i] < 0x21 || key[i] > 0x7e {
-			return "", apperr.ErrIdempotencyKey.At(headerIdempotencyKey + ":")
-		}
 	}
 	return key, nil
 }

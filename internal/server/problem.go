@@ -50,6 +50,7 @@ func Status(k apperr.Kind) int { return classes[k].status }
 // Errors that only the edge can make.
 var (
 	errConstraint = apperr.Define(apperr.Conflict, "conflict", "The change clashes with data that exists.", "该更改与现有数据冲突。")
+	errOverride   = apperr.Define(apperr.Malformed, "request.method_override", "X-HTTP-Method-Override takes PUT, PATCH or DELETE, and nothing else.", "X-HTTP-Method-Override 只能是 PUT、PATCH 或 DELETE。")
 	errTooSlow    = apperr.Define(apperr.Unavailable, "unavailable.busy", "The service is busy. Try again shortly.", "服务繁忙，请稍后重试。")
 )
 
@@ -107,7 +108,7 @@ func (e *edge) answerError(err error, c echo.Context) {
 		return // a stream that broke; the log has the error
 	}
 	problem := known(c.Request().Context(), err)
-	lang := language(c.Request())
+	lang := apperr.Language(c.Request().Header.Get("Accept-Language"))
 	status := Status(problem.Def.Kind)
 	id := telemetry.RequestID(c.Request().Context())
 	h := c.Response().Header()
@@ -185,28 +186,6 @@ func retryAfter(e *apperr.Error) (int, bool) {
 		return 0, false
 	}
 	return max(1, int(math.Ceil(seconds))), true
-}
-
-// language picks zh or en: what the caller prefers of the two, English when
-// the header names neither.
-func language(r *http.Request) string {
-	best, lang := -1.0, "en"
-	for part := range strings.SplitSeq(r.Header.Get("Accept-Language"), ",") {
-		tag, params, _ := strings.Cut(strings.TrimSpace(part), ";")
-		q := 1.0
-		if v, ok := strings.CutPrefix(strings.TrimSpace(params), "q="); ok {
-			parsed, err := strconv.ParseFloat(v, 64)
-			if err != nil {
-				continue
-			}
-			q = parsed
-		}
-		primary, _, _ := strings.Cut(strings.ToLower(tag), "-")
-		if (primary == "zh" || primary == "en") && q > best && q > 0 {
-			best, lang = q, primary
-		}
-	}
-	return lang
 }
 
 func contentLanguage(lang string) string {

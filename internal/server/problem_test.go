@@ -133,35 +133,29 @@ func TestProblemDocument(t *testing.T) {
 	require.Contains(t, h.Get("WWW-Authenticate"), "Bearer")
 }
 
-func TestLanguage(t *testing.T) {
-	for header, want := range map[string]string{
-		"": "en", "fr": "en", "zh": "zh", "zh-CN,zh;q=0.9,en;q=0.8": "zh", "en-GB,zh;q=0.5": "en", "zh-Hans-CN": "zh", "en;q=0.1, zh;q=0.2": "zh", "zh;q=0": "en", "zh;q=x,en": "en",
-	} {
-		r := httptest.NewRequest(http.MethodGet, "/", nil)
-		r.Header.Set("Accept-Language", header)
-		require.Equal(t, want, language(r), header)
-	}
-}
-
 func TestRequiredKey(t *testing.T) {
 	e := &edge{}
 	router := echo.New()
 	ran := false
 	next := func(echo.Context) error { ran = true; return nil }
-	call := func(idempotency contract.Idempotency, key string) error {
+	call := func(idempotency contract.Idempotency, keys ...string) error {
 		ran = false
 		req := httptest.NewRequest(http.MethodPost, "/v1/points", nil)
-		if key != "" {
-			req.Header.Set("Idempotency-Key", key)
+		for _, key := range keys {
+			req.Header.Add("Idempotency-Key", key)
 		}
 		return e.idempotent(router.NewContext(req, httptest.NewRecorder()), &contract.Operation{Idempotency: idempotency}, next)
 	}
-	require.True(t, apperr.ErrIdempotencyNeeded.Is(call(contract.IdempotencyRequired, "")))
+	require.True(t, apperr.ErrIdempotencyNeeded.Is(call(contract.IdempotencyRequired)))
 	require.False(t, ran, "the handler ran without the key it needs")
 	require.True(t, apperr.ErrIdempotencyKey.Is(call(contract.IdempotencyRequired, `""`)))
 	require.True(t, apperr.ErrIdempotencyKey.Is(call(contract.IdempotencyOptional, "a b")))
+	require.True(t, apperr.ErrIdempotencyKey.Is(call(contract.IdempotencyOptional, "")), "sent and empty: the caller thinks to be protected")
+	require.True(t, apperr.ErrIdempotencyKey.Is(call(contract.IdempotencyOptional, " ")))
+	require.True(t, apperr.ErrIdempotencyKey.Is(call(contract.IdempotencyRequired, "")))
+	require.True(t, apperr.ErrIdempotencyKey.Is(call(contract.IdempotencyOptional, "a", "b")), "which of the two?")
 	require.False(t, ran)
-	require.NoError(t, call(contract.IdempotencyOptional, ""))
+	require.NoError(t, call(contract.IdempotencyOptional))
 	require.True(t, ran)
 	require.NoError(t, call(contract.IdempotencyNone, "ignored where none is kept"))
 	require.True(t, ran)
