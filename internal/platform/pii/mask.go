@@ -18,6 +18,15 @@ import (
 //	+85291234567   → +852****4567  elsewhere: the country code too
 //	+864001234567  → ****4567      400 and other services
 func MaskPhone(e164 string) string {
+	if strings.HasPrefix(e164, "+86") && isDigits(e164[1:]) {
+		if national := mainland(e164, ""); national != "" && plainMobile(national) {
+			return national[:3] + "****" + national[mobileLength-4:]
+		}
+	}
+	return maskPhone(e164)
+}
+
+func maskPhone(e164 string) string {
 	last := Last4(e164)
 	number, err := phonenumbers.Parse(e164, "ZZ")
 	if err != nil || last == "" {
@@ -35,6 +44,10 @@ func MaskPhone(e164 string) string {
 		return "0" + national[:min(area, len(national)-4)] + "****" + last
 	}
 	return "****" + last
+}
+
+func isDigits(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r < '0' || r > '9' }) < 0
 }
 
 func phonePrefix(n *phonenumbers.PhoneNumber) string {

@@ -19,9 +19,15 @@ type part struct {
 //
 //	小明, 王小, 王明   two or more Han characters: adjacent in the name, or exactly its first and last
 //	wangxiao, xiaom    pinyin of the whole or of the given name, from the beginning
-//	wxm                initials of the whole name, from the beginning
+//	aizezi             the same of a part set apart by a dot or a blank (热合曼·艾则孜)
+//	wxm, xm            initials of the whole name, of the given name or of such a part on
 //	john s, smith      the beginning of a word, running on into the next
-//	王xiao, 王xm, 王x  Han characters followed by the pinyin or initials of what comes next
+//	王xiao, 王xm, 王x  the name's beginning in Han characters, then the pinyin or initials of what follows
+//	小明x              two or more Han characters anywhere, then likewise
+//	华andy, 华a        a Han character and the word after it
+//
+// Heteronyms are found in the readings readings.go gives them; of a name with several, in the
+// customary spelling and the three nearest to it.
 //
 // A candidate has all the terms; Match then decides. Errors: ErrTooShort for a single Han character
 // or letter (or nothing), ErrNeedleTooLong.
@@ -30,7 +36,7 @@ func QueryTokens(needle string) ([]string, Matcher, error) {
 		return nil, Matcher{}, ErrNeedleTooLong
 	}
 	var parts []part
-	for _, u := range parseUnits(needle) {
+	for _, u := range parseUnits(needle).units {
 		if n := len(parts); n > 0 && !u.han && !parts[n-1].han {
 			parts[n-1].text += u.text
 			continue
@@ -63,12 +69,12 @@ func (m Matcher) Match(name string) bool {
 		return false
 	}
 	if !slices.ContainsFunc(m.parts, func(p part) bool { return !p.han }) {
-		return m.matchHan(parseUnits(name))
+		return m.matchHan(parseUnits(name).units)
 	}
 	p := parseName(name)
 	for _, spelling := range p.spellings {
 		for at := range p.units {
-			if m.mayStart(p, at) && matchFrom(p.units, spelling, at, m.parts, at == 0) {
+			if m.mayStart(p, at) && matchFrom(p.units, spelling, at, m.parts) {
 				return true
 			}
 		}
@@ -97,21 +103,20 @@ func (m Matcher) hanAt(units []unit) bool {
 }
 
 // mayStart keeps Match to what the terms promise: Han pairs are indexed everywhere, letters from the
-// starts, a lone Han character before letters only at the beginning.
+// starts, a lone Han character before letters only at the beginning and before a word.
 func (m Matcher) mayStart(p parsedName, at int) bool {
 	switch {
 	case !m.parts[0].han:
 		return slices.Contains(p.starts, at)
 	case len(m.parts) > 1 && !m.parts[1].han:
-		return at == 0
+		return lettersMayFollow(p.units, at)
 	}
 	return true
 }
 
 // matchFrom matches parts against the units from at on. Letters are the spelling of whole units
-// (the last run: its beginning), or their initials where those are indexed or already narrowed down
-// by Han characters before.
-func matchFrom(units []unit, spelling []string, at int, parts []part, mayInitials bool) bool {
+// (the last run: its beginning), or their initials.
+func matchFrom(units []unit, spelling []string, at int, parts []part) bool {
 	if len(parts) == 0 {
 		return true
 	}
@@ -126,18 +131,18 @@ func matchFrom(units []unit, spelling []string, at int, parts []part, mayInitial
 		if len(rest) > 0 && !rest[0].han && at+1 < len(units) && spelling[at+1] == "" {
 			return false // the index has no initial for a character without a reading
 		}
-		return matchFrom(units, spelling, at+1, rest, true)
+		return matchFrom(units, spelling, at+1, rest)
 	}
 	if len(rest) == 0 {
 		return strings.HasPrefix(strings.Join(spelling[at:], ""), head.text) ||
-			mayInitials && strings.HasPrefix(initials(spelling[at:]), head.text)
+			strings.HasPrefix(initials(spelling[at:]), head.text)
 	}
 	joined, first := "", ""
 	for end := at + 1; end <= len(units); end++ {
 		joined += spelling[end-1]
 		first += firstLetter(spelling[end-1])
-		if joined == head.text || mayInitials && first == head.text {
-			if matchFrom(units, spelling, end, rest, true) {
+		if joined == head.text || first == head.text {
+			if matchFrom(units, spelling, end, rest) {
 				return true
 			}
 		}

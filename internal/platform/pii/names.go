@@ -12,16 +12,20 @@ import (
 //
 // A name is a row of units: each Han character is one, each run of other letters or digits (a word)
 // is one, folded to lower case without accents. A unit's spelling is its pinyin or the word itself;
-// a name with heteronyms has several spellings (at most maxReadings). A search may start at the
-// first unit, at the given name of a Chinese name, and at each word (of many words the first three
-// and the last): the name's starts.
+// a name with heteronyms has several spellings (at most maxReadings).
+//
+// A search by letters may start at the name's starts: the first unit, the given name of a Chinese
+// name, each word, and each part of a name that a blank, a dot (阿卜杜拉·买买提) or a change of script
+// sets apart (of many words and parts the first three and the last). A name with dots between its Han
+// characters is a transcription and has no surname.
 //
 // Terms of a name, all in one index:
 //
 //	h:小明   each pair of adjacent Han characters, and the first with the last (王小明 also h:王明)
 //	l:xiaom  from each start, the first 2 to 8 letters of the spelling run together
-//	l:wxm    the first 2 to 8 initials of the whole name
-//	m:王x    a leading Han character with the initial that follows
+//	l:wxm    from each start, the first 2 to 8 initials (l:xm)
+//	m:王x    a leading Han character with the initial that follows; any Han character with the first
+//	         letter of the word that follows (刘德华Andy: m:华a)
 //
 // No term stands for a single character: those are frequent enough to be recognised in a dump. What
 // the others give away is measured in docs/adr/0002-blind-index.md.
@@ -33,7 +37,7 @@ import (
 const (
 	minLetters = 2
 	maxLetters = 8 // longer fragments are cut and re-checked after decryption
-	maxWords   = 4 // starts at words: the first three and the last
+	maxWords   = 4 // starts at words and parts: the first three and the last
 )
 
 type unit struct {
@@ -68,12 +72,29 @@ func fold(s string) string {
 	return norm.NFC.String(b.String())
 }
 
-func parseUnits(s string) []unit {
-	var units []unit
+// row is a string cut into units.
+type row struct {
+	units  []unit
+	apart  []int // units that a separator or a change of script sets apart from the one before
+	dotted bool  // a dot between two Han characters
+}
+
+func parseUnits(s string) row {
+	var t row
 	var word strings.Builder
+	separated, dot := false, false
+	add := func(u unit) {
+		n := len(t.units)
+		if n > 0 && (separated || t.units[n-1].han != u.han) {
+			t.apart = append(t.apart, n)
+		}
+		t.dotted = t.dotted || n > 0 && dot && t.units[n-1].han && u.han
+		t.units = append(t.units, u)
+		separated, dot = false, false
+	}
 	flush := func() {
 		if word.Len() > 0 {
-			units = append(units, unit{text: word.String()})
+			add(unit{text: word.String()})
 			word.Reset()
 		}
 	}
@@ -81,15 +102,16 @@ func parseUnits(s string) []unit {
 		switch {
 		case isHan(r):
 			flush()
-			units = append(units, unit{text: string(r), han: true})
+			add(unit{text: string(r), han: true})
 		case unicode.IsLetter(r) || unicode.IsDigit(r):
 			word.WriteRune(r)
 		default:
 			flush()
+			separated, dot = true, dot || strings.ContainsRune("·.•‧・∙⋅", r)
 		}
 	}
 	flush()
-	return units
+	return t
 }
 
 // parsedName is a name ready for indexing or matching.
@@ -100,69 +122,66 @@ type parsedName struct {
 }
 
 func parseName(name string) parsedName {
-	p := parsedName{units: parseUnits(name)}
-	surname := 0
-	if len(p.units) > 1 && p.units[0].han && p.units[1].han {
-		surname = 1
-		if len(p.units) > 2 && p.units[2].han && compoundSurnames[p.units[0].text+p.units[1].text] != nil {
-			surname = 2
-		}
-	}
-	p.starts = nameStarts(p.units, surname)
-	p.spellings = nameSpellings(p.units, surname)
-	return p
+	t := parseUnits(name)
+	surname := surnameLength(t)
+	return parsedName{units: t.units, starts: nameStarts(t, surname), spellings: nameSpellings(t.units, surname)}
 }
 
-func nameStarts(units []unit, surname int) []int {
-	if len(units) == 0 {
+// surnameLength is 0 for a name that is not Chinese, or is a lone character.
+func surnameLength(t row) int {
+	u := t.units
+	if len(u) < 2 || !u[0].han || !u[1].han || t.dotted {
+		return 0
+	}
+	if len(u) > 2 && !slices.Contains(t.apart, 1) && compoundSurnames[u[0].text+u[1].text] != nil {
+		return 2
+	}
+	return 1
+}
+
+func nameStarts(t row, surname int) []int {
+	if len(t.units) == 0 {
 		return nil
 	}
-	starts := []int{0}
-	if surname > 0 {
-		starts = append(starts, surname)
+	parts := append([]int{0}, t.apart...)
+	if len(parts) > maxWords {
+		parts = append(parts[:maxWords-1], parts[len(parts)-1])
 	}
-	var words []int
-	for i, u := range units {
-		if !u.han {
-			words = append(words, i)
-		}
-	}
-	if len(words) > maxWords {
-		words = append(words[:maxWords-1:maxWords-1], words[len(words)-1])
-	}
-	starts = append(starts, words...)
+	starts := append(parts, surname)
 	slices.Sort(starts)
 	return slices.Compact(starts)
 }
 
 func nameSpellings(units []unit, surname int) [][]string {
 	options := make([][]string, len(units))
+	customary := make([]string, len(units))
 	for i, u := range units {
-		if u.han {
-			options[i] = hanReadings([]rune(u.text)[0], i < surname)
-		} else {
+		switch {
+		case !u.han:
 			options[i] = []string{u.text}
+		case surname == 2 && i < 2:
+			options[i] = withU(compoundSurnames[units[0].text+units[1].text][i : i+1])
+		case i < surname:
+			options[i] = surnameSpellings([]rune(u.text)[0])
+		default:
+			options[i] = givenSpellings([]rune(u.text)[0])
 		}
+		customary[i] = options[i][0]
 	}
-	if surname == 2 {
-		for i, r := range compoundSurnames[units[0].text+units[1].text] {
-			options[i] = withU([]string{r})
+	// From the customary spelling to those with one other reading, the surname's first, then to
+	// those with two: the cap cuts what is least likely to be typed.
+	out, next := [][]string{customary}, []int{0}
+	for k := 0; k < len(out); k++ {
+		for i := next[k]; i < len(units); i++ {
+			for _, other := range options[i][1:] {
+				if len(out) == maxReadings {
+					return out
+				}
+				spelling := slices.Clone(out[k])
+				spelling[i] = other
+				out, next = append(out, spelling), append(next, i+1)
+			}
 		}
-	}
-	// Count through the combinations with the surname as the fastest digit, so that the cap cuts
-	// rare readings of given names first.
-	var out [][]string
-	for n := 0; n < maxReadings; n++ {
-		rest := n
-		spelling := make([]string, len(units))
-		for i, o := range options {
-			spelling[i] = o[rest%len(o)]
-			rest /= len(o)
-		}
-		if rest > 0 {
-			break
-		}
-		out = append(out, spelling)
 	}
 	return out
 }
@@ -212,7 +231,7 @@ func firstLetter(s string) string {
 	return s
 }
 
-// NameTokens are the distinct search terms of a name, about 20 for a usual Chinese one.
+// NameTokens are the distinct search terms of a name, 18 on average for Chinese ones.
 func NameTokens(name string) []string {
 	p := parseName(name)
 	seen := make(map[string]struct{}, 32)
@@ -235,13 +254,20 @@ func NameTokens(name string) []string {
 	for _, spelling := range p.spellings {
 		for _, s := range p.starts {
 			prefixes(strings.Join(spelling[s:], ""), func(l string) { add("l:" + l) })
+			prefixes(initials(spelling[s:]), func(l string) { add("l:" + l) })
 		}
-		prefixes(initials(spelling), func(l string) { add("l:" + l) })
-		if len(units) > 1 && units[0].han && spelling[1] != "" {
-			add("m:" + units[0].text + firstLetter(spelling[1]))
+		for i := 1; i < len(units); i++ {
+			if lettersMayFollow(units, i-1) && spelling[i] != "" {
+				add("m:" + units[i-1].text + firstLetter(spelling[i]))
+			}
 		}
 	}
 	return out
+}
+
+// lettersMayFollow tells whether the index has a Han character with the initial that follows it.
+func lettersMayFollow(units []unit, at int) bool {
+	return at+1 < len(units) && units[at].han && (at == 0 || !units[at+1].han)
 }
 
 // HashTokens turns terms into the sorted distinct values of an index column.

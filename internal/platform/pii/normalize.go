@@ -19,9 +19,9 @@ type Email struct {
 const maxEmail = 254 // RFC 5321 §4.5.3.1.3, the path without its brackets
 
 // NormalizeEmail checks one bare address: no display name, no quoting, no comment, no line break, a
-// dot in the domain. Error: ErrEmailInvalid.
+// dot in the domain. Full-width characters become half width first. Error: ErrEmailInvalid.
 func NormalizeEmail(raw string) (Email, error) {
-	s := strings.TrimSpace(norm.NFC.String(raw))
+	s := strings.TrimSpace(norm.NFKC.String(raw))
 	if s == "" || len(s) > maxEmail || !utf8.ValidString(s) || strings.ContainsAny(s, "<>\"(),:;[]\\ \t\r\n\x00") {
 		return Email{}, ErrEmailInvalid
 	}

@@ -14,6 +14,8 @@ func TestNormalizeEmail(t *testing.T) {
 		"user@例子.中国":              {"user@例子.中国", "user@xn--fsqu00a.xn--fiqs8s"},
 		"10001@qq.com":            {"10001@qq.com", "10001@qq.com"},
 		"张三@example.com":          {"张三@example.com", "张三@example.com"},
+		"ａ＠ｅｘａｍｐｌｅ．ｃｏｍ":           {"a@example.com", "a@example.com"},
+		"\u3000Ｌｉ.ming＠qq.com ":   {"Li.ming@qq.com", "li.ming@qq.com"},
 		"o'brien_x@example.co.uk": {"o'brien_x@example.co.uk", "o'brien_x@example.co.uk"},
 	} {
 		got, err := NormalizeEmail(raw)
@@ -22,7 +24,7 @@ func TestNormalizeEmail(t *testing.T) {
 	}
 	for _, raw := range []string{
 		"", "a", "a@", "@b.cn", "a@b", "a@b.", "a b@c.cn", "Li <a@b.cn>", "<a@b.cn>", "a@b.cn,c@d.cn", "a@b.cn\r\nBcc: x@y.cn", "a\n@b.cn",
-		`"a b"@c.cn`, "a@[127.0.0.1]", "a..b@c.cn", "a@-b.cn", "a@b..cn", "a@b.cn(x)", "a\u202e@b.cn", "\xff@b.cn",
+		`"a b"@c.cn`, "a@[127.0.0.1]", "a..b@c.cn", "a@-b.cn", "a@b..cn", "a@b.cn(x)", "a\u202e@b.cn", "Li ＜a@b.cn＞", "a＠＠b.cn", "a@b．", "a@b.cn，c@d.cn", "\xff@b.cn",
 		strings.Repeat("a", 65) + "@b.cn", "a@" + strings.Repeat("b.", 130) + "cn",
 	} {
 		_, err := NormalizeEmail(raw)

@@ -1,9 +1,13 @@
 package pii
 
 import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 )
 
 func TestParsePhone(t *testing.T) {
@@ -43,6 +47,67 @@ func TestParsePhone(t *testing.T) {
 	} {
 		_, err := ParsePhone(raw, "CN")
 		require.ErrorIs(t, err, ErrPhoneInvalid, "%q", raw)
+	}
+}
+
+// TestFastPathEqualsLibrary: the shortcut for mainland mobiles changes no result.
+func TestFastPathEqualsLibrary(t *testing.T) {
+	equal := func(t require.TestingT, raw, region string) {
+		got, err := ParsePhone(raw, region)
+		var want Phone
+		wantErr := ErrPhoneInvalid
+		if digits, ok := dialable(raw); ok {
+			want, wantErr = parsePhone(digits, region)
+		}
+		require.Equal(t, want, got, "%q in %s", raw, region)
+		require.Equal(t, wantErr, err, "%q in %s", raw, region)
+		if err == nil {
+			require.Equal(t, maskPhone(got.E164), MaskPhone(got.E164))
+		}
+	}
+	for prefix := range 1000 {
+		r := rand.New(rand.NewPCG(1, uint64(prefix)))
+		equal(t, fmt.Sprintf("1%03d%07d", prefix, r.IntN(10_000_000)), "CN")
+	}
+	for next := range 10 {
+		equal(t, fmt.Sprintf("1740%d123456", next), "CN")
+	}
+	before := rapid.SampledFrom([]string{"", "", "+86", "0086", "86", "+", "00", "0", "+8686", "+086", "+85", "＋86"})
+	mark := rapid.SampledFrom([]string{"", "", "", "", "-", " ", "（", "·", "\u202d", "x"})
+	digit := rapid.SampledFrom([]rune("0123456789０９"))
+	rapid.Check(t, func(t *rapid.T) {
+		var b strings.Builder
+		b.WriteString(before.Draw(t, "before"))
+		if rapid.IntRange(0, 4).Draw(t, "mobile") > 0 {
+			b.WriteByte('1')
+		}
+		for range rapid.SampledFrom([]int{10, 10, 10, 10, 9, 11, 7}).Draw(t, "length") {
+			b.WriteRune(digit.Draw(t, "digit"))
+			b.WriteString(mark.Draw(t, "mark"))
+		}
+		equal(t, b.String(), rapid.SampledFrom([]string{"CN", "CN", "HK", "US", "ZZ", "cn"}).Draw(t, "region"))
+	})
+}
+
+func TestMaskPhoneOfNonsense(t *testing.T) {
+	for _, raw := range []string{"+86", "+861380013800x", "+86138００138000", "138", "+8613800138"} {
+		require.Equal(t, maskPhone(raw), MaskPhone(raw), raw)
+	}
+}
+
+func BenchmarkParsePhone(b *testing.B) {
+	for b.Loop() {
+		if _, err := ParsePhone("138 0013-8000", ""); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkParsePhoneByLibrary(b *testing.B) {
+	for b.Loop() {
+		if _, err := parsePhone("13800138000", "CN"); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

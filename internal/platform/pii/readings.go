@@ -1,6 +1,7 @@
 package pii
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 
@@ -25,12 +26,32 @@ var surnameReadings = readingTable(`
 宁 ning|甯 ning|寧 ning|尹 yin|哈 ha|洪 hong|卜 bu|占 zhan|佴 nai er|句 gou ju|亓 qi|镡 chan tan|訾 zi|脱 tuo|乜 nie|呙 guo|咼 guo
 莘 shen xin|褚 chu|阚 kan|闞 kan|郏 jia|邵 shao|臧 zang|鲍 bao|谭 tan|譚 tan|戴 dai|娄 lou|妫 gui|逯 lu|禚 zhuo|皮 pi|奇 qi ji`)
 
-// givenReadings: characters of given names that are read in two ways.
+// givenReadings: characters of given names that are read in two ways, or customarily in another way
+// than the dictionary has first.
 var givenReadings = readingTable(`
 乐 le yue|樂 le yue|晟 sheng cheng|盛 sheng cheng|茜 qian xi|朝 chao zhao|长 chang zhang|長 chang zhang|重 chong zhong|行 xing hang
 曾 zeng ceng|柏 bai bo|娜 na nuo|阿 a e|单 dan shan|朴 pu piao|筠 yun jun|莘 xin shen|隽 jun juan|澄 cheng deng|蔓 man wan|都 du dou
 石 shi|熙 xi|露 lu lou|子 zi|强 qiang|還 huan hai|还 huan hai|调 tiao diao|藏 zang cang|宿 su xiu|亲 qin|率 shuai lv|传 chuan zhuan|卡 ka
-家 jia|夏 xia|仇 qiu chou|解 jie xie|什 shi shen|佛 fo|参 can shen|省 sheng xing|降 jiang xiang|尉 wei|焘 tao dao|祎 yi hui|婼 ruo chuo|瑱 tian zhen`)
+家 jia|夏 xia|仇 qiu chou|解 jie xie|什 shi shen|佛 fo|参 can shen|省 sheng xing|降 jiang xiang|尉 wei|焘 tao dao|祎 yi hui|婼 ruo chuo|瑱 tian zhen
+卜 bu bo|扎 zha za|提 ti di|伯 bo bai|莎 sha suo|勒 le lei|杉 shan sha|浚 jun xun|靓 liang jing|莞 guan wan|颉 xie jie|那 na nuo|翟 zhai di|覃 qin tan
+缪 miao mou|繆 miao mou|区 qu ou|區 qu ou|查 cha zha|种 zhong chong|大 da dai|薄 bo bao|盖 gai ge|召 zhao shao|宓 mi fu|粘 nian zhan|校 xiao jiao`)
+
+// oneReading: characters common in names whose second reading in the dictionary is archaic or never
+// met in a name; indexing it would find 王明 for "wangmeng". Others without an entry above are indexed
+// in the dictionary's first two.
+var oneReading = func() map[rune]bool {
+	set := map[rune]bool{}
+	for _, r := range commonOfOneReading {
+		set[r] = true
+	}
+	return set
+}()
+
+const commonOfOneReading = "" +
+	"王吴朱冯于董邓许沈彭蔡贾丁叶余潘杜汪任方姚陆郝白万汤尹殷施陶倪温芦俞焦邢路齐莫庄祝涂谷祁舒牟詹童甄游裴屈位霍隋甘景包司宁阮柴车冉房皇甫容令冼" +
+	"晁逄池沙鞠干蓝臧戚匡褚封芮隗郗仰栗戎祖幸印怀蒲从咸籍蒿能逢姬扶堵尚瞿艾古慎暨居广蔚越冷阚毋乜明平胜援和立喜占俊才年信超波红洋浩鑫思昂承皓墨苑" +
+	"英淑月腊莉洁倩可若桐羽昕予溪合哈斯肉塔次增格其娃约耶奥婕愉捷敦暖栩棋楷槿洵淳濡炎焱煦珞瑗稷絮菀萌蓁蕊虹蝶言豫赫达适鼎亲強馮吳鄧許賈葉陸湯溫蘆" +
+	"莊塗寧陳鵬藍從廣紅勝潔約鄭達適靜麗"
 
 // compoundSurnames with their readings; a name of three or more characters that starts with one
 // keeps it whole.
@@ -60,34 +81,48 @@ var toneless = strings.NewReplacer(
 	"ü", "v", "ǖ", "v", "ǘ", "v", "ǚ", "v", "ǜ", "v", "ń", "n", "ň", "n", "ǹ", "n", "ḿ", "m",
 )
 
-// dictionaryReading is a character's first reading in the dictionary, "" for one it lacks.
-func dictionaryReading(r rune) string {
-	all := pinyin.PinyinDict[int(r)]
-	if i := strings.IndexByte(all, ','); i >= 0 {
-		all = all[:i]
-	}
-	s := toneless.Replace(all)
-	return strings.Map(func(r rune) rune {
-		if r < 'a' || r > 'z' {
-			return -1 // a combining mark the table lacks
+// dictionaryReadings are a character's first distinct readings in the dictionary, at most n; {""}
+// for one it lacks.
+func dictionaryReadings(r rune, n int) []string {
+	var out []string
+	for accented := range strings.SplitSeq(pinyin.PinyinDict[int(r)], ",") {
+		s := strings.Map(func(r rune) rune {
+			if r < 'a' || r > 'z' {
+				return -1 // a combining mark the table lacks
+			}
+			return r
+		}, toneless.Replace(accented))
+		if len(out) > 0 && (s == "" || slices.Contains(out, s)) {
+			continue
 		}
-		return r
-	}, s)
+		if out = append(out, s); len(out) == n {
+			break
+		}
+	}
+	return out
 }
 
-// hanReadings are the ways a character is typed, the customary first; never empty, but possibly {""}.
-func hanReadings(r rune, surname bool) []string {
-	var readings []string
-	if surname {
-		readings = surnameReadings[string(r)]
+// surnameSpellings are the ways a one-character surname is typed, the customary first; never empty,
+// but possibly {""}.
+func surnameSpellings(r rune) []string {
+	if readings := surnameReadings[string(r)]; readings != nil {
+		return withU(readings)
 	}
-	if readings == nil {
-		readings = givenReadings[string(r)]
+	if readings := givenReadings[string(r)]; readings != nil {
+		return withU(readings)
 	}
-	if readings == nil {
-		readings = []string{dictionaryReading(r)}
+	return withU(dictionaryReadings(r, 1))
+}
+
+// givenSpellings is surnameSpellings for all other characters.
+func givenSpellings(r rune) []string {
+	if readings := givenReadings[string(r)]; readings != nil {
+		return withU(readings)
 	}
-	return withU(readings)
+	if oneReading[r] {
+		return withU(dictionaryReadings(r, 1))
+	}
+	return withU(dictionaryReadings(r, 2))
 }
 
 // withU adds the spelling with u to lv and nv (吕, 女), which half of all people type.
