@@ -83,7 +83,7 @@ func (op *Operation) validateParameters(ctx echo.Context, found *faults) {
 		names, values := ctx.ParamNames(), ctx.ParamValues()
 		input.PathParams = make(map[string]string, len(names))
 		for i, name := range names {
-			if !found.checkText("{"+name+"}", values[i]) {
+			if !found.checkText("{", name, "}", values[i]) {
 				return
 			}
 			input.PathParams[name] = values[i]
@@ -116,19 +116,20 @@ func (op *Operation) validateQueryNames(query url.Values, found *faults) {
 			found.add("?"+name, errRepeatedParameter, nil)
 		default:
 			for _, value := range values {
-				found.checkText("?"+name, value)
+				found.checkText("?", name, "", value)
 			}
 		}
 	}
 }
 
-// checkText refuses what the database keeps in no text column.
-func (f *faults) checkText(pointer, value string) bool {
+// checkText refuses what the database keeps in no text column. The parts of
+// the pointer are joined only for a fault: every request comes by here.
+func (f *faults) checkText(before, name, after, value string) bool {
 	switch {
 	case hasNUL(value):
-		f.add(pointer, errNUL, nil)
+		f.add(before+name+after, errNUL, nil)
 	case !utf8.ValidString(value):
-		f.add(pointer, errFormatInvalid, map[string]any{"format": "UTF-8 text"})
+		f.add(before+name+after, errFormatInvalid, map[string]any{"format": "UTF-8 text"})
 	default:
 		return true
 	}
