@@ -22,7 +22,7 @@ import (
 //
 // Example: {"average_order_amount":14222,"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","first_order_on":"2025-03-08","frequency":6,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","last_order_on":"2026-06-28","monetary_amount":88000,"net_spent_amount":118100,"order_count":9,"purchase_days":8,"recency_days":3,"return_count":1,"returned_amount":9900,"rfm_band":"loyal","spent_amount":128000,"unit_count":21,"updated_at":"2026-06-28T10:00:00Z","version":1782612000,"window_days":365}
 type CustomerMetrics struct {
-	// AverageOrderAmount Spent amount by orders, rounded to the nearest unit; 0 without orders.
+	// AverageOrderAmount Spent divided by orders, rounded half up to the nearest minor unit; 0 without orders.
 	AverageOrderAmount int64 `json:"average_order_amount"`
 
 	// CustomerId A UUIDv7, so ids sort by the time of creation.

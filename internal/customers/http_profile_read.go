@@ -130,10 +130,8 @@ func (p *profileParts) figures(today clock.Day) (customersapi.ProfileMetrics, cu
 	m.FirstOrderOn, m.LastOrderOn = pointerOrNull(p.Metrics.First), pointerOrNull(p.Metrics.Last)
 	m.OrderCount, m.UnitCount, m.SpentAmount = p.Metrics.Orders, p.Metrics.Units, p.Metrics.Spent
 	m.ReturnCount, m.ReturnedAmount = p.Metrics.Returns, p.Metrics.Returned
-	m.NetAmount = m.SpentAmount - m.ReturnedAmount
-	if m.OrderCount > 0 {
-		m.AverageOrderAmount = m.SpentAmount / m.OrderCount
-	}
+	m.NetSpentAmount = m.SpentAmount - m.ReturnedAmount
+	m.AverageOrderAmount = rfm.AverageOrder(m.SpentAmount, m.OrderCount)
 	if p.Metrics.Last != nil {
 		last := clock.DayFromDate(p.Metrics.Last.Time)
 		recency := rfm.Recency(&last, today)

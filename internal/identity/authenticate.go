@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -152,8 +153,11 @@ const (
 )
 
 // CreateStreamTicket lets the caller open one stream without a header.
-// Error: unavailable while Redis is down.
+// Errors: auth.no_stream, unavailable while Redis is down.
 func (s *Service) CreateStreamTicket(ctx context.Context, path string) (string, error) {
+	if s.Operations != nil && !slices.ContainsFunc(s.Operations(), func(op Operation) bool { return op.Stream && op.at(path) }) {
+		return "", ErrNoStream.At("/path")
+	}
 	actor, err := auth.From(ctx)
 	if err != nil {
 		return "", err
@@ -176,6 +180,14 @@ func (s *Service) CreateStreamTicket(ctx context.Context, path string) (string, 
 		return "", apperr.ErrUnavailable.Wrap(err)
 	}
 	return ticket, nil
+}
+
+// at reports whether a path is one of the operation's.
+func (o Operation) at(path string) bool {
+	want, have := strings.Split(o.Path, "/"), strings.Split(path, "/")
+	return slices.EqualFunc(want, have, func(w, h string) bool {
+		return w == h || strings.HasPrefix(w, "{") && h != ""
+	})
 }
 
 // RedeemStreamTicket spends a ticket for the stream at path and gives the

@@ -19,6 +19,8 @@ var (
 	ErrWrongPassword      = apperr.Define(apperr.Invalid, "auth.wrong_password", "The current password is wrong.", "当前密码错误。")
 	ErrTicketInvalid      = apperr.Define(apperr.Unauthenticated, "auth.ticket_invalid", "The ticket was used, has expired or is for another stream. Get a new one.", "票据已使用、已过期或不属于该数据流，请重新获取。")
 
+	ErrNoStream           = apperr.Define(apperr.Invalid, "auth.no_stream", "This path is no stream.", "该路径不是数据流。")
+	ErrPasswordSame       = apperr.Define(apperr.Invalid, "password.unchanged", "The new password is the current one.", "新密码不能与当前密码相同。")
 	ErrPasswordTooShort   = apperr.Define(apperr.Invalid, "password.too_short", "A password has at least 8 characters.", "密码至少需要 8 个字符。")
 	ErrPasswordTooLong    = apperr.Define(apperr.Invalid, "password.too_long", "A password has at most 128 characters.", "密码最多 128 个字符。")
 	ErrPasswordTooCommon  = apperr.Define(apperr.Invalid, "password.too_common", "This password is among the first that attackers try. Choose another.", "该密码过于常见，请更换。")
@@ -55,7 +57,7 @@ var (
 
 	ErrAPIKeyNotFound = apperr.Define(apperr.NotFound, "api_keys.not_found", "There is no such key within your scope.", "您的权限范围内没有该密钥。")
 	ErrAPIKeyExpired  = apperr.Define(apperr.Invalid, "api_keys.expired", "The key would have run out already.", "密钥的到期时间已过。")
-	ErrAPIKeyScope    = apperr.Define(apperr.Invalid, "api_keys.scope", "A key sees all stores or the stores listed, not both.", "密钥只能选择全部门店或指定门店之一。")
+	ErrAPIKeyScope    = apperr.Define(apperr.Invalid, "api_keys.scope", "A key sees either all stores or the stores listed: give one of all_stores and store_ids.", "密钥须且只能选择全部门店（all_stores）或指定门店（store_ids）之一。")
 )
 
 // policyError gives what password.Check refuses its place in the request.

@@ -284,6 +284,9 @@ func TestStreamTicketsOverHTTP(t *testing.T) {
 	admin := app.Admin()
 	admin.Do(http.MethodPost, "/v1/stream-tickets", map[string]string{"path": "https://elsewhere.example/"}).
 		WantProblem(http.StatusUnprocessableEntity, "request.invalid", "/path")
+	for _, path := range []string{"/v1/stores", "/v1/stores//order-events", "/v1/nothing"} {
+		admin.Do(http.MethodPost, "/v1/stream-tickets", map[string]string{"path": path}).WantProblem(http.StatusUnprocessableEntity, "auth.no_stream", "/path")
+	}
 	store := app.Store()
 	path := "/v1/stores/" + store.Id.String() + "/order-events"
 	ticket := admin.Do(http.MethodPost, "/v1/stream-tickets", map[string]string{"path": path}).Want(http.StatusOK).Map()

@@ -40,7 +40,7 @@ func (s *Service) CreateKey(ctx context.Context, in CreateKeyInput) (made *platf
 	}
 	now := s.Clock.Now()
 	switch {
-	case in.AllStores && len(in.StoreIDs) > 0:
+	case in.AllStores == (len(in.StoreIDs) > 0):
 		return nil, "", ErrAPIKeyScope.At("/store_ids")
 	case in.ExpiresAt != nil && !now.Before(*in.ExpiresAt):
 		return nil, "", ErrAPIKeyExpired.At("/expires_at")
@@ -69,7 +69,7 @@ func (s *Service) CreateKey(ctx context.Context, in CreateKeyInput) (made *platf
 			return fmt.Errorf("create an API key: %w", err)
 		}
 		happened(ctx, tx, eventAPIKeyCreated, audit.Entry{Action: "api_keys.create", ObjectType: "api_key",
-			Changes: map[string]any{"key_id": keyID, "permissions": made.Permissions, "all_stores": in.AllStores, "store_ids": in.StoreIDs}}, id, nil)
+			Changes: map[string]any{"key_id": keyID, "permissions": made.Permissions, "all_stores": in.AllStores, "store_ids": append([]uuid.UUID{}, in.StoreIDs...)}}, id, nil)
 		s.invalidate(ctx, tx, keyPrincipal(keyID))
 		return nil
 	})

@@ -91,8 +91,9 @@ func TestKeysAreChecked(t *testing.T) {
 		in   CreateKeyInput
 		want *apperr.Definition
 	}{
-		"unknown permission":  {CreateKeyInput{Permissions: []string{"magic.cast"}}, ErrPermissionUnknown},
-		"run out":             {CreateKeyInput{Permissions: []string{"orders.read"}, ExpiresAt: &past}, ErrAPIKeyExpired},
+		"unknown permission":  {CreateKeyInput{Permissions: []string{"magic.cast"}, AllStores: true}, ErrPermissionUnknown},
+		"run out":             {CreateKeyInput{Permissions: []string{"orders.read"}, AllStores: true, ExpiresAt: &past}, ErrAPIKeyExpired},
+		"no stores at all":    {CreateKeyInput{Permissions: []string{"orders.read"}}, ErrAPIKeyScope},
 		"all stores and some": {CreateKeyInput{Permissions: []string{"orders.read"}, AllStores: true, StoreIDs: []uuid.UUID{st.ID}}, ErrAPIKeyScope},
 		"a store that isn't":  {CreateKeyInput{Permissions: []string{"orders.read"}, StoreIDs: []uuid.UUID{uuid.New()}}, ErrStoreUnknown},
 	} {

@@ -40,6 +40,9 @@ func (s *Service) ChangePassword(ctx context.Context, current, next string) erro
 		return s.refuse(ctx, account, "wrong_password", ErrWrongPassword.At("/current_password"))
 	}
 	s.throttle.forget(ctx, counts...)
+	if next == current {
+		return ErrPasswordSame.At("/new_password")
+	}
 	hash, err := hashNew(ctx, next, account.Username, "/new_password")
 	if err != nil {
 		return err

@@ -19,7 +19,10 @@ import (
 )
 
 // Operation is one line of the API, for the explanation of permissions.
-type Operation struct{ ID, Method, Path, Permission string }
+type Operation struct {
+	ID, Method, Path, Permission string
+	Stream                       bool
+}
 
 // Deps is what the service is made of. Only the functions may be nil.
 type Deps struct {

@@ -332,6 +332,7 @@ func TestChangePassword(t *testing.T) {
 	require.NoError(t, err, "a refused change changes nothing")
 	require.Empty(t, w.changed)
 
+	require.True(t, ErrPasswordSame.Is(w.ChangePassword(ctx, adminPassword, adminPassword)))
 	require.NoError(t, w.ChangePassword(ctx, adminPassword, "eleven purple tractors"))
 	assert.Equal(t, []string{AdminUsername}, w.changed)
 	_, err = w.Authenticate(t.Context(), keep.Access)

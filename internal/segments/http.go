@@ -118,7 +118,7 @@ func toAPIMetrics(m *Seen) segmentsapi.CustomerMetrics {
 	out := segmentsapi.CustomerMetrics{
 		Id: m.CustomerID, CustomerId: m.CustomerID, FirstOrderOn: dateOrNull(m.FirstOrder), LastOrderOn: dateOrNull(m.LastOrder),
 		OrderCount: m.Orders, PurchaseDays: m.PurchaseDays, UnitCount: m.Units, SpentAmount: m.Spent,
-		AverageOrderAmount: average(m.Spent, m.Orders), ReturnCount: m.Returns, ReturnedAmount: m.Returned, NetSpentAmount: m.Spent - m.Returned,
+		AverageOrderAmount: rfm.AverageOrder(m.Spent, m.Orders), ReturnCount: m.Returns, ReturnedAmount: m.Returned, NetSpentAmount: m.Spent - m.Returned,
 		RecencyDays: orNull(number[int64](m.Recency)), Frequency: m.Frequency, MonetaryAmount: m.Monetary, WindowDays: int32(m.WindowDays),
 		RfmBand: nullable.NewNullNullable[string](), UpdatedAt: orNull(m.UpdatedAt),
 	}

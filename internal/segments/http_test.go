@@ -1,6 +1,7 @@
 package segments_test
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -42,6 +43,9 @@ func TestSegmentsOverHTTP(t *testing.T) {
 	admin.Do(http.MethodPut, "/v1/rfm/settings", body).WantProblem(http.StatusPreconditionRequired, "request.version_required")
 	admin.Do(http.MethodPut, "/v1/rfm/settings", map[string]any{"window_days": 90, "bands": []any{map[string]any{"code": "vip", "name": "贵宾"}}}, "If-Match", settings.Header.Get("ETag")).
 		WantProblem(http.StatusUnprocessableEntity, "segments.rfm_settings_invalid", "/bands/0")
+	impossible := admin.Do(http.MethodPut, "/v1/rfm/settings", map[string]any{"window_days": 90, "bands": []any{map[string]any{"code": "vip", "name": "贵宾", "recency_below": 5, "recency_above": 50}}},
+		"If-Match", settings.Header.Get("ETag"), "Accept-Language", "zh-CN").WantProblem(http.StatusUnprocessableEntity, "segments.rfm_settings_invalid", "/bands/0")
+	assert.Contains(t, fmt.Sprint(impossible), "条件互相矛盾")
 	changed := admin.Do(http.MethodPut, "/v1/rfm/settings", body, "If-Match", settings.Header.Get("ETag")).Want(http.StatusOK).Map()
 	admin.Do(http.MethodPut, "/v1/rfm/settings", body, "If-Match", settings.Header.Get("ETag")).WantProblem(http.StatusPreconditionFailed, "request.version_mismatch")
 	job := "/v1/jobs/" + changed["refresh_job_id"].(string)

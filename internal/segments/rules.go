@@ -35,11 +35,3 @@ func (m *Metrics) place(s rfm.Settings, today clock.Day) {
 		m.RebandOn = &next
 	}
 }
-
-// average is the mean order, rounded half up; 0 without orders.
-func average(spent, orders int64) int64 {
-	if orders == 0 {
-		return 0
-	}
-	return (spent + orders/2) / orders
-}

@@ -72,7 +72,7 @@ func (s *Service) UpdateSettings(ctx context.Context, ifMatch *string, in rfm.Se
 	if err := in.Check(); err != nil {
 		var p *rfm.Problem
 		if errors.As(err, &p) {
-			return nil, ErrSettings.At(p.Pointer).Arg("reason", p.Reason)
+			return nil, ErrSettings.New().Field(p.Pointer, faults[p.Fault])
 		}
 		return nil, err
 	}

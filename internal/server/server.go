@@ -149,7 +149,7 @@ func (s *Server) buildServices(cfg Config) error {
 func (s *Server) operations() []identity.Operation {
 	var out []identity.Operation
 	for _, op := range s.Contract.Operations() {
-		out = append(out, identity.Operation{ID: op.ID, Method: op.Method, Path: op.Path, Permission: op.Permission})
+		out = append(out, identity.Operation{ID: op.ID, Method: op.Method, Path: op.Path, Permission: op.Permission, Stream: op.Stream})
 	}
 	return out
 }

@@ -10,7 +10,6 @@
 package rfm
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 
@@ -59,45 +58,65 @@ const maxBands = 20
 
 var code = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
 
+// Fault is what can be wrong with settings. Its text is for logs: people read
+// that of the caller's error, in their language.
+type Fault string
+
+// Faults.
+const (
+	FaultWindow     Fault = "the window is not 1 to 3650 days"
+	FaultTooMany    Fault = "more than 20 bands"
+	FaultCode       Fault = "a code is malformed or repeated"
+	FaultEmpty      Fault = "a band without condition"
+	FaultNegative   Fault = "negative days or counts"
+	FaultImpossible Fault = "a band nobody can be in"
+)
+
 // Problem is why settings cannot be used, with a JSON pointer to the part.
 type Problem struct {
 	Pointer string
-	Reason  string
+	Fault   Fault
 }
 
-func (p *Problem) Error() string { return fmt.Sprintf("rfm: %s: %s", p.Pointer, p.Reason) }
+func (p *Problem) Error() string { return fmt.Sprintf("rfm: %s: %s", p.Pointer, p.Fault) }
 
 // Check reports the first fault of the settings as a *Problem, or nil.
 func (s Settings) Check() error {
 	if s.WindowDays < 1 || s.WindowDays > 3650 {
-		return &Problem{"/window_days", "must be 1 to 3650"}
+		return &Problem{"/window_days", FaultWindow}
 	}
 	if len(s.Bands) > maxBands {
-		return &Problem{"/bands", "at most 20"}
+		return &Problem{"/bands", FaultTooMany}
 	}
 	seen := map[string]bool{}
 	for i, b := range s.Bands {
 		at := fmt.Sprintf("/bands/%d", i)
 		if !code.MatchString(b.Code) || seen[b.Code] {
-			return &Problem{at + "/code", "must be unique, lower case letters, digits and _"}
+			return &Problem{at + "/code", FaultCode}
 		}
 		seen[b.Code] = true
-		if err := b.check(); err != nil {
-			return &Problem{at, err.Error()}
+		if fault := b.fault(); fault != "" {
+			return &Problem{at, fault}
 		}
 	}
 	return nil
 }
 
-func (b Rule) check() error {
+func (b Rule) fault() Fault {
 	if b.RecencyBelow == nil && b.RecencyAbove == nil && b.FrequencyAtLeast == nil && b.FrequencyAtMost == nil && b.MonetaryAtLeast == nil && b.MonetaryBelow == nil {
-		return errors.New("needs a condition")
+		return FaultEmpty
 	}
 	negative := func(n *int64) bool { return n != nil && *n < 0 }
 	if b.RecencyBelow != nil && *b.RecencyBelow < 1 || b.RecencyAbove != nil && *b.RecencyAbove < 0 || negative(b.FrequencyAtLeast) || negative(b.FrequencyAtMost) {
-		return errors.New("days and counts must not be negative")
+		return FaultNegative
 	}
-	return nil
+	// R above a and below b leaves a whole day only if b is two or more past a.
+	if b.RecencyBelow != nil && b.RecencyAbove != nil && *b.RecencyBelow-*b.RecencyAbove < 2 ||
+		b.FrequencyAtLeast != nil && b.FrequencyAtMost != nil && *b.FrequencyAtLeast > *b.FrequencyAtMost ||
+		b.MonetaryAtLeast != nil && b.MonetaryBelow != nil && *b.MonetaryAtLeast >= *b.MonetaryBelow {
+		return FaultImpossible
+	}
+	return ""
 }
 
 // Band is the code of the first band that r, f and m fall in, "" for none. A
@@ -131,6 +150,15 @@ func Recency(last *clock.Day, today clock.Day) *int {
 	}
 	r := max(int(today-*last), 0)
 	return &r
+}
+
+// AverageOrder is the mean order in minor units, rounded half up; 0 without
+// orders. Spent must not be negative.
+func AverageOrder(spent, orders int64) int64 {
+	if orders == 0 {
+		return 0
+	}
+	return spent/orders + (spent%orders+orders/2)/orders
 }
 
 // WindowStart is the first day of the window that ends today.

@@ -37,6 +37,37 @@ func TestDefaultBandsAtTheirEdges(t *testing.T) {
 	assert.Empty(t, s.Band(nil, 0, 0), "who never bought is in no band")
 }
 
+func TestBandsNobodyCanBeIn(t *testing.T) {
+	for _, c := range []struct {
+		rule rfm.Rule
+		want rfm.Fault
+	}{
+		{rfm.Rule{RecencyBelow: p(5), RecencyAbove: p(50)}, rfm.FaultImpossible},
+		{rfm.Rule{RecencyBelow: p(51), RecencyAbove: p(50)}, rfm.FaultImpossible},
+		{rfm.Rule{RecencyBelow: p(52), RecencyAbove: p(50)}, ""},
+		{rfm.Rule{FrequencyAtLeast: p(int64(3)), FrequencyAtMost: p(int64(2))}, rfm.FaultImpossible},
+		{rfm.Rule{FrequencyAtLeast: p(int64(3)), FrequencyAtMost: p(int64(3))}, ""},
+		{rfm.Rule{MonetaryAtLeast: p(int64(100)), MonetaryBelow: p(int64(100))}, rfm.FaultImpossible},
+		{rfm.Rule{MonetaryAtLeast: p(int64(100)), MonetaryBelow: p(int64(101))}, ""},
+	} {
+		c.rule.Code = "a"
+		err := rfm.Settings{WindowDays: 1, Bands: []rfm.Rule{c.rule}}.Check()
+		if c.want == "" {
+			assert.NoError(t, err)
+			continue
+		}
+		var problem *rfm.Problem
+		require.ErrorAs(t, err, &problem)
+		assert.Equal(t, c.want, problem.Fault)
+	}
+}
+
+func TestAverageOrderRoundsHalfUp(t *testing.T) {
+	for _, c := range [][3]int64{{0, 0, 0}, {10, 4, 3}, {9, 4, 2}, {11, 4, 3}, {10, 3, 3}, {11, 3, 4}, {89000, 7, 12714}, {1<<63 - 1, 1, 1<<63 - 1}} {
+		assert.Equal(t, c[2], rfm.AverageOrder(c[0], c[1]), "%v", c)
+	}
+}
+
 func TestCheckNamesTheFault(t *testing.T) {
 	for pointer, s := range map[string]rfm.Settings{
 		"/window_days":  {WindowDays: 0},
