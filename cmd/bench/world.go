@@ -68,7 +68,7 @@ func newWorld(ctx context.Context, o options) (*world, error) {
 		return nil, err
 	}
 	w.binary = filepath.Join(w.dir, "shuke")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", w.binary, "./cmd/shuke")
+	build := exec.CommandContext(ctx, "go", "build", "-o", w.binary, "./cmd/shuke")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		return nil, fmt.Errorf("build the service: %w", err)
