@@ -146,7 +146,7 @@ func TestSecretsAreNotCached(t *testing.T) {
 	customer := app.Customer()
 	for path, body := range map[string]string{
 		"/v1/customers/" + customer.Id.String() + "/reveal": `{"fields":["phone"],"reason":"test of the header"}`,
-		"/v1/stream-tickets": `{"path":"/v1/orders/events"}`,
+		"/v1/stream-tickets": `{"path":"/v1/jobs/` + missingID + `/events"}`,
 	} {
 		got := admin.Do("POST", path, body)
 		require.Equal(t, 2, got.Status/100, "%s", got.Body)
