@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/shuke-crm/shuke/internal/platform/pgtest"
 )
 
 // mutant is a change of the source that lets somebody further than they may
@@ -60,11 +62,12 @@ func TestMutantsAreNoticed(t *testing.T) {
 	if os.Getenv("SHUKE_MUTANTS") == "" {
 		t.Skip("set SHUKE_MUTANTS=1 to build and try every mutant")
 	}
+	pgtest.NewDatabase(t) // keeps the servers for tests: no mutant is to become their helper
 	for _, m := range mutants {
 		t.Run(m.rows+" without a condition of "+m.file, func(t *testing.T) {
 			program := m.build(t)
 			for name := range strings.FieldsSeq(m.rows) {
-				out, err := exec.Command(program, "-test.v", "-test.run", "^TestAccess$/^"+strings.ReplaceAll(name, "/", "$/^")+"$").CombinedOutput()
+				out, err := try(t, program, name)
 				require.Error(t, err, "%s is content with it:\n%s", name, out)
 				require.Contains(t, string(out), "--- FAIL: TestAccess/"+name, "%s", out)
 				require.Contains(t, string(out), ": want ", "%s", out)
@@ -107,4 +110,19 @@ func (m mutant) build(t *testing.T) string {
 	out, err := exec.Command("go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", program, ".").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	return program
+}
+
+// try runs one row. Output goes to a file, since a pipe would wait for whatever
+// the program leaves running.
+func try(t *testing.T, program, name string) ([]byte, error) {
+	t.Helper()
+	f, err := os.Create(filepath.Join(t.TempDir(), "output"))
+	require.NoError(t, err)
+	defer func() { _ = f.Close() }()
+	cmd := exec.Command(program, "-test.v", "-test.run", "^TestAccess$/^"+strings.ReplaceAll(name, "/", "$/^")+"$")
+	cmd.Stdout, cmd.Stderr = f, f
+	failed := cmd.Run()
+	out, err := os.ReadFile(f.Name())
+	require.NoError(t, err)
+	return out, failed
 }
