@@ -123,7 +123,9 @@ func (d *demo) tryThis(ctx context.Context, history []line) error {
 	last4 := card.PhoneMasked[max(0, len(card.PhoneMasked)-4):]
 	base := d.api.base
 	fmt.Printf(`
-Five things to try (SHUKE_API_KEY must be set; documentation at %[1]s/docs):
+Five things to try, after
+   export SHUKE_API_KEY=$(bin/shuke admin api-key --name try --expires 24h)
+Documentation: %[1]s/docs
 
 1. The customer whose phone ends in %[2]s, found over a blind index:
    curl -s -H "Authorization: Bearer $SHUKE_API_KEY" "%[1]s/v1/customers?phone_last4=%[2]s"
