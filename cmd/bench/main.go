@@ -88,6 +88,9 @@ func bench(ctx context.Context, o options) error {
 		if !o.wants(m.name) {
 			continue
 		}
+		if err := w.settle(ctx); err != nil {
+			return err
+		}
 		if err := m.run(ctx); err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}

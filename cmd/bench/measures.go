@@ -167,7 +167,7 @@ func (w *world) list(ctx context.Context) error {
 func (w *world) create(context.Context) error {
 	heading("Create: POST /v1/customers, encrypted, indexed, audited, idempotent, durable")
 	const most = 60_000
-	base := 2_000_000 + int(time.Now().Unix()%1_000_000)*20 // fresh people on every run
+	base := 2_000_000 + int(time.Now().Unix()/15%1600)*most // people no recent run has made
 	reqs := make([][]byte, most)
 	for i := range reqs {
 		body, err := json.Marshal(w.person(w.people.At(base + i)))

@@ -293,7 +293,7 @@ func (w *world) person(p fakepeople.Person) map[string]any {
 func (w *world) load(ctx context.Context) error {
 	began := time.Now()
 	var mu sync.Mutex
-	created := 0
+	created, loaded := 0, 0
 	g, loading := errgroup.WithContext(ctx)
 	g.SetLimit(4)
 	for from := 0; from < w.o.customers; from += 1000 {
@@ -326,7 +326,9 @@ func (w *world) load(ctx context.Context) error {
 					w.customers = append(w.customers, r.CustomerID)
 				}
 			}
-			fmt.Printf("\r  loading customers %d/%d ", from, w.o.customers)
+			if loaded += len(answer.Results); loaded*10/w.o.customers != (loaded-len(answer.Results))*10/w.o.customers {
+				fmt.Fprintf(os.Stderr, "  customers loaded: %d of %d\n", loaded, w.o.customers)
+			}
 			return nil
 		})
 	}
@@ -334,14 +336,35 @@ func (w *world) load(ctx context.Context) error {
 		return err
 	}
 	d := time.Since(began).Seconds()
-	fmt.Printf("\r")
 	heading("Loading")
 	fmt.Printf("  %-52s %9.0f/s   (%d created)\n", "POST /v1/customers/bulk, 1,000 a request", float64(w.o.customers)/d, created)
-	if created > 0 {
-		// What autovacuum would do within a minute or two.
-		return w.psql(ctx, "VACUUM ANALYZE customers")
-	}
 	return nil
+}
+
+// settle waits until what earlier steps left to do in the background (events,
+// audit seals, jobs) is done, and does what autovacuum would
+// do within minutes, so that a measure is of itself alone.
+func (w *world) settle(ctx context.Context) error {
+	const idle = `SELECT NOT EXISTS (SELECT FROM outbox_events WHERE dispatched_at IS NULL)
+		AND (SELECT id FROM audit_logs ORDER BY id DESC LIMIT 1) IS NOT DISTINCT FROM (SELECT audit_id FROM audit_seals ORDER BY seq DESC LIMIT 1)
+		AND NOT EXISTS (SELECT FROM river_job WHERE state IN ('available', 'running'))`
+	began := time.Now()
+	for {
+		cmd := exec.CommandContext(ctx, "psql", "-qXAt", w.servers.OwnerURL, "-c", idle)
+		cmd.Stderr = os.Stderr
+		answer, err := cmd.Output()
+		if err != nil {
+			return fmt.Errorf("psql: %w", err)
+		}
+		if strings.TrimSpace(string(answer)) == "t" {
+			break
+		}
+		if time.Since(began) > 10*time.Minute {
+			return errors.New("work in the background did not end within ten minutes")
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	return w.psql(ctx, "VACUUM ANALYZE customers, customer_metrics, orders, order_lines, audit_logs, audit_seals, outbox_events, idempotency_keys")
 }
 
 func (w *world) psql(ctx context.Context, statement string) error {

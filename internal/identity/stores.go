@@ -338,7 +338,7 @@ func storeError(err error) error {
 		return nil
 	case platform.IsNotFound(err):
 		return ErrStoreNotFound.New()
-	case db.Violated(err) == "stores_code_key":
+	case db.Violated(err) == "stores_code_key", db.Violated(err) == "stores_code_expr_key":
 		return ErrStoreCodeTaken.At("/code")
 	default:
 		return fmt.Errorf("store: %w", err)
@@ -351,7 +351,7 @@ func regionError(err error) error {
 		return nil
 	case platform.IsNotFound(err):
 		return ErrRegionNotFound.New()
-	case db.Violated(err) == "regions_code_key":
+	case db.Violated(err) == "regions_code_key", db.Violated(err) == "regions_code_expr_key":
 		return ErrRegionCodeTaken.At("/code")
 	default:
 		return fmt.Errorf("region: %w", err)

@@ -16,8 +16,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	atlas "ariga.io/atlas/sql/migrate"
+	atlasschema "ariga.io/atlas/sql/schema"
 	"ariga.io/atlas/sql/sqltool"
 	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
@@ -89,6 +92,7 @@ func run(ctx context.Context, name string, check bool) error {
 		schema.WithDialect(dialect.Postgres),
 		schema.WithDropColumn(true),
 		schema.WithDropIndex(true),
+		schema.WithDiffHook(keepExpressionIndexes),
 	)
 	if err != nil {
 		return err
@@ -104,6 +108,31 @@ func run(ctx context.Context, name string, check bool) error {
 		return fmt.Errorf("entities and migrations differ; run: make migration name=…\n%s", after[len(after)-1].Bytes())
 	}
 	return nil
+}
+
+// keepExpressionIndexes leaves alone what entities cannot declare: indexes on
+// expressions, written by hand under a name that says so (…_expr_idx, …_expr_key).
+func keepExpressionIndexes(next schema.Differ) schema.Differ {
+	return schema.DiffFunc(func(current, desired *atlasschema.Schema) ([]atlasschema.Change, error) {
+		changes, err := next.Diff(current, desired)
+		if err != nil {
+			return nil, err
+		}
+		kept := changes[:0]
+		for _, c := range changes {
+			if t, ok := c.(*atlasschema.ModifyTable); ok {
+				t.Changes = slices.DeleteFunc(t.Changes, func(c atlasschema.Change) bool {
+					d, ok := c.(*atlasschema.DropIndex)
+					return ok && (strings.HasSuffix(d.I.Name, "_expr_idx") || strings.HasSuffix(d.I.Name, "_expr_key"))
+				})
+				if len(t.Changes) == 0 {
+					continue
+				}
+			}
+			kept = append(kept, c)
+		}
+		return kept, nil
+	})
 }
 
 // seal renews the checksum file, as hand-written migrations need it.
