@@ -46,6 +46,7 @@ var owners = map[string]string{
 	"audit_seals":      "internal/platform/audit",
 	"outbox_events":    "internal/platform/events",
 	"idempotency_keys": "internal/server",
+	"one_time_codes":   "internal/platform/otp",
 }
 
 // exceptions are writes by another package than the owner, each with its reason.
