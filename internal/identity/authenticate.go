@@ -16,14 +16,16 @@ import (
 
 	"github.com/shuke-crm/shuke/internal/platform/apperr"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
+	"github.com/shuke-crm/shuke/internal/platform/principals"
+	"github.com/shuke-crm/shuke/internal/platform/token"
 )
 
 // credential is what a bearer text was verified to be, kept so that a busy
 // client's token is checked once and not with every request.
 type credential struct {
 	principal uuid.UUID
-	access    access // for access tokens
-	keyID     string // for API keys
+	access    token.Access // of an access token
+	keyID     string       // of an API key
 	keyHash   []byte
 	dead      atomic.Bool // its session has ended for good
 }
@@ -43,17 +45,17 @@ func (s *Service) Authenticate(ctx context.Context, bearer string) (auth.Actor, 
 	if c.keyID != "" {
 		return s.authenticateKey(ctx, c)
 	}
-	if !s.Clock.Now().Before(c.access.expires) {
+	if !s.Clock.Now().Before(c.access.Expires) {
 		return auth.Actor{}, apperr.ErrTokenExpired.New()
 	}
-	if _, ours := s.Keys.SigningKeys().ByID(c.access.kid); !ours {
+	if _, ours := s.Keys.SigningKeys().ByID(c.access.KeyID); !ours {
 		return auth.Actor{}, apperr.ErrUnauthenticated.New() // the key was dropped since
 	}
 	return s.authenticateSession(ctx, c)
 }
 
 func (s *Service) verify(bearer string) (*credential, error) {
-	if len(bearer) > maxBearer {
+	if len(bearer) > token.MaxBearer {
 		return nil, apperr.ErrUnauthenticated.New()
 	}
 	if strings.HasPrefix(bearer, keyPrefix) {
@@ -61,51 +63,43 @@ func (s *Service) verify(bearer string) (*credential, error) {
 		if !ok {
 			return nil, apperr.ErrUnauthenticated.New()
 		}
-		return &credential{principal: keyPrincipal(keyID), keyID: strings.Clone(keyID), keyHash: hashToken(bearer)}, nil
+		return &credential{principal: keyPrincipal(keyID), keyID: strings.Clone(keyID), keyHash: token.Hash(bearer)}, nil
 	}
-	a, err := verifyAccess(s.Keys.SigningKeys(), bearer, s.Clock.Now())
+	a, err := token.Verify(s.Keys.SigningKeys(), bearer, s.Clock.Now())
 	if err != nil {
 		return nil, err
 	}
-	return &credential{principal: a.staffID, access: a}, nil
+	if a.Audience != token.Staff.Name {
+		return nil, apperr.ErrUnauthenticated.New()
+	}
+	return &credential{principal: a.Subject, access: a}, nil
 }
 
 func (s *Service) authenticateSession(ctx context.Context, c *credential) (auth.Actor, error) {
 	if c.dead.Load() {
 		return auth.Actor{}, ErrSessionEnded.New()
 	}
-	load := func(ctx context.Context) (*principal, error) { return s.loadStaff(ctx, c.access.staffID) }
-	p, err := s.principal(ctx, c.principal, load)
+	load := func(ctx context.Context) (*principals.Principal, error) { return s.loadStaff(ctx, c.principal) }
+	actor, gone, err := s.principals.OfSession(ctx, c.principal, c.access.SessionID, load)
 	if err != nil {
 		return auth.Actor{}, err
 	}
-	sid := c.access.sessionID
-	if _, known := p.Sessions[sid]; !known {
-		// A session younger than the cached copy, or one that has ended: PostgreSQL knows.
-		if p, err = s.fetch(ctx, c.principal, load, true); err != nil {
-			return auth.Actor{}, err
-		}
-	}
-	expires, known := p.Sessions[sid]
-	if !known {
+	if gone {
 		c.dead.Store(true) // sessions never come back
+	}
+	if actor.Kind == "" {
 		return auth.Actor{}, ErrSessionEnded.New()
 	}
-	if !p.Alive || !s.Clock.Now().Before(expires) {
-		return auth.Actor{}, ErrSessionEnded.New()
-	}
-	actor := p.Actor
-	actor.SessionID = sid
 	return actor, nil
 }
 
 func (s *Service) authenticateKey(ctx context.Context, c *credential) (auth.Actor, error) {
-	p, err := s.principal(ctx, c.principal, func(ctx context.Context) (*principal, error) { return s.loadKey(ctx, c.keyID) })
+	p, err := s.principals.Get(ctx, c.principal, func(ctx context.Context) (*principals.Principal, error) { return s.loadKey(ctx, c.keyID) })
 	if err != nil {
 		return auth.Actor{}, err
 	}
 	now := s.Clock.Now()
-	if !p.Alive || !sameHash(p.KeyHash, c.keyHash) || (!p.Ends.IsZero() && !now.Before(p.Ends)) {
+	if !p.Alive || !token.SameHash(p.KeyHash, c.keyHash) || (!p.Ends.IsZero() && !now.Before(p.Ends)) {
 		return auth.Actor{}, apperr.ErrUnauthenticated.New()
 	}
 	s.noteUse(p, now)
@@ -113,11 +107,14 @@ func (s *Service) authenticateKey(ctx context.Context, c *credential) (auth.Acto
 }
 
 // useEvery is how exact the last use of an API key is.
-const useEvery = time.Minute
+const (
+	useEvery  = time.Minute
+	noteLimit = 5 * time.Second
+)
 
 // noteUse writes the time of use at most once a minute and process, outside
 // the request.
-func (s *Service) noteUse(p *principal, now time.Time) {
+func (s *Service) noteUse(p *principals.Principal, now time.Time) {
 	id := p.Actor.ID
 	last, seen := s.used.Load(id)
 	if seen && now.Sub(last.(time.Time)) < useEvery {
@@ -131,7 +128,7 @@ func (s *Service) noteUse(p *principal, now time.Time) {
 		return
 	}
 	s.notes.Go(func() {
-		ctx, cancel := context.WithTimeout(auth.System(context.Background(), "api-keys"), loadLimit)
+		ctx, cancel := context.WithTimeout(auth.System(context.Background(), "api-keys"), noteLimit)
 		defer cancel()
 		if err := s.writeUse(ctx, id, now); err != nil {
 			s.Log.Warn("the use of an API key was not noted", "error", err)
@@ -175,7 +172,7 @@ func (s *Service) CreateStreamTicket(ctx context.Context, path string) (string, 
 	var random [24]byte
 	rand.Read(random[:]) // never fails
 	ticket := base64.RawURLEncoding.EncodeToString(random[:])
-	hash := hashToken(ticket)
+	hash := token.Hash(ticket)
 	if err := s.Cache.Set(ctx, ticketKey+string(hash), s.Keys.SealBlob(ticketPurpose, hash, raw), StreamTicketLife).Err(); err != nil {
 		return "", apperr.ErrUnavailable.Wrap(err)
 	}
@@ -194,7 +191,7 @@ func (o Operation) at(path string) bool {
 // actor it was made for, with the rights of now.
 // Errors: auth.ticket_invalid, auth.session_ended, unavailable while Redis is down.
 func (s *Service) RedeemStreamTicket(ctx context.Context, ticket, path string) (auth.Actor, error) {
-	hash := hashToken(ticket)
+	hash := token.Hash(ticket)
 	sealed, err := s.Cache.GetDel(ctx, ticketKey+string(hash)).Bytes()
 	if errors.Is(err, redis.Nil) {
 		return auth.Actor{}, ErrTicketInvalid.New()
@@ -211,9 +208,9 @@ func (s *Service) RedeemStreamTicket(ctx context.Context, ticket, path string) (
 		return auth.Actor{}, ErrTicketInvalid.Wrap(err)
 	}
 	if t.KeyID == "" {
-		return s.authenticateSession(ctx, &credential{principal: t.Principal, access: access{staffID: t.Principal, sessionID: t.Session}})
+		return s.authenticateSession(ctx, &credential{principal: t.Principal, access: token.Access{Subject: t.Principal, SessionID: t.Session}})
 	}
-	p, err := s.principal(ctx, keyPrincipal(t.KeyID), func(ctx context.Context) (*principal, error) { return s.loadKey(ctx, t.KeyID) })
+	p, err := s.principals.Get(ctx, keyPrincipal(t.KeyID), func(ctx context.Context) (*principals.Principal, error) { return s.loadKey(ctx, t.KeyID) })
 	if err != nil {
 		return auth.Actor{}, err
 	}

@@ -18,8 +18,8 @@
 //	    └─ 30 days old, or 7 days without a refresh ─→ ended
 //
 // An access token only names its session. What the caller may do is resolved
-// from role grants as they are now and kept in three layers: a second in
-// process, seconds in Redis, PostgreSQL. Every write that changes somebody's
+// from role grants as they are now and kept by the package principals: a second
+// in process, seconds in Redis, PostgreSQL. Every write that changes somebody's
 // rights names them to invalidate, which voids all layers with the commit.
 //
 // Invariants: nobody hands on a permission or scope they lack; nobody changes

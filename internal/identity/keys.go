@@ -18,6 +18,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/db"
 	"github.com/shuke-crm/shuke/internal/platform/pgarray"
+	"github.com/shuke-crm/shuke/internal/platform/token"
 )
 
 // CreateKeyInput describes a new API key.
@@ -59,7 +60,7 @@ func (s *Service) CreateKey(ctx context.Context, in CreateKeyInput) (made *platf
 		if err := keyStores(ctx, tx, actor, in); err != nil {
 			return err
 		}
-		c := tx.Platform.APIKey.Create().SetID(id).SetName(in.Name).SetKeyID(keyID).SetSecretHash(hashToken(key)).
+		c := tx.Platform.APIKey.Create().SetID(id).SetName(in.Name).SetKeyID(keyID).SetSecretHash(token.Hash(key)).
 			SetPermissions(pgarray.Strings(sorted(in.Permissions))).SetAllStores(in.AllStores).SetStoreIds(pgarray.UUIDs(in.StoreIDs)).
 			SetNillableExpiresAt(in.ExpiresAt).SetCreatedAt(now).SetUpdatedAt(now)
 		if actor.Kind == auth.KindStaff {

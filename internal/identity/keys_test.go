@@ -48,7 +48,7 @@ func TestKeysWorkUntilTheyEnd(t *testing.T) {
 	a, err = replica.Authenticate(t.Context(), lasting)
 	require.NoError(t, err)
 	assert.True(t, a.Scope.All)
-	require.Eventually(t, func() bool { return w.Cache.PubSubNumSub(t.Context(), changesChannel).Val()[changesChannel] == 2 }, 5*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return w.Cache.PubSubNumSub(t.Context(), changes).Val()[changes] == 2 }, 5*time.Second, 5*time.Millisecond)
 	require.NoError(t, w.RevokeKey(w.admin(), a.ID))
 	require.NoError(t, w.RevokeKey(w.admin(), a.ID), "twice changes nothing")
 	_, err = w.Authenticate(t.Context(), lasting)

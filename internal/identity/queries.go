@@ -15,6 +15,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/db"
 	"github.com/shuke-crm/shuke/internal/platform/pgarray"
+	"github.com/shuke-crm/shuke/internal/platform/principals"
 )
 
 // The statements here are all of this domain's own SQL. They run where there
@@ -23,8 +24,8 @@ import (
 // loadStaff resolves rights and live sessions of a member of staff. It reads
 // past any open transaction: what counts is committed. Two index look-ups on
 // staff and sessions, one on grants.
-func (s *Service) loadStaff(ctx context.Context, id uuid.UUID) (*principal, error) {
-	p := &principal{Actor: auth.Actor{Kind: auth.KindStaff, ID: id}, Sessions: map[uuid.UUID]time.Time{}}
+func (s *Service) loadStaff(ctx context.Context, id uuid.UUID) (*principals.Principal, error) {
+	p := &principals.Principal{Actor: auth.Actor{Kind: auth.KindStaff, ID: id}, Sessions: map[uuid.UUID]principals.Session{}}
 	now := s.Clock.Now()
 	rows, err := s.DB.Query(ctx, `
 		SELECT st.username, st.status = 'active', se.id, se.expires_at
@@ -41,7 +42,7 @@ func (s *Service) loadStaff(ctx context.Context, id uuid.UUID) (*principal, erro
 			return nil, fmt.Errorf("load staff: %w", err)
 		}
 		if session.Valid {
-			p.Sessions[session.UUID] = expires.Time
+			p.Sessions[session.UUID] = principals.Session{Expires: expires.Time}
 		}
 	}
 	if err := rows.Err(); err != nil {
@@ -84,8 +85,8 @@ func (s *Service) loadGrants(ctx context.Context, staffID uuid.UUID) ([]grantedR
 }
 
 // loadKey resolves an API key by its public id; an unknown one is not alive.
-func (s *Service) loadKey(ctx context.Context, keyID string) (*principal, error) {
-	p := &principal{Actor: auth.Actor{Kind: auth.KindAPIKey}}
+func (s *Service) loadKey(ctx context.Context, keyID string) (*principals.Principal, error) {
+	p := &principals.Principal{Actor: auth.Actor{Kind: auth.KindAPIKey}}
 	var permissions pgarray.Strings
 	var stores pgarray.UUIDs
 	var expires sql.NullTime

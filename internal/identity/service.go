@@ -4,18 +4,16 @@ import (
 	"context"
 	"log/slog"
 	"sync"
-	"sync/atomic"
-
-	lru "github.com/hashicorp/golang-lru/v2"
-	"golang.org/x/sync/singleflight"
 
 	"github.com/google/uuid"
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/shuke-crm/shuke/internal/platform/cache"
 	"github.com/shuke-crm/shuke/internal/platform/clock"
 	"github.com/shuke-crm/shuke/internal/platform/crypto"
 	"github.com/shuke-crm/shuke/internal/platform/db"
 	"github.com/shuke-crm/shuke/internal/platform/page"
+	"github.com/shuke-crm/shuke/internal/platform/principals"
 )
 
 // Operation is one line of the API, for the explanation of permissions.
@@ -45,22 +43,15 @@ type Deps struct {
 type Service struct {
 	Deps
 	throttle *throttle
-	hot      *cache.Hot
 
-	tokens *lru.Cache[string, *credential]   // bearer text → what it was verified to be
-	local  *lru.Cache[uuid.UUID, *principal] // the process's layer of principals
-	flight singleflight.Group
-	mu     sync.Mutex    // orders drops and stores of local
-	drops  atomic.Uint64 // rises with every drop
-	used   sync.Map      // API key id → time its use was last noted
-	notes  sync.WaitGroup
+	principals *principals.Store
+	tokens     *lru.Cache[string, *credential] // bearer text → what it was verified to be
+	used       sync.Map                        // API key id → time its use was last noted
+	notes      sync.WaitGroup
 }
 
-// Bounds of the in-process caches: entries, not bytes; a token is some 400 bytes.
-const (
-	maxTokens     = 8192
-	maxPrincipals = 8192
-)
+// maxTokens bounds the in-process cache: entries, not bytes; a token is some 400 bytes.
+const maxTokens = 8192
 
 // New makes the service; Start connects it to the other replicas.
 func New(d Deps) *Service {
@@ -68,20 +59,21 @@ func New(d Deps) *Service {
 	if err != nil {
 		panic(err) // only for a size below one
 	}
-	local, err := lru.New[uuid.UUID, *principal](maxPrincipals)
-	if err != nil {
-		panic(err)
-	}
 	if d.Log == nil {
 		d.Log = slog.Default()
 	}
-	return &Service{Deps: d, throttle: newThrottle(d.Cache, d.Clock, d.Keys), hot: cache.NewHot(d.Cache, "principal"), tokens: tokens, local: local}
+	return &Service{Deps: d, throttle: newThrottle(d.Cache, d.Clock, d.Keys), tokens: tokens,
+		principals: principals.New("identity", d.Cache, d.Clock, d.Keys, d.Log)}
 }
 
 // Start listens for changes made by other replicas until ctx ends. Without it,
 // or while Redis is down, they are seen within a second.
-func (s *Service) Start(ctx context.Context) {
-	s.Cache.Subscribe(ctx, changesChannel, s.hear, s.dropAll)
+func (s *Service) Start(ctx context.Context) { s.principals.Start(ctx) }
+
+// invalidate says that the transaction changes the rights or sessions of these
+// principals.
+func (s *Service) invalidate(ctx context.Context, tx *db.Tx, ids ...uuid.UUID) {
+	s.principals.Invalidate(ctx, tx, ids...)
 }
 
 // Close waits for notes of API key use still being written.

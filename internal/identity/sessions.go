@@ -13,18 +13,17 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/audit"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/db"
+	"github.com/shuke-crm/shuke/internal/platform/token"
 )
-
-const refreshPurpose = "identity.successor"
 
 // Refresh exchanges a refresh token for the next pair. The row lock puts
 // parallel calls in order: the first rotates, the others come as the immediate
 // predecessor and get the same successor for 10 seconds, if they come from the
 // same program. Any other spent token ends the session.
 // Errors: auth.refresh_invalid, auth.refresh_reused, auth.session_ended.
-func (s *Service) Refresh(ctx context.Context, token string) (TokenPair, error) {
+func (s *Service) Refresh(ctx context.Context, presented string) (TokenPair, error) {
 	ctx = auth.System(ctx, "refresh") // the token itself is the credential
-	id, ours := parseRefresh(s.Keys, token)
+	id, ours := token.Staff.ParseRefresh(s.Keys, presented)
 	if !ours {
 		return TokenPair{}, ErrRefreshInvalid.New()
 	}
@@ -45,16 +44,17 @@ func (s *Service) Refresh(ctx context.Context, token string) (TokenPair, error) 
 		if owner, err = tx.Platform.Staff.Query().Where(staff.ID(se.StaffID)).Only(ctx); err != nil {
 			return err
 		}
-		if se.RevokedAt != nil || !now.Before(se.ExpiresAt) || now.Sub(se.LastUsedAt) > SessionIdleLife || owner.Status != staff.StatusActive {
+		if !token.Live(se.RevokedAt, se.ExpiresAt, se.LastUsedAt, now) || owner.Status != staff.StatusActive {
 			refused = ErrSessionEnded.New()
 			return nil
 		}
-		hash := hashToken(token)
-		if sameHash(se.RefreshHash, hash) {
-			next = newRefresh(s.Keys, id)
-			return s.rotate(ctx, tx, se, next, now)
+		chain := token.Chain{Current: se.RefreshHash, Previous: se.PreviousRefreshHash, Successor: se.SuccessorSealed,
+			RefreshedAt: se.RefreshedAt, UserAgent: se.UserAgent}
+		var rotated *token.Chain
+		if next, rotated = token.Staff.Next(s.Keys, id, chain, presented, clientOf(ctx).UserAgent, now); rotated != nil {
+			return rotate(ctx, tx, se, *rotated)
 		}
-		if next = s.successor(ctx, se, hash, now); next != "" {
+		if next != "" {
 			return nil
 		}
 		refused = ErrRefreshReused.New()
@@ -69,26 +69,10 @@ func (s *Service) Refresh(ctx context.Context, token string) (TokenPair, error) 
 	return s.pair(owner.ID, id, next, owner.MustChangePassword)
 }
 
-func (s *Service) rotate(ctx context.Context, tx *db.Tx, se *platform.Session, next string, now time.Time) error {
-	client := clientOf(ctx)
+func rotate(ctx context.Context, tx *db.Tx, se *platform.Session, c token.Chain) error {
 	return tx.Platform.Session.UpdateOne(se).
-		SetPreviousRefreshHash(se.RefreshHash).SetRefreshHash(hashToken(next)).
-		SetSuccessorSealed(s.Keys.SealBlob(refreshPurpose, se.ID[:], []byte(next))).
-		SetRefreshedAt(now).SetLastUsedAt(now).SetUserAgent(client.UserAgent).SetIP(client.IP).Exec(ctx)
-}
-
-// successor is the current token if hash is that of the one before it and the
-// time and program allow it, else empty.
-func (s *Service) successor(ctx context.Context, se *platform.Session, hash []byte, now time.Time) string {
-	if !sameHash(se.PreviousRefreshHash, hash) || se.RefreshedAt == nil || now.Sub(*se.RefreshedAt) > PredecessorLife ||
-		se.UserAgent != clientOf(ctx).UserAgent {
-		return ""
-	}
-	next, err := s.Keys.OpenBlob(refreshPurpose, se.ID[:], se.SuccessorSealed)
-	if err != nil {
-		return ""
-	}
-	return string(next)
+		SetPreviousRefreshHash(c.Previous).SetRefreshHash(c.Current).SetSuccessorSealed(c.Successor).
+		SetRefreshedAt(*c.RefreshedAt).SetLastUsedAt(*c.RefreshedAt).SetUserAgent(c.UserAgent).SetIP(clientOf(ctx).IP).Exec(ctx)
 }
 
 // end revokes sessions of a member of staff: one, or all but one.
@@ -169,7 +153,7 @@ func (s *Service) OwnSessions(ctx context.Context, before uuid.UUID, limit int) 
 	ctx = auth.System(ctx, "own-sessions") // one's own, whatever the scope
 	now := s.Clock.Now()
 	q := s.DB.From(ctx).Platform.Session.Query().Where(session.StaffID(actor.ID), session.RevokedAtIsNil(), session.ExpiresAtGT(now),
-		session.LastUsedAtGT(now.Add(-SessionIdleLife)))
+		session.LastUsedAtGT(now.Add(-token.SessionIdleLife)))
 	if before != uuid.Nil {
 		q.Where(session.IDLT(before))
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/db"
 	"github.com/shuke-crm/shuke/internal/platform/password"
+	"github.com/shuke-crm/shuke/internal/platform/token"
 )
 
 // maxSessions bounds the live sessions of one account; the oldest end first.
@@ -122,7 +123,7 @@ func (s *Service) openSession(ctx context.Context, account *platform.Staff, bett
 	if err != nil {
 		return TokenPair{}, err
 	}
-	refresh := newRefresh(s.Keys, id)
+	refresh := token.Staff.NewRefresh(s.Keys, id)
 	client, now := clientOf(ctx), s.Clock.Now()
 	err = s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		current, err := tx.Platform.Staff.Query().Where(staff.ID(account.ID)).ForUpdate().Only(ctx)
@@ -137,8 +138,8 @@ func (s *Service) openSession(ctx context.Context, account *platform.Staff, bett
 				return err
 			}
 		}
-		err = tx.Platform.Session.Create().SetID(id).SetStaffID(account.ID).SetRefreshHash(hashToken(refresh)).
-			SetUserAgent(client.UserAgent).SetIP(client.IP).SetCreatedAt(now).SetLastUsedAt(now).SetExpiresAt(now.Add(SessionLife)).Exec(ctx)
+		err = tx.Platform.Session.Create().SetID(id).SetStaffID(account.ID).SetRefreshHash(token.Hash(refresh)).
+			SetUserAgent(client.UserAgent).SetIP(client.IP).SetCreatedAt(now).SetLastUsedAt(now).SetExpiresAt(now.Add(token.SessionLife)).Exec(ctx)
 		if err != nil {
 			return err
 		}

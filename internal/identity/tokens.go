@@ -1,158 +1,21 @@
 package identity
 
 import (
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base32"
-	"encoding/base64"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"strings"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 
-	"github.com/shuke-crm/shuke/internal/platform/apperr"
-	"github.com/shuke-crm/shuke/internal/platform/crypto"
+	"github.com/shuke-crm/shuke/internal/platform/token"
 )
 
-// Lifetimes.
-const (
-	AccessLife       = 15 * time.Minute
-	SessionLife      = 30 * 24 * time.Hour
-	SessionIdleLife  = 7 * 24 * time.Hour
-	PredecessorLife  = 10 * time.Second // how long a spent refresh token still gets its successor
-	StreamTicketLife = 30 * time.Second
-)
-
-const (
-	tokenIssuer   = "shuke"
-	tokenAudience = "shuke-api"
-	tokenType     = "at+jwt" // RFC 9068: no other kind of JWT passes for an access token
-	maxBearer     = 2048
-)
-
-// accessClaims are the claims of an access token: it names a session, and
-// rights are looked up.
-type accessClaims struct {
-	jwt.RegisteredClaims
-	SessionID string `json:"sid"`
-}
-
-// signAccess makes an access token.
-func signAccess(key crypto.SigningKey, staffID, sessionID uuid.UUID, now time.Time) (string, error) {
-	t := jwt.NewWithClaims(jwt.SigningMethodHS256, accessClaims{
-		RegisteredClaims: jwt.RegisteredClaims{
-			Issuer: tokenIssuer, Audience: jwt.ClaimStrings{tokenAudience}, Subject: staffID.String(),
-			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(AccessLife)),
-		},
-		SessionID: sessionID.String(),
-	})
-	t.Header["typ"], t.Header["kid"] = tokenType, key.ID
-	return t.SignedString(key.Key)
-}
-
-// access is a verified access token.
-type access struct {
-	staffID, sessionID uuid.UUID
-	kid                string
-	expires            time.Time
-}
-
-var errTokenShape = errors.New("identity: token of another kind")
-
-// verifyAccess accepts HS256 by one of our own keys, with exactly the header
-// and claims that signAccess writes (RFC 8725 §3.1 to §3.12).
-// Errors: auth.token_expired for a token that was good, auth.unauthenticated.
-func verifyAccess(keys crypto.SigningKeys, text string, now time.Time) (access, error) {
-	var a access
-	var claims accessClaims
-	parser := jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithIssuer(tokenIssuer), jwt.WithAudience(tokenAudience),
-		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithStrictDecoding(), jwt.WithTimeFunc(func() time.Time { return now }),
-		jwt.WithLeeway(2*time.Second)) // clocks of replicas
-	_, err := parser.ParseWithClaims(text, &claims, func(t *jwt.Token) (any, error) {
-		if typ, _ := t.Header["typ"].(string); typ != tokenType {
-			return nil, errTokenShape
-		}
-		kid, _ := t.Header["kid"].(string)
-		key, ok := keys.ByID(kid)
-		if !ok || kid == "" {
-			return nil, errTokenShape
-		}
-		a.kid = kid
-		return key.Key, nil
-	})
-	if err != nil {
-		if errors.Is(err, jwt.ErrTokenExpired) {
-			return access{}, apperr.ErrTokenExpired.Wrap(err)
-		}
-		return access{}, apperr.ErrUnauthenticated.Wrap(err)
-	}
-	a.staffID, err = uuid.Parse(claims.Subject)
-	if err == nil {
-		a.sessionID, err = uuid.Parse(claims.SessionID)
-	}
-	if err != nil || claims.IssuedAt == nil || claims.ExpiresAt.Sub(claims.IssuedAt.Time) > AccessLife {
-		return access{}, apperr.ErrUnauthenticated.Wrap(errTokenShape)
-	}
-	a.expires = claims.ExpiresAt.Time
-	return a, nil
-}
-
-// A refresh token is "shr_" and base64url of session id, 32 random bytes and a
-// MAC. The MAC tells one of ours from an invention: only a real, spent token
-// may end a session, or knowing a session's id would be enough to end it.
-const (
-	refreshPrefix = "shr_"
-	refreshSecret = 32
-	refreshMAC    = 16
-	refreshSize   = 16 + refreshSecret + refreshMAC
-	refreshDomain = "identity.refresh"
-)
-
-func newRefresh(keys *crypto.Keyring, sessionID uuid.UUID) string {
-	raw := make([]byte, 16+refreshSecret, refreshSize)
-	copy(raw, sessionID[:])
-	rand.Read(raw[16:]) // never fails
-	return refreshPrefix + base64.RawURLEncoding.EncodeToString(append(raw, refreshTag(keys, raw)...))
-}
-
-// parseRefresh finds the session of a refresh token of ours.
-func parseRefresh(keys *crypto.Keyring, token string) (sessionID uuid.UUID, ok bool) {
-	body, found := strings.CutPrefix(token, refreshPrefix)
-	if !found {
-		return uuid.Nil, false
-	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(body)
-	if err != nil || len(raw) != refreshSize {
-		return uuid.Nil, false
-	}
-	signed := raw[:16+refreshSecret]
-	if !hmac.Equal(raw[16+refreshSecret:], refreshTag(keys, signed)) {
-		return uuid.Nil, false
-	}
-	return uuid.UUID(raw[:16]), true
-}
-
-func refreshTag(keys *crypto.Keyring, signed []byte) []byte {
-	key := keys.Derive(refreshDomain)
-	m := hmac.New(sha256.New, key[:])
-	m.Write(signed)
-	return m.Sum(nil)[:refreshMAC]
-}
-
-// hashToken is what is stored of a token: 256 random bits need no slow hash.
-func hashToken(token string) []byte {
-	sum := sha256.Sum256([]byte(token))
-	return sum[:]
-}
-
-func sameHash(a, b []byte) bool { return len(a) > 0 && subtle.ConstantTimeCompare(a, b) == 1 }
+// StreamTicketLife is how long a ticket for a stream may be redeemed.
+const StreamTicketLife = 30 * time.Second
 
 // An API key is shk_live_<id>_<secret><checksum> in base32, lower case: 60
 // bits of id, 256 of secret, and CRC-32 over all before it, by which scanners
@@ -234,9 +97,9 @@ type TokenPair struct {
 }
 
 func (s *Service) pair(staffID, sessionID uuid.UUID, refresh string, mustChange bool) (TokenPair, error) {
-	signed, err := signAccess(s.Keys.SigningKeys().Current, staffID, sessionID, s.Clock.Now())
+	signed, err := token.Staff.Sign(s.Keys.SigningKeys().Current, staffID, sessionID, s.Clock.Now())
 	if err != nil {
 		return TokenPair{}, fmt.Errorf("sign an access token: %w", err)
 	}
-	return TokenPair{Access: signed, Refresh: refresh, SessionID: sessionID, ExpiresIn: AccessLife, MustChangePassword: mustChange}, nil
+	return TokenPair{Access: signed, Refresh: refresh, SessionID: sessionID, ExpiresIn: token.AccessLife, MustChangePassword: mustChange}, nil
 }

@@ -52,7 +52,7 @@ var mutants = []mutant{
 	{"identity/sessions.go", "actor.Kind != auth.KindStaff || actor.SessionID == uuid.Nil", "actor.Kind == \"\"", "logout"},
 	{"server/access.go", "!actor.Can(p)", "!actor.Can(p) && false", "getCustomer"},
 	{"server/access.go", "if op.Public {", "if op.Public || true {", "getMe"},
-	{"identity/authenticate.go", "c.dead.Store(true) // sessions never come back\n\t\treturn auth.Actor{}, ErrSessionEnded.New()", "expires = s.Clock.Now().Add(AccessLife)", "getMe"},
+	{"platform/principals/principals.go", "return auth.Actor{}, true, nil", "session = Session{Expires: s.clock.Now().Add(time.Hour)}", "getMe"},
 }
 
 // TestMutantsAreNoticed builds the service once for each mutant and expects the
