@@ -277,9 +277,11 @@ func (q *query) driver() (string, uuid.UUID) {
 		return "home_store_id", q.store
 	case q.scope.All:
 		return "", uuid.Nil
-	case len(q.scope.StoreIDs) == 0:
-		return "assigned_staff_id", q.scope.OwnStaff
-	case len(q.scope.StoreIDs) == 1 && q.scope.OwnStaff == uuid.Nil:
+	case len(q.scope.StoreIDs) == 0 && len(q.scope.OwnStaff) == 0:
+		return "assigned_staff_id", uuid.Nil // nobody's rows: an empty scope sees nothing
+	case len(q.scope.StoreIDs) == 0 && len(q.scope.OwnStaff) == 1:
+		return "assigned_staff_id", q.scope.OwnStaff[0]
+	case len(q.scope.StoreIDs) == 1 && len(q.scope.OwnStaff) == 0:
 		return "home_store_id", q.scope.StoreIDs[0]
 	}
 	return "", uuid.Nil
@@ -309,8 +311,8 @@ func (q *query) branched() bool {
 	return column == "" && !q.scope.All && q.byID() && !q.narrow
 }
 
-// branches walks each store of a scope (and the caller's own customers) in
-// order and merges: an index walk a store instead of a sort of them all.
+// branches walks each store of a scope, and the customers of each assistant in
+// it, in order and merges: an index walk each instead of a sort of them all.
 func (q *query) branches(n int) clause {
 	w, order := q.next()
 	limit := fmt.Sprintf(" ORDER BY %s LIMIT %d", order, n)
@@ -319,9 +321,9 @@ func (q *query) branches(n int) clause {
 		"SELECT c.id FROM ((SELECT x.id FROM unnest(?::uuid[]) s (id), LATERAL (SELECT c.id FROM customers c WHERE c.home_store_id = s.id AND " + w.sql + limit + ") x)",
 		append([]any{pgarray.UUIDs(sc.StoreIDs)}, w.args...),
 	}
-	if sc.OwnStaff != uuid.Nil {
-		out.sql += " UNION (SELECT c.id FROM customers c WHERE c.assigned_staff_id = ? AND " + w.sql + limit + ")"
-		out.args = append(append(out.args, sc.OwnStaff), w.args...)
+	if len(sc.OwnStaff) > 0 {
+		out.sql += " UNION (SELECT x.id FROM unnest(?::uuid[]) s (id), LATERAL (SELECT c.id FROM customers c WHERE c.assigned_staff_id = s.id AND " + w.sql + limit + ") x)"
+		out.args = append(append(out.args, pgarray.UUIDs(sc.OwnStaff)), w.args...)
 	}
 	out.sql += ") c" + limit
 	return out

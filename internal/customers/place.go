@@ -42,8 +42,8 @@ func (s *Service) reach(ctx context.Context, tx *db.Tx, inputs []*Input) (*reach
 			people = append(people, id)
 		}
 	}
-	if own := actor.Scope.OwnStaff; own != uuid.Nil && !actor.Scope.All {
-		people = append(people, own)
+	if !actor.Scope.All && actor.Scope.Owns(actor.ID) {
+		people = append(people, actor.ID)
 	}
 	if len(people) > 0 {
 		// The policy of staff leaves those whom the caller may see.
@@ -53,7 +53,7 @@ func (s *Service) reach(ctx context.Context, tx *db.Tx, inputs []*Input) (*reach
 		}
 		for _, p := range rows {
 			r.staff[p.ID] = true
-			if p.ID == actor.Scope.OwnStaff {
+			if p.ID == actor.ID && actor.Scope.Owns(p.ID) {
 				r.ownStore = p.StoreID
 			}
 		}
@@ -89,8 +89,8 @@ func (r *reach) defaults(c *Customer, in *Input, bad *faults) {
 	if sc.All {
 		return
 	}
-	if !in.AssignedStaffID.IsSpecified() && sc.OwnStaff != uuid.Nil {
-		c.AssignedStaffID = &sc.OwnStaff
+	if !in.AssignedStaffID.IsSpecified() && sc.Owns(r.actor.ID) {
+		c.AssignedStaffID = &r.actor.ID
 	}
 	if in.HomeStoreID.IsSpecified() {
 		return
@@ -100,7 +100,7 @@ func (r *reach) defaults(c *Customer, in *Input, bad *faults) {
 		c.HomeStoreID = r.ownStore
 	case len(sc.StoreIDs) == 1:
 		c.HomeStoreID = &sc.StoreIDs[0]
-	case len(sc.StoreIDs) > 1 && sc.OwnStaff == uuid.Nil:
+	case len(sc.StoreIDs) > 1 && !sc.Owns(r.actor.ID):
 		bad.add("/home_store_id", ErrStoreNeeded)
 	}
 }

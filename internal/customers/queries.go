@@ -3,8 +3,6 @@ package customers
 import (
 	"strings"
 
-	"github.com/google/uuid"
-
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/pgarray"
 )
@@ -29,12 +27,14 @@ func scopeClause(sc auth.Scope) clause {
 	switch {
 	case sc.All:
 		c.and("TRUE")
-	case len(sc.StoreIDs) > 0 && sc.OwnStaff != uuid.Nil:
-		c.and("(c.home_store_id = ANY(?::uuid[]) OR c.assigned_staff_id = ?)", pgarray.UUIDs(sc.StoreIDs), sc.OwnStaff)
+	case len(sc.StoreIDs) > 0 && len(sc.OwnStaff) > 0:
+		c.and("(c.home_store_id = ANY(?::uuid[]) OR c.assigned_staff_id = ANY(?::uuid[]))", pgarray.UUIDs(sc.StoreIDs), pgarray.UUIDs(sc.OwnStaff))
 	case len(sc.StoreIDs) > 0:
 		c.and("c.home_store_id = ANY(?::uuid[])", pgarray.UUIDs(sc.StoreIDs))
-	case sc.OwnStaff != uuid.Nil:
-		c.and("c.assigned_staff_id = ?", sc.OwnStaff)
+	case len(sc.OwnStaff) == 1:
+		c.and("c.assigned_staff_id = ?", sc.OwnStaff[0])
+	case len(sc.OwnStaff) > 1:
+		c.and("c.assigned_staff_id = ANY(?::uuid[])", pgarray.UUIDs(sc.OwnStaff))
 	default:
 		c.and("FALSE")
 	}

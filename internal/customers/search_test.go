@@ -86,8 +86,9 @@ func TestSearchFindsWhatBruteForceFinds(t *testing.T) {
 		"administrator": {w.admin(), auth.Scope{All: true}},
 		"manager":       {w.manager(w.storeA), auth.Scope{StoreIDs: []uuid.UUID{w.storeA}}},
 		"two stores":    {w.manager(w.storeA, w.storeB), auth.Scope{StoreIDs: []uuid.UUID{w.storeA, w.storeB}}},
-		"assistant":     {w.assistant(w.ann), auth.Scope{OwnStaff: w.ann}},
-		"mixed":         {w.as("assistant", auth.Scope{OwnStaff: w.ann, StoreIDs: []uuid.UUID{w.storeB}}, w.ann), auth.Scope{OwnStaff: w.ann, StoreIDs: []uuid.UUID{w.storeB}}},
+		"assistant":     {w.assistant(w.ann), auth.Scope{OwnStaff: []uuid.UUID{w.ann}}},
+		"mixed":         {w.as("assistant", auth.Scope{OwnStaff: []uuid.UUID{w.ann}, StoreIDs: []uuid.UUID{w.storeB}}, w.ann), auth.Scope{OwnStaff: []uuid.UUID{w.ann}, StoreIDs: []uuid.UUID{w.storeB}}},
+		"deputy":        {w.as("assistant", auth.Scope{OwnStaff: []uuid.UUID{w.ann, w.bob}}, w.ann), auth.Scope{OwnStaff: []uuid.UUID{w.ann, w.bob}}},
 		"nobody":        {w.manager(), auth.Scope{}},
 	}
 	needles := []string{"wang", "li", "zh", "王小", "王x", "李a", "smi", "john s", "bjo", "js", "阿卜", "mai", "xx", "wangxiaoming"}

@@ -75,7 +75,7 @@ func (w *world) admin() context.Context {
 }
 
 func (w *world) assistant(id uuid.UUID) context.Context {
-	return w.as("assistant", auth.Scope{OwnStaff: id}, id)
+	return w.as("assistant", auth.Scope{OwnStaff: []uuid.UUID{id}}, id)
 }
 
 func (w *world) manager(stores ...uuid.UUID) context.Context {

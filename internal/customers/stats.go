@@ -119,7 +119,10 @@ func (s *Service) shouldWalk(ctx context.Context, q *query, limit int) (bool, er
 	case column == "assigned_staff_id":
 		length, step = length*t.staff.of(id), randomRow
 	case !q.scope.All:
-		seen = t.staff.of(q.scope.OwnStaff)
+		seen = 0
+		for _, id := range q.scope.OwnStaff {
+			seen += t.staff.of(id)
+		}
 		for _, id := range q.scope.StoreIDs {
 			seen += t.stores.of(id)
 		}

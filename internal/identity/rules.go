@@ -117,7 +117,7 @@ func (g grantedRole) reaches(staffID uuid.UUID) auth.Scope {
 	case rolegrant.ScopeAll:
 		return auth.Scope{All: true}
 	case rolegrant.ScopeOwn:
-		return auth.Scope{OwnStaff: staffID}
+		return auth.Own(staffID)
 	case rolegrant.ScopeStore:
 		return auth.Scope{StoreIDs: []uuid.UUID{*g.store}}
 	case rolegrant.ScopeRegion:

@@ -29,9 +29,9 @@ func TestResolveAddsUpGrantsInForce(t *testing.T) {
 	}, noon)
 	assert.Equal(t, []auth.Permission{"customers.read", "orders.read", "stores.read"}, permissions.List())
 	assert.False(t, scope.All)
-	assert.Equal(t, me, scope.OwnStaff)
+	assert.Equal(t, []uuid.UUID{me}, scope.OwnStaff)
 	assert.ElementsMatch(t, []uuid.UUID{a, b}, scope.StoreIDs)
-	assert.Equal(t, auth.Scope{OwnStaff: me}, reach["customers.read"], "each permission goes as far as its own grants")
+	assert.Equal(t, auth.Scope{OwnStaff: []uuid.UUID{me}}, reach["customers.read"], "each permission goes as far as its own grants")
 	assert.Equal(t, auth.Scope{StoreIDs: []uuid.UUID{a}}, reach["orders.read"])
 	assert.NotContains(t, reach, auth.Permission("staff.manage"))
 	assert.Equal(t, soon, until, "rights change when the first grant runs out")
@@ -82,7 +82,7 @@ func TestEachPermissionIsHandedOnAsFarAsItIsHeld(t *testing.T) {
 			Permissions: auth.NewPermissionSet(auth.StaffManage, auth.OrdersRead, auth.CustomersUpdate),
 			Scope:       auth.Scope{All: true},
 			Reach: map[auth.Permission]auth.Scope{
-				auth.StaffManage: {StoreIDs: []uuid.UUID{store}}, auth.OrdersRead: {All: true}, auth.CustomersUpdate: {OwnStaff: uuid.New()},
+				auth.StaffManage: {StoreIDs: []uuid.UUID{store}}, auth.OrdersRead: {All: true}, auth.CustomersUpdate: {OwnStaff: []uuid.UUID{uuid.New()}},
 			},
 		},
 		regions: map[uuid.UUID]auth.PermissionSet{region: auth.NewPermissionSet(auth.StaffManage)},

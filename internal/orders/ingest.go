@@ -211,10 +211,10 @@ func (s *Service) storesOf(ctx context.Context, query string, ids map[uuid.UUID]
 // homeStore is the store an assistant works in: a scope of own customers names
 // no store, but their till stands in one.
 func (s *Service) homeStore(ctx context.Context, actor auth.Actor) (uuid.UUID, error) {
-	if actor.Scope.All || actor.Scope.OwnStaff == uuid.Nil {
+	if actor.Scope.All || !actor.Scope.Owns(actor.ID) {
 		return uuid.Nil, nil
 	}
-	all, err := s.db.From(ctx).Platform.Staff.Query().Where(staff.ID(actor.Scope.OwnStaff)).All(ctx)
+	all, err := s.db.From(ctx).Platform.Staff.Query().Where(staff.ID(actor.ID)).All(ctx)
 	if err != nil || len(all) == 0 || all[0].StoreID == nil {
 		return uuid.Nil, err
 	}

@@ -269,7 +269,7 @@ func TestTillsPostForTheirOwnStoreOnly(t *testing.T) {
 	person := s.staff(mine)
 	own := s.customer("own", person)
 	foreign := s.customer("foreign", uuid.Nil)
-	assistant := auth.With(context.Background(), auth.Actor{Kind: auth.KindStaff, ID: person, Permissions: auth.NewPermissionSet(auth.OrdersIngest, auth.CatalogManage), Scope: auth.Scope{OwnStaff: person}})
+	assistant := auth.With(context.Background(), auth.Actor{Kind: auth.KindStaff, ID: person, Permissions: auth.NewPermissionSet(auth.OrdersIngest, auth.CatalogManage), Scope: auth.Scope{OwnStaff: []uuid.UUID{person}}})
 	r, err := s.Ingest(assistant, []Ticket{sale(mine, "T1", noon, own, "A", 1, 100), sale(other, "T1", noon, own, "A", 1, 100), sale(mine, "T2", noon, foreign, "A", 1, 100)}, true)
 	require.NoError(t, err)
 	assert.Equal(t, []Status{Created, Failed, Created}, []Status{r[0].Status, r[1].Status, r[2].Status})

@@ -68,7 +68,7 @@ func (s *Service) Follow(ctx context.Context, storeID uuid.UUID) (io.ReadCloser,
 	}
 	if ok, err := s.db.From(ctx).Platform.Store.Query().Where(store.ID(storeID)).Exist(ctx); err != nil {
 		return nil, err
-	} else if !ok || !actor.Scope.SeesStore(storeID) && actor.Scope.OwnStaff == uuid.Nil {
+	} else if !ok || !actor.Scope.SeesStore(storeID) && len(actor.Scope.OwnStaff) == 0 {
 		return nil, ErrStoreNotFound.New()
 	}
 	if s.cache == nil || s.cache.Down() {

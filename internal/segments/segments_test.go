@@ -237,9 +237,9 @@ func TestMetricsKeepToTheScope(t *testing.T) {
 		sees []uuid.UUID
 		not  []uuid.UUID
 	}{
-		{as(auth.Scope{OwnStaff: person}), []uuid.UUID{mine}, []uuid.UUID{shops, nobodys}},
+		{as(auth.Scope{OwnStaff: []uuid.UUID{person}}), []uuid.UUID{mine}, []uuid.UUID{shops, nobodys}},
 		{as(auth.Scope{StoreIDs: []uuid.UUID{store}}), []uuid.UUID{shops}, []uuid.UUID{mine, nobodys}},
-		{as(auth.Scope{OwnStaff: stranger}), nil, []uuid.UUID{mine, shops, nobodys}},
+		{as(auth.Scope{OwnStaff: []uuid.UUID{stranger}}), nil, []uuid.UUID{mine, shops, nobodys}},
 		{as(auth.Scope{All: true}), []uuid.UUID{mine, shops, nobodys}, nil},
 	} {
 		counted := int64(0)

@@ -38,7 +38,7 @@ var mutants = []mutant{
 	{"operations/queries.go", "!actor.Can(auth.JobsRead)", "!actor.Can(auth.JobsRead) && false", "getJob"},
 	{"operations/manage.go", "!own && !actor.Can(auth.JobsManage)", "!own && !actor.Can(auth.JobsManage) && false", "cancelJob"},
 	{"orders/ingest.go", "&& t.StoreID != home {", "&& t.StoreID != home && false {", "ingestPOSOrders"},
-	{"orders/stream.go", "&& actor.Scope.OwnStaff == uuid.Nil {", "&& actor.Scope.OwnStaff == uuid.Nil && false {", "streamOrderEvents"},
+	{"orders/stream.go", "&& len(actor.Scope.OwnStaff) == 0 {", "&& len(actor.Scope.OwnStaff) == 0 && false {", "streamOrderEvents"},
 	{"identity/stores.go", "if !actor.Scope.SeesStore(id) {", "if !actor.Scope.SeesStore(id) && false {", "updateStore"},
 	{"identity/keys.go", "if actor.Scope.All {\n\t\treturn nil, nil", "if actor.Scope.All || true {\n\t\treturn nil, nil", "getApiKey"},
 	{"identity/keys.go", ".SeesStore(id) }", ".SeesStore(id) && false }", "createApiKey"},

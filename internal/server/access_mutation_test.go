@@ -97,7 +97,7 @@ func (w *world) counts(t *testing.T, e scoped) (own, all int) {
 		c.buyer()
 	}
 	c.sessionOf(w.stranger)
-	me := auth.Actor{Kind: auth.KindStaff, ID: c.actor.staff, Scope: auth.Scope{OwnStaff: c.actor.staff}}
+	me := auth.Actor{Kind: auth.KindStaff, ID: c.actor.staff, Scope: auth.Scope{OwnStaff: []uuid.UUID{c.actor.staff}}}
 	own, err := e.count(auth.With(context.Background(), me), w)
 	require.NoError(t, err)
 	all, err = e.count(w.ctx, w)

@@ -59,28 +59,42 @@ func (a Actor) Using(p Permission) Actor {
 // Plus adds up two scopes.
 func (s Scope) Plus(t Scope) Scope {
 	s.All = s.All || t.All
-	if s.OwnStaff == uuid.Nil {
-		s.OwnStaff = t.OwnStaff
-	}
-	s.StoreIDs = slices.Concat(s.StoreIDs, t.StoreIDs)
-	slices.SortFunc(s.StoreIDs, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
-	s.StoreIDs = slices.Compact(s.StoreIDs)
+	s.OwnStaff = union(s.OwnStaff, t.OwnStaff)
+	s.StoreIDs = union(s.StoreIDs, t.StoreIDs)
 	return s
 }
+
+func union(a, b []uuid.UUID) []uuid.UUID {
+	if len(b) == 0 {
+		return a
+	}
+	out := slices.Concat(a, b)
+	slices.SortFunc(out, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
+	return slices.Compact(out)
+}
+
+// Own is the scope of what belongs to one member of staff.
+func Own(staffID uuid.UUID) Scope { return Scope{OwnStaff: []uuid.UUID{staffID}} }
 
 // Scope is how far an actor may see among rows that belong to a store or an
 // assistant. The parts add up; an empty scope sees nothing.
 type Scope struct {
 	All      bool        `json:"all,omitempty"`
 	StoreIDs []uuid.UUID `json:"store_ids,omitempty"` // stores granted one by one or through a region
-	OwnStaff uuid.UUID   `json:"own_staff,omitempty"` // rows assigned to this staff member
+	OwnStaff []uuid.UUID `json:"own_staff,omitempty"` // rows assigned to these members of staff: oneself, and those one stands in for
 }
 
 // Sees reports whether a row with this store and assistant lies in the scope.
 func (s Scope) Sees(storeID, assignedStaffID uuid.UUID) bool {
 	return s.All ||
-		(s.OwnStaff != uuid.Nil && s.OwnStaff == assignedStaffID) ||
+		s.Owns(assignedStaffID) ||
 		(storeID != uuid.Nil && slices.Contains(s.StoreIDs, storeID))
+}
+
+// Owns reports whether rows assigned to a member of staff lie in the scope
+// whatever their store.
+func (s Scope) Owns(staffID uuid.UUID) bool {
+	return staffID != uuid.Nil && slices.Contains(s.OwnStaff, staffID)
 }
 
 // SeesStore reports whether everything of a store lies in the scope.

@@ -11,7 +11,6 @@ import (
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
-	"github.com/google/uuid"
 
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/pgarray"
@@ -74,8 +73,14 @@ func (c Columns) predicate(sc auth.Scope, col func(string) string) *sql.Predicat
 			b.WriteString(col(c.Store)).WriteString(" = ANY(").Arg(pgarray.UUIDs(sc.StoreIDs)).WriteString("::uuid[])")
 		}))
 	}
-	if c.Staff != "" && sc.OwnStaff != uuid.Nil {
-		any = append(any, sql.EQ(col(c.Staff), sc.OwnStaff))
+	switch {
+	case c.Staff == "" || len(sc.OwnStaff) == 0:
+	case len(sc.OwnStaff) == 1: // "= ANY" would keep PostgreSQL from walking (assistant, …) in order
+		any = append(any, sql.EQ(col(c.Staff), sc.OwnStaff[0]))
+	default:
+		any = append(any, sql.P(func(b *sql.Builder) {
+			b.WriteString(col(c.Staff)).WriteString(" = ANY(").Arg(pgarray.UUIDs(sc.OwnStaff)).WriteString("::uuid[])")
+		}))
 	}
 	if len(any) == 0 {
 		return sql.False()
@@ -103,9 +108,9 @@ func SQL(ctx context.Context, c Columns, alias string, first int) (string, []any
 		args = append(args, pgarray.UUIDs(actor.Scope.StoreIDs))
 		parts = append(parts, alias+c.Store+" = ANY($"+strconv.Itoa(first)+"::uuid[])")
 	}
-	if c.Staff != "" && actor.Scope.OwnStaff != uuid.Nil {
-		args = append(args, actor.Scope.OwnStaff)
-		parts = append(parts, alias+c.Staff+" = $"+strconv.Itoa(first+len(args)-1))
+	if c.Staff != "" && len(actor.Scope.OwnStaff) > 0 {
+		args = append(args, pgarray.UUIDs(actor.Scope.OwnStaff))
+		parts = append(parts, alias+c.Staff+" = ANY($"+strconv.Itoa(first+len(args)-1)+"::uuid[])")
 	}
 	if len(parts) == 0 {
 		return "FALSE", nil, nil
