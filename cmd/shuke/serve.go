@@ -16,6 +16,8 @@ import (
 	"github.com/shuke-crm/shuke/internal/identity"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/config"
+	"github.com/shuke-crm/shuke/internal/platform/outgoing"
+	"github.com/shuke-crm/shuke/internal/platform/outside"
 	"github.com/shuke-crm/shuke/internal/platform/telemetry"
 	"github.com/shuke-crm/shuke/internal/server"
 )
@@ -93,11 +95,17 @@ func serve(ctx context.Context, roles []config.Role) error {
 
 // application builds the server on an installation.
 func (i *installation) application() (*server.Server, error) {
+	metrics, calls := telemetry.NewMetrics(), outgoing.NewMetrics()
+	metrics.Register(calls.Collectors()...)
+	services, err := outside.Build(i.cfg.Outside, outside.Deps{DB: i.db, Keys: i.keys, Clock: i.clock, Log: i.log, Metrics: calls})
+	if err != nil {
+		return nil, err
+	}
 	return server.New(
 		server.Config{PublicURL: i.cfg.PublicURL, CORSOrigins: i.cfg.CORSOrigins, Currency: i.cfg.Currency},
 		server.Deps{
-			DB: i.db, Cache: i.cache, Keys: i.keys, Clock: i.clock, Log: i.log, Metrics: telemetry.NewMetrics(),
-			ListenURL: i.dbURL, PasswordChanged: i.passwordChanged,
+			DB: i.db, Cache: i.cache, Keys: i.keys, Clock: i.clock, Log: i.log, Metrics: metrics,
+			ListenURL: i.dbURL, PasswordChanged: i.passwordChanged, Outside: services,
 		})
 }
 

@@ -47,6 +47,8 @@ var owners = map[string]string{
 	"outbox_events":    "internal/platform/events",
 	"idempotency_keys": "internal/server",
 	"one_time_codes":   "internal/platform/otp",
+	"outside_tokens":   "internal/platform/wechat",
+	"sms_days":         "internal/platform/sms",
 }
 
 // exceptions are writes by another package than the owner, each with its reason.

@@ -28,13 +28,14 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/db"
 	"github.com/shuke-crm/shuke/internal/platform/events"
 	"github.com/shuke-crm/shuke/internal/platform/jobs"
+	"github.com/shuke-crm/shuke/internal/platform/outside"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 	"github.com/shuke-crm/shuke/internal/platform/ratelimit"
 	"github.com/shuke-crm/shuke/internal/platform/telemetry"
 	"github.com/shuke-crm/shuke/internal/segments"
 )
 
-// Deps is what a server is built from. All fields but the last two are needed.
+// Deps is what a server is built from. All fields but the last three are needed.
 type Deps struct {
 	DB      *db.DB
 	Cache   *cache.Client
@@ -47,6 +48,8 @@ type Deps struct {
 	ListenURL string
 	// PasswordChanged hears of people who changed their own password.
 	PasswordChanged func(ctx context.Context, username string)
+	// Outside are the services that are not ours; the zero value has none.
+	Outside outside.Services
 }
 
 // Config is what a server may be told.

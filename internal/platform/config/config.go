@@ -89,6 +89,8 @@ type Config struct {
 	// LogFormat is json or text.
 	LogFormat string `env:"SHUKE_LOG_FORMAT" envDefault:"json"`
 
+	Outside
+
 	location *time.Location
 	file     string
 	sources  map[string]string
@@ -123,6 +125,7 @@ func load(environ []string) (Config, error) {
 	if err := env.ParseWithOptions(&c, env.Options{Environment: values}); err != nil {
 		return Config{}, parseError(err)
 	}
+	c.OIDC = oidcFrom(c.OIDCProviders, values)
 	if err := c.complete(); err != nil {
 		return Config{}, err
 	}
@@ -147,7 +150,7 @@ func readFile(path string) (map[string]string, error) {
 	known := names()
 	var unknown []string
 	for name := range values {
-		if !slices.Contains(known, name) {
+		if !slices.Contains(known, name) && !isOIDC(name, values["SHUKE_OIDC_PROVIDERS"]) {
 			unknown = append(unknown, name)
 		}
 	}
@@ -227,6 +230,7 @@ func (c *Config) complete() error {
 	for i, role := range c.Roles {
 		c.Roles[i] = Role(strings.TrimSpace(string(role)))
 	}
+	c.completeOutside()
 	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
 	c.Currency = strings.ToUpper(c.Currency)
 	return nil

@@ -44,7 +44,7 @@ type Setting struct {
 }
 
 // addresses are the settings whose values may carry a password.
-var addresses = []string{"SHUKE_DATABASE_URL", "SHUKE_DATABASE_OWNER_URL", "SHUKE_REDIS_URL"}
+var addresses = []string{"SHUKE_DATABASE_URL", "SHUKE_DATABASE_OWNER_URL", "SHUKE_REDIS_URL", "SHUKE_SMTP_URL"}
 
 // Summary lists every setting as used, with secrets hidden, in a fixed order.
 func (c Config) Summary() []Setting {
@@ -71,7 +71,7 @@ func (c Config) Summary() []Setting {
 		}
 		list = append(list, Setting{name, shown, source})
 	}
-	return list
+	return append(list, c.oidcSummary()...)
 }
 
 func show(value reflect.Value) string {
@@ -94,6 +94,10 @@ func unset(name string) string {
 		return "(private Redis in the data folder)"
 	case "SHUKE_ADMIN_PASSWORD":
 		return "(random at the first start)"
+	case "SHUKE_SMS_URL", "SHUKE_WECHAT_URL":
+		return "(the provider's own)"
+	case "SHUKE_FAKES":
+		return "(no stand-ins)"
 	case "SHUKE_PUBLIC_URL":
 		return "(as SHUKE_HTTP_ADDR)"
 	default:
