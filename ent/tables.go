@@ -30,6 +30,8 @@ var crossings = [][3]string{
 	{"role_grants", "region_id", "regions"},
 	{"staff", "store_id", "stores"},
 	{"sessions", "staff_id", "staff"},
+	{"delegations", "staff_id", "staff"},
+	{"delegations", "to_staff_id", "staff"},
 }
 
 // Tables returns the tables of all contexts, wanted state of the database.

@@ -210,6 +210,27 @@ func (e CustomerStatus) Valid() bool {
 	}
 }
 
+// Defines values for DelegationStatus.
+const (
+	DelegationActive  DelegationStatus = "active"
+	DelegationEnded   DelegationStatus = "ended"
+	DelegationPlanned DelegationStatus = "planned"
+)
+
+// Valid indicates whether the value is a known member of the DelegationStatus enum.
+func (e DelegationStatus) Valid() bool {
+	switch e {
+	case DelegationActive:
+		return true
+	case DelegationEnded:
+		return true
+	case DelegationPlanned:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for GrantScope.
 const (
 	ScopeAll    GrantScope = "all"
@@ -1719,6 +1740,66 @@ type CustomerUpdate struct {
 	Tags *[]string `json:"tags,omitempty"`
 }
 
+// Delegation Example: {"created_at":"2026-07-01T02:00:00Z","created_by":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","ends_at":"2026-07-20T00:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a18","reason":"annual leave","staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","starts_at":"2026-07-06T00:00:00Z","status":"planned","to_staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14"}
+type Delegation struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// CreatedBy The member of staff who arranged it.
+	CreatedBy nullable.Nullable[openapi_types.UUID] `json:"created_by"`
+
+	// EndsAt Brought forward when it was ended early.
+	EndsAt time.Time `json:"ends_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id     Id     `json:"id"`
+	Reason string `json:"reason"`
+
+	// StaffId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StaffId  Id        `json:"staff_id"`
+	StartsAt time.Time `json:"starts_at"`
+
+	// Status Example: active
+	Status DelegationStatus `json:"status"`
+
+	// ToStaffId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	ToStaffId Id `json:"to_staff_id"`
+}
+
+// DelegationInput Example: {"ends_at":"2026-07-20T00:00:00Z","reason":"annual leave","starts_at":"2026-07-06T00:00:00Z","to_staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14"}
+type DelegationInput struct {
+	// EndsAt At most a year after it begins.
+	EndsAt time.Time `json:"ends_at"`
+
+	// Reason For the audit log.
+	Reason string `json:"reason"`
+
+	// StartsAt Left out or in the past, it begins at once.
+	StartsAt *time.Time `json:"starts_at,omitempty"`
+
+	// ToStaffId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	ToStaffId Id `json:"to_staff_id"`
+}
+
+// DelegationList Example: {"has_more":false,"items":[],"next_cursor":null}
+type DelegationList struct {
+	HasMore bool         `json:"has_more"`
+	Items   []Delegation `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// DelegationStatus Example: active
+type DelegationStatus string
+
 // Grant Example: {"created_at":"2026-07-01T02:00:00Z","expires_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a17","region_id":null,"role":"store_manager","scope":"store","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"}
 type Grant struct {
 	CreatedAt time.Time                    `json:"created_at"`
@@ -1923,7 +2004,7 @@ type LoginResultTokenType string
 // Example: {"email":false,"sms":true}
 type MarketingPreferences map[string]bool
 
-// Me Example: {"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a15","kind":"api_key","name":"till 3","permissions":["customers.lookup","orders.ingest"],"scope":{"all_stores":false,"own":false,"store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"]},"session_id":null,"staff":null}
+// Me Example: {"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a15","kind":"api_key","name":"till 3","permissions":["customers.lookup","orders.ingest"],"scope":{"all_stores":false,"own":false,"stands_in_for":[],"store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"]},"session_id":null,"staff":null}
 type Me struct {
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
@@ -1943,7 +2024,7 @@ type Me struct {
 
 	// Scope How far somebody sees among rows that belong to a store or to a member of staff. The parts add up.
 	//
-	// Example: {"all_stores":false,"own":false,"store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"]}
+	// Example: {"all_stores":false,"own":false,"stands_in_for":[],"store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"]}
 	Scope ScopeView `json:"scope"`
 
 	// SessionId The session in use; null for an API key.
@@ -2938,13 +3019,16 @@ type RoleUpdate struct {
 
 // ScopeView How far somebody sees among rows that belong to a store or to a member of staff. The parts add up.
 //
-// Example: {"all_stores":false,"own":false,"store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"]}
+// Example: {"all_stores":false,"own":false,"stands_in_for":[],"store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"]}
 type ScopeView struct {
 	// AllStores The whole business.
 	AllStores bool `json:"all_stores"`
 
 	// Own Customers assigned to them, and what belongs to those.
 	Own bool `json:"own"`
+
+	// StandsInFor Members of staff on leave whose customers they look after at present.
+	StandsInFor []Id `json:"stands_in_for"`
 
 	// StoreIds These stores, granted one by one or through a region.
 	StoreIds []Id `json:"store_ids"`
@@ -3382,6 +3466,11 @@ type Cursor = string
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type CustomerId = Id
+
+// DelegationId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type DelegationId = Id
 
 // GrantId A UUIDv7, so ids sort by the time of creation.
 //
@@ -4072,6 +4161,25 @@ type UpdateStaffParams struct {
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
+// ListDelegationsParams defines parameters for ListDelegations.
+type ListDelegationsParams struct {
+	// Held List those the member of staff stands in for instead.
+	Held *bool `form:"held,omitempty" json:"held,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateDelegationParams defines parameters for CreateDelegation.
+type CreateDelegationParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // CreateGrantParams defines parameters for CreateGrant.
 type CreateGrantParams struct {
 	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
@@ -4288,6 +4396,9 @@ type CreateStaffJSONRequestBody = StaffCreate
 
 // UpdateStaffJSONRequestBody defines body for UpdateStaff for application/json ContentType.
 type UpdateStaffJSONRequestBody = StaffUpdate
+
+// CreateDelegationJSONRequestBody defines body for CreateDelegation for application/json ContentType.
+type CreateDelegationJSONRequestBody = DelegationInput
 
 // CreateGrantJSONRequestBody defines body for CreateGrant for application/json ContentType.
 type CreateGrantJSONRequestBody = GrantInput
@@ -5315,6 +5426,48 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /v1/staff/{id} (the `UpdateStaff` operationId).
 	UpdateStaff(ctx context.Context, id StaffId, params *UpdateStaffParams, body UpdateStaffJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListDelegations List who stands in for somebody
+	//
+	// Who stands in for this member of staff, latest first, ended ones included; or, with `held=true`, for whom they stand in.
+	//
+	// Corresponds with GET /v1/staff/{id}/delegations (the `ListDelegations` operationId).
+	ListDelegations(ctx context.Context, id StaffId, params *ListDelegationsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateDelegationWithBody Let a colleague stand in during leave
+	//
+	// From `starts_at` until `ends_at` the colleague also sees and serves the customers assigned to this member of staff, with the
+	// permissions both of them hold: nobody gains a permission by standing in. It begins and ends by itself, in open sessions too. What the
+	// stand-in does to those customers is marked `on_behalf_of` in the audit log. Nothing is passed on further: whoever stands in cannot be
+	// on leave at the same time. To move customers for good, use `POST /v1/customers/hand-over`.
+	//
+	// The caller must be able to grant what is lent.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/staff/{id}/delegations (the `CreateDelegation` operationId).
+	CreateDelegationWithBody(ctx context.Context, id StaffId, params *CreateDelegationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateDelegation Let a colleague stand in during leave
+	//
+	// From `starts_at` until `ends_at` the colleague also sees and serves the customers assigned to this member of staff, with the
+	// permissions both of them hold: nobody gains a permission by standing in. It begins and ends by itself, in open sessions too. What the
+	// stand-in does to those customers is marked `on_behalf_of` in the audit log. Nothing is passed on further: whoever stands in cannot be
+	// on leave at the same time. To move customers for good, use `POST /v1/customers/hand-over`.
+	//
+	// The caller must be able to grant what is lent.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/staff/{id}/delegations (the `CreateDelegation` operationId).
+	CreateDelegation(ctx context.Context, id StaffId, params *CreateDelegationParams, body CreateDelegationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EndDelegation End a delegation early
+	//
+	// Takes effect at once. One that has ended already stays as it is.
+	//
+	// Corresponds with DELETE /v1/staff/{id}/delegations/{delegation_id} (the `EndDelegation` operationId).
+	EndDelegation(ctx context.Context, id StaffId, delegationId DelegationId, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateGrantWithBody Grant a role
 	//
@@ -7470,6 +7623,88 @@ func (c *Client) UpdateStaffWithBody(ctx context.Context, id StaffId, params *Up
 // Corresponds with PATCH /v1/staff/{id} (the `UpdateStaff` operationId).
 func (c *Client) UpdateStaff(ctx context.Context, id StaffId, params *UpdateStaffParams, body UpdateStaffJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdateStaffRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListDelegations List who stands in for somebody
+//
+// Who stands in for this member of staff, latest first, ended ones included; or, with `held=true`, for whom they stand in.
+//
+// Corresponds with GET /v1/staff/{id}/delegations (the `ListDelegations` operationId).
+func (c *Client) ListDelegations(ctx context.Context, id StaffId, params *ListDelegationsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListDelegationsRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateDelegationWithBody Let a colleague stand in during leave
+//
+// From `starts_at` until `ends_at` the colleague also sees and serves the customers assigned to this member of staff, with the
+// permissions both of them hold: nobody gains a permission by standing in. It begins and ends by itself, in open sessions too. What the
+// stand-in does to those customers is marked `on_behalf_of` in the audit log. Nothing is passed on further: whoever stands in cannot be
+// on leave at the same time. To move customers for good, use `POST /v1/customers/hand-over`.
+//
+// The caller must be able to grant what is lent.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/staff/{id}/delegations (the `CreateDelegation` operationId).
+func (c *Client) CreateDelegationWithBody(ctx context.Context, id StaffId, params *CreateDelegationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateDelegationRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateDelegation Let a colleague stand in during leave
+//
+// From `starts_at` until `ends_at` the colleague also sees and serves the customers assigned to this member of staff, with the
+// permissions both of them hold: nobody gains a permission by standing in. It begins and ends by itself, in open sessions too. What the
+// stand-in does to those customers is marked `on_behalf_of` in the audit log. Nothing is passed on further: whoever stands in cannot be
+// on leave at the same time. To move customers for good, use `POST /v1/customers/hand-over`.
+//
+// The caller must be able to grant what is lent.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/staff/{id}/delegations (the `CreateDelegation` operationId).
+func (c *Client) CreateDelegation(ctx context.Context, id StaffId, params *CreateDelegationParams, body CreateDelegationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateDelegationRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// EndDelegation End a delegation early
+//
+// Takes effect at once. One that has ended already stays as it is.
+//
+// Corresponds with DELETE /v1/staff/{id}/delegations/{delegation_id} (the `EndDelegation` operationId).
+func (c *Client) EndDelegation(ctx context.Context, id StaffId, delegationId DelegationId, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEndDelegationRequest(c.Server, id, delegationId)
 	if err != nil {
 		return nil, err
 	}
@@ -12576,6 +12811,194 @@ func NewUpdateStaffRequestWithBody(server string, id StaffId, params *UpdateStaf
 	return req, nil
 }
 
+// NewListDelegationsRequest constructs an http.Request for the ListDelegations method
+func NewListDelegationsRequest(server string, id StaffId, params *ListDelegationsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/staff/%s/delegations", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Held != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "held", *params.Held, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateDelegationRequest calls the generic CreateDelegation builder with application/json body
+func NewCreateDelegationRequest(server string, id StaffId, params *CreateDelegationParams, body CreateDelegationJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateDelegationRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewCreateDelegationRequestWithBody constructs an http.Request for the CreateDelegation method, with any body, and a specified content type
+func NewCreateDelegationRequestWithBody(server string, id StaffId, params *CreateDelegationParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/staff/%s/delegations", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewEndDelegationRequest constructs an http.Request for the EndDelegation method
+func NewEndDelegationRequest(server string, id StaffId, delegationId DelegationId) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "delegation_id", delegationId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/staff/%s/delegations/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewCreateGrantRequest calls the generic CreateGrant builder with application/json body
 func NewCreateGrantRequest(server string, id StaffId, params *CreateGrantParams, body CreateGrantJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -14814,6 +15237,52 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /v1/staff/{id} (the `UpdateStaff` operationId).
 	UpdateStaffWithResponse(ctx context.Context, id StaffId, params *UpdateStaffParams, body UpdateStaffJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateStaffReply, error)
+
+	// ListDelegationsWithResponse List who stands in for somebody
+	//
+	// Who stands in for this member of staff, latest first, ended ones included; or, with `held=true`, for whom they stand in.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/staff/{id}/delegations (the `ListDelegations` operationId).
+	ListDelegationsWithResponse(ctx context.Context, id StaffId, params *ListDelegationsParams, reqEditors ...RequestEditorFn) (*ListDelegationsReply, error)
+
+	// CreateDelegationWithBodyWithResponse Let a colleague stand in during leave
+	//
+	// From `starts_at` until `ends_at` the colleague also sees and serves the customers assigned to this member of staff, with the
+	// permissions both of them hold: nobody gains a permission by standing in. It begins and ends by itself, in open sessions too. What the
+	// stand-in does to those customers is marked `on_behalf_of` in the audit log. Nothing is passed on further: whoever stands in cannot be
+	// on leave at the same time. To move customers for good, use `POST /v1/customers/hand-over`.
+	//
+	// The caller must be able to grant what is lent.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/staff/{id}/delegations (the `CreateDelegation` operationId).
+	CreateDelegationWithBodyWithResponse(ctx context.Context, id StaffId, params *CreateDelegationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateDelegationReply, error)
+
+	// CreateDelegationWithResponse Let a colleague stand in during leave
+	//
+	// From `starts_at` until `ends_at` the colleague also sees and serves the customers assigned to this member of staff, with the
+	// permissions both of them hold: nobody gains a permission by standing in. It begins and ends by itself, in open sessions too. What the
+	// stand-in does to those customers is marked `on_behalf_of` in the audit log. Nothing is passed on further: whoever stands in cannot be
+	// on leave at the same time. To move customers for good, use `POST /v1/customers/hand-over`.
+	//
+	// The caller must be able to grant what is lent.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/staff/{id}/delegations (the `CreateDelegation` operationId).
+	CreateDelegationWithResponse(ctx context.Context, id StaffId, params *CreateDelegationParams, body CreateDelegationJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateDelegationReply, error)
+
+	// EndDelegationWithResponse End a delegation early
+	//
+	// Takes effect at once. One that has ended already stays as it is.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/staff/{id}/delegations/{delegation_id} (the `EndDelegation` operationId).
+	EndDelegationWithResponse(ctx context.Context, id StaffId, delegationId DelegationId, reqEditors ...RequestEditorFn) (*EndDelegationReply, error)
 
 	// CreateGrantWithBodyWithResponse Grant a role
 	//
@@ -19553,6 +20022,181 @@ func (r UpdateStaffReply) ContentType() string {
 	return ""
 }
 
+// ListDelegationsReply200Headers the declared response headers of an HTTP 200 response for ListDelegations
+type ListDelegationsReply200Headers struct {
+	Link *string
+}
+
+// ListDelegationsReplyDefaultHeaders the declared response headers of an HTTP default response for ListDelegations
+type ListDelegationsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListDelegationsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DelegationList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListDelegationsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListDelegationsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListDelegationsReply) GetJSON200() *DelegationList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListDelegationsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListDelegationsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListDelegationsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListDelegationsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListDelegationsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateDelegationReply201Headers the declared response headers of an HTTP 201 response for CreateDelegation
+type CreateDelegationReply201Headers struct {
+	Location *string
+}
+
+// CreateDelegationReplyDefaultHeaders the declared response headers of an HTTP default response for CreateDelegation
+type CreateDelegationReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateDelegationReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Delegation
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateDelegationReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateDelegationReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateDelegationReply) GetJSON201() *Delegation {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateDelegationReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateDelegationReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateDelegationReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateDelegationReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateDelegationReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// EndDelegationReplyDefaultHeaders the declared response headers of an HTTP default response for EndDelegation
+type EndDelegationReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type EndDelegationReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *EndDelegationReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r EndDelegationReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r EndDelegationReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r EndDelegationReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r EndDelegationReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r EndDelegationReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // CreateGrantReply201Headers the declared response headers of an HTTP 201 response for CreateGrant
 type CreateGrantReply201Headers struct {
 	ETag     *string
@@ -22300,6 +22944,76 @@ func (c *ClientWithResponses) UpdateStaffWithResponse(ctx context.Context, id St
 		return nil, err
 	}
 	return ParseUpdateStaffReply(rsp)
+}
+
+// ListDelegationsWithResponse List who stands in for somebody
+//
+// Who stands in for this member of staff, latest first, ended ones included; or, with `held=true`, for whom they stand in.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/staff/{id}/delegations (the `ListDelegations` operationId).
+func (c *ClientWithResponses) ListDelegationsWithResponse(ctx context.Context, id StaffId, params *ListDelegationsParams, reqEditors ...RequestEditorFn) (*ListDelegationsReply, error) {
+	rsp, err := c.ListDelegations(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListDelegationsReply(rsp)
+}
+
+// CreateDelegationWithBodyWithResponse Let a colleague stand in during leave
+//
+// From `starts_at` until `ends_at` the colleague also sees and serves the customers assigned to this member of staff, with the
+// permissions both of them hold: nobody gains a permission by standing in. It begins and ends by itself, in open sessions too. What the
+// stand-in does to those customers is marked `on_behalf_of` in the audit log. Nothing is passed on further: whoever stands in cannot be
+// on leave at the same time. To move customers for good, use `POST /v1/customers/hand-over`.
+//
+// The caller must be able to grant what is lent.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/staff/{id}/delegations (the `CreateDelegation` operationId).
+func (c *ClientWithResponses) CreateDelegationWithBodyWithResponse(ctx context.Context, id StaffId, params *CreateDelegationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateDelegationReply, error) {
+	rsp, err := c.CreateDelegationWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateDelegationReply(rsp)
+}
+
+// CreateDelegationWithResponse Let a colleague stand in during leave
+//
+// From `starts_at` until `ends_at` the colleague also sees and serves the customers assigned to this member of staff, with the
+// permissions both of them hold: nobody gains a permission by standing in. It begins and ends by itself, in open sessions too. What the
+// stand-in does to those customers is marked `on_behalf_of` in the audit log. Nothing is passed on further: whoever stands in cannot be
+// on leave at the same time. To move customers for good, use `POST /v1/customers/hand-over`.
+//
+// The caller must be able to grant what is lent.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/staff/{id}/delegations (the `CreateDelegation` operationId).
+func (c *ClientWithResponses) CreateDelegationWithResponse(ctx context.Context, id StaffId, params *CreateDelegationParams, body CreateDelegationJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateDelegationReply, error) {
+	rsp, err := c.CreateDelegation(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateDelegationReply(rsp)
+}
+
+// EndDelegationWithResponse End a delegation early
+//
+// Takes effect at once. One that has ended already stays as it is.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/staff/{id}/delegations/{delegation_id} (the `EndDelegation` operationId).
+func (c *ClientWithResponses) EndDelegationWithResponse(ctx context.Context, id StaffId, delegationId DelegationId, reqEditors ...RequestEditorFn) (*EndDelegationReply, error) {
+	rsp, err := c.EndDelegation(ctx, id, delegationId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEndDelegationReply(rsp)
 }
 
 // CreateGrantWithBodyWithResponse Grant a role
@@ -27211,6 +27925,181 @@ func ParseUpdateStaffReply(rsp *http.Response) (*UpdateStaffReply, error) {
 		response.Headers200 = &headers
 	case true:
 		var headers UpdateStaffReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListDelegationsReply parses an HTTP response from a ListDelegationsWithResponse call
+func ParseListDelegationsReply(rsp *http.Response) (*ListDelegationsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListDelegationsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DelegationList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListDelegationsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListDelegationsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateDelegationReply parses an HTTP response from a CreateDelegationWithResponse call
+func ParseCreateDelegationReply(rsp *http.Response) (*CreateDelegationReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateDelegationReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Delegation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateDelegationReply201Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateDelegationReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseEndDelegationReply parses an HTTP response from a EndDelegationWithResponse call
+func ParseEndDelegationReply(rsp *http.Response) (*EndDelegationReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &EndDelegationReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers EndDelegationReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

@@ -57,6 +57,27 @@ func (e ApiKeyStatus) Valid() bool {
 	}
 }
 
+// Defines values for DelegationStatus.
+const (
+	DelegationActive  DelegationStatus = "active"
+	DelegationEnded   DelegationStatus = "ended"
+	DelegationPlanned DelegationStatus = "planned"
+)
+
+// Valid indicates whether the value is a known member of the DelegationStatus enum.
+func (e DelegationStatus) Valid() bool {
+	switch e {
+	case DelegationActive:
+		return true
+	case DelegationEnded:
+		return true
+	case DelegationPlanned:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for GrantScope.
 const (
 	ScopeAll    GrantScope = "all"
@@ -350,6 +371,66 @@ type Bilingual struct {
 	Zh string `json:"zh"`
 }
 
+// Delegation Example: {"created_at":"2026-07-01T02:00:00Z","created_by":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","ends_at":"2026-07-20T00:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a18","reason":"annual leave","staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","starts_at":"2026-07-06T00:00:00Z","status":"planned","to_staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14"}
+type Delegation struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// CreatedBy The member of staff who arranged it.
+	CreatedBy nullable.Nullable[openapi_types.UUID] `json:"created_by"`
+
+	// EndsAt Brought forward when it was ended early.
+	EndsAt time.Time `json:"ends_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id     externalRef0.Id `json:"id"`
+	Reason string          `json:"reason"`
+
+	// StaffId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StaffId  externalRef0.Id `json:"staff_id"`
+	StartsAt time.Time       `json:"starts_at"`
+
+	// Status Example: active
+	Status DelegationStatus `json:"status"`
+
+	// ToStaffId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	ToStaffId externalRef0.Id `json:"to_staff_id"`
+}
+
+// DelegationInput Example: {"ends_at":"2026-07-20T00:00:00Z","reason":"annual leave","starts_at":"2026-07-06T00:00:00Z","to_staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14"}
+type DelegationInput struct {
+	// EndsAt At most a year after it begins.
+	EndsAt time.Time `json:"ends_at"`
+
+	// Reason For the audit log.
+	Reason string `json:"reason"`
+
+	// StartsAt Left out or in the past, it begins at once.
+	StartsAt *time.Time `json:"starts_at,omitempty"`
+
+	// ToStaffId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	ToStaffId externalRef0.Id `json:"to_staff_id"`
+}
+
+// DelegationList Example: {"has_more":false,"items":[],"next_cursor":null}
+type DelegationList struct {
+	HasMore bool         `json:"has_more"`
+	Items   []Delegation `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// DelegationStatus Example: active
+type DelegationStatus string
+
 // Grant Example: {"created_at":"2026-07-01T02:00:00Z","expires_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a17","region_id":null,"role":"store_manager","scope":"store","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"}
 type Grant struct {
 	CreatedAt time.Time                    `json:"created_at"`
@@ -445,7 +526,7 @@ type LoginResult struct {
 // LoginResultTokenType defines model for LoginResult.TokenType.
 type LoginResultTokenType string
 
-// Me Example: {"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a15","kind":"api_key","name":"till 3","permissions":["customers.lookup","orders.ingest"],"scope":{"all_stores":false,"own":false,"store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"]},"session_id":null,"staff":null}
+// Me Example: {"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a15","kind":"api_key","name":"till 3","permissions":["customers.lookup","orders.ingest"],"scope":{"all_stores":false,"own":false,"stands_in_for":[],"store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"]},"session_id":null,"staff":null}
 type Me struct {
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
@@ -465,7 +546,7 @@ type Me struct {
 
 	// Scope How far somebody sees among rows that belong to a store or to a member of staff. The parts add up.
 	//
-	// Example: {"all_stores":false,"own":false,"store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"]}
+	// Example: {"all_stores":false,"own":false,"stands_in_for":[],"store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"]}
 	Scope ScopeView `json:"scope"`
 
 	// SessionId The session in use; null for an API key.
@@ -635,13 +716,16 @@ type RoleUpdate struct {
 
 // ScopeView How far somebody sees among rows that belong to a store or to a member of staff. The parts add up.
 //
-// Example: {"all_stores":false,"own":false,"store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"]}
+// Example: {"all_stores":false,"own":false,"stands_in_for":[],"store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"]}
 type ScopeView struct {
 	// AllStores The whole business.
 	AllStores bool `json:"all_stores"`
 
 	// Own Customers assigned to them, and what belongs to those.
 	Own bool `json:"own"`
+
+	// StandsInFor Members of staff on leave whose customers they look after at present.
+	StandsInFor []externalRef0.Id `json:"stands_in_for"`
 
 	// StoreIds These stores, granted one by one or through a region.
 	StoreIds []externalRef0.Id `json:"store_ids"`
@@ -898,6 +982,11 @@ type TokenPairTokenType string
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type ApiKeyId = externalRef0.Id
 
+// DelegationId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type DelegationId = externalRef0.Id
+
 // GrantId A UUIDv7, so ids sort by the time of creation.
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
@@ -1115,6 +1204,25 @@ type UpdateStaffParams struct {
 	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
 }
 
+// ListDelegationsParams defines parameters for ListDelegations.
+type ListDelegationsParams struct {
+	// Held List those the member of staff stands in for instead.
+	Held *bool `form:"held,omitempty" json:"held,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateDelegationParams defines parameters for CreateDelegation.
+type CreateDelegationParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // CreateGrantParams defines parameters for CreateGrant.
 type CreateGrantParams struct {
 	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
@@ -1210,6 +1318,9 @@ type CreateStaffJSONRequestBody = StaffCreate
 
 // UpdateStaffJSONRequestBody defines body for UpdateStaff for application/json ContentType.
 type UpdateStaffJSONRequestBody = StaffUpdate
+
+// CreateDelegationJSONRequestBody defines body for CreateDelegation for application/json ContentType.
+type CreateDelegationJSONRequestBody = DelegationInput
 
 // CreateGrantJSONRequestBody defines body for CreateGrant for application/json ContentType.
 type CreateGrantJSONRequestBody = GrantInput
@@ -1312,6 +1423,15 @@ type ServerInterface interface {
 	// UpdateStaff Change a member of staff
 	// (PATCH /v1/staff/{id})
 	UpdateStaff(ctx echo.Context, id StaffId, params UpdateStaffParams) error
+	// ListDelegations List who stands in for somebody
+	// (GET /v1/staff/{id}/delegations)
+	ListDelegations(ctx echo.Context, id StaffId, params ListDelegationsParams) error
+	// CreateDelegation Let a colleague stand in during leave
+	// (POST /v1/staff/{id}/delegations)
+	CreateDelegation(ctx echo.Context, id StaffId, params CreateDelegationParams) error
+	// EndDelegation End a delegation early
+	// (DELETE /v1/staff/{id}/delegations/{delegation_id})
+	EndDelegation(ctx echo.Context, id StaffId, delegationId DelegationId) error
 	// CreateGrant Grant a role
 	// (POST /v1/staff/{id}/grants)
 	CreateGrant(ctx echo.Context, id StaffId, params CreateGrantParams) error
@@ -2138,6 +2258,105 @@ func (w *ServerInterfaceWrapper) UpdateStaff(ctx echo.Context) error {
 	return err
 }
 
+// ListDelegations converts echo context to params.
+func (w *ServerInterfaceWrapper) ListDelegations(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id StaffId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDelegationsParams
+	// ------------- Optional query parameter "held" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "held", ctx.QueryParams(), &params.Held, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter held: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListDelegations(ctx, id, params)
+	return err
+}
+
+// CreateDelegation converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateDelegation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id StaffId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateDelegationParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateDelegation(ctx, id, params)
+	return err
+}
+
+// EndDelegation converts echo context to params.
+func (w *ServerInterfaceWrapper) EndDelegation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id StaffId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// ------------- Path parameter "delegation_id" -------------
+	var delegationId DelegationId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "delegation_id", ctx.Param("delegation_id"), &delegationId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter delegation_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EndDelegation(ctx, id, delegationId)
+	return err
+}
+
 // CreateGrant converts echo context to params.
 func (w *ServerInterfaceWrapper) CreateGrant(ctx echo.Context) error {
 	var err error
@@ -2521,6 +2740,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/staff/:id/sessions", wrapper.RevokeStaffSessions, options.OperationMiddlewares["revokeStaffSessions"]...)
 	router.POST(options.BaseURL+"/v1/staff/:id/grants", wrapper.CreateGrant, options.OperationMiddlewares["createGrant"]...)
 	router.DELETE(options.BaseURL+"/v1/staff/:id/grants/:grant_id", wrapper.DeleteGrant, options.OperationMiddlewares["deleteGrant"]...)
+	router.GET(options.BaseURL+"/v1/staff/:id/delegations", wrapper.ListDelegations, options.OperationMiddlewares["listDelegations"]...)
+	router.POST(options.BaseURL+"/v1/staff/:id/delegations", wrapper.CreateDelegation, options.OperationMiddlewares["createDelegation"]...)
+	router.DELETE(options.BaseURL+"/v1/staff/:id/delegations/:delegation_id", wrapper.EndDelegation, options.OperationMiddlewares["endDelegation"]...)
 	router.GET(options.BaseURL+"/v1/permissions", wrapper.ListPermissions, options.OperationMiddlewares["listPermissions"]...)
 	router.GET(options.BaseURL+"/v1/roles", wrapper.ListRoles, options.OperationMiddlewares["listRoles"]...)
 	router.POST(options.BaseURL+"/v1/roles", wrapper.CreateRole, options.OperationMiddlewares["createRole"]...)
@@ -4016,6 +4238,162 @@ func (response UpdateStaffdefaultApplicationProblemPlusJSONResponse) VisitUpdate
 	return err
 }
 
+type ListDelegationsRequestObject struct {
+	Id     StaffId `json:"id"`
+	Params ListDelegationsParams
+}
+
+type ListDelegationsResponseObject interface {
+	VisitListDelegationsResponse(w http.ResponseWriter) error
+}
+
+type ListDelegations200ResponseHeaders struct {
+	Link *string
+}
+
+type ListDelegations200JSONResponse struct {
+	Body    DelegationList
+	Headers ListDelegations200ResponseHeaders
+}
+
+func (response ListDelegations200JSONResponse) VisitListDelegationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDelegationsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListDelegationsdefaultApplicationProblemPlusJSONResponse) VisitListDelegationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateDelegationRequestObject struct {
+	Id     StaffId `json:"id"`
+	Params CreateDelegationParams
+	Body   *CreateDelegationJSONRequestBody
+}
+
+type CreateDelegationResponseObject interface {
+	VisitCreateDelegationResponse(w http.ResponseWriter) error
+}
+
+type CreateDelegation201ResponseHeaders struct {
+	Location *string
+}
+
+type CreateDelegation201JSONResponse struct {
+	Body    Delegation
+	Headers CreateDelegation201ResponseHeaders
+}
+
+func (response CreateDelegation201JSONResponse) VisitCreateDelegationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateDelegationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CreateDelegationdefaultApplicationProblemPlusJSONResponse) VisitCreateDelegationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndDelegationRequestObject struct {
+	Id           StaffId      `json:"id"`
+	DelegationId DelegationId `json:"delegation_id"`
+}
+
+type EndDelegationResponseObject interface {
+	VisitEndDelegationResponse(w http.ResponseWriter) error
+}
+
+type EndDelegation204Response struct {
+}
+
+func (response EndDelegation204Response) VisitEndDelegationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type EndDelegationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response EndDelegationdefaultApplicationProblemPlusJSONResponse) VisitEndDelegationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateGrantRequestObject struct {
 	Id     StaffId `json:"id"`
 	Params CreateGrantParams
@@ -4620,6 +4998,15 @@ type StrictServerInterface interface {
 	// UpdateStaff Change a member of staff
 	// (PATCH /v1/staff/{id})
 	UpdateStaff(ctx context.Context, request UpdateStaffRequestObject) (UpdateStaffResponseObject, error)
+	// ListDelegations List who stands in for somebody
+	// (GET /v1/staff/{id}/delegations)
+	ListDelegations(ctx context.Context, request ListDelegationsRequestObject) (ListDelegationsResponseObject, error)
+	// CreateDelegation Let a colleague stand in during leave
+	// (POST /v1/staff/{id}/delegations)
+	CreateDelegation(ctx context.Context, request CreateDelegationRequestObject) (CreateDelegationResponseObject, error)
+	// EndDelegation End a delegation early
+	// (DELETE /v1/staff/{id}/delegations/{delegation_id})
+	EndDelegation(ctx context.Context, request EndDelegationRequestObject) (EndDelegationResponseObject, error)
 	// CreateGrant Grant a role
 	// (POST /v1/staff/{id}/grants)
 	CreateGrant(ctx context.Context, request CreateGrantRequestObject) (CreateGrantResponseObject, error)
@@ -5586,6 +5973,107 @@ func (sh *strictHandler) UpdateStaff(ctx echo.Context, id StaffId, params Update
 		return err
 	} else if validResponse, ok := response.(UpdateStaffResponseObject); ok {
 		return validResponse.VisitUpdateStaffResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListDelegations operation middleware
+func (sh *strictHandler) ListDelegations(ctx echo.Context, id StaffId, params ListDelegationsParams) error {
+	var request ListDelegationsRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDelegations(ctx.Request().Context(), request.(ListDelegationsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDelegations")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListDelegationsResponseObject); ok {
+		return validResponse.VisitListDelegationsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateDelegation operation middleware
+func (sh *strictHandler) CreateDelegation(ctx echo.Context, id StaffId, params CreateDelegationParams) error {
+	var request CreateDelegationRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body CreateDelegationJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateDelegation(ctx.Request().Context(), request.(CreateDelegationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateDelegation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateDelegationResponseObject); ok {
+		return validResponse.VisitCreateDelegationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EndDelegation operation middleware
+func (sh *strictHandler) EndDelegation(ctx echo.Context, id StaffId, delegationId DelegationId) error {
+	var request EndDelegationRequestObject
+
+	request.Id = id
+	request.DelegationId = delegationId
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EndDelegation(ctx.Request().Context(), request.(EndDelegationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndDelegation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EndDelegationResponseObject); ok {
+		return validResponse.VisitEndDelegationResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -25,6 +25,20 @@ type APIKey struct {
 	KeyID string `json:"key_id,omitempty"`
 	// SHA-256 of the whole key
 	SecretHash []byte `json:"-"`
+	// of the current secret; null: with the key
+	SecretCreatedAt *time.Time `json:"secret_created_at,omitempty"`
+	// short tokens name the one they were made under
+	Rotations int `json:"rotations,omitempty"`
+	// the secret before, until previous_ends_at
+	PreviousSecretHash []byte `json:"-"`
+	// PreviousCreatedAt holds the value of the "previous_created_at" field.
+	PreviousCreatedAt *time.Time `json:"previous_created_at,omitempty"`
+	// PreviousEndsAt holds the value of the "previous_ends_at" field.
+	PreviousEndsAt *time.Time `json:"previous_ends_at,omitempty"`
+	// PreviousUsedAt holds the value of the "previous_used_at" field.
+	PreviousUsedAt *time.Time `json:"previous_used_at,omitempty"`
+	// PreviousUsedIP holds the value of the "previous_used_ip" field.
+	PreviousUsedIP string `json:"previous_used_ip,omitempty"`
 	// Permissions holds the value of the "permissions" field.
 	Permissions pgarray.Strings `json:"permissions,omitempty"`
 	// AllStores holds the value of the "all_stores" field.
@@ -37,6 +51,12 @@ type APIKey struct {
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	// LastUsedAt holds the value of the "last_used_at" field.
 	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
+	// LastUsedIP holds the value of the "last_used_ip" field.
+	LastUsedIP string `json:"last_used_ip,omitempty"`
+	// CIDR ranges it may be used from; empty: from anywhere
+	AllowedIps pgarray.Strings `json:"allowed_ips,omitempty"`
+	// in place of the general limits
+	RequestsPerMinute *int `json:"requests_per_minute,omitempty"`
 	// RevokedAt holds the value of the "revoked_at" field.
 	RevokedAt *time.Time `json:"revoked_at,omitempty"`
 	// Version holds the value of the "version" field.
@@ -55,19 +75,19 @@ func (*APIKey) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case apikey.FieldCreatedBy:
 			values[i] = &sql.NullScanner{S: new(uuid.UUID)}
-		case apikey.FieldSecretHash:
+		case apikey.FieldSecretHash, apikey.FieldPreviousSecretHash:
 			values[i] = new([]byte)
-		case apikey.FieldPermissions:
+		case apikey.FieldPermissions, apikey.FieldAllowedIps:
 			values[i] = new(pgarray.Strings)
 		case apikey.FieldStoreIds:
 			values[i] = new(pgarray.UUIDs)
 		case apikey.FieldAllStores:
 			values[i] = new(sql.NullBool)
-		case apikey.FieldVersion:
+		case apikey.FieldRotations, apikey.FieldRequestsPerMinute, apikey.FieldVersion:
 			values[i] = new(sql.NullInt64)
-		case apikey.FieldName, apikey.FieldKeyID:
+		case apikey.FieldName, apikey.FieldKeyID, apikey.FieldPreviousUsedIP, apikey.FieldLastUsedIP:
 			values[i] = new(sql.NullString)
-		case apikey.FieldExpiresAt, apikey.FieldLastUsedAt, apikey.FieldRevokedAt, apikey.FieldCreatedAt, apikey.FieldUpdatedAt:
+		case apikey.FieldSecretCreatedAt, apikey.FieldPreviousCreatedAt, apikey.FieldPreviousEndsAt, apikey.FieldPreviousUsedAt, apikey.FieldExpiresAt, apikey.FieldLastUsedAt, apikey.FieldRevokedAt, apikey.FieldCreatedAt, apikey.FieldUpdatedAt:
 			values[i] = new(sql.NullTime)
 		case apikey.FieldID:
 			values[i] = new(uuid.UUID)
@@ -110,6 +130,52 @@ func (_m *APIKey) assignValues(columns []string, values []any) error {
 			} else if value != nil {
 				_m.SecretHash = *value
 			}
+		case apikey.FieldSecretCreatedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field secret_created_at", values[i])
+			} else if value.Valid {
+				_m.SecretCreatedAt = new(time.Time)
+				*_m.SecretCreatedAt = value.Time
+			}
+		case apikey.FieldRotations:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field rotations", values[i])
+			} else if value.Valid {
+				_m.Rotations = int(value.Int64)
+			}
+		case apikey.FieldPreviousSecretHash:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field previous_secret_hash", values[i])
+			} else if value != nil {
+				_m.PreviousSecretHash = *value
+			}
+		case apikey.FieldPreviousCreatedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field previous_created_at", values[i])
+			} else if value.Valid {
+				_m.PreviousCreatedAt = new(time.Time)
+				*_m.PreviousCreatedAt = value.Time
+			}
+		case apikey.FieldPreviousEndsAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field previous_ends_at", values[i])
+			} else if value.Valid {
+				_m.PreviousEndsAt = new(time.Time)
+				*_m.PreviousEndsAt = value.Time
+			}
+		case apikey.FieldPreviousUsedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field previous_used_at", values[i])
+			} else if value.Valid {
+				_m.PreviousUsedAt = new(time.Time)
+				*_m.PreviousUsedAt = value.Time
+			}
+		case apikey.FieldPreviousUsedIP:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field previous_used_ip", values[i])
+			} else if value.Valid {
+				_m.PreviousUsedIP = value.String
+			}
 		case apikey.FieldPermissions:
 			if value, ok := values[i].(*pgarray.Strings); !ok {
 				return fmt.Errorf("unexpected type %T for field permissions", values[i])
@@ -148,6 +214,25 @@ func (_m *APIKey) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.LastUsedAt = new(time.Time)
 				*_m.LastUsedAt = value.Time
+			}
+		case apikey.FieldLastUsedIP:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field last_used_ip", values[i])
+			} else if value.Valid {
+				_m.LastUsedIP = value.String
+			}
+		case apikey.FieldAllowedIps:
+			if value, ok := values[i].(*pgarray.Strings); !ok {
+				return fmt.Errorf("unexpected type %T for field allowed_ips", values[i])
+			} else if value != nil {
+				_m.AllowedIps = *value
+			}
+		case apikey.FieldRequestsPerMinute:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field requests_per_minute", values[i])
+			} else if value.Valid {
+				_m.RequestsPerMinute = new(int)
+				*_m.RequestsPerMinute = int(value.Int64)
 			}
 		case apikey.FieldRevokedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -218,6 +303,34 @@ func (_m *APIKey) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("secret_hash=<sensitive>")
 	builder.WriteString(", ")
+	if v := _m.SecretCreatedAt; v != nil {
+		builder.WriteString("secret_created_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("rotations=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Rotations))
+	builder.WriteString(", ")
+	builder.WriteString("previous_secret_hash=<sensitive>")
+	builder.WriteString(", ")
+	if v := _m.PreviousCreatedAt; v != nil {
+		builder.WriteString("previous_created_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.PreviousEndsAt; v != nil {
+		builder.WriteString("previous_ends_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.PreviousUsedAt; v != nil {
+		builder.WriteString("previous_used_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("previous_used_ip=")
+	builder.WriteString(_m.PreviousUsedIP)
+	builder.WriteString(", ")
 	builder.WriteString("permissions=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Permissions))
 	builder.WriteString(", ")
@@ -240,6 +353,17 @@ func (_m *APIKey) String() string {
 	if v := _m.LastUsedAt; v != nil {
 		builder.WriteString("last_used_at=")
 		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("last_used_ip=")
+	builder.WriteString(_m.LastUsedIP)
+	builder.WriteString(", ")
+	builder.WriteString("allowed_ips=")
+	builder.WriteString(fmt.Sprintf("%v", _m.AllowedIps))
+	builder.WriteString(", ")
+	if v := _m.RequestsPerMinute; v != nil {
+		builder.WriteString("requests_per_minute=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
 	}
 	builder.WriteString(", ")
 	if v := _m.RevokedAt; v != nil {

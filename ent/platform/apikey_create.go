@@ -40,6 +40,96 @@ func (_c *APIKeyCreate) SetSecretHash(v []byte) *APIKeyCreate {
 	return _c
 }
 
+// SetSecretCreatedAt sets the "secret_created_at" field.
+func (_c *APIKeyCreate) SetSecretCreatedAt(v time.Time) *APIKeyCreate {
+	_c.mutation.SetSecretCreatedAt(v)
+	return _c
+}
+
+// SetNillableSecretCreatedAt sets the "secret_created_at" field if the given value is not nil.
+func (_c *APIKeyCreate) SetNillableSecretCreatedAt(v *time.Time) *APIKeyCreate {
+	if v != nil {
+		_c.SetSecretCreatedAt(*v)
+	}
+	return _c
+}
+
+// SetRotations sets the "rotations" field.
+func (_c *APIKeyCreate) SetRotations(v int) *APIKeyCreate {
+	_c.mutation.SetRotations(v)
+	return _c
+}
+
+// SetNillableRotations sets the "rotations" field if the given value is not nil.
+func (_c *APIKeyCreate) SetNillableRotations(v *int) *APIKeyCreate {
+	if v != nil {
+		_c.SetRotations(*v)
+	}
+	return _c
+}
+
+// SetPreviousSecretHash sets the "previous_secret_hash" field.
+func (_c *APIKeyCreate) SetPreviousSecretHash(v []byte) *APIKeyCreate {
+	_c.mutation.SetPreviousSecretHash(v)
+	return _c
+}
+
+// SetPreviousCreatedAt sets the "previous_created_at" field.
+func (_c *APIKeyCreate) SetPreviousCreatedAt(v time.Time) *APIKeyCreate {
+	_c.mutation.SetPreviousCreatedAt(v)
+	return _c
+}
+
+// SetNillablePreviousCreatedAt sets the "previous_created_at" field if the given value is not nil.
+func (_c *APIKeyCreate) SetNillablePreviousCreatedAt(v *time.Time) *APIKeyCreate {
+	if v != nil {
+		_c.SetPreviousCreatedAt(*v)
+	}
+	return _c
+}
+
+// SetPreviousEndsAt sets the "previous_ends_at" field.
+func (_c *APIKeyCreate) SetPreviousEndsAt(v time.Time) *APIKeyCreate {
+	_c.mutation.SetPreviousEndsAt(v)
+	return _c
+}
+
+// SetNillablePreviousEndsAt sets the "previous_ends_at" field if the given value is not nil.
+func (_c *APIKeyCreate) SetNillablePreviousEndsAt(v *time.Time) *APIKeyCreate {
+	if v != nil {
+		_c.SetPreviousEndsAt(*v)
+	}
+	return _c
+}
+
+// SetPreviousUsedAt sets the "previous_used_at" field.
+func (_c *APIKeyCreate) SetPreviousUsedAt(v time.Time) *APIKeyCreate {
+	_c.mutation.SetPreviousUsedAt(v)
+	return _c
+}
+
+// SetNillablePreviousUsedAt sets the "previous_used_at" field if the given value is not nil.
+func (_c *APIKeyCreate) SetNillablePreviousUsedAt(v *time.Time) *APIKeyCreate {
+	if v != nil {
+		_c.SetPreviousUsedAt(*v)
+	}
+	return _c
+}
+
+// SetPreviousUsedIP sets the "previous_used_ip" field.
+func (_c *APIKeyCreate) SetPreviousUsedIP(v string) *APIKeyCreate {
+	_c.mutation.SetPreviousUsedIP(v)
+	return _c
+}
+
+// SetNillablePreviousUsedIP sets the "previous_used_ip" field if the given value is not nil.
+func (_c *APIKeyCreate) SetNillablePreviousUsedIP(v *string) *APIKeyCreate {
+	if v != nil {
+		_c.SetPreviousUsedIP(*v)
+	}
+	return _c
+}
+
 // SetPermissions sets the "permissions" field.
 func (_c *APIKeyCreate) SetPermissions(v pgarray.Strings) *APIKeyCreate {
 	_c.mutation.SetPermissions(v)
@@ -104,6 +194,40 @@ func (_c *APIKeyCreate) SetLastUsedAt(v time.Time) *APIKeyCreate {
 func (_c *APIKeyCreate) SetNillableLastUsedAt(v *time.Time) *APIKeyCreate {
 	if v != nil {
 		_c.SetLastUsedAt(*v)
+	}
+	return _c
+}
+
+// SetLastUsedIP sets the "last_used_ip" field.
+func (_c *APIKeyCreate) SetLastUsedIP(v string) *APIKeyCreate {
+	_c.mutation.SetLastUsedIP(v)
+	return _c
+}
+
+// SetNillableLastUsedIP sets the "last_used_ip" field if the given value is not nil.
+func (_c *APIKeyCreate) SetNillableLastUsedIP(v *string) *APIKeyCreate {
+	if v != nil {
+		_c.SetLastUsedIP(*v)
+	}
+	return _c
+}
+
+// SetAllowedIps sets the "allowed_ips" field.
+func (_c *APIKeyCreate) SetAllowedIps(v pgarray.Strings) *APIKeyCreate {
+	_c.mutation.SetAllowedIps(v)
+	return _c
+}
+
+// SetRequestsPerMinute sets the "requests_per_minute" field.
+func (_c *APIKeyCreate) SetRequestsPerMinute(v int) *APIKeyCreate {
+	_c.mutation.SetRequestsPerMinute(v)
+	return _c
+}
+
+// SetNillableRequestsPerMinute sets the "requests_per_minute" field if the given value is not nil.
+func (_c *APIKeyCreate) SetNillableRequestsPerMinute(v *int) *APIKeyCreate {
+	if v != nil {
+		_c.SetRequestsPerMinute(*v)
 	}
 	return _c
 }
@@ -207,6 +331,10 @@ func (_c *APIKeyCreate) ExecX(ctx context.Context) {
 
 // defaults sets the default values of the builder before save.
 func (_c *APIKeyCreate) defaults() error {
+	if _, ok := _c.mutation.Rotations(); !ok {
+		v := apikey.DefaultRotations
+		_c.mutation.SetRotations(v)
+	}
 	if _, ok := _c.mutation.AllStores(); !ok {
 		v := apikey.DefaultAllStores
 		_c.mutation.SetAllStores(v)
@@ -253,6 +381,14 @@ func (_c *APIKeyCreate) check() error {
 	if _, ok := _c.mutation.SecretHash(); !ok {
 		return &ValidationError{Name: "secret_hash", err: errors.New(`platform: missing required field "APIKey.secret_hash"`)}
 	}
+	if _, ok := _c.mutation.Rotations(); !ok {
+		return &ValidationError{Name: "rotations", err: errors.New(`platform: missing required field "APIKey.rotations"`)}
+	}
+	if v, ok := _c.mutation.PreviousUsedIP(); ok {
+		if err := apikey.PreviousUsedIPValidator(v); err != nil {
+			return &ValidationError{Name: "previous_used_ip", err: fmt.Errorf(`platform: validator failed for field "APIKey.previous_used_ip": %w`, err)}
+		}
+	}
 	if _, ok := _c.mutation.Permissions(); !ok {
 		return &ValidationError{Name: "permissions", err: errors.New(`platform: missing required field "APIKey.permissions"`)}
 	}
@@ -261,6 +397,11 @@ func (_c *APIKeyCreate) check() error {
 	}
 	if _, ok := _c.mutation.StoreIds(); !ok {
 		return &ValidationError{Name: "store_ids", err: errors.New(`platform: missing required field "APIKey.store_ids"`)}
+	}
+	if v, ok := _c.mutation.LastUsedIP(); ok {
+		if err := apikey.LastUsedIPValidator(v); err != nil {
+			return &ValidationError{Name: "last_used_ip", err: fmt.Errorf(`platform: validator failed for field "APIKey.last_used_ip": %w`, err)}
+		}
 	}
 	if _, ok := _c.mutation.Version(); !ok {
 		return &ValidationError{Name: "version", err: errors.New(`platform: missing required field "APIKey.version"`)}
@@ -318,6 +459,34 @@ func (_c *APIKeyCreate) createSpec() (*APIKey, *sqlgraph.CreateSpec) {
 		_spec.SetField(apikey.FieldSecretHash, field.TypeBytes, value)
 		_node.SecretHash = value
 	}
+	if value, ok := _c.mutation.SecretCreatedAt(); ok {
+		_spec.SetField(apikey.FieldSecretCreatedAt, field.TypeTime, value)
+		_node.SecretCreatedAt = &value
+	}
+	if value, ok := _c.mutation.Rotations(); ok {
+		_spec.SetField(apikey.FieldRotations, field.TypeInt, value)
+		_node.Rotations = value
+	}
+	if value, ok := _c.mutation.PreviousSecretHash(); ok {
+		_spec.SetField(apikey.FieldPreviousSecretHash, field.TypeBytes, value)
+		_node.PreviousSecretHash = value
+	}
+	if value, ok := _c.mutation.PreviousCreatedAt(); ok {
+		_spec.SetField(apikey.FieldPreviousCreatedAt, field.TypeTime, value)
+		_node.PreviousCreatedAt = &value
+	}
+	if value, ok := _c.mutation.PreviousEndsAt(); ok {
+		_spec.SetField(apikey.FieldPreviousEndsAt, field.TypeTime, value)
+		_node.PreviousEndsAt = &value
+	}
+	if value, ok := _c.mutation.PreviousUsedAt(); ok {
+		_spec.SetField(apikey.FieldPreviousUsedAt, field.TypeTime, value)
+		_node.PreviousUsedAt = &value
+	}
+	if value, ok := _c.mutation.PreviousUsedIP(); ok {
+		_spec.SetField(apikey.FieldPreviousUsedIP, field.TypeString, value)
+		_node.PreviousUsedIP = value
+	}
 	if value, ok := _c.mutation.Permissions(); ok {
 		_spec.SetField(apikey.FieldPermissions, field.TypeOther, value)
 		_node.Permissions = value
@@ -341,6 +510,18 @@ func (_c *APIKeyCreate) createSpec() (*APIKey, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.LastUsedAt(); ok {
 		_spec.SetField(apikey.FieldLastUsedAt, field.TypeTime, value)
 		_node.LastUsedAt = &value
+	}
+	if value, ok := _c.mutation.LastUsedIP(); ok {
+		_spec.SetField(apikey.FieldLastUsedIP, field.TypeString, value)
+		_node.LastUsedIP = value
+	}
+	if value, ok := _c.mutation.AllowedIps(); ok {
+		_spec.SetField(apikey.FieldAllowedIps, field.TypeOther, value)
+		_node.AllowedIps = value
+	}
+	if value, ok := _c.mutation.RequestsPerMinute(); ok {
+		_spec.SetField(apikey.FieldRequestsPerMinute, field.TypeInt, value)
+		_node.RequestsPerMinute = &value
 	}
 	if value, ok := _c.mutation.RevokedAt(); ok {
 		_spec.SetField(apikey.FieldRevokedAt, field.TypeTime, value)

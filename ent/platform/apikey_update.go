@@ -44,6 +44,145 @@ func (_u *APIKeyUpdate) SetNillableName(v *string) *APIKeyUpdate {
 	return _u
 }
 
+// SetSecretHash sets the "secret_hash" field.
+func (_u *APIKeyUpdate) SetSecretHash(v []byte) *APIKeyUpdate {
+	_u.mutation.SetSecretHash(v)
+	return _u
+}
+
+// SetSecretCreatedAt sets the "secret_created_at" field.
+func (_u *APIKeyUpdate) SetSecretCreatedAt(v time.Time) *APIKeyUpdate {
+	_u.mutation.SetSecretCreatedAt(v)
+	return _u
+}
+
+// SetNillableSecretCreatedAt sets the "secret_created_at" field if the given value is not nil.
+func (_u *APIKeyUpdate) SetNillableSecretCreatedAt(v *time.Time) *APIKeyUpdate {
+	if v != nil {
+		_u.SetSecretCreatedAt(*v)
+	}
+	return _u
+}
+
+// ClearSecretCreatedAt clears the value of the "secret_created_at" field.
+func (_u *APIKeyUpdate) ClearSecretCreatedAt() *APIKeyUpdate {
+	_u.mutation.ClearSecretCreatedAt()
+	return _u
+}
+
+// SetRotations sets the "rotations" field.
+func (_u *APIKeyUpdate) SetRotations(v int) *APIKeyUpdate {
+	_u.mutation.ResetRotations()
+	_u.mutation.SetRotations(v)
+	return _u
+}
+
+// SetNillableRotations sets the "rotations" field if the given value is not nil.
+func (_u *APIKeyUpdate) SetNillableRotations(v *int) *APIKeyUpdate {
+	if v != nil {
+		_u.SetRotations(*v)
+	}
+	return _u
+}
+
+// AddRotations adds value to the "rotations" field.
+func (_u *APIKeyUpdate) AddRotations(v int) *APIKeyUpdate {
+	_u.mutation.AddRotations(v)
+	return _u
+}
+
+// SetPreviousSecretHash sets the "previous_secret_hash" field.
+func (_u *APIKeyUpdate) SetPreviousSecretHash(v []byte) *APIKeyUpdate {
+	_u.mutation.SetPreviousSecretHash(v)
+	return _u
+}
+
+// ClearPreviousSecretHash clears the value of the "previous_secret_hash" field.
+func (_u *APIKeyUpdate) ClearPreviousSecretHash() *APIKeyUpdate {
+	_u.mutation.ClearPreviousSecretHash()
+	return _u
+}
+
+// SetPreviousCreatedAt sets the "previous_created_at" field.
+func (_u *APIKeyUpdate) SetPreviousCreatedAt(v time.Time) *APIKeyUpdate {
+	_u.mutation.SetPreviousCreatedAt(v)
+	return _u
+}
+
+// SetNillablePreviousCreatedAt sets the "previous_created_at" field if the given value is not nil.
+func (_u *APIKeyUpdate) SetNillablePreviousCreatedAt(v *time.Time) *APIKeyUpdate {
+	if v != nil {
+		_u.SetPreviousCreatedAt(*v)
+	}
+	return _u
+}
+
+// ClearPreviousCreatedAt clears the value of the "previous_created_at" field.
+func (_u *APIKeyUpdate) ClearPreviousCreatedAt() *APIKeyUpdate {
+	_u.mutation.ClearPreviousCreatedAt()
+	return _u
+}
+
+// SetPreviousEndsAt sets the "previous_ends_at" field.
+func (_u *APIKeyUpdate) SetPreviousEndsAt(v time.Time) *APIKeyUpdate {
+	_u.mutation.SetPreviousEndsAt(v)
+	return _u
+}
+
+// SetNillablePreviousEndsAt sets the "previous_ends_at" field if the given value is not nil.
+func (_u *APIKeyUpdate) SetNillablePreviousEndsAt(v *time.Time) *APIKeyUpdate {
+	if v != nil {
+		_u.SetPreviousEndsAt(*v)
+	}
+	return _u
+}
+
+// ClearPreviousEndsAt clears the value of the "previous_ends_at" field.
+func (_u *APIKeyUpdate) ClearPreviousEndsAt() *APIKeyUpdate {
+	_u.mutation.ClearPreviousEndsAt()
+	return _u
+}
+
+// SetPreviousUsedAt sets the "previous_used_at" field.
+func (_u *APIKeyUpdate) SetPreviousUsedAt(v time.Time) *APIKeyUpdate {
+	_u.mutation.SetPreviousUsedAt(v)
+	return _u
+}
+
+// SetNillablePreviousUsedAt sets the "previous_used_at" field if the given value is not nil.
+func (_u *APIKeyUpdate) SetNillablePreviousUsedAt(v *time.Time) *APIKeyUpdate {
+	if v != nil {
+		_u.SetPreviousUsedAt(*v)
+	}
+	return _u
+}
+
+// ClearPreviousUsedAt clears the value of the "previous_used_at" field.
+func (_u *APIKeyUpdate) ClearPreviousUsedAt() *APIKeyUpdate {
+	_u.mutation.ClearPreviousUsedAt()
+	return _u
+}
+
+// SetPreviousUsedIP sets the "previous_used_ip" field.
+func (_u *APIKeyUpdate) SetPreviousUsedIP(v string) *APIKeyUpdate {
+	_u.mutation.SetPreviousUsedIP(v)
+	return _u
+}
+
+// SetNillablePreviousUsedIP sets the "previous_used_ip" field if the given value is not nil.
+func (_u *APIKeyUpdate) SetNillablePreviousUsedIP(v *string) *APIKeyUpdate {
+	if v != nil {
+		_u.SetPreviousUsedIP(*v)
+	}
+	return _u
+}
+
+// ClearPreviousUsedIP clears the value of the "previous_used_ip" field.
+func (_u *APIKeyUpdate) ClearPreviousUsedIP() *APIKeyUpdate {
+	_u.mutation.ClearPreviousUsedIP()
+	return _u
+}
+
 // SetPermissions sets the "permissions" field.
 func (_u *APIKeyUpdate) SetPermissions(v pgarray.Strings) *APIKeyUpdate {
 	_u.mutation.SetPermissions(v)
@@ -107,6 +246,65 @@ func (_u *APIKeyUpdate) SetNillableLastUsedAt(v *time.Time) *APIKeyUpdate {
 // ClearLastUsedAt clears the value of the "last_used_at" field.
 func (_u *APIKeyUpdate) ClearLastUsedAt() *APIKeyUpdate {
 	_u.mutation.ClearLastUsedAt()
+	return _u
+}
+
+// SetLastUsedIP sets the "last_used_ip" field.
+func (_u *APIKeyUpdate) SetLastUsedIP(v string) *APIKeyUpdate {
+	_u.mutation.SetLastUsedIP(v)
+	return _u
+}
+
+// SetNillableLastUsedIP sets the "last_used_ip" field if the given value is not nil.
+func (_u *APIKeyUpdate) SetNillableLastUsedIP(v *string) *APIKeyUpdate {
+	if v != nil {
+		_u.SetLastUsedIP(*v)
+	}
+	return _u
+}
+
+// ClearLastUsedIP clears the value of the "last_used_ip" field.
+func (_u *APIKeyUpdate) ClearLastUsedIP() *APIKeyUpdate {
+	_u.mutation.ClearLastUsedIP()
+	return _u
+}
+
+// SetAllowedIps sets the "allowed_ips" field.
+func (_u *APIKeyUpdate) SetAllowedIps(v pgarray.Strings) *APIKeyUpdate {
+	_u.mutation.SetAllowedIps(v)
+	return _u
+}
+
+// ClearAllowedIps clears the value of the "allowed_ips" field.
+func (_u *APIKeyUpdate) ClearAllowedIps() *APIKeyUpdate {
+	_u.mutation.ClearAllowedIps()
+	return _u
+}
+
+// SetRequestsPerMinute sets the "requests_per_minute" field.
+func (_u *APIKeyUpdate) SetRequestsPerMinute(v int) *APIKeyUpdate {
+	_u.mutation.ResetRequestsPerMinute()
+	_u.mutation.SetRequestsPerMinute(v)
+	return _u
+}
+
+// SetNillableRequestsPerMinute sets the "requests_per_minute" field if the given value is not nil.
+func (_u *APIKeyUpdate) SetNillableRequestsPerMinute(v *int) *APIKeyUpdate {
+	if v != nil {
+		_u.SetRequestsPerMinute(*v)
+	}
+	return _u
+}
+
+// AddRequestsPerMinute adds value to the "requests_per_minute" field.
+func (_u *APIKeyUpdate) AddRequestsPerMinute(v int) *APIKeyUpdate {
+	_u.mutation.AddRequestsPerMinute(v)
+	return _u
+}
+
+// ClearRequestsPerMinute clears the value of the "requests_per_minute" field.
+func (_u *APIKeyUpdate) ClearRequestsPerMinute() *APIKeyUpdate {
+	_u.mutation.ClearRequestsPerMinute()
 	return _u
 }
 
@@ -204,6 +402,16 @@ func (_u *APIKeyUpdate) check() error {
 			return &ValidationError{Name: "name", err: fmt.Errorf(`platform: validator failed for field "APIKey.name": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.PreviousUsedIP(); ok {
+		if err := apikey.PreviousUsedIPValidator(v); err != nil {
+			return &ValidationError{Name: "previous_used_ip", err: fmt.Errorf(`platform: validator failed for field "APIKey.previous_used_ip": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.LastUsedIP(); ok {
+		if err := apikey.LastUsedIPValidator(v); err != nil {
+			return &ValidationError{Name: "last_used_ip", err: fmt.Errorf(`platform: validator failed for field "APIKey.last_used_ip": %w`, err)}
+		}
+	}
 	return nil
 }
 
@@ -228,6 +436,51 @@ func (_u *APIKeyUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.Name(); ok {
 		_spec.SetField(apikey.FieldName, field.TypeString, value)
 	}
+	if value, ok := _u.mutation.SecretHash(); ok {
+		_spec.SetField(apikey.FieldSecretHash, field.TypeBytes, value)
+	}
+	if value, ok := _u.mutation.SecretCreatedAt(); ok {
+		_spec.SetField(apikey.FieldSecretCreatedAt, field.TypeTime, value)
+	}
+	if _u.mutation.SecretCreatedAtCleared() {
+		_spec.ClearField(apikey.FieldSecretCreatedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Rotations(); ok {
+		_spec.SetField(apikey.FieldRotations, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedRotations(); ok {
+		_spec.AddField(apikey.FieldRotations, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.PreviousSecretHash(); ok {
+		_spec.SetField(apikey.FieldPreviousSecretHash, field.TypeBytes, value)
+	}
+	if _u.mutation.PreviousSecretHashCleared() {
+		_spec.ClearField(apikey.FieldPreviousSecretHash, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.PreviousCreatedAt(); ok {
+		_spec.SetField(apikey.FieldPreviousCreatedAt, field.TypeTime, value)
+	}
+	if _u.mutation.PreviousCreatedAtCleared() {
+		_spec.ClearField(apikey.FieldPreviousCreatedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.PreviousEndsAt(); ok {
+		_spec.SetField(apikey.FieldPreviousEndsAt, field.TypeTime, value)
+	}
+	if _u.mutation.PreviousEndsAtCleared() {
+		_spec.ClearField(apikey.FieldPreviousEndsAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.PreviousUsedAt(); ok {
+		_spec.SetField(apikey.FieldPreviousUsedAt, field.TypeTime, value)
+	}
+	if _u.mutation.PreviousUsedAtCleared() {
+		_spec.ClearField(apikey.FieldPreviousUsedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.PreviousUsedIP(); ok {
+		_spec.SetField(apikey.FieldPreviousUsedIP, field.TypeString, value)
+	}
+	if _u.mutation.PreviousUsedIPCleared() {
+		_spec.ClearField(apikey.FieldPreviousUsedIP, field.TypeString)
+	}
 	if value, ok := _u.mutation.Permissions(); ok {
 		_spec.SetField(apikey.FieldPermissions, field.TypeOther, value)
 	}
@@ -251,6 +504,27 @@ func (_u *APIKeyUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.LastUsedAtCleared() {
 		_spec.ClearField(apikey.FieldLastUsedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.LastUsedIP(); ok {
+		_spec.SetField(apikey.FieldLastUsedIP, field.TypeString, value)
+	}
+	if _u.mutation.LastUsedIPCleared() {
+		_spec.ClearField(apikey.FieldLastUsedIP, field.TypeString)
+	}
+	if value, ok := _u.mutation.AllowedIps(); ok {
+		_spec.SetField(apikey.FieldAllowedIps, field.TypeOther, value)
+	}
+	if _u.mutation.AllowedIpsCleared() {
+		_spec.ClearField(apikey.FieldAllowedIps, field.TypeOther)
+	}
+	if value, ok := _u.mutation.RequestsPerMinute(); ok {
+		_spec.SetField(apikey.FieldRequestsPerMinute, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedRequestsPerMinute(); ok {
+		_spec.AddField(apikey.FieldRequestsPerMinute, field.TypeInt, value)
+	}
+	if _u.mutation.RequestsPerMinuteCleared() {
+		_spec.ClearField(apikey.FieldRequestsPerMinute, field.TypeInt)
 	}
 	if value, ok := _u.mutation.RevokedAt(); ok {
 		_spec.SetField(apikey.FieldRevokedAt, field.TypeTime, value)
@@ -300,6 +574,145 @@ func (_u *APIKeyUpdateOne) SetNillableName(v *string) *APIKeyUpdateOne {
 	if v != nil {
 		_u.SetName(*v)
 	}
+	return _u
+}
+
+// SetSecretHash sets the "secret_hash" field.
+func (_u *APIKeyUpdateOne) SetSecretHash(v []byte) *APIKeyUpdateOne {
+	_u.mutation.SetSecretHash(v)
+	return _u
+}
+
+// SetSecretCreatedAt sets the "secret_created_at" field.
+func (_u *APIKeyUpdateOne) SetSecretCreatedAt(v time.Time) *APIKeyUpdateOne {
+	_u.mutation.SetSecretCreatedAt(v)
+	return _u
+}
+
+// SetNillableSecretCreatedAt sets the "secret_created_at" field if the given value is not nil.
+func (_u *APIKeyUpdateOne) SetNillableSecretCreatedAt(v *time.Time) *APIKeyUpdateOne {
+	if v != nil {
+		_u.SetSecretCreatedAt(*v)
+	}
+	return _u
+}
+
+// ClearSecretCreatedAt clears the value of the "secret_created_at" field.
+func (_u *APIKeyUpdateOne) ClearSecretCreatedAt() *APIKeyUpdateOne {
+	_u.mutation.ClearSecretCreatedAt()
+	return _u
+}
+
+// SetRotations sets the "rotations" field.
+func (_u *APIKeyUpdateOne) SetRotations(v int) *APIKeyUpdateOne {
+	_u.mutation.ResetRotations()
+	_u.mutation.SetRotations(v)
+	return _u
+}
+
+// SetNillableRotations sets the "rotations" field if the given value is not nil.
+func (_u *APIKeyUpdateOne) SetNillableRotations(v *int) *APIKeyUpdateOne {
+	if v != nil {
+		_u.SetRotations(*v)
+	}
+	return _u
+}
+
+// AddRotations adds value to the "rotations" field.
+func (_u *APIKeyUpdateOne) AddRotations(v int) *APIKeyUpdateOne {
+	_u.mutation.AddRotations(v)
+	return _u
+}
+
+// SetPreviousSecretHash sets the "previous_secret_hash" field.
+func (_u *APIKeyUpdateOne) SetPreviousSecretHash(v []byte) *APIKeyUpdateOne {
+	_u.mutation.SetPreviousSecretHash(v)
+	return _u
+}
+
+// ClearPreviousSecretHash clears the value of the "previous_secret_hash" field.
+func (_u *APIKeyUpdateOne) ClearPreviousSecretHash() *APIKeyUpdateOne {
+	_u.mutation.ClearPreviousSecretHash()
+	return _u
+}
+
+// SetPreviousCreatedAt sets the "previous_created_at" field.
+func (_u *APIKeyUpdateOne) SetPreviousCreatedAt(v time.Time) *APIKeyUpdateOne {
+	_u.mutation.SetPreviousCreatedAt(v)
+	return _u
+}
+
+// SetNillablePreviousCreatedAt sets the "previous_created_at" field if the given value is not nil.
+func (_u *APIKeyUpdateOne) SetNillablePreviousCreatedAt(v *time.Time) *APIKeyUpdateOne {
+	if v != nil {
+		_u.SetPreviousCreatedAt(*v)
+	}
+	return _u
+}
+
+// ClearPreviousCreatedAt clears the value of the "previous_created_at" field.
+func (_u *APIKeyUpdateOne) ClearPreviousCreatedAt() *APIKeyUpdateOne {
+	_u.mutation.ClearPreviousCreatedAt()
+	return _u
+}
+
+// SetPreviousEndsAt sets the "previous_ends_at" field.
+func (_u *APIKeyUpdateOne) SetPreviousEndsAt(v time.Time) *APIKeyUpdateOne {
+	_u.mutation.SetPreviousEndsAt(v)
+	return _u
+}
+
+// SetNillablePreviousEndsAt sets the "previous_ends_at" field if the given value is not nil.
+func (_u *APIKeyUpdateOne) SetNillablePreviousEndsAt(v *time.Time) *APIKeyUpdateOne {
+	if v != nil {
+		_u.SetPreviousEndsAt(*v)
+	}
+	return _u
+}
+
+// ClearPreviousEndsAt clears the value of the "previous_ends_at" field.
+func (_u *APIKeyUpdateOne) ClearPreviousEndsAt() *APIKeyUpdateOne {
+	_u.mutation.ClearPreviousEndsAt()
+	return _u
+}
+
+// SetPreviousUsedAt sets the "previous_used_at" field.
+func (_u *APIKeyUpdateOne) SetPreviousUsedAt(v time.Time) *APIKeyUpdateOne {
+	_u.mutation.SetPreviousUsedAt(v)
+	return _u
+}
+
+// SetNillablePreviousUsedAt sets the "previous_used_at" field if the given value is not nil.
+func (_u *APIKeyUpdateOne) SetNillablePreviousUsedAt(v *time.Time) *APIKeyUpdateOne {
+	if v != nil {
+		_u.SetPreviousUsedAt(*v)
+	}
+	return _u
+}
+
+// ClearPreviousUsedAt clears the value of the "previous_used_at" field.
+func (_u *APIKeyUpdateOne) ClearPreviousUsedAt() *APIKeyUpdateOne {
+	_u.mutation.ClearPreviousUsedAt()
+	return _u
+}
+
+// SetPreviousUsedIP sets the "previous_used_ip" field.
+func (_u *APIKeyUpdateOne) SetPreviousUsedIP(v string) *APIKeyUpdateOne {
+	_u.mutation.SetPreviousUsedIP(v)
+	return _u
+}
+
+// SetNillablePreviousUsedIP sets the "previous_used_ip" field if the given value is not nil.
+func (_u *APIKeyUpdateOne) SetNillablePreviousUsedIP(v *string) *APIKeyUpdateOne {
+	if v != nil {
+		_u.SetPreviousUsedIP(*v)
+	}
+	return _u
+}
+
+// ClearPreviousUsedIP clears the value of the "previous_used_ip" field.
+func (_u *APIKeyUpdateOne) ClearPreviousUsedIP() *APIKeyUpdateOne {
+	_u.mutation.ClearPreviousUsedIP()
 	return _u
 }
 
@@ -366,6 +779,65 @@ func (_u *APIKeyUpdateOne) SetNillableLastUsedAt(v *time.Time) *APIKeyUpdateOne 
 // ClearLastUsedAt clears the value of the "last_used_at" field.
 func (_u *APIKeyUpdateOne) ClearLastUsedAt() *APIKeyUpdateOne {
 	_u.mutation.ClearLastUsedAt()
+	return _u
+}
+
+// SetLastUsedIP sets the "last_used_ip" field.
+func (_u *APIKeyUpdateOne) SetLastUsedIP(v string) *APIKeyUpdateOne {
+	_u.mutation.SetLastUsedIP(v)
+	return _u
+}
+
+// SetNillableLastUsedIP sets the "last_used_ip" field if the given value is not nil.
+func (_u *APIKeyUpdateOne) SetNillableLastUsedIP(v *string) *APIKeyUpdateOne {
+	if v != nil {
+		_u.SetLastUsedIP(*v)
+	}
+	return _u
+}
+
+// ClearLastUsedIP clears the value of the "last_used_ip" field.
+func (_u *APIKeyUpdateOne) ClearLastUsedIP() *APIKeyUpdateOne {
+	_u.mutation.ClearLastUsedIP()
+	return _u
+}
+
+// SetAllowedIps sets the "allowed_ips" field.
+func (_u *APIKeyUpdateOne) SetAllowedIps(v pgarray.Strings) *APIKeyUpdateOne {
+	_u.mutation.SetAllowedIps(v)
+	return _u
+}
+
+// ClearAllowedIps clears the value of the "allowed_ips" field.
+func (_u *APIKeyUpdateOne) ClearAllowedIps() *APIKeyUpdateOne {
+	_u.mutation.ClearAllowedIps()
+	return _u
+}
+
+// SetRequestsPerMinute sets the "requests_per_minute" field.
+func (_u *APIKeyUpdateOne) SetRequestsPerMinute(v int) *APIKeyUpdateOne {
+	_u.mutation.ResetRequestsPerMinute()
+	_u.mutation.SetRequestsPerMinute(v)
+	return _u
+}
+
+// SetNillableRequestsPerMinute sets the "requests_per_minute" field if the given value is not nil.
+func (_u *APIKeyUpdateOne) SetNillableRequestsPerMinute(v *int) *APIKeyUpdateOne {
+	if v != nil {
+		_u.SetRequestsPerMinute(*v)
+	}
+	return _u
+}
+
+// AddRequestsPerMinute adds value to the "requests_per_minute" field.
+func (_u *APIKeyUpdateOne) AddRequestsPerMinute(v int) *APIKeyUpdateOne {
+	_u.mutation.AddRequestsPerMinute(v)
+	return _u
+}
+
+// ClearRequestsPerMinute clears the value of the "requests_per_minute" field.
+func (_u *APIKeyUpdateOne) ClearRequestsPerMinute() *APIKeyUpdateOne {
+	_u.mutation.ClearRequestsPerMinute()
 	return _u
 }
 
@@ -476,6 +948,16 @@ func (_u *APIKeyUpdateOne) check() error {
 			return &ValidationError{Name: "name", err: fmt.Errorf(`platform: validator failed for field "APIKey.name": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.PreviousUsedIP(); ok {
+		if err := apikey.PreviousUsedIPValidator(v); err != nil {
+			return &ValidationError{Name: "previous_used_ip", err: fmt.Errorf(`platform: validator failed for field "APIKey.previous_used_ip": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.LastUsedIP(); ok {
+		if err := apikey.LastUsedIPValidator(v); err != nil {
+			return &ValidationError{Name: "last_used_ip", err: fmt.Errorf(`platform: validator failed for field "APIKey.last_used_ip": %w`, err)}
+		}
+	}
 	return nil
 }
 
@@ -517,6 +999,51 @@ func (_u *APIKeyUpdateOne) sqlSave(ctx context.Context) (_node *APIKey, err erro
 	if value, ok := _u.mutation.Name(); ok {
 		_spec.SetField(apikey.FieldName, field.TypeString, value)
 	}
+	if value, ok := _u.mutation.SecretHash(); ok {
+		_spec.SetField(apikey.FieldSecretHash, field.TypeBytes, value)
+	}
+	if value, ok := _u.mutation.SecretCreatedAt(); ok {
+		_spec.SetField(apikey.FieldSecretCreatedAt, field.TypeTime, value)
+	}
+	if _u.mutation.SecretCreatedAtCleared() {
+		_spec.ClearField(apikey.FieldSecretCreatedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Rotations(); ok {
+		_spec.SetField(apikey.FieldRotations, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedRotations(); ok {
+		_spec.AddField(apikey.FieldRotations, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.PreviousSecretHash(); ok {
+		_spec.SetField(apikey.FieldPreviousSecretHash, field.TypeBytes, value)
+	}
+	if _u.mutation.PreviousSecretHashCleared() {
+		_spec.ClearField(apikey.FieldPreviousSecretHash, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.PreviousCreatedAt(); ok {
+		_spec.SetField(apikey.FieldPreviousCreatedAt, field.TypeTime, value)
+	}
+	if _u.mutation.PreviousCreatedAtCleared() {
+		_spec.ClearField(apikey.FieldPreviousCreatedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.PreviousEndsAt(); ok {
+		_spec.SetField(apikey.FieldPreviousEndsAt, field.TypeTime, value)
+	}
+	if _u.mutation.PreviousEndsAtCleared() {
+		_spec.ClearField(apikey.FieldPreviousEndsAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.PreviousUsedAt(); ok {
+		_spec.SetField(apikey.FieldPreviousUsedAt, field.TypeTime, value)
+	}
+	if _u.mutation.PreviousUsedAtCleared() {
+		_spec.ClearField(apikey.FieldPreviousUsedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.PreviousUsedIP(); ok {
+		_spec.SetField(apikey.FieldPreviousUsedIP, field.TypeString, value)
+	}
+	if _u.mutation.PreviousUsedIPCleared() {
+		_spec.ClearField(apikey.FieldPreviousUsedIP, field.TypeString)
+	}
 	if value, ok := _u.mutation.Permissions(); ok {
 		_spec.SetField(apikey.FieldPermissions, field.TypeOther, value)
 	}
@@ -540,6 +1067,27 @@ func (_u *APIKeyUpdateOne) sqlSave(ctx context.Context) (_node *APIKey, err erro
 	}
 	if _u.mutation.LastUsedAtCleared() {
 		_spec.ClearField(apikey.FieldLastUsedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.LastUsedIP(); ok {
+		_spec.SetField(apikey.FieldLastUsedIP, field.TypeString, value)
+	}
+	if _u.mutation.LastUsedIPCleared() {
+		_spec.ClearField(apikey.FieldLastUsedIP, field.TypeString)
+	}
+	if value, ok := _u.mutation.AllowedIps(); ok {
+		_spec.SetField(apikey.FieldAllowedIps, field.TypeOther, value)
+	}
+	if _u.mutation.AllowedIpsCleared() {
+		_spec.ClearField(apikey.FieldAllowedIps, field.TypeOther)
+	}
+	if value, ok := _u.mutation.RequestsPerMinute(); ok {
+		_spec.SetField(apikey.FieldRequestsPerMinute, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedRequestsPerMinute(); ok {
+		_spec.AddField(apikey.FieldRequestsPerMinute, field.TypeInt, value)
+	}
+	if _u.mutation.RequestsPerMinuteCleared() {
+		_spec.ClearField(apikey.FieldRequestsPerMinute, field.TypeInt)
 	}
 	if value, ok := _u.mutation.RevokedAt(); ok {
 		_spec.SetField(apikey.FieldRevokedAt, field.TypeTime, value)

@@ -13,6 +13,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"github.com/shuke-crm/shuke/ent/platform/apikey"
+	"github.com/shuke-crm/shuke/ent/platform/delegation"
 	"github.com/shuke-crm/shuke/ent/platform/job"
 	"github.com/shuke-crm/shuke/ent/platform/region"
 	"github.com/shuke-crm/shuke/ent/platform/role"
@@ -81,15 +82,16 @@ var (
 func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
-			apikey.Table:    apikey.ValidColumn,
-			job.Table:       job.ValidColumn,
-			region.Table:    region.ValidColumn,
-			role.Table:      role.ValidColumn,
-			rolegrant.Table: rolegrant.ValidColumn,
-			session.Table:   session.ValidColumn,
-			setting.Table:   setting.ValidColumn,
-			staff.Table:     staff.ValidColumn,
-			store.Table:     store.ValidColumn,
+			apikey.Table:     apikey.ValidColumn,
+			delegation.Table: delegation.ValidColumn,
+			job.Table:        job.ValidColumn,
+			region.Table:     region.ValidColumn,
+			role.Table:       role.ValidColumn,
+			rolegrant.Table:  rolegrant.ValidColumn,
+			session.Table:    session.ValidColumn,
+			setting.Table:    setting.ValidColumn,
+			staff.Table:      staff.ValidColumn,
+			store.Table:      store.ValidColumn,
 		})
 	})
 	return columnCheck(t, c)

@@ -14,6 +14,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
 	"github.com/shuke-crm/shuke/ent/platform/apikey"
+	"github.com/shuke-crm/shuke/ent/platform/delegation"
 	"github.com/shuke-crm/shuke/ent/platform/job"
 	"github.com/shuke-crm/shuke/ent/platform/predicate"
 	"github.com/shuke-crm/shuke/ent/platform/region"
@@ -35,41 +36,54 @@ const (
 	OpUpdateOne = ent.OpUpdateOne
 
 	// Node types.
-	TypeAPIKey    = "APIKey"
-	TypeJob       = "Job"
-	TypeRegion    = "Region"
-	TypeRole      = "Role"
-	TypeRoleGrant = "RoleGrant"
-	TypeSession   = "Session"
-	TypeSetting   = "Setting"
-	TypeStaff     = "Staff"
-	TypeStore     = "Store"
+	TypeAPIKey     = "APIKey"
+	TypeDelegation = "Delegation"
+	TypeJob        = "Job"
+	TypeRegion     = "Region"
+	TypeRole       = "Role"
+	TypeRoleGrant  = "RoleGrant"
+	TypeSession    = "Session"
+	TypeSetting    = "Setting"
+	TypeStaff      = "Staff"
+	TypeStore      = "Store"
 )
 
 // APIKeyMutation represents an operation that mutates the APIKey nodes in the graph.
 type APIKeyMutation struct {
 	config
-	op            Op
-	typ           string
-	id            *uuid.UUID
-	name          *string
-	key_id        *string
-	secret_hash   *[]byte
-	permissions   *pgarray.Strings
-	all_stores    *bool
-	store_ids     *pgarray.UUIDs
-	created_by    *uuid.UUID
-	expires_at    *time.Time
-	last_used_at  *time.Time
-	revoked_at    *time.Time
-	version       *int64
-	addversion    *int64
-	created_at    *time.Time
-	updated_at    *time.Time
-	clearedFields map[string]struct{}
-	done          bool
-	oldValue      func(context.Context) (*APIKey, error)
-	predicates    []predicate.APIKey
+	op                     Op
+	typ                    string
+	id                     *uuid.UUID
+	name                   *string
+	key_id                 *string
+	secret_hash            *[]byte
+	secret_created_at      *time.Time
+	rotations              *int
+	addrotations           *int
+	previous_secret_hash   *[]byte
+	previous_created_at    *time.Time
+	previous_ends_at       *time.Time
+	previous_used_at       *time.Time
+	previous_used_ip       *string
+	permissions            *pgarray.Strings
+	all_stores             *bool
+	store_ids              *pgarray.UUIDs
+	created_by             *uuid.UUID
+	expires_at             *time.Time
+	last_used_at           *time.Time
+	last_used_ip           *string
+	allowed_ips            *pgarray.Strings
+	requests_per_minute    *int
+	addrequests_per_minute *int
+	revoked_at             *time.Time
+	version                *int64
+	addversion             *int64
+	created_at             *time.Time
+	updated_at             *time.Time
+	clearedFields          map[string]struct{}
+	done                   bool
+	oldValue               func(context.Context) (*APIKey, error)
+	predicates             []predicate.APIKey
 }
 
 var _ ent.Mutation = (*APIKeyMutation)(nil)
@@ -282,6 +296,356 @@ func (m *APIKeyMutation) OldSecretHash(ctx context.Context) (v []byte, err error
 // ResetSecretHash resets all changes to the "secret_hash" field.
 func (m *APIKeyMutation) ResetSecretHash() {
 	m.secret_hash = nil
+}
+
+// SetSecretCreatedAt sets the "secret_created_at" field.
+func (m *APIKeyMutation) SetSecretCreatedAt(t time.Time) {
+	m.secret_created_at = &t
+}
+
+// SecretCreatedAt returns the value of the "secret_created_at" field in the mutation.
+func (m *APIKeyMutation) SecretCreatedAt() (r time.Time, exists bool) {
+	v := m.secret_created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSecretCreatedAt returns the old "secret_created_at" field's value of the APIKey entity.
+// If the APIKey object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *APIKeyMutation) OldSecretCreatedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSecretCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSecretCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSecretCreatedAt: %w", err)
+	}
+	return oldValue.SecretCreatedAt, nil
+}
+
+// ClearSecretCreatedAt clears the value of the "secret_created_at" field.
+func (m *APIKeyMutation) ClearSecretCreatedAt() {
+	m.secret_created_at = nil
+	m.clearedFields[apikey.FieldSecretCreatedAt] = struct{}{}
+}
+
+// SecretCreatedAtCleared returns if the "secret_created_at" field was cleared in this mutation.
+func (m *APIKeyMutation) SecretCreatedAtCleared() bool {
+	_, ok := m.clearedFields[apikey.FieldSecretCreatedAt]
+	return ok
+}
+
+// ResetSecretCreatedAt resets all changes to the "secret_created_at" field.
+func (m *APIKeyMutation) ResetSecretCreatedAt() {
+	m.secret_created_at = nil
+	delete(m.clearedFields, apikey.FieldSecretCreatedAt)
+}
+
+// SetRotations sets the "rotations" field.
+func (m *APIKeyMutation) SetRotations(i int) {
+	m.rotations = &i
+	m.addrotations = nil
+}
+
+// Rotations returns the value of the "rotations" field in the mutation.
+func (m *APIKeyMutation) Rotations() (r int, exists bool) {
+	v := m.rotations
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRotations returns the old "rotations" field's value of the APIKey entity.
+// If the APIKey object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *APIKeyMutation) OldRotations(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRotations is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRotations requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRotations: %w", err)
+	}
+	return oldValue.Rotations, nil
+}
+
+// AddRotations adds i to the "rotations" field.
+func (m *APIKeyMutation) AddRotations(i int) {
+	if m.addrotations != nil {
+		*m.addrotations += i
+	} else {
+		m.addrotations = &i
+	}
+}
+
+// AddedRotations returns the value that was added to the "rotations" field in this mutation.
+func (m *APIKeyMutation) AddedRotations() (r int, exists bool) {
+	v := m.addrotations
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRotations resets all changes to the "rotations" field.
+func (m *APIKeyMutation) ResetRotations() {
+	m.rotations = nil
+	m.addrotations = nil
+}
+
+// SetPreviousSecretHash sets the "previous_secret_hash" field.
+func (m *APIKeyMutation) SetPreviousSecretHash(b []byte) {
+	m.previous_secret_hash = &b
+}
+
+// PreviousSecretHash returns the value of the "previous_secret_hash" field in the mutation.
+func (m *APIKeyMutation) PreviousSecretHash() (r []byte, exists bool) {
+	v := m.previous_secret_hash
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPreviousSecretHash returns the old "previous_secret_hash" field's value of the APIKey entity.
+// If the APIKey object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *APIKeyMutation) OldPreviousSecretHash(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPreviousSecretHash is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPreviousSecretHash requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPreviousSecretHash: %w", err)
+	}
+	return oldValue.PreviousSecretHash, nil
+}
+
+// ClearPreviousSecretHash clears the value of the "previous_secret_hash" field.
+func (m *APIKeyMutation) ClearPreviousSecretHash() {
+	m.previous_secret_hash = nil
+	m.clearedFields[apikey.FieldPreviousSecretHash] = struct{}{}
+}
+
+// PreviousSecretHashCleared returns if the "previous_secret_hash" field was cleared in this mutation.
+func (m *APIKeyMutation) PreviousSecretHashCleared() bool {
+	_, ok := m.clearedFields[apikey.FieldPreviousSecretHash]
+	return ok
+}
+
+// ResetPreviousSecretHash resets all changes to the "previous_secret_hash" field.
+func (m *APIKeyMutation) ResetPreviousSecretHash() {
+	m.previous_secret_hash = nil
+	delete(m.clearedFields, apikey.FieldPreviousSecretHash)
+}
+
+// SetPreviousCreatedAt sets the "previous_created_at" field.
+func (m *APIKeyMutation) SetPreviousCreatedAt(t time.Time) {
+	m.previous_created_at = &t
+}
+
+// PreviousCreatedAt returns the value of the "previous_created_at" field in the mutation.
+func (m *APIKeyMutation) PreviousCreatedAt() (r time.Time, exists bool) {
+	v := m.previous_created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPreviousCreatedAt returns the old "previous_created_at" field's value of the APIKey entity.
+// If the APIKey object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *APIKeyMutation) OldPreviousCreatedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPreviousCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPreviousCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPreviousCreatedAt: %w", err)
+	}
+	return oldValue.PreviousCreatedAt, nil
+}
+
+// ClearPreviousCreatedAt clears the value of the "previous_created_at" field.
+func (m *APIKeyMutation) ClearPreviousCreatedAt() {
+	m.previous_created_at = nil
+	m.clearedFields[apikey.FieldPreviousCreatedAt] = struct{}{}
+}
+
+// PreviousCreatedAtCleared returns if the "previous_created_at" field was cleared in this mutation.
+func (m *APIKeyMutation) PreviousCreatedAtCleared() bool {
+	_, ok := m.clearedFields[apikey.FieldPreviousCreatedAt]
+	return ok
+}
+
+// ResetPreviousCreatedAt resets all changes to the "previous_created_at" field.
+func (m *APIKeyMutation) ResetPreviousCreatedAt() {
+	m.previous_created_at = nil
+	delete(m.clearedFields, apikey.FieldPreviousCreatedAt)
+}
+
+// SetPreviousEndsAt sets the "previous_ends_at" field.
+func (m *APIKeyMutation) SetPreviousEndsAt(t time.Time) {
+	m.previous_ends_at = &t
+}
+
+// PreviousEndsAt returns the value of the "previous_ends_at" field in the mutation.
+func (m *APIKeyMutation) PreviousEndsAt() (r time.Time, exists bool) {
+	v := m.previous_ends_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPreviousEndsAt returns the old "previous_ends_at" field's value of the APIKey entity.
+// If the APIKey object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *APIKeyMutation) OldPreviousEndsAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPreviousEndsAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPreviousEndsAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPreviousEndsAt: %w", err)
+	}
+	return oldValue.PreviousEndsAt, nil
+}
+
+// ClearPreviousEndsAt clears the value of the "previous_ends_at" field.
+func (m *APIKeyMutation) ClearPreviousEndsAt() {
+	m.previous_ends_at = nil
+	m.clearedFields[apikey.FieldPreviousEndsAt] = struct{}{}
+}
+
+// PreviousEndsAtCleared returns if the "previous_ends_at" field was cleared in this mutation.
+func (m *APIKeyMutation) PreviousEndsAtCleared() bool {
+	_, ok := m.clearedFields[apikey.FieldPreviousEndsAt]
+	return ok
+}
+
+// ResetPreviousEndsAt resets all changes to the "previous_ends_at" field.
+func (m *APIKeyMutation) ResetPreviousEndsAt() {
+	m.previous_ends_at = nil
+	delete(m.clearedFields, apikey.FieldPreviousEndsAt)
+}
+
+// SetPreviousUsedAt sets the "previous_used_at" field.
+func (m *APIKeyMutation) SetPreviousUsedAt(t time.Time) {
+	m.previous_used_at = &t
+}
+
+// PreviousUsedAt returns the value of the "previous_used_at" field in the mutation.
+func (m *APIKeyMutation) PreviousUsedAt() (r time.Time, exists bool) {
+	v := m.previous_used_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPreviousUsedAt returns the old "previous_used_at" field's value of the APIKey entity.
+// If the APIKey object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *APIKeyMutation) OldPreviousUsedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPreviousUsedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPreviousUsedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPreviousUsedAt: %w", err)
+	}
+	return oldValue.PreviousUsedAt, nil
+}
+
+// ClearPreviousUsedAt clears the value of the "previous_used_at" field.
+func (m *APIKeyMutation) ClearPreviousUsedAt() {
+	m.previous_used_at = nil
+	m.clearedFields[apikey.FieldPreviousUsedAt] = struct{}{}
+}
+
+// PreviousUsedAtCleared returns if the "previous_used_at" field was cleared in this mutation.
+func (m *APIKeyMutation) PreviousUsedAtCleared() bool {
+	_, ok := m.clearedFields[apikey.FieldPreviousUsedAt]
+	return ok
+}
+
+// ResetPreviousUsedAt resets all changes to the "previous_used_at" field.
+func (m *APIKeyMutation) ResetPreviousUsedAt() {
+	m.previous_used_at = nil
+	delete(m.clearedFields, apikey.FieldPreviousUsedAt)
+}
+
+// SetPreviousUsedIP sets the "previous_used_ip" field.
+func (m *APIKeyMutation) SetPreviousUsedIP(s string) {
+	m.previous_used_ip = &s
+}
+
+// PreviousUsedIP returns the value of the "previous_used_ip" field in the mutation.
+func (m *APIKeyMutation) PreviousUsedIP() (r string, exists bool) {
+	v := m.previous_used_ip
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPreviousUsedIP returns the old "previous_used_ip" field's value of the APIKey entity.
+// If the APIKey object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *APIKeyMutation) OldPreviousUsedIP(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPreviousUsedIP is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPreviousUsedIP requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPreviousUsedIP: %w", err)
+	}
+	return oldValue.PreviousUsedIP, nil
+}
+
+// ClearPreviousUsedIP clears the value of the "previous_used_ip" field.
+func (m *APIKeyMutation) ClearPreviousUsedIP() {
+	m.previous_used_ip = nil
+	m.clearedFields[apikey.FieldPreviousUsedIP] = struct{}{}
+}
+
+// PreviousUsedIPCleared returns if the "previous_used_ip" field was cleared in this mutation.
+func (m *APIKeyMutation) PreviousUsedIPCleared() bool {
+	_, ok := m.clearedFields[apikey.FieldPreviousUsedIP]
+	return ok
+}
+
+// ResetPreviousUsedIP resets all changes to the "previous_used_ip" field.
+func (m *APIKeyMutation) ResetPreviousUsedIP() {
+	m.previous_used_ip = nil
+	delete(m.clearedFields, apikey.FieldPreviousUsedIP)
 }
 
 // SetPermissions sets the "permissions" field.
@@ -539,6 +903,174 @@ func (m *APIKeyMutation) ResetLastUsedAt() {
 	delete(m.clearedFields, apikey.FieldLastUsedAt)
 }
 
+// SetLastUsedIP sets the "last_used_ip" field.
+func (m *APIKeyMutation) SetLastUsedIP(s string) {
+	m.last_used_ip = &s
+}
+
+// LastUsedIP returns the value of the "last_used_ip" field in the mutation.
+func (m *APIKeyMutation) LastUsedIP() (r string, exists bool) {
+	v := m.last_used_ip
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLastUsedIP returns the old "last_used_ip" field's value of the APIKey entity.
+// If the APIKey object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *APIKeyMutation) OldLastUsedIP(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLastUsedIP is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLastUsedIP requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLastUsedIP: %w", err)
+	}
+	return oldValue.LastUsedIP, nil
+}
+
+// ClearLastUsedIP clears the value of the "last_used_ip" field.
+func (m *APIKeyMutation) ClearLastUsedIP() {
+	m.last_used_ip = nil
+	m.clearedFields[apikey.FieldLastUsedIP] = struct{}{}
+}
+
+// LastUsedIPCleared returns if the "last_used_ip" field was cleared in this mutation.
+func (m *APIKeyMutation) LastUsedIPCleared() bool {
+	_, ok := m.clearedFields[apikey.FieldLastUsedIP]
+	return ok
+}
+
+// ResetLastUsedIP resets all changes to the "last_used_ip" field.
+func (m *APIKeyMutation) ResetLastUsedIP() {
+	m.last_used_ip = nil
+	delete(m.clearedFields, apikey.FieldLastUsedIP)
+}
+
+// SetAllowedIps sets the "allowed_ips" field.
+func (m *APIKeyMutation) SetAllowedIps(pg pgarray.Strings) {
+	m.allowed_ips = &pg
+}
+
+// AllowedIps returns the value of the "allowed_ips" field in the mutation.
+func (m *APIKeyMutation) AllowedIps() (r pgarray.Strings, exists bool) {
+	v := m.allowed_ips
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAllowedIps returns the old "allowed_ips" field's value of the APIKey entity.
+// If the APIKey object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *APIKeyMutation) OldAllowedIps(ctx context.Context) (v pgarray.Strings, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAllowedIps is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAllowedIps requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAllowedIps: %w", err)
+	}
+	return oldValue.AllowedIps, nil
+}
+
+// ClearAllowedIps clears the value of the "allowed_ips" field.
+func (m *APIKeyMutation) ClearAllowedIps() {
+	m.allowed_ips = nil
+	m.clearedFields[apikey.FieldAllowedIps] = struct{}{}
+}
+
+// AllowedIpsCleared returns if the "allowed_ips" field was cleared in this mutation.
+func (m *APIKeyMutation) AllowedIpsCleared() bool {
+	_, ok := m.clearedFields[apikey.FieldAllowedIps]
+	return ok
+}
+
+// ResetAllowedIps resets all changes to the "allowed_ips" field.
+func (m *APIKeyMutation) ResetAllowedIps() {
+	m.allowed_ips = nil
+	delete(m.clearedFields, apikey.FieldAllowedIps)
+}
+
+// SetRequestsPerMinute sets the "requests_per_minute" field.
+func (m *APIKeyMutation) SetRequestsPerMinute(i int) {
+	m.requests_per_minute = &i
+	m.addrequests_per_minute = nil
+}
+
+// RequestsPerMinute returns the value of the "requests_per_minute" field in the mutation.
+func (m *APIKeyMutation) RequestsPerMinute() (r int, exists bool) {
+	v := m.requests_per_minute
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRequestsPerMinute returns the old "requests_per_minute" field's value of the APIKey entity.
+// If the APIKey object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *APIKeyMutation) OldRequestsPerMinute(ctx context.Context) (v *int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRequestsPerMinute is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRequestsPerMinute requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRequestsPerMinute: %w", err)
+	}
+	return oldValue.RequestsPerMinute, nil
+}
+
+// AddRequestsPerMinute adds i to the "requests_per_minute" field.
+func (m *APIKeyMutation) AddRequestsPerMinute(i int) {
+	if m.addrequests_per_minute != nil {
+		*m.addrequests_per_minute += i
+	} else {
+		m.addrequests_per_minute = &i
+	}
+}
+
+// AddedRequestsPerMinute returns the value that was added to the "requests_per_minute" field in this mutation.
+func (m *APIKeyMutation) AddedRequestsPerMinute() (r int, exists bool) {
+	v := m.addrequests_per_minute
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearRequestsPerMinute clears the value of the "requests_per_minute" field.
+func (m *APIKeyMutation) ClearRequestsPerMinute() {
+	m.requests_per_minute = nil
+	m.addrequests_per_minute = nil
+	m.clearedFields[apikey.FieldRequestsPerMinute] = struct{}{}
+}
+
+// RequestsPerMinuteCleared returns if the "requests_per_minute" field was cleared in this mutation.
+func (m *APIKeyMutation) RequestsPerMinuteCleared() bool {
+	_, ok := m.clearedFields[apikey.FieldRequestsPerMinute]
+	return ok
+}
+
+// ResetRequestsPerMinute resets all changes to the "requests_per_minute" field.
+func (m *APIKeyMutation) ResetRequestsPerMinute() {
+	m.requests_per_minute = nil
+	m.addrequests_per_minute = nil
+	delete(m.clearedFields, apikey.FieldRequestsPerMinute)
+}
+
 // SetRevokedAt sets the "revoked_at" field.
 func (m *APIKeyMutation) SetRevokedAt(t time.Time) {
 	m.revoked_at = &t
@@ -750,7 +1282,7 @@ func (m *APIKeyMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *APIKeyMutation) Fields() []string {
-	fields := make([]string, 0, 13)
+	fields := make([]string, 0, 23)
 	if m.name != nil {
 		fields = append(fields, apikey.FieldName)
 	}
@@ -759,6 +1291,27 @@ func (m *APIKeyMutation) Fields() []string {
 	}
 	if m.secret_hash != nil {
 		fields = append(fields, apikey.FieldSecretHash)
+	}
+	if m.secret_created_at != nil {
+		fields = append(fields, apikey.FieldSecretCreatedAt)
+	}
+	if m.rotations != nil {
+		fields = append(fields, apikey.FieldRotations)
+	}
+	if m.previous_secret_hash != nil {
+		fields = append(fields, apikey.FieldPreviousSecretHash)
+	}
+	if m.previous_created_at != nil {
+		fields = append(fields, apikey.FieldPreviousCreatedAt)
+	}
+	if m.previous_ends_at != nil {
+		fields = append(fields, apikey.FieldPreviousEndsAt)
+	}
+	if m.previous_used_at != nil {
+		fields = append(fields, apikey.FieldPreviousUsedAt)
+	}
+	if m.previous_used_ip != nil {
+		fields = append(fields, apikey.FieldPreviousUsedIP)
 	}
 	if m.permissions != nil {
 		fields = append(fields, apikey.FieldPermissions)
@@ -777,6 +1330,15 @@ func (m *APIKeyMutation) Fields() []string {
 	}
 	if m.last_used_at != nil {
 		fields = append(fields, apikey.FieldLastUsedAt)
+	}
+	if m.last_used_ip != nil {
+		fields = append(fields, apikey.FieldLastUsedIP)
+	}
+	if m.allowed_ips != nil {
+		fields = append(fields, apikey.FieldAllowedIps)
+	}
+	if m.requests_per_minute != nil {
+		fields = append(fields, apikey.FieldRequestsPerMinute)
 	}
 	if m.revoked_at != nil {
 		fields = append(fields, apikey.FieldRevokedAt)
@@ -804,6 +1366,20 @@ func (m *APIKeyMutation) Field(name string) (ent.Value, bool) {
 		return m.KeyID()
 	case apikey.FieldSecretHash:
 		return m.SecretHash()
+	case apikey.FieldSecretCreatedAt:
+		return m.SecretCreatedAt()
+	case apikey.FieldRotations:
+		return m.Rotations()
+	case apikey.FieldPreviousSecretHash:
+		return m.PreviousSecretHash()
+	case apikey.FieldPreviousCreatedAt:
+		return m.PreviousCreatedAt()
+	case apikey.FieldPreviousEndsAt:
+		return m.PreviousEndsAt()
+	case apikey.FieldPreviousUsedAt:
+		return m.PreviousUsedAt()
+	case apikey.FieldPreviousUsedIP:
+		return m.PreviousUsedIP()
 	case apikey.FieldPermissions:
 		return m.Permissions()
 	case apikey.FieldAllStores:
@@ -816,6 +1392,12 @@ func (m *APIKeyMutation) Field(name string) (ent.Value, bool) {
 		return m.ExpiresAt()
 	case apikey.FieldLastUsedAt:
 		return m.LastUsedAt()
+	case apikey.FieldLastUsedIP:
+		return m.LastUsedIP()
+	case apikey.FieldAllowedIps:
+		return m.AllowedIps()
+	case apikey.FieldRequestsPerMinute:
+		return m.RequestsPerMinute()
 	case apikey.FieldRevokedAt:
 		return m.RevokedAt()
 	case apikey.FieldVersion:
@@ -839,6 +1421,20 @@ func (m *APIKeyMutation) OldField(ctx context.Context, name string) (ent.Value, 
 		return m.OldKeyID(ctx)
 	case apikey.FieldSecretHash:
 		return m.OldSecretHash(ctx)
+	case apikey.FieldSecretCreatedAt:
+		return m.OldSecretCreatedAt(ctx)
+	case apikey.FieldRotations:
+		return m.OldRotations(ctx)
+	case apikey.FieldPreviousSecretHash:
+		return m.OldPreviousSecretHash(ctx)
+	case apikey.FieldPreviousCreatedAt:
+		return m.OldPreviousCreatedAt(ctx)
+	case apikey.FieldPreviousEndsAt:
+		return m.OldPreviousEndsAt(ctx)
+	case apikey.FieldPreviousUsedAt:
+		return m.OldPreviousUsedAt(ctx)
+	case apikey.FieldPreviousUsedIP:
+		return m.OldPreviousUsedIP(ctx)
 	case apikey.FieldPermissions:
 		return m.OldPermissions(ctx)
 	case apikey.FieldAllStores:
@@ -851,6 +1447,12 @@ func (m *APIKeyMutation) OldField(ctx context.Context, name string) (ent.Value, 
 		return m.OldExpiresAt(ctx)
 	case apikey.FieldLastUsedAt:
 		return m.OldLastUsedAt(ctx)
+	case apikey.FieldLastUsedIP:
+		return m.OldLastUsedIP(ctx)
+	case apikey.FieldAllowedIps:
+		return m.OldAllowedIps(ctx)
+	case apikey.FieldRequestsPerMinute:
+		return m.OldRequestsPerMinute(ctx)
 	case apikey.FieldRevokedAt:
 		return m.OldRevokedAt(ctx)
 	case apikey.FieldVersion:
@@ -888,6 +1490,55 @@ func (m *APIKeyMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetSecretHash(v)
+		return nil
+	case apikey.FieldSecretCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSecretCreatedAt(v)
+		return nil
+	case apikey.FieldRotations:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRotations(v)
+		return nil
+	case apikey.FieldPreviousSecretHash:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPreviousSecretHash(v)
+		return nil
+	case apikey.FieldPreviousCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPreviousCreatedAt(v)
+		return nil
+	case apikey.FieldPreviousEndsAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPreviousEndsAt(v)
+		return nil
+	case apikey.FieldPreviousUsedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPreviousUsedAt(v)
+		return nil
+	case apikey.FieldPreviousUsedIP:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPreviousUsedIP(v)
 		return nil
 	case apikey.FieldPermissions:
 		v, ok := value.(pgarray.Strings)
@@ -931,6 +1582,27 @@ func (m *APIKeyMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetLastUsedAt(v)
 		return nil
+	case apikey.FieldLastUsedIP:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLastUsedIP(v)
+		return nil
+	case apikey.FieldAllowedIps:
+		v, ok := value.(pgarray.Strings)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAllowedIps(v)
+		return nil
+	case apikey.FieldRequestsPerMinute:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRequestsPerMinute(v)
+		return nil
 	case apikey.FieldRevokedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -967,6 +1639,12 @@ func (m *APIKeyMutation) SetField(name string, value ent.Value) error {
 // this mutation.
 func (m *APIKeyMutation) AddedFields() []string {
 	var fields []string
+	if m.addrotations != nil {
+		fields = append(fields, apikey.FieldRotations)
+	}
+	if m.addrequests_per_minute != nil {
+		fields = append(fields, apikey.FieldRequestsPerMinute)
+	}
 	if m.addversion != nil {
 		fields = append(fields, apikey.FieldVersion)
 	}
@@ -978,6 +1656,10 @@ func (m *APIKeyMutation) AddedFields() []string {
 // was not set, or was not defined in the schema.
 func (m *APIKeyMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
+	case apikey.FieldRotations:
+		return m.AddedRotations()
+	case apikey.FieldRequestsPerMinute:
+		return m.AddedRequestsPerMinute()
 	case apikey.FieldVersion:
 		return m.AddedVersion()
 	}
@@ -989,6 +1671,20 @@ func (m *APIKeyMutation) AddedField(name string) (ent.Value, bool) {
 // type.
 func (m *APIKeyMutation) AddField(name string, value ent.Value) error {
 	switch name {
+	case apikey.FieldRotations:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRotations(v)
+		return nil
+	case apikey.FieldRequestsPerMinute:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRequestsPerMinute(v)
+		return nil
 	case apikey.FieldVersion:
 		v, ok := value.(int64)
 		if !ok {
@@ -1004,6 +1700,24 @@ func (m *APIKeyMutation) AddField(name string, value ent.Value) error {
 // mutation.
 func (m *APIKeyMutation) ClearedFields() []string {
 	var fields []string
+	if m.FieldCleared(apikey.FieldSecretCreatedAt) {
+		fields = append(fields, apikey.FieldSecretCreatedAt)
+	}
+	if m.FieldCleared(apikey.FieldPreviousSecretHash) {
+		fields = append(fields, apikey.FieldPreviousSecretHash)
+	}
+	if m.FieldCleared(apikey.FieldPreviousCreatedAt) {
+		fields = append(fields, apikey.FieldPreviousCreatedAt)
+	}
+	if m.FieldCleared(apikey.FieldPreviousEndsAt) {
+		fields = append(fields, apikey.FieldPreviousEndsAt)
+	}
+	if m.FieldCleared(apikey.FieldPreviousUsedAt) {
+		fields = append(fields, apikey.FieldPreviousUsedAt)
+	}
+	if m.FieldCleared(apikey.FieldPreviousUsedIP) {
+		fields = append(fields, apikey.FieldPreviousUsedIP)
+	}
 	if m.FieldCleared(apikey.FieldCreatedBy) {
 		fields = append(fields, apikey.FieldCreatedBy)
 	}
@@ -1012,6 +1726,15 @@ func (m *APIKeyMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(apikey.FieldLastUsedAt) {
 		fields = append(fields, apikey.FieldLastUsedAt)
+	}
+	if m.FieldCleared(apikey.FieldLastUsedIP) {
+		fields = append(fields, apikey.FieldLastUsedIP)
+	}
+	if m.FieldCleared(apikey.FieldAllowedIps) {
+		fields = append(fields, apikey.FieldAllowedIps)
+	}
+	if m.FieldCleared(apikey.FieldRequestsPerMinute) {
+		fields = append(fields, apikey.FieldRequestsPerMinute)
 	}
 	if m.FieldCleared(apikey.FieldRevokedAt) {
 		fields = append(fields, apikey.FieldRevokedAt)
@@ -1030,6 +1753,24 @@ func (m *APIKeyMutation) FieldCleared(name string) bool {
 // error if the field is not defined in the schema.
 func (m *APIKeyMutation) ClearField(name string) error {
 	switch name {
+	case apikey.FieldSecretCreatedAt:
+		m.ClearSecretCreatedAt()
+		return nil
+	case apikey.FieldPreviousSecretHash:
+		m.ClearPreviousSecretHash()
+		return nil
+	case apikey.FieldPreviousCreatedAt:
+		m.ClearPreviousCreatedAt()
+		return nil
+	case apikey.FieldPreviousEndsAt:
+		m.ClearPreviousEndsAt()
+		return nil
+	case apikey.FieldPreviousUsedAt:
+		m.ClearPreviousUsedAt()
+		return nil
+	case apikey.FieldPreviousUsedIP:
+		m.ClearPreviousUsedIP()
+		return nil
 	case apikey.FieldCreatedBy:
 		m.ClearCreatedBy()
 		return nil
@@ -1038,6 +1779,15 @@ func (m *APIKeyMutation) ClearField(name string) error {
 		return nil
 	case apikey.FieldLastUsedAt:
 		m.ClearLastUsedAt()
+		return nil
+	case apikey.FieldLastUsedIP:
+		m.ClearLastUsedIP()
+		return nil
+	case apikey.FieldAllowedIps:
+		m.ClearAllowedIps()
+		return nil
+	case apikey.FieldRequestsPerMinute:
+		m.ClearRequestsPerMinute()
 		return nil
 	case apikey.FieldRevokedAt:
 		m.ClearRevokedAt()
@@ -1059,6 +1809,27 @@ func (m *APIKeyMutation) ResetField(name string) error {
 	case apikey.FieldSecretHash:
 		m.ResetSecretHash()
 		return nil
+	case apikey.FieldSecretCreatedAt:
+		m.ResetSecretCreatedAt()
+		return nil
+	case apikey.FieldRotations:
+		m.ResetRotations()
+		return nil
+	case apikey.FieldPreviousSecretHash:
+		m.ResetPreviousSecretHash()
+		return nil
+	case apikey.FieldPreviousCreatedAt:
+		m.ResetPreviousCreatedAt()
+		return nil
+	case apikey.FieldPreviousEndsAt:
+		m.ResetPreviousEndsAt()
+		return nil
+	case apikey.FieldPreviousUsedAt:
+		m.ResetPreviousUsedAt()
+		return nil
+	case apikey.FieldPreviousUsedIP:
+		m.ResetPreviousUsedIP()
+		return nil
 	case apikey.FieldPermissions:
 		m.ResetPermissions()
 		return nil
@@ -1076,6 +1847,15 @@ func (m *APIKeyMutation) ResetField(name string) error {
 		return nil
 	case apikey.FieldLastUsedAt:
 		m.ResetLastUsedAt()
+		return nil
+	case apikey.FieldLastUsedIP:
+		m.ResetLastUsedIP()
+		return nil
+	case apikey.FieldAllowedIps:
+		m.ResetAllowedIps()
+		return nil
+	case apikey.FieldRequestsPerMinute:
+		m.ResetRequestsPerMinute()
 		return nil
 	case apikey.FieldRevokedAt:
 		m.ResetRevokedAt()
@@ -1139,6 +1919,846 @@ func (m *APIKeyMutation) ClearEdge(name string) error {
 // It returns an error if the edge is not defined in the schema.
 func (m *APIKeyMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown APIKey edge %s", name)
+}
+
+// DelegationMutation represents an operation that mutates the Delegation nodes in the graph.
+type DelegationMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *uuid.UUID
+	staff_id      *uuid.UUID
+	to_staff_id   *uuid.UUID
+	starts_at     *time.Time
+	ends_at       *time.Time
+	reason        *string
+	created_by    *uuid.UUID
+	cancelled     *bool
+	start_noted   *bool
+	end_noted     *bool
+	created_at    *time.Time
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*Delegation, error)
+	predicates    []predicate.Delegation
+}
+
+var _ ent.Mutation = (*DelegationMutation)(nil)
+
+// delegationOption allows management of the mutation configuration using functional options.
+type delegationOption func(*DelegationMutation)
+
+// newDelegationMutation creates new mutation for the Delegation entity.
+func newDelegationMutation(c config, op Op, opts ...delegationOption) *DelegationMutation {
+	m := &DelegationMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeDelegation,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withDelegationID sets the ID field of the mutation.
+func withDelegationID(id uuid.UUID) delegationOption {
+	return func(m *DelegationMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Delegation
+		)
+		m.oldValue = func(ctx context.Context) (*Delegation, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Delegation.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withDelegation sets the old Delegation of the mutation.
+func withDelegation(node *Delegation) delegationOption {
+	return func(m *DelegationMutation) {
+		m.oldValue = func(context.Context) (*Delegation, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m DelegationMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m DelegationMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("platform: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Delegation entities.
+func (m *DelegationMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *DelegationMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *DelegationMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Delegation.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetStaffID sets the "staff_id" field.
+func (m *DelegationMutation) SetStaffID(u uuid.UUID) {
+	m.staff_id = &u
+}
+
+// StaffID returns the value of the "staff_id" field in the mutation.
+func (m *DelegationMutation) StaffID() (r uuid.UUID, exists bool) {
+	v := m.staff_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStaffID returns the old "staff_id" field's value of the Delegation entity.
+// If the Delegation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DelegationMutation) OldStaffID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStaffID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStaffID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStaffID: %w", err)
+	}
+	return oldValue.StaffID, nil
+}
+
+// ResetStaffID resets all changes to the "staff_id" field.
+func (m *DelegationMutation) ResetStaffID() {
+	m.staff_id = nil
+}
+
+// SetToStaffID sets the "to_staff_id" field.
+func (m *DelegationMutation) SetToStaffID(u uuid.UUID) {
+	m.to_staff_id = &u
+}
+
+// ToStaffID returns the value of the "to_staff_id" field in the mutation.
+func (m *DelegationMutation) ToStaffID() (r uuid.UUID, exists bool) {
+	v := m.to_staff_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldToStaffID returns the old "to_staff_id" field's value of the Delegation entity.
+// If the Delegation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DelegationMutation) OldToStaffID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldToStaffID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldToStaffID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldToStaffID: %w", err)
+	}
+	return oldValue.ToStaffID, nil
+}
+
+// ResetToStaffID resets all changes to the "to_staff_id" field.
+func (m *DelegationMutation) ResetToStaffID() {
+	m.to_staff_id = nil
+}
+
+// SetStartsAt sets the "starts_at" field.
+func (m *DelegationMutation) SetStartsAt(t time.Time) {
+	m.starts_at = &t
+}
+
+// StartsAt returns the value of the "starts_at" field in the mutation.
+func (m *DelegationMutation) StartsAt() (r time.Time, exists bool) {
+	v := m.starts_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStartsAt returns the old "starts_at" field's value of the Delegation entity.
+// If the Delegation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DelegationMutation) OldStartsAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStartsAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStartsAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStartsAt: %w", err)
+	}
+	return oldValue.StartsAt, nil
+}
+
+// ResetStartsAt resets all changes to the "starts_at" field.
+func (m *DelegationMutation) ResetStartsAt() {
+	m.starts_at = nil
+}
+
+// SetEndsAt sets the "ends_at" field.
+func (m *DelegationMutation) SetEndsAt(t time.Time) {
+	m.ends_at = &t
+}
+
+// EndsAt returns the value of the "ends_at" field in the mutation.
+func (m *DelegationMutation) EndsAt() (r time.Time, exists bool) {
+	v := m.ends_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEndsAt returns the old "ends_at" field's value of the Delegation entity.
+// If the Delegation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DelegationMutation) OldEndsAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEndsAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEndsAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEndsAt: %w", err)
+	}
+	return oldValue.EndsAt, nil
+}
+
+// ResetEndsAt resets all changes to the "ends_at" field.
+func (m *DelegationMutation) ResetEndsAt() {
+	m.ends_at = nil
+}
+
+// SetReason sets the "reason" field.
+func (m *DelegationMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *DelegationMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the Delegation entity.
+// If the Delegation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DelegationMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *DelegationMutation) ResetReason() {
+	m.reason = nil
+}
+
+// SetCreatedBy sets the "created_by" field.
+func (m *DelegationMutation) SetCreatedBy(u uuid.UUID) {
+	m.created_by = &u
+}
+
+// CreatedBy returns the value of the "created_by" field in the mutation.
+func (m *DelegationMutation) CreatedBy() (r uuid.UUID, exists bool) {
+	v := m.created_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedBy returns the old "created_by" field's value of the Delegation entity.
+// If the Delegation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DelegationMutation) OldCreatedBy(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedBy: %w", err)
+	}
+	return oldValue.CreatedBy, nil
+}
+
+// ClearCreatedBy clears the value of the "created_by" field.
+func (m *DelegationMutation) ClearCreatedBy() {
+	m.created_by = nil
+	m.clearedFields[delegation.FieldCreatedBy] = struct{}{}
+}
+
+// CreatedByCleared returns if the "created_by" field was cleared in this mutation.
+func (m *DelegationMutation) CreatedByCleared() bool {
+	_, ok := m.clearedFields[delegation.FieldCreatedBy]
+	return ok
+}
+
+// ResetCreatedBy resets all changes to the "created_by" field.
+func (m *DelegationMutation) ResetCreatedBy() {
+	m.created_by = nil
+	delete(m.clearedFields, delegation.FieldCreatedBy)
+}
+
+// SetCancelled sets the "cancelled" field.
+func (m *DelegationMutation) SetCancelled(b bool) {
+	m.cancelled = &b
+}
+
+// Cancelled returns the value of the "cancelled" field in the mutation.
+func (m *DelegationMutation) Cancelled() (r bool, exists bool) {
+	v := m.cancelled
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCancelled returns the old "cancelled" field's value of the Delegation entity.
+// If the Delegation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DelegationMutation) OldCancelled(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCancelled is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCancelled requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCancelled: %w", err)
+	}
+	return oldValue.Cancelled, nil
+}
+
+// ResetCancelled resets all changes to the "cancelled" field.
+func (m *DelegationMutation) ResetCancelled() {
+	m.cancelled = nil
+}
+
+// SetStartNoted sets the "start_noted" field.
+func (m *DelegationMutation) SetStartNoted(b bool) {
+	m.start_noted = &b
+}
+
+// StartNoted returns the value of the "start_noted" field in the mutation.
+func (m *DelegationMutation) StartNoted() (r bool, exists bool) {
+	v := m.start_noted
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStartNoted returns the old "start_noted" field's value of the Delegation entity.
+// If the Delegation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DelegationMutation) OldStartNoted(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStartNoted is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStartNoted requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStartNoted: %w", err)
+	}
+	return oldValue.StartNoted, nil
+}
+
+// ResetStartNoted resets all changes to the "start_noted" field.
+func (m *DelegationMutation) ResetStartNoted() {
+	m.start_noted = nil
+}
+
+// SetEndNoted sets the "end_noted" field.
+func (m *DelegationMutation) SetEndNoted(b bool) {
+	m.end_noted = &b
+}
+
+// EndNoted returns the value of the "end_noted" field in the mutation.
+func (m *DelegationMutation) EndNoted() (r bool, exists bool) {
+	v := m.end_noted
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEndNoted returns the old "end_noted" field's value of the Delegation entity.
+// If the Delegation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DelegationMutation) OldEndNoted(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEndNoted is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEndNoted requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEndNoted: %w", err)
+	}
+	return oldValue.EndNoted, nil
+}
+
+// ResetEndNoted resets all changes to the "end_noted" field.
+func (m *DelegationMutation) ResetEndNoted() {
+	m.end_noted = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *DelegationMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *DelegationMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the Delegation entity.
+// If the Delegation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DelegationMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *DelegationMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// Where appends a list predicates to the DelegationMutation builder.
+func (m *DelegationMutation) Where(ps ...predicate.Delegation) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the DelegationMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *DelegationMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Delegation, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *DelegationMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *DelegationMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Delegation).
+func (m *DelegationMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *DelegationMutation) Fields() []string {
+	fields := make([]string, 0, 10)
+	if m.staff_id != nil {
+		fields = append(fields, delegation.FieldStaffID)
+	}
+	if m.to_staff_id != nil {
+		fields = append(fields, delegation.FieldToStaffID)
+	}
+	if m.starts_at != nil {
+		fields = append(fields, delegation.FieldStartsAt)
+	}
+	if m.ends_at != nil {
+		fields = append(fields, delegation.FieldEndsAt)
+	}
+	if m.reason != nil {
+		fields = append(fields, delegation.FieldReason)
+	}
+	if m.created_by != nil {
+		fields = append(fields, delegation.FieldCreatedBy)
+	}
+	if m.cancelled != nil {
+		fields = append(fields, delegation.FieldCancelled)
+	}
+	if m.start_noted != nil {
+		fields = append(fields, delegation.FieldStartNoted)
+	}
+	if m.end_noted != nil {
+		fields = append(fields, delegation.FieldEndNoted)
+	}
+	if m.created_at != nil {
+		fields = append(fields, delegation.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *DelegationMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case delegation.FieldStaffID:
+		return m.StaffID()
+	case delegation.FieldToStaffID:
+		return m.ToStaffID()
+	case delegation.FieldStartsAt:
+		return m.StartsAt()
+	case delegation.FieldEndsAt:
+		return m.EndsAt()
+	case delegation.FieldReason:
+		return m.Reason()
+	case delegation.FieldCreatedBy:
+		return m.CreatedBy()
+	case delegation.FieldCancelled:
+		return m.Cancelled()
+	case delegation.FieldStartNoted:
+		return m.StartNoted()
+	case delegation.FieldEndNoted:
+		return m.EndNoted()
+	case delegation.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *DelegationMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case delegation.FieldStaffID:
+		return m.OldStaffID(ctx)
+	case delegation.FieldToStaffID:
+		return m.OldToStaffID(ctx)
+	case delegation.FieldStartsAt:
+		return m.OldStartsAt(ctx)
+	case delegation.FieldEndsAt:
+		return m.OldEndsAt(ctx)
+	case delegation.FieldReason:
+		return m.OldReason(ctx)
+	case delegation.FieldCreatedBy:
+		return m.OldCreatedBy(ctx)
+	case delegation.FieldCancelled:
+		return m.OldCancelled(ctx)
+	case delegation.FieldStartNoted:
+		return m.OldStartNoted(ctx)
+	case delegation.FieldEndNoted:
+		return m.OldEndNoted(ctx)
+	case delegation.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown Delegation field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *DelegationMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case delegation.FieldStaffID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStaffID(v)
+		return nil
+	case delegation.FieldToStaffID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetToStaffID(v)
+		return nil
+	case delegation.FieldStartsAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStartsAt(v)
+		return nil
+	case delegation.FieldEndsAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEndsAt(v)
+		return nil
+	case delegation.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	case delegation.FieldCreatedBy:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedBy(v)
+		return nil
+	case delegation.FieldCancelled:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCancelled(v)
+		return nil
+	case delegation.FieldStartNoted:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStartNoted(v)
+		return nil
+	case delegation.FieldEndNoted:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEndNoted(v)
+		return nil
+	case delegation.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Delegation field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *DelegationMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *DelegationMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *DelegationMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown Delegation numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *DelegationMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(delegation.FieldCreatedBy) {
+		fields = append(fields, delegation.FieldCreatedBy)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *DelegationMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *DelegationMutation) ClearField(name string) error {
+	switch name {
+	case delegation.FieldCreatedBy:
+		m.ClearCreatedBy()
+		return nil
+	}
+	return fmt.Errorf("unknown Delegation nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *DelegationMutation) ResetField(name string) error {
+	switch name {
+	case delegation.FieldStaffID:
+		m.ResetStaffID()
+		return nil
+	case delegation.FieldToStaffID:
+		m.ResetToStaffID()
+		return nil
+	case delegation.FieldStartsAt:
+		m.ResetStartsAt()
+		return nil
+	case delegation.FieldEndsAt:
+		m.ResetEndsAt()
+		return nil
+	case delegation.FieldReason:
+		m.ResetReason()
+		return nil
+	case delegation.FieldCreatedBy:
+		m.ResetCreatedBy()
+		return nil
+	case delegation.FieldCancelled:
+		m.ResetCancelled()
+		return nil
+	case delegation.FieldStartNoted:
+		m.ResetStartNoted()
+		return nil
+	case delegation.FieldEndNoted:
+		m.ResetEndNoted()
+		return nil
+	case delegation.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Delegation field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *DelegationMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *DelegationMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *DelegationMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *DelegationMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *DelegationMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *DelegationMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *DelegationMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown Delegation unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *DelegationMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown Delegation edge %s", name)
 }
 
 // JobMutation represents an operation that mutates the Job nodes in the graph.

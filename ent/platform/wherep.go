@@ -15,6 +15,13 @@ func (q *APIKeyQuery) WhereP(ps ...func(*sql.Selector)) {
 }
 
 // WhereP adds storage-level predicates to the query.
+func (q *DelegationQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.Delegation(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
 func (q *JobQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.Job(p))

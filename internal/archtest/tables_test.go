@@ -21,6 +21,7 @@ var owners = map[string]string{
 	"staff":       "internal/identity",
 	"roles":       "internal/identity",
 	"role_grants": "internal/identity",
+	"delegations": "internal/identity",
 	"sessions":    "internal/identity",
 	"api_keys":    "internal/identity",
 
@@ -58,7 +59,7 @@ var exceptions = map[string]string{
 
 // entityTables maps an entity's Go name to its table.
 var entityTables = map[string]string{
-	"Store": "stores", "Region": "regions", "Staff": "staff", "Role": "roles", "RoleGrant": "role_grants",
+	"Store": "stores", "Region": "regions", "Staff": "staff", "Role": "roles", "RoleGrant": "role_grants", "Delegation": "delegations",
 	"Session": "sessions", "APIKey": "api_keys", "Setting": "settings", "Job": "jobs",
 	"Customer": "customers", "Tag": "tags", "CustomerMetrics": "customer_metrics",
 	"Category": "categories", "Product": "products", "Variant": "variants",

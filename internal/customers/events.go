@@ -25,7 +25,7 @@ type changedFields struct {
 // note records a change of a customer: audit entry, domain event, and the end
 // of its cached profile.
 func (s *Service) note(ctx context.Context, tx *db.Tx, action, event string, c *Customer, fields []string) {
-	entry := audit.Entry{Action: action, ObjectType: "customer", ObjectID: c.ID.String(), StoreID: c.HomeStoreID}
+	entry := audit.Entry{Action: action, ObjectType: "customer", ObjectID: c.ID.String(), StoreID: c.HomeStoreID, StaffID: c.AssignedStaffID}
 	e := events.Event{Type: event, SubjectType: "customer", SubjectID: c.ID, StoreID: c.HomeStoreID}
 	if len(fields) > 0 {
 		entry.Changes = map[string]any{"fields": fields}

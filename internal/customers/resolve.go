@@ -172,7 +172,7 @@ func (s *Service) Reveal(ctx context.Context, id uuid.UUID, fields []string, rea
 		if c, err = open(s.keys, row); err != nil {
 			return err
 		}
-		audit.Record(ctx, tx, audit.Entry{Action: "customers.reveal", ObjectType: "customer", ObjectID: id.String(), StoreID: row.HomeStoreID,
+		audit.Record(ctx, tx, audit.Entry{Action: "customers.reveal", ObjectType: "customer", ObjectID: id.String(), StoreID: row.HomeStoreID, StaffID: row.AssignedStaffID,
 			Reason: reason, Changes: map[string]any{"fields": fields}})
 		return nil
 	})

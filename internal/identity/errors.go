@@ -38,6 +38,12 @@ var (
 	ErrGrantExpired   = apperr.Define(apperr.Invalid, "staff.grant_expired", "The grant would have run out already.", "授权的到期时间已过。")
 	ErrGrantDuplicate = apperr.Define(apperr.Conflict, "staff.grant_exists", "This member of staff holds this role with this scope already.", "该员工已拥有此范围的该角色。")
 
+	ErrDelegationNotFound = apperr.Define(apperr.NotFound, "staff.delegation_not_found", "This member of staff has no such delegation.", "该员工没有此代管安排。")
+	ErrDelegationTimes    = apperr.Define(apperr.Invalid, "staff.delegation_times", "It must end after it begins, later than now, and within a year.", "结束时间须晚于开始时间和当前时间，且不超过一年。")
+	ErrDelegationExists   = apperr.Define(apperr.Conflict, "staff.delegation_exists", "This colleague stands in during a part of this time already.", "该同事在此期间已有代管安排。")
+	ErrDelegationChain    = apperr.Define(apperr.Conflict, "staff.delegation_chain", "Whoever stands in for somebody cannot be on leave at the same time.", "代管他人顾客的员工不能同时休假。")
+	ErrDeputyUnknown      = apperr.Define(apperr.Invalid, "staff.deputy_unknown", "There is no other active member of staff with this id within your scope.", "您的权限范围内没有该在职员工，或与本人相同。")
+
 	ErrRoleNotFound      = apperr.Define(apperr.NotFound, "roles.not_found", "There is no such role.", "角色不存在。")
 	ErrRoleUnknown       = apperr.Define(apperr.Invalid, "roles.unknown", "There is no role with this code.", "没有该代码的角色。")
 	ErrRoleCodeTaken     = apperr.Define(apperr.Conflict, "roles.code_taken", "A role with this code exists.", "该角色代码已存在。")

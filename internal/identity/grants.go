@@ -110,7 +110,11 @@ func (s *Service) grantsChanged(ctx context.Context, tx *db.Tx, target *platform
 		return nil, ErrStaffNotFound.New()
 	}
 	announceGrants(tx, target)
-	s.invalidate(ctx, tx, target.ID)
+	affected, err := deputies(ctx, tx, target.ID, s.Clock.Now())
+	if err != nil {
+		return nil, err
+	}
+	s.invalidate(ctx, tx, append(affected, target.ID)...)
 	return staffWithGrants(tx.Platform.Staff.Query().Where(staff.ID(target.ID))).Only(ctx)
 }
 

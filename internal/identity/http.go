@@ -108,7 +108,7 @@ func (a API) GetMe(ctx context.Context, _ identityapi.GetMeRequestObject) (ident
 	actor := auth.Must(ctx)
 	body := identityapi.GetMe200JSONResponse{Id: actor.ID, Kind: identityapi.ActorKind(actor.Kind), Name: actor.Name,
 		Permissions: texts(actor.Permissions.List()), SessionId: nullable.NewNullNullable[uuid.UUID](), Staff: nullable.NewNullNullable[identityapi.Staff](),
-		Scope: identityapi.ScopeView{AllStores: actor.Scope.All, StoreIds: append([]uuid.UUID{}, actor.Scope.StoreIDs...), Own: len(actor.Scope.OwnStaff) > 0}}
+		Scope: identityapi.ScopeView{AllStores: actor.Scope.All, StoreIds: append([]uuid.UUID{}, actor.Scope.StoreIDs...), Own: actor.Scope.Owns(actor.ID), StandsInFor: actor.StandsInFor()}}
 	if actor.Kind != auth.KindStaff {
 		return body, nil
 	}

@@ -3,11 +3,13 @@ package identity
 import (
 	"context"
 	"net/url"
+	"time"
 
 	"github.com/google/uuid"
 
 	identityapi "github.com/shuke-crm/shuke/api/identity"
 	"github.com/shuke-crm/shuke/ent/platform"
+	"github.com/shuke-crm/shuke/ent/platform/delegation"
 	"github.com/shuke-crm/shuke/ent/platform/rolegrant"
 	"github.com/shuke-crm/shuke/ent/platform/staff"
 	"github.com/shuke-crm/shuke/internal/platform/etag"
@@ -164,4 +166,69 @@ func toAPIStaff(r *platform.Staff) identityapi.Staff {
 			RegionId: orNull(g.RegionID), ExpiresAt: orNull(g.ExpiresAt), CreatedAt: g.CreatedAt}
 	}
 	return out
+}
+
+// ListDelegations (GET /v1/staff/{id}/delegations)
+func (a API) ListDelegations(ctx context.Context, req identityapi.ListDelegationsRequestObject) (identityapi.ListDelegationsResponseObject, error) {
+	held := req.Params.Held != nil && *req.Params.Held
+	query := url.Values{}
+	if held {
+		query.Set("held", "true")
+	}
+	l := a.list("/v1/staff/"+req.Id.String()+"/delegations", req.Params.Limit, req.Params.Cursor, query)
+	var at cursor
+	if err := l.read(&at); err != nil {
+		return nil, err
+	}
+	q, err := a.delegationsOf(ctx, req.Id, held)
+	if err != nil {
+		return nil, err
+	}
+	if at.ID != uuid.Nil {
+		q.Where(delegation.IDLT(at.ID))
+	}
+	rows, err := q.Order(delegation.ByID(sqlDesc)).Limit(l.limit + 1).All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, more := page.Cut(rows, l.limit)
+	body := identityapi.DelegationList{Items: make([]identityapi.Delegation, len(rows)), HasMore: more}
+	now := a.Clock.Now()
+	for i, r := range rows {
+		body.Items[i] = toAPIDelegation(r, now)
+	}
+	next, link := l.next(more, func() cursor { return cursor{ID: rows[len(rows)-1].ID} })
+	body.NextCursor = next
+	return identityapi.ListDelegations200JSONResponse{Body: body, Headers: identityapi.ListDelegations200ResponseHeaders{Link: link}}, nil
+}
+
+// CreateDelegation (POST /v1/staff/{id}/delegations)
+func (a API) CreateDelegation(ctx context.Context, req identityapi.CreateDelegationRequestObject) (identityapi.CreateDelegationResponseObject, error) {
+	b := req.Body
+	d, err := a.Delegate(ctx, req.Id, DelegateInput{To: b.ToStaffId, Starts: b.StartsAt, Ends: b.EndsAt, Reason: b.Reason})
+	if err != nil {
+		return nil, err
+	}
+	return identityapi.CreateDelegation201JSONResponse{Body: toAPIDelegation(d, a.Clock.Now()),
+		Headers: identityapi.CreateDelegation201ResponseHeaders{Location: ref("/v1/staff/" + req.Id.String() + "/delegations")}}, nil
+}
+
+// EndDelegation (DELETE /v1/staff/{id}/delegations/{delegation_id})
+func (a API) EndDelegation(ctx context.Context, req identityapi.EndDelegationRequestObject) (identityapi.EndDelegationResponseObject, error) {
+	if err := a.Service.EndDelegation(ctx, req.Id, req.DelegationId); err != nil {
+		return nil, err
+	}
+	return identityapi.EndDelegation204Response{}, nil
+}
+
+func toAPIDelegation(d *platform.Delegation, now time.Time) identityapi.Delegation {
+	status := identityapi.DelegationActive
+	switch {
+	case d.Cancelled || !now.Before(d.EndsAt):
+		status = identityapi.DelegationEnded
+	case now.Before(d.StartsAt):
+		status = identityapi.DelegationPlanned
+	}
+	return identityapi.Delegation{Id: d.ID, StaffId: d.StaffID, ToStaffId: d.ToStaffID, StartsAt: d.StartsAt, EndsAt: d.EndsAt, Status: status,
+		Reason: d.Reason, CreatedBy: orNull(d.CreatedBy), CreatedAt: d.CreatedAt}
 }

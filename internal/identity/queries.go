@@ -56,7 +56,46 @@ func (s *Service) loadStaff(ctx context.Context, id uuid.UUID) (*principals.Prin
 		return nil, err
 	}
 	p.Actor.Permissions, p.Actor.Scope, p.Actor.Reach, p.Until = resolve(id, grants, now)
+	loans, err := s.loadLoans(ctx, id, now)
+	if err != nil {
+		return nil, err
+	}
+	p.Actor.Reach, p.Until = lend(p.Actor.Permissions, p.Actor.Scope, p.Actor.Reach, p.Until, loans, now)
 	return p, nil
+}
+
+// loadLoans finds for whom somebody stands in, now or later, with what those
+// hold over their own customers. Whom those stand in for is not looked at:
+// nothing is passed on further.
+func (s *Service) loadLoans(ctx context.Context, staffID uuid.UUID, now time.Time) ([]loan, error) {
+	rows, err := s.DB.Query(ctx, `
+		SELECT d.staff_id, d.starts_at, d.ends_at, r.permissions, g.expires_at
+		FROM delegations d JOIN role_grants g ON g.staff_id = d.staff_id AND g.scope = 'own' JOIN roles r ON r.id = g.role_id
+		WHERE d.to_staff_id = $1 AND d.ends_at > $2`, staffID, now)
+	if err != nil {
+		return nil, fmt.Errorf("load delegations: %w", err)
+	}
+	defer rows.Close()
+	var out []loan
+	for rows.Next() {
+		var l loan
+		var permissions pgarray.Strings
+		if err := rows.Scan(&l.from, &l.starts, &l.ends, &permissions, &l.expires); err != nil {
+			return nil, fmt.Errorf("load delegations: %w", err)
+		}
+		l.permissions = permissions
+		out = append(out, l)
+	}
+	return out, rows.Err()
+}
+
+// deputies are those who stand in for somebody, now or later.
+func deputies(ctx context.Context, tx *db.Tx, staffID uuid.UUID, now time.Time) ([]uuid.UUID, error) {
+	rows, err := tx.Query(ctx, `SELECT DISTINCT to_staff_id FROM delegations WHERE staff_id = $1 AND ends_at > $2`, staffID, now)
+	if err != nil {
+		return nil, fmt.Errorf("deputies: %w", err)
+	}
+	return ids(rows)
 }
 
 func (s *Service) loadGrants(ctx context.Context, staffID uuid.UUID) ([]grantedRole, error) {
@@ -154,9 +193,12 @@ func surplusSessions(ctx context.Context, tx *db.Tx, staffID uuid.UUID, keep int
 	return ids(rows)
 }
 
-// holders are the staff whom a role is granted to.
+// holders are the staff whom a role is granted to, and those who stand in for
+// one of them.
 func holders(ctx context.Context, tx *db.Tx, roleID uuid.UUID) ([]uuid.UUID, error) {
-	rows, err := tx.Query(ctx, `SELECT DISTINCT staff_id FROM role_grants WHERE role_id = $1`, roleID)
+	rows, err := tx.Query(ctx, `
+		SELECT staff_id FROM role_grants WHERE role_id = $1
+		UNION SELECT d.to_staff_id FROM delegations d JOIN role_grants g ON g.staff_id = d.staff_id WHERE g.role_id = $1`, roleID)
 	if err != nil {
 		return nil, fmt.Errorf("holders of a role: %w", err)
 	}

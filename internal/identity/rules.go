@@ -111,6 +111,60 @@ func resolve(staffID uuid.UUID, grants []grantedRole, now time.Time) (permission
 	return permissions, scope, nil, until
 }
 
+// loan is a delegation to somebody, with what the one on leave holds over
+// their own customers.
+type loan struct {
+	from         uuid.UUID
+	starts, ends time.Time
+	permissions  []string
+	expires      *time.Time // of the grant that these permissions come from
+}
+
+// lend widens the reach of somebody who stands in for others: to those others'
+// customers, for the permissions both hold. Total is how far all their own
+// grants reach together; until is as resolve tells it, brought forward to the
+// next beginning or end of a loan.
+func lend(permissions auth.PermissionSet, total auth.Scope, reach map[auth.Permission]auth.Scope, until time.Time, loans []loan, now time.Time) (map[auth.Permission]auth.Scope, time.Time) {
+	sooner := func(t time.Time) {
+		if until.IsZero() || t.Before(until) {
+			until = t
+		}
+	}
+	var wider map[auth.Permission]auth.Scope
+	for _, l := range loans {
+		switch {
+		case !now.Before(l.ends), l.expires != nil && !now.Before(*l.expires):
+			continue
+		case now.Before(l.starts):
+			sooner(l.starts)
+			continue
+		}
+		sooner(l.ends)
+		if l.expires != nil {
+			sooner(*l.expires)
+		}
+		for _, name := range l.permissions {
+			p := auth.Permission(name)
+			if !auth.Lendable.Has(p) || !permissions.Has(p) {
+				continue
+			}
+			if wider == nil {
+				wider = make(map[auth.Permission]auth.Scope, len(permissions))
+				for held := range permissions {
+					wider[held] = auth.Actor{Scope: total, Reach: reach}.ScopeOf(held)
+				}
+			}
+			if far := wider[p]; !far.All {
+				wider[p] = far.Plus(auth.Own(l.from))
+			}
+		}
+	}
+	if wider == nil {
+		return reach, until
+	}
+	return wider, until
+}
+
 // reaches is the scope of one grant.
 func (g grantedRole) reaches(staffID uuid.UUID) auth.Scope {
 	switch g.scope {

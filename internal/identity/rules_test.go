@@ -42,6 +42,50 @@ func TestResolveAddsUpGrantsInForce(t *testing.T) {
 	assert.True(t, until.IsZero())
 }
 
+func TestStandingInLendsReachAndNoPermission(t *testing.T) {
+	away, other := uuid.New(), uuid.New()
+	me, shop := uuid.New(), uuid.New()
+	held := auth.NewPermissionSet(auth.CustomersRead, auth.OrdersRead, auth.StaffManage)
+	week := noon.Add(7 * 24 * time.Hour)
+	theirs := []string{"customers.read", "customers.reveal", "staff.manage"}
+	active := loan{from: away, starts: noon, ends: week, permissions: theirs}
+
+	reach, until := lend(held, auth.Own(me), nil, time.Time{}, []loan{active}, noon)
+	assert.ElementsMatch(t, []uuid.UUID{me, away}, reach[auth.CustomersRead].OwnStaff)
+	assert.Equal(t, auth.Own(me), reach[auth.OrdersRead], "what the one on leave does not hold is not lent")
+	assert.Equal(t, auth.Own(me), reach[auth.StaffManage], "accounts are not lent")
+	assert.NotContains(t, reach, auth.CustomersReveal, "what the deputy does not hold is not gained")
+	assert.Equal(t, week, until)
+	actor := auth.Actor{ID: me, Permissions: held, Scope: auth.Own(me), Reach: reach}
+	assert.Equal(t, []uuid.UUID{away}, actor.StandsInFor())
+	assert.Equal(t, auth.Own(me), actor.Using(auth.Self).Scope, "one's own account stays one's own")
+
+	for name, l := range map[string]loan{
+		"over":             {from: away, starts: noon.Add(-time.Hour), ends: noon, permissions: theirs},
+		"of a grant gone":  {from: away, starts: noon, ends: week, permissions: theirs, expires: &noon},
+		"of other matters": {from: away, starts: noon, ends: week, permissions: []string{"staff.manage", "audit.read"}},
+	} {
+		reach, _ := lend(held, auth.Own(me), nil, time.Time{}, []loan{l}, noon)
+		assert.Nil(t, reach, name)
+	}
+	soon, later := noon.Add(time.Hour), noon.Add(2*time.Hour)
+	reach, until = lend(held, auth.Own(me), nil, later, []loan{{from: away, starts: soon, ends: week, permissions: theirs}}, noon)
+	assert.Nil(t, reach, "not yet")
+	assert.Equal(t, soon, until, "the rights change when it begins")
+
+	mixed := map[auth.Permission]auth.Scope{auth.CustomersRead: {All: true}, auth.OrdersRead: {StoreIDs: []uuid.UUID{shop}}}
+	reach, until = lend(held, auth.Scope{All: true}, mixed, time.Time{}, []loan{
+		{from: away, starts: noon, ends: week, permissions: []string{"customers.read", "orders.read"}, expires: &soon},
+		{from: other, starts: noon, ends: later, permissions: []string{"orders.read"}},
+	}, noon)
+	assert.Equal(t, auth.Scope{All: true}, reach[auth.CustomersRead])
+	assert.Equal(t, []uuid.UUID{shop}, reach[auth.OrdersRead].StoreIDs)
+	assert.ElementsMatch(t, []uuid.UUID{away, other}, reach[auth.OrdersRead].OwnStaff)
+	assert.Equal(t, soon, until)
+	assert.Len(t, mixed, 2)
+	assert.Empty(t, mixed[auth.OrdersRead].OwnStaff, "the reach given is not changed")
+}
+
 func TestNobodyHandsOnWhatTheyLack(t *testing.T) {
 	mine, other, region, otherRegion := uuid.New(), uuid.New(), uuid.New(), uuid.New()
 	manager := holding{

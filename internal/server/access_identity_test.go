@@ -15,7 +15,7 @@ import (
 var probes = map[string]probe{}
 
 func init() {
-	add(signInProbes, staffProbes, roleProbes, storeProbes, keyProbes, customerProbes, tagProbes, catalogProbes, segmentProbes, orderProbes, operationProbes)
+	add(signInProbes, staffProbes, delegationProbes, roleProbes, storeProbes, keyProbes, customerProbes, tagProbes, catalogProbes, segmentProbes, orderProbes, operationProbes)
 }
 
 func add(groups ...map[string]probe) {
@@ -208,6 +208,37 @@ var staffProbes = map[string]probe{
 			c.one(&grant, "SELECT (SELECT id FROM role_grants WHERE staff_id = $1 LIMIT 1)", id)
 		}
 		return judge(c.do(http.MethodDelete, "/v1/staff/"+id.String()+"/grants/"+grant.UUID.String(), nil))
+	},
+}
+
+// delegation is a request for a colleague of a store to stand in.
+func (c *cell) delegation(deputyOf uuid.UUID) map[string]any {
+	deputy := c.person("deputy", deputyOf, grant{role: "assistant", scope: "own"})
+	return map[string]any{"to_staff_id": deputy.staff, "ends_at": "2099-01-01T00:00:00Z", "starts_at": "2098-07-01T00:00:00Z", "reason": "leave"}
+}
+
+var delegationProbes = map[string]probe{
+	"listDelegations": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/staff/"+c.somebody(false).String()+"/delegations", nil))
+	},
+	"createDelegation": func(c *cell) byte {
+		home := c.a
+		if c.object == "other" {
+			home = c.b
+		}
+		return judge(c.do(http.MethodPost, "/v1/staff/"+c.somebody(true).String()+"/delegations", c.delegation(home)))
+	},
+	"createDelegation/deputy": func(c *cell) byte {
+		away := c.person("away", c.a, grant{role: "assistant", scope: "own"})
+		return judge(c.do(http.MethodPost, "/v1/staff/"+away.staff.String()+"/delegations", c.delegation(c.b)))
+	},
+	"endDelegation": func(c *cell) byte {
+		away, id := c.somebody(true), c.id()
+		if c.object != "none" && c.actor.signedIn() {
+			c.exec(`INSERT INTO delegations (id, staff_id, to_staff_id, starts_at, ends_at, reason, created_at)
+				SELECT $1, id, $3, now(), now() + interval '1 day', 'leave', now() FROM staff WHERE id = $2`, id, away, c.person("deputy", c.a).staff)
+		}
+		return judge(c.do(http.MethodDelete, "/v1/staff/"+away.String()+"/delegations/"+id.String(), nil))
 	},
 }
 

@@ -137,7 +137,7 @@ func beyondReach(r *testkit.Response) bool {
 // refuses what the permission alone would allow.
 var reach = map[string]bool{
 	"auth.session_needed": true, "auth.out_of_scope": true,
-	"staff.own_account": true, "staff.beyond_own_rights": true, "stores.unknown": true,
+	"staff.own_account": true, "staff.beyond_own_rights": true, "staff.deputy_unknown": true, "stores.unknown": true,
 	"customers.store_invalid": true, "customers.staff_invalid": true, "customers.leaves_reach": true, "customers.unknown_tag": true,
 	"orders.store_unknown": true,
 }

@@ -20,6 +20,20 @@ const (
 	FieldKeyID = "key_id"
 	// FieldSecretHash holds the string denoting the secret_hash field in the database.
 	FieldSecretHash = "secret_hash"
+	// FieldSecretCreatedAt holds the string denoting the secret_created_at field in the database.
+	FieldSecretCreatedAt = "secret_created_at"
+	// FieldRotations holds the string denoting the rotations field in the database.
+	FieldRotations = "rotations"
+	// FieldPreviousSecretHash holds the string denoting the previous_secret_hash field in the database.
+	FieldPreviousSecretHash = "previous_secret_hash"
+	// FieldPreviousCreatedAt holds the string denoting the previous_created_at field in the database.
+	FieldPreviousCreatedAt = "previous_created_at"
+	// FieldPreviousEndsAt holds the string denoting the previous_ends_at field in the database.
+	FieldPreviousEndsAt = "previous_ends_at"
+	// FieldPreviousUsedAt holds the string denoting the previous_used_at field in the database.
+	FieldPreviousUsedAt = "previous_used_at"
+	// FieldPreviousUsedIP holds the string denoting the previous_used_ip field in the database.
+	FieldPreviousUsedIP = "previous_used_ip"
 	// FieldPermissions holds the string denoting the permissions field in the database.
 	FieldPermissions = "permissions"
 	// FieldAllStores holds the string denoting the all_stores field in the database.
@@ -32,6 +46,12 @@ const (
 	FieldExpiresAt = "expires_at"
 	// FieldLastUsedAt holds the string denoting the last_used_at field in the database.
 	FieldLastUsedAt = "last_used_at"
+	// FieldLastUsedIP holds the string denoting the last_used_ip field in the database.
+	FieldLastUsedIP = "last_used_ip"
+	// FieldAllowedIps holds the string denoting the allowed_ips field in the database.
+	FieldAllowedIps = "allowed_ips"
+	// FieldRequestsPerMinute holds the string denoting the requests_per_minute field in the database.
+	FieldRequestsPerMinute = "requests_per_minute"
 	// FieldRevokedAt holds the string denoting the revoked_at field in the database.
 	FieldRevokedAt = "revoked_at"
 	// FieldVersion holds the string denoting the version field in the database.
@@ -50,12 +70,22 @@ var Columns = []string{
 	FieldName,
 	FieldKeyID,
 	FieldSecretHash,
+	FieldSecretCreatedAt,
+	FieldRotations,
+	FieldPreviousSecretHash,
+	FieldPreviousCreatedAt,
+	FieldPreviousEndsAt,
+	FieldPreviousUsedAt,
+	FieldPreviousUsedIP,
 	FieldPermissions,
 	FieldAllStores,
 	FieldStoreIds,
 	FieldCreatedBy,
 	FieldExpiresAt,
 	FieldLastUsedAt,
+	FieldLastUsedIP,
+	FieldAllowedIps,
+	FieldRequestsPerMinute,
 	FieldRevokedAt,
 	FieldVersion,
 	FieldCreatedAt,
@@ -84,8 +114,14 @@ var (
 	NameValidator func(string) error
 	// KeyIDValidator is a validator for the "key_id" field. It is called by the builders before save.
 	KeyIDValidator func(string) error
+	// DefaultRotations holds the default value on creation for the "rotations" field.
+	DefaultRotations int
+	// PreviousUsedIPValidator is a validator for the "previous_used_ip" field. It is called by the builders before save.
+	PreviousUsedIPValidator func(string) error
 	// DefaultAllStores holds the default value on creation for the "all_stores" field.
 	DefaultAllStores bool
+	// LastUsedIPValidator is a validator for the "last_used_ip" field. It is called by the builders before save.
+	LastUsedIPValidator func(string) error
 	// DefaultVersion holds the default value on creation for the "version" field.
 	DefaultVersion int64
 	// DefaultCreatedAt holds the default value on creation for the "created_at" field.
@@ -110,6 +146,36 @@ func ByName(opts ...sql.OrderTermOption) OrderOption {
 // ByKeyID orders the results by the key_id field.
 func ByKeyID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldKeyID, opts...).ToFunc()
+}
+
+// BySecretCreatedAt orders the results by the secret_created_at field.
+func BySecretCreatedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldSecretCreatedAt, opts...).ToFunc()
+}
+
+// ByRotations orders the results by the rotations field.
+func ByRotations(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRotations, opts...).ToFunc()
+}
+
+// ByPreviousCreatedAt orders the results by the previous_created_at field.
+func ByPreviousCreatedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPreviousCreatedAt, opts...).ToFunc()
+}
+
+// ByPreviousEndsAt orders the results by the previous_ends_at field.
+func ByPreviousEndsAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPreviousEndsAt, opts...).ToFunc()
+}
+
+// ByPreviousUsedAt orders the results by the previous_used_at field.
+func ByPreviousUsedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPreviousUsedAt, opts...).ToFunc()
+}
+
+// ByPreviousUsedIP orders the results by the previous_used_ip field.
+func ByPreviousUsedIP(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPreviousUsedIP, opts...).ToFunc()
 }
 
 // ByPermissions orders the results by the permissions field.
@@ -140,6 +206,21 @@ func ByExpiresAt(opts ...sql.OrderTermOption) OrderOption {
 // ByLastUsedAt orders the results by the last_used_at field.
 func ByLastUsedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldLastUsedAt, opts...).ToFunc()
+}
+
+// ByLastUsedIP orders the results by the last_used_ip field.
+func ByLastUsedIP(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLastUsedIP, opts...).ToFunc()
+}
+
+// ByAllowedIps orders the results by the allowed_ips field.
+func ByAllowedIps(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAllowedIps, opts...).ToFunc()
+}
+
+// ByRequestsPerMinute orders the results by the requests_per_minute field.
+func ByRequestsPerMinute(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRequestsPerMinute, opts...).ToFunc()
 }
 
 // ByRevokedAt orders the results by the revoked_at field.

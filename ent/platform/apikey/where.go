@@ -71,6 +71,41 @@ func SecretHash(v []byte) predicate.APIKey {
 	return predicate.APIKey(sql.FieldEQ(FieldSecretHash, v))
 }
 
+// SecretCreatedAt applies equality check predicate on the "secret_created_at" field. It's identical to SecretCreatedAtEQ.
+func SecretCreatedAt(v time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldEQ(FieldSecretCreatedAt, v))
+}
+
+// Rotations applies equality check predicate on the "rotations" field. It's identical to RotationsEQ.
+func Rotations(v int) predicate.APIKey {
+	return predicate.APIKey(sql.FieldEQ(FieldRotations, v))
+}
+
+// PreviousSecretHash applies equality check predicate on the "previous_secret_hash" field. It's identical to PreviousSecretHashEQ.
+func PreviousSecretHash(v []byte) predicate.APIKey {
+	return predicate.APIKey(sql.FieldEQ(FieldPreviousSecretHash, v))
+}
+
+// PreviousCreatedAt applies equality check predicate on the "previous_created_at" field. It's identical to PreviousCreatedAtEQ.
+func PreviousCreatedAt(v time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldEQ(FieldPreviousCreatedAt, v))
+}
+
+// PreviousEndsAt applies equality check predicate on the "previous_ends_at" field. It's identical to PreviousEndsAtEQ.
+func PreviousEndsAt(v time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldEQ(FieldPreviousEndsAt, v))
+}
+
+// PreviousUsedAt applies equality check predicate on the "previous_used_at" field. It's identical to PreviousUsedAtEQ.
+func PreviousUsedAt(v time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldEQ(FieldPreviousUsedAt, v))
+}
+
+// PreviousUsedIP applies equality check predicate on the "previous_used_ip" field. It's identical to PreviousUsedIPEQ.
+func PreviousUsedIP(v string) predicate.APIKey {
+	return predicate.APIKey(sql.FieldEQ(FieldPreviousUsedIP, v))
+}
+
 // Permissions applies equality check predicate on the "permissions" field. It's identical to PermissionsEQ.
 func Permissions(v pgarray.Strings) predicate.APIKey {
 	return predicate.APIKey(sql.FieldEQ(FieldPermissions, v))
@@ -99,6 +134,21 @@ func ExpiresAt(v time.Time) predicate.APIKey {
 // LastUsedAt applies equality check predicate on the "last_used_at" field. It's identical to LastUsedAtEQ.
 func LastUsedAt(v time.Time) predicate.APIKey {
 	return predicate.APIKey(sql.FieldEQ(FieldLastUsedAt, v))
+}
+
+// LastUsedIP applies equality check predicate on the "last_used_ip" field. It's identical to LastUsedIPEQ.
+func LastUsedIP(v string) predicate.APIKey {
+	return predicate.APIKey(sql.FieldEQ(FieldLastUsedIP, v))
+}
+
+// AllowedIps applies equality check predicate on the "allowed_ips" field. It's identical to AllowedIpsEQ.
+func AllowedIps(v pgarray.Strings) predicate.APIKey {
+	return predicate.APIKey(sql.FieldEQ(FieldAllowedIps, v))
+}
+
+// RequestsPerMinute applies equality check predicate on the "requests_per_minute" field. It's identical to RequestsPerMinuteEQ.
+func RequestsPerMinute(v int) predicate.APIKey {
+	return predicate.APIKey(sql.FieldEQ(FieldRequestsPerMinute, v))
 }
 
 // RevokedAt applies equality check predicate on the "revoked_at" field. It's identical to RevokedAtEQ.
@@ -289,6 +339,371 @@ func SecretHashLT(v []byte) predicate.APIKey {
 // SecretHashLTE applies the LTE predicate on the "secret_hash" field.
 func SecretHashLTE(v []byte) predicate.APIKey {
 	return predicate.APIKey(sql.FieldLTE(FieldSecretHash, v))
+}
+
+// SecretCreatedAtEQ applies the EQ predicate on the "secret_created_at" field.
+func SecretCreatedAtEQ(v time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldEQ(FieldSecretCreatedAt, v))
+}
+
+// SecretCreatedAtNEQ applies the NEQ predicate on the "secret_created_at" field.
+func SecretCreatedAtNEQ(v time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldNEQ(FieldSecretCreatedAt, v))
+}
+
+// SecretCreatedAtIn applies the In predicate on the "secret_created_at" field.
+func SecretCreatedAtIn(vs ...time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldIn(FieldSecretCreatedAt, vs...))
+}
+
+// SecretCreatedAtNotIn applies the NotIn predicate on the "secret_created_at" field.
+func SecretCreatedAtNotIn(vs ...time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldNotIn(FieldSecretCreatedAt, vs...))
+}
+
+// SecretCreatedAtGT applies the GT predicate on the "secret_created_at" field.
+func SecretCreatedAtGT(v time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldGT(FieldSecretCreatedAt, v))
+}
+
+// SecretCreatedAtGTE applies the GTE predicate on the "secret_created_at" field.
+func SecretCreatedAtGTE(v time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldGTE(FieldSecretCreatedAt, v))
+}
+
+// SecretCreatedAtLT applies the LT predicate on the "secret_created_at" field.
+func SecretCreatedAtLT(v time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldLT(FieldSecretCreatedAt, v))
+}
+
+// SecretCreatedAtLTE applies the LTE predicate on the "secret_created_at" field.
+func SecretCreatedAtLTE(v time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldLTE(FieldSecretCreatedAt, v))
+}
+
+// SecretCreatedAtIsNil applies the IsNil predicate on the "secret_created_at" field.
+func SecretCreatedAtIsNil() predicate.APIKey {
+	return predicate.APIKey(sql.FieldIsNull(FieldSecretCreatedAt))
+}
+
+// SecretCreatedAtNotNil applies the NotNil predicate on the "secret_created_at" field.
+func SecretCreatedAtNotNil() predicate.APIKey {
+	return predicate.APIKey(sql.FieldNotNull(FieldSecretCreatedAt))
+}
+
+// RotationsEQ applies the EQ predicate on the "rotations" field.
+func RotationsEQ(v int) predicate.APIKey {
+	return predicate.APIKey(sql.FieldEQ(FieldRotations, v))
+}
+
+// RotationsNEQ applies the NEQ predicate on the "rotations" field.
+func RotationsNEQ(v int) predicate.APIKey {
+	return predicate.APIKey(sql.FieldNEQ(FieldRotations, v))
+}
+
+// RotationsIn applies the In predicate on the "rotations" field.
+func RotationsIn(vs ...int) predicate.APIKey {
+	return predicate.APIKey(sql.FieldIn(FieldRotations, vs...))
+}
+
+// RotationsNotIn applies the NotIn predicate on the "rotations" field.
+func RotationsNotIn(vs ...int) predicate.APIKey {
+	return predicate.APIKey(sql.FieldNotIn(FieldRotations, vs...))
+}
+
+// RotationsGT applies the GT predicate on the "rotations" field.
+func RotationsGT(v int) predicate.APIKey {
+	return predicate.APIKey(sql.FieldGT(FieldRotations, v))
+}
+
+// RotationsGTE applies the GTE predicate on the "rotations" field.
+func RotationsGTE(v int) predicate.APIKey {
+	return predicate.APIKey(sql.FieldGTE(FieldRotations, v))
+}
+
+// RotationsLT applies the LT predicate on the "rotations" field.
+func RotationsLT(v int) predicate.APIKey {
+	return predicate.APIKey(sql.FieldLT(FieldRotations, v))
+}
+
+// RotationsLTE applies the LTE predicate on the "rotations" field.
+func RotationsLTE(v int) predicate.APIKey {
+	return predicate.APIKey(sql.FieldLTE(FieldRotations, v))
+}
+
+// PreviousSecretHashEQ applies the EQ predicate on the "previous_secret_hash" field.
+func PreviousSecretHashEQ(v []byte) predicate.APIKey {
+	return predicate.APIKey(sql.FieldEQ(FieldPreviousSecretHash, v))
+}
+
+// PreviousSecretHashNEQ applies the NEQ predicate on the "previous_secret_hash" field.
+func PreviousSecretHashNEQ(v []byte) predicate.APIKey {
+	return predicate.APIKey(sql.FieldNEQ(FieldPreviousSecretHash, v))
+}
+
+// PreviousSecretHashIn applies the In predicate on the "previous_secret_hash" field.
+func PreviousSecretHashIn(vs ...[]byte) predicate.APIKey {
+	return predicate.APIKey(sql.FieldIn(FieldPreviousSecretHash, vs...))
+}
+
+// PreviousSecretHashNotIn applies the NotIn predicate on the "previous_secret_hash" field.
+func PreviousSecretHashNotIn(vs ...[]byte) predicate.APIKey {
+	return predicate.APIKey(sql.FieldNotIn(FieldPreviousSecretHash, vs...))
+}
+
+// PreviousSecretHashGT applies the GT predicate on the "previous_secret_hash" field.
+func PreviousSecretHashGT(v []byte) predicate.APIKey {
+	return predicate.APIKey(sql.FieldGT(FieldPreviousSecretHash, v))
+}
+
+// PreviousSecretHashGTE applies the GTE predicate on the "previous_secret_hash" field.
+func PreviousSecretHashGTE(v []byte) predicate.APIKey {
+	return predicate.APIKey(sql.FieldGTE(FieldPreviousSecretHash, v))
+}
+
+// PreviousSecretHashLT applies the LT predicate on the "previous_secret_hash" field.
+func PreviousSecretHashLT(v []byte) predicate.APIKey {
+	return predicate.APIKey(sql.FieldLT(FieldPreviousSecretHash, v))
+}
+
+// PreviousSecretHashLTE applies the LTE predicate on the "previous_secret_hash" field.
+func PreviousSecretHashLTE(v []byte) predicate.APIKey {
+	return predicate.APIKey(sql.FieldLTE(FieldPreviousSecretHash, v))
+}
+
+// PreviousSecretHashIsNil applies the IsNil predicate on the "previous_secret_hash" field.
+func PreviousSecretHashIsNil() predicate.APIKey {
+	return predicate.APIKey(sql.FieldIsNull(FieldPreviousSecretHash))
+}
+
+// PreviousSecretHashNotNil applies the NotNil predicate on the "previous_secret_hash" field.
+func PreviousSecretHashNotNil() predicate.APIKey {
+	return predicate.APIKey(sql.FieldNotNull(FieldPreviousSecretHash))
+}
+
+// PreviousCreatedAtEQ applies the EQ predicate on the "previous_created_at" field.
+func PreviousCreatedAtEQ(v time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldEQ(FieldPreviousCreatedAt, v))
+}
+
+// PreviousCreatedAtNEQ applies the NEQ predicate on the "previous_created_at" field.
+func PreviousCreatedAtNEQ(v time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldNEQ(FieldPreviousCreatedAt, v))
+}
+
+// PreviousCreatedAtIn applies the In predicate on the "previous_created_at" field.
+func PreviousCreatedAtIn(vs ...time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldIn(FieldPreviousCreatedAt, vs...))
+}
+
+// PreviousCreatedAtNotIn applies the NotIn predicate on the "previous_created_at" field.
+func PreviousCreatedAtNotIn(vs ...time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldNotIn(FieldPreviousCreatedAt, vs...))
+}
+
+// PreviousCreatedAtGT applies the GT predicate on the "previous_created_at" field.
+func PreviousCreatedAtGT(v time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldGT(FieldPreviousCreatedAt, v))
+}
+
+// PreviousCreatedAtGTE applies the GTE predicate on the "previous_created_at" field.
+func PreviousCreatedAtGTE(v time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldGTE(FieldPreviousCreatedAt, v))
+}
+
+// PreviousCreatedAtLT applies the LT predicate on the "previous_created_at" field.
+func PreviousCreatedAtLT(v time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldLT(FieldPreviousCreatedAt, v))
+}
+
+// PreviousCreatedAtLTE applies the LTE predicate on the "previous_created_at" field.
+func PreviousCreatedAtLTE(v time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldLTE(FieldPreviousCreatedAt, v))
+}
+
+// PreviousCreatedAtIsNil applies the IsNil predicate on the "previous_created_at" field.
+func PreviousCreatedAtIsNil() predicate.APIKey {
+	return predicate.APIKey(sql.FieldIsNull(FieldPreviousCreatedAt))
+}
+
+// PreviousCreatedAtNotNil applies the NotNil predicate on the "previous_created_at" field.
+func PreviousCreatedAtNotNil() predicate.APIKey {
+	return predicate.APIKey(sql.FieldNotNull(FieldPreviousCreatedAt))
+}
+
+// PreviousEndsAtEQ applies the EQ predicate on the "previous_ends_at" field.
+func PreviousEndsAtEQ(v time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldEQ(FieldPreviousEndsAt, v))
+}
+
+// PreviousEndsAtNEQ applies the NEQ predicate on the "previous_ends_at" field.
+func PreviousEndsAtNEQ(v time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldNEQ(FieldPreviousEndsAt, v))
+}
+
+// PreviousEndsAtIn applies the In predicate on the "previous_ends_at" field.
+func PreviousEndsAtIn(vs ...time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldIn(FieldPreviousEndsAt, vs...))
+}
+
+// PreviousEndsAtNotIn applies the NotIn predicate on the "previous_ends_at" field.
+func PreviousEndsAtNotIn(vs ...time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldNotIn(FieldPreviousEndsAt, vs...))
+}
+
+// PreviousEndsAtGT applies the GT predicate on the "previous_ends_at" field.
+func PreviousEndsAtGT(v time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldGT(FieldPreviousEndsAt, v))
+}
+
+// PreviousEndsAtGTE applies the GTE predicate on the "previous_ends_at" field.
+func PreviousEndsAtGTE(v time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldGTE(FieldPreviousEndsAt, v))
+}
+
+// PreviousEndsAtLT applies the LT predicate on the "previous_ends_at" field.
+func PreviousEndsAtLT(v time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldLT(FieldPreviousEndsAt, v))
+}
+
+// PreviousEndsAtLTE applies the LTE predicate on the "previous_ends_at" field.
+func PreviousEndsAtLTE(v time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldLTE(FieldPreviousEndsAt, v))
+}
+
+// PreviousEndsAtIsNil applies the IsNil predicate on the "previous_ends_at" field.
+func PreviousEndsAtIsNil() predicate.APIKey {
+	return predicate.APIKey(sql.FieldIsNull(FieldPreviousEndsAt))
+}
+
+// PreviousEndsAtNotNil applies the NotNil predicate on the "previous_ends_at" field.
+func PreviousEndsAtNotNil() predicate.APIKey {
+	return predicate.APIKey(sql.FieldNotNull(FieldPreviousEndsAt))
+}
+
+// PreviousUsedAtEQ applies the EQ predicate on the "previous_used_at" field.
+func PreviousUsedAtEQ(v time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldEQ(FieldPreviousUsedAt, v))
+}
+
+// PreviousUsedAtNEQ applies the NEQ predicate on the "previous_used_at" field.
+func PreviousUsedAtNEQ(v time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldNEQ(FieldPreviousUsedAt, v))
+}
+
+// PreviousUsedAtIn applies the In predicate on the "previous_used_at" field.
+func PreviousUsedAtIn(vs ...time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldIn(FieldPreviousUsedAt, vs...))
+}
+
+// PreviousUsedAtNotIn applies the NotIn predicate on the "previous_used_at" field.
+func PreviousUsedAtNotIn(vs ...time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldNotIn(FieldPreviousUsedAt, vs...))
+}
+
+// PreviousUsedAtGT applies the GT predicate on the "previous_used_at" field.
+func PreviousUsedAtGT(v time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldGT(FieldPreviousUsedAt, v))
+}
+
+// PreviousUsedAtGTE applies the GTE predicate on the "previous_used_at" field.
+func PreviousUsedAtGTE(v time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldGTE(FieldPreviousUsedAt, v))
+}
+
+// PreviousUsedAtLT applies the LT predicate on the "previous_used_at" field.
+func PreviousUsedAtLT(v time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldLT(FieldPreviousUsedAt, v))
+}
+
+// PreviousUsedAtLTE applies the LTE predicate on the "previous_used_at" field.
+func PreviousUsedAtLTE(v time.Time) predicate.APIKey {
+	return predicate.APIKey(sql.FieldLTE(FieldPreviousUsedAt, v))
+}
+
+// PreviousUsedAtIsNil applies the IsNil predicate on the "previous_used_at" field.
+func PreviousUsedAtIsNil() predicate.APIKey {
+	return predicate.APIKey(sql.FieldIsNull(FieldPreviousUsedAt))
+}
+
+// PreviousUsedAtNotNil applies the NotNil predicate on the "previous_used_at" field.
+func PreviousUsedAtNotNil() predicate.APIKey {
+	return predicate.APIKey(sql.FieldNotNull(FieldPreviousUsedAt))
+}
+
+// PreviousUsedIPEQ applies the EQ predicate on the "previous_used_ip" field.
+func PreviousUsedIPEQ(v string) predicate.APIKey {
+	return predicate.APIKey(sql.FieldEQ(FieldPreviousUsedIP, v))
+}
+
+// PreviousUsedIPNEQ applies the NEQ predicate on the "previous_used_ip" field.
+func PreviousUsedIPNEQ(v string) predicate.APIKey {
+	return predicate.APIKey(sql.FieldNEQ(FieldPreviousUsedIP, v))
+}
+
+// PreviousUsedIPIn applies the In predicate on the "previous_used_ip" field.
+func PreviousUsedIPIn(vs ...string) predicate.APIKey {
+	return predicate.APIKey(sql.FieldIn(FieldPreviousUsedIP, vs...))
+}
+
+// PreviousUsedIPNotIn applies the NotIn predicate on the "previous_used_ip" field.
+func PreviousUsedIPNotIn(vs ...string) predicate.APIKey {
+	return predicate.APIKey(sql.FieldNotIn(FieldPreviousUsedIP, vs...))
+}
+
+// PreviousUsedIPGT applies the GT predicate on the "previous_used_ip" field.
+func PreviousUsedIPGT(v string) predicate.APIKey {
+	return predicate.APIKey(sql.FieldGT(FieldPreviousUsedIP, v))
+}
+
+// PreviousUsedIPGTE applies the GTE predicate on the "previous_used_ip" field.
+func PreviousUsedIPGTE(v string) predicate.APIKey {
+	return predicate.APIKey(sql.FieldGTE(FieldPreviousUsedIP, v))
+}
+
+// PreviousUsedIPLT applies the LT predicate on the "previous_used_ip" field.
+func PreviousUsedIPLT(v string) predicate.APIKey {
+	return predicate.APIKey(sql.FieldLT(FieldPreviousUsedIP, v))
+}
+
+// PreviousUsedIPLTE applies the LTE predicate on the "previous_used_ip" field.
+func PreviousUsedIPLTE(v string) predicate.APIKey {
+	return predicate.APIKey(sql.FieldLTE(FieldPreviousUsedIP, v))
+}
+
+// PreviousUsedIPContains applies the Contains predicate on the "previous_used_ip" field.
+func PreviousUsedIPContains(v string) predicate.APIKey {
+	return predicate.APIKey(sql.FieldContains(FieldPreviousUsedIP, v))
+}
+
+// PreviousUsedIPHasPrefix applies the HasPrefix predicate on the "previous_used_ip" field.
+func PreviousUsedIPHasPrefix(v string) predicate.APIKey {
+	return predicate.APIKey(sql.FieldHasPrefix(FieldPreviousUsedIP, v))
+}
+
+// PreviousUsedIPHasSuffix applies the HasSuffix predicate on the "previous_used_ip" field.
+func PreviousUsedIPHasSuffix(v string) predicate.APIKey {
+	return predicate.APIKey(sql.FieldHasSuffix(FieldPreviousUsedIP, v))
+}
+
+// PreviousUsedIPIsNil applies the IsNil predicate on the "previous_used_ip" field.
+func PreviousUsedIPIsNil() predicate.APIKey {
+	return predicate.APIKey(sql.FieldIsNull(FieldPreviousUsedIP))
+}
+
+// PreviousUsedIPNotNil applies the NotNil predicate on the "previous_used_ip" field.
+func PreviousUsedIPNotNil() predicate.APIKey {
+	return predicate.APIKey(sql.FieldNotNull(FieldPreviousUsedIP))
+}
+
+// PreviousUsedIPEqualFold applies the EqualFold predicate on the "previous_used_ip" field.
+func PreviousUsedIPEqualFold(v string) predicate.APIKey {
+	return predicate.APIKey(sql.FieldEqualFold(FieldPreviousUsedIP, v))
+}
+
+// PreviousUsedIPContainsFold applies the ContainsFold predicate on the "previous_used_ip" field.
+func PreviousUsedIPContainsFold(v string) predicate.APIKey {
+	return predicate.APIKey(sql.FieldContainsFold(FieldPreviousUsedIP, v))
 }
 
 // PermissionsEQ applies the EQ predicate on the "permissions" field.
@@ -529,6 +944,181 @@ func LastUsedAtIsNil() predicate.APIKey {
 // LastUsedAtNotNil applies the NotNil predicate on the "last_used_at" field.
 func LastUsedAtNotNil() predicate.APIKey {
 	return predicate.APIKey(sql.FieldNotNull(FieldLastUsedAt))
+}
+
+// LastUsedIPEQ applies the EQ predicate on the "last_used_ip" field.
+func LastUsedIPEQ(v string) predicate.APIKey {
+	return predicate.APIKey(sql.FieldEQ(FieldLastUsedIP, v))
+}
+
+// LastUsedIPNEQ applies the NEQ predicate on the "last_used_ip" field.
+func LastUsedIPNEQ(v string) predicate.APIKey {
+	return predicate.APIKey(sql.FieldNEQ(FieldLastUsedIP, v))
+}
+
+// LastUsedIPIn applies the In predicate on the "last_used_ip" field.
+func LastUsedIPIn(vs ...string) predicate.APIKey {
+	return predicate.APIKey(sql.FieldIn(FieldLastUsedIP, vs...))
+}
+
+// LastUsedIPNotIn applies the NotIn predicate on the "last_used_ip" field.
+func LastUsedIPNotIn(vs ...string) predicate.APIKey {
+	return predicate.APIKey(sql.FieldNotIn(FieldLastUsedIP, vs...))
+}
+
+// LastUsedIPGT applies the GT predicate on the "last_used_ip" field.
+func LastUsedIPGT(v string) predicate.APIKey {
+	return predicate.APIKey(sql.FieldGT(FieldLastUsedIP, v))
+}
+
+// LastUsedIPGTE applies the GTE predicate on the "last_used_ip" field.
+func LastUsedIPGTE(v string) predicate.APIKey {
+	return predicate.APIKey(sql.FieldGTE(FieldLastUsedIP, v))
+}
+
+// LastUsedIPLT applies the LT predicate on the "last_used_ip" field.
+func LastUsedIPLT(v string) predicate.APIKey {
+	return predicate.APIKey(sql.FieldLT(FieldLastUsedIP, v))
+}
+
+// LastUsedIPLTE applies the LTE predicate on the "last_used_ip" field.
+func LastUsedIPLTE(v string) predicate.APIKey {
+	return predicate.APIKey(sql.FieldLTE(FieldLastUsedIP, v))
+}
+
+// LastUsedIPContains applies the Contains predicate on the "last_used_ip" field.
+func LastUsedIPContains(v string) predicate.APIKey {
+	return predicate.APIKey(sql.FieldContains(FieldLastUsedIP, v))
+}
+
+// LastUsedIPHasPrefix applies the HasPrefix predicate on the "last_used_ip" field.
+func LastUsedIPHasPrefix(v string) predicate.APIKey {
+	return predicate.APIKey(sql.FieldHasPrefix(FieldLastUsedIP, v))
+}
+
+// LastUsedIPHasSuffix applies the HasSuffix predicate on the "last_used_ip" field.
+func LastUsedIPHasSuffix(v string) predicate.APIKey {
+	return predicate.APIKey(sql.FieldHasSuffix(FieldLastUsedIP, v))
+}
+
+// LastUsedIPIsNil applies the IsNil predicate on the "last_used_ip" field.
+func LastUsedIPIsNil() predicate.APIKey {
+	return predicate.APIKey(sql.FieldIsNull(FieldLastUsedIP))
+}
+
+// LastUsedIPNotNil applies the NotNil predicate on the "last_used_ip" field.
+func LastUsedIPNotNil() predicate.APIKey {
+	return predicate.APIKey(sql.FieldNotNull(FieldLastUsedIP))
+}
+
+// LastUsedIPEqualFold applies the EqualFold predicate on the "last_used_ip" field.
+func LastUsedIPEqualFold(v string) predicate.APIKey {
+	return predicate.APIKey(sql.FieldEqualFold(FieldLastUsedIP, v))
+}
+
+// LastUsedIPContainsFold applies the ContainsFold predicate on the "last_used_ip" field.
+func LastUsedIPContainsFold(v string) predicate.APIKey {
+	return predicate.APIKey(sql.FieldContainsFold(FieldLastUsedIP, v))
+}
+
+// AllowedIpsEQ applies the EQ predicate on the "allowed_ips" field.
+func AllowedIpsEQ(v pgarray.Strings) predicate.APIKey {
+	return predicate.APIKey(sql.FieldEQ(FieldAllowedIps, v))
+}
+
+// AllowedIpsNEQ applies the NEQ predicate on the "allowed_ips" field.
+func AllowedIpsNEQ(v pgarray.Strings) predicate.APIKey {
+	return predicate.APIKey(sql.FieldNEQ(FieldAllowedIps, v))
+}
+
+// AllowedIpsIn applies the In predicate on the "allowed_ips" field.
+func AllowedIpsIn(vs ...pgarray.Strings) predicate.APIKey {
+	return predicate.APIKey(sql.FieldIn(FieldAllowedIps, vs...))
+}
+
+// AllowedIpsNotIn applies the NotIn predicate on the "allowed_ips" field.
+func AllowedIpsNotIn(vs ...pgarray.Strings) predicate.APIKey {
+	return predicate.APIKey(sql.FieldNotIn(FieldAllowedIps, vs...))
+}
+
+// AllowedIpsGT applies the GT predicate on the "allowed_ips" field.
+func AllowedIpsGT(v pgarray.Strings) predicate.APIKey {
+	return predicate.APIKey(sql.FieldGT(FieldAllowedIps, v))
+}
+
+// AllowedIpsGTE applies the GTE predicate on the "allowed_ips" field.
+func AllowedIpsGTE(v pgarray.Strings) predicate.APIKey {
+	return predicate.APIKey(sql.FieldGTE(FieldAllowedIps, v))
+}
+
+// AllowedIpsLT applies the LT predicate on the "allowed_ips" field.
+func AllowedIpsLT(v pgarray.Strings) predicate.APIKey {
+	return predicate.APIKey(sql.FieldLT(FieldAllowedIps, v))
+}
+
+// AllowedIpsLTE applies the LTE predicate on the "allowed_ips" field.
+func AllowedIpsLTE(v pgarray.Strings) predicate.APIKey {
+	return predicate.APIKey(sql.FieldLTE(FieldAllowedIps, v))
+}
+
+// AllowedIpsIsNil applies the IsNil predicate on the "allowed_ips" field.
+func AllowedIpsIsNil() predicate.APIKey {
+	return predicate.APIKey(sql.FieldIsNull(FieldAllowedIps))
+}
+
+// AllowedIpsNotNil applies the NotNil predicate on the "allowed_ips" field.
+func AllowedIpsNotNil() predicate.APIKey {
+	return predicate.APIKey(sql.FieldNotNull(FieldAllowedIps))
+}
+
+// RequestsPerMinuteEQ applies the EQ predicate on the "requests_per_minute" field.
+func RequestsPerMinuteEQ(v int) predicate.APIKey {
+	return predicate.APIKey(sql.FieldEQ(FieldRequestsPerMinute, v))
+}
+
+// RequestsPerMinuteNEQ applies the NEQ predicate on the "requests_per_minute" field.
+func RequestsPerMinuteNEQ(v int) predicate.APIKey {
+	return predicate.APIKey(sql.FieldNEQ(FieldRequestsPerMinute, v))
+}
+
+// RequestsPerMinuteIn applies the In predicate on the "requests_per_minute" field.
+func RequestsPerMinuteIn(vs ...int) predicate.APIKey {
+	return predicate.APIKey(sql.FieldIn(FieldRequestsPerMinute, vs...))
+}
+
+// RequestsPerMinuteNotIn applies the NotIn predicate on the "requests_per_minute" field.
+func RequestsPerMinuteNotIn(vs ...int) predicate.APIKey {
+	return predicate.APIKey(sql.FieldNotIn(FieldRequestsPerMinute, vs...))
+}
+
+// RequestsPerMinuteGT applies the GT predicate on the "requests_per_minute" field.
+func RequestsPerMinuteGT(v int) predicate.APIKey {
+	return predicate.APIKey(sql.FieldGT(FieldRequestsPerMinute, v))
+}
+
+// RequestsPerMinuteGTE applies the GTE predicate on the "requests_per_minute" field.
+func RequestsPerMinuteGTE(v int) predicate.APIKey {
+	return predicate.APIKey(sql.FieldGTE(FieldRequestsPerMinute, v))
+}
+
+// RequestsPerMinuteLT applies the LT predicate on the "requests_per_minute" field.
+func RequestsPerMinuteLT(v int) predicate.APIKey {
+	return predicate.APIKey(sql.FieldLT(FieldRequestsPerMinute, v))
+}
+
+// RequestsPerMinuteLTE applies the LTE predicate on the "requests_per_minute" field.
+func RequestsPerMinuteLTE(v int) predicate.APIKey {
+	return predicate.APIKey(sql.FieldLTE(FieldRequestsPerMinute, v))
+}
+
+// RequestsPerMinuteIsNil applies the IsNil predicate on the "requests_per_minute" field.
+func RequestsPerMinuteIsNil() predicate.APIKey {
+	return predicate.APIKey(sql.FieldIsNull(FieldRequestsPerMinute))
+}
+
+// RequestsPerMinuteNotNil applies the NotNil predicate on the "requests_per_minute" field.
+func RequestsPerMinuteNotNil() predicate.APIKey {
+	return predicate.APIKey(sql.FieldNotNull(FieldRequestsPerMinute))
 }
 
 // RevokedAtEQ applies the EQ predicate on the "revoked_at" field.

@@ -21,6 +21,18 @@ func (f APIKeyFunc) Mutate(ctx context.Context, m platform.Mutation) (platform.V
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *platform.APIKeyMutation", m)
 }
 
+// The DelegationFunc type is an adapter to allow the use of ordinary
+// function as Delegation mutator.
+type DelegationFunc func(context.Context, *platform.DelegationMutation) (platform.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f DelegationFunc) Mutate(ctx context.Context, m platform.Mutation) (platform.Value, error) {
+	if mv, ok := m.(*platform.DelegationMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *platform.DelegationMutation", m)
+}
+
 // The JobFunc type is an adapter to allow the use of ordinary
 // function as Job mutator.
 type JobFunc func(context.Context, *platform.JobMutation) (platform.Value, error)

@@ -15,12 +15,22 @@ var (
 		{Name: "name", Type: field.TypeString, Size: 120},
 		{Name: "key_id", Type: field.TypeString, Size: 32},
 		{Name: "secret_hash", Type: field.TypeBytes},
+		{Name: "secret_created_at", Type: field.TypeTime, Nullable: true},
+		{Name: "rotations", Type: field.TypeInt, Default: 0},
+		{Name: "previous_secret_hash", Type: field.TypeBytes, Nullable: true},
+		{Name: "previous_created_at", Type: field.TypeTime, Nullable: true},
+		{Name: "previous_ends_at", Type: field.TypeTime, Nullable: true},
+		{Name: "previous_used_at", Type: field.TypeTime, Nullable: true},
+		{Name: "previous_used_ip", Type: field.TypeString, Nullable: true, Size: 45},
 		{Name: "permissions", Type: field.TypeOther, SchemaType: map[string]string{"postgres": "text[]"}},
 		{Name: "all_stores", Type: field.TypeBool, Default: false},
 		{Name: "store_ids", Type: field.TypeOther, SchemaType: map[string]string{"postgres": "uuid[]"}},
 		{Name: "created_by", Type: field.TypeUUID, Nullable: true},
 		{Name: "expires_at", Type: field.TypeTime, Nullable: true},
 		{Name: "last_used_at", Type: field.TypeTime, Nullable: true},
+		{Name: "last_used_ip", Type: field.TypeString, Nullable: true, Size: 45},
+		{Name: "allowed_ips", Type: field.TypeOther, Nullable: true, SchemaType: map[string]string{"postgres": "text[]"}},
+		{Name: "requests_per_minute", Type: field.TypeInt, Nullable: true},
 		{Name: "revoked_at", Type: field.TypeTime, Nullable: true},
 		{Name: "version", Type: field.TypeInt64, Default: 1},
 		{Name: "created_at", Type: field.TypeTime},
@@ -36,6 +46,46 @@ var (
 				Name:    "api_keys_key_id_key",
 				Unique:  true,
 				Columns: []*schema.Column{APIKeysColumns[2]},
+			},
+		},
+	}
+	// DelegationsColumns holds the columns for the "delegations" table.
+	DelegationsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "staff_id", Type: field.TypeUUID},
+		{Name: "to_staff_id", Type: field.TypeUUID},
+		{Name: "starts_at", Type: field.TypeTime},
+		{Name: "ends_at", Type: field.TypeTime},
+		{Name: "reason", Type: field.TypeString, Size: 300},
+		{Name: "created_by", Type: field.TypeUUID, Nullable: true},
+		{Name: "cancelled", Type: field.TypeBool, Default: false},
+		{Name: "start_noted", Type: field.TypeBool, Default: false},
+		{Name: "end_noted", Type: field.TypeBool, Default: false},
+		{Name: "created_at", Type: field.TypeTime},
+	}
+	// DelegationsTable holds the schema information for the "delegations" table.
+	DelegationsTable = &schema.Table{
+		Name:       "delegations",
+		Columns:    DelegationsColumns,
+		PrimaryKey: []*schema.Column{DelegationsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "delegations_staff_idx",
+				Unique:  false,
+				Columns: []*schema.Column{DelegationsColumns[1], DelegationsColumns[0]},
+			},
+			{
+				Name:    "delegations_to_staff_idx",
+				Unique:  false,
+				Columns: []*schema.Column{DelegationsColumns[2], DelegationsColumns[4]},
+			},
+			{
+				Name:    "delegations_unnoted_idx",
+				Unique:  false,
+				Columns: []*schema.Column{DelegationsColumns[3]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "NOT end_noted",
+				},
 			},
 		},
 	}
@@ -285,6 +335,7 @@ var (
 	// Tables holds all the tables in the schema.
 	Tables = []*schema.Table{
 		APIKeysTable,
+		DelegationsTable,
 		JobsTable,
 		RegionsTable,
 		RolesTable,
@@ -297,6 +348,10 @@ var (
 )
 
 func init() {
+	DelegationsTable.Annotation = &entsql.Annotation{}
+	DelegationsTable.Annotation.Checks = map[string]string{
+		"delegations_times_check": "ends_at >= starts_at AND staff_id <> to_staff_id",
+	}
 	RoleGrantsTable.ForeignKeys[0].RefTable = RolesTable
 	RoleGrantsTable.ForeignKeys[1].RefTable = StaffTable
 	RoleGrantsTable.Annotation = &entsql.Annotation{}

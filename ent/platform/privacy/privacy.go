@@ -134,6 +134,30 @@ func (f APIKeyMutationRuleFunc) EvalMutation(ctx context.Context, m platform.Mut
 	return Denyf("platform/privacy: unexpected mutation type %T, expect *platform.APIKeyMutation", m)
 }
 
+// The DelegationQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type DelegationQueryRuleFunc func(context.Context, *platform.DelegationQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f DelegationQueryRuleFunc) EvalQuery(ctx context.Context, q platform.Query) error {
+	if q, ok := q.(*platform.DelegationQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("platform/privacy: unexpected query type %T, expect *platform.DelegationQuery", q)
+}
+
+// The DelegationMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type DelegationMutationRuleFunc func(context.Context, *platform.DelegationMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f DelegationMutationRuleFunc) EvalMutation(ctx context.Context, m platform.Mutation) error {
+	if m, ok := m.(*platform.DelegationMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("platform/privacy: unexpected mutation type %T, expect *platform.DelegationMutation", m)
+}
+
 // The JobQueryRuleFunc type is an adapter to allow the use of ordinary
 // functions as a query rule.
 type JobQueryRuleFunc func(context.Context, *platform.JobQuery) error

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/shuke-crm/shuke/ent/platform/apikey"
+	"github.com/shuke-crm/shuke/ent/platform/delegation"
 	"github.com/shuke-crm/shuke/ent/platform/job"
 	"github.com/shuke-crm/shuke/ent/platform/region"
 	"github.com/shuke-crm/shuke/ent/platform/role"
@@ -58,22 +59,79 @@ func init() {
 	apikeyDescKeyID := apikeyFields[2].Descriptor()
 	// apikey.KeyIDValidator is a validator for the "key_id" field. It is called by the builders before save.
 	apikey.KeyIDValidator = apikeyDescKeyID.Validators[0].(func(string) error)
+	// apikeyDescRotations is the schema descriptor for rotations field.
+	apikeyDescRotations := apikeyFields[5].Descriptor()
+	// apikey.DefaultRotations holds the default value on creation for the rotations field.
+	apikey.DefaultRotations = apikeyDescRotations.Default.(int)
+	// apikeyDescPreviousUsedIP is the schema descriptor for previous_used_ip field.
+	apikeyDescPreviousUsedIP := apikeyFields[10].Descriptor()
+	// apikey.PreviousUsedIPValidator is a validator for the "previous_used_ip" field. It is called by the builders before save.
+	apikey.PreviousUsedIPValidator = apikeyDescPreviousUsedIP.Validators[0].(func(string) error)
 	// apikeyDescAllStores is the schema descriptor for all_stores field.
-	apikeyDescAllStores := apikeyFields[5].Descriptor()
+	apikeyDescAllStores := apikeyFields[12].Descriptor()
 	// apikey.DefaultAllStores holds the default value on creation for the all_stores field.
 	apikey.DefaultAllStores = apikeyDescAllStores.Default.(bool)
+	// apikeyDescLastUsedIP is the schema descriptor for last_used_ip field.
+	apikeyDescLastUsedIP := apikeyFields[17].Descriptor()
+	// apikey.LastUsedIPValidator is a validator for the "last_used_ip" field. It is called by the builders before save.
+	apikey.LastUsedIPValidator = apikeyDescLastUsedIP.Validators[0].(func(string) error)
 	// apikeyDescVersion is the schema descriptor for version field.
-	apikeyDescVersion := apikeyFields[11].Descriptor()
+	apikeyDescVersion := apikeyFields[21].Descriptor()
 	// apikey.DefaultVersion holds the default value on creation for the version field.
 	apikey.DefaultVersion = apikeyDescVersion.Default.(int64)
 	// apikeyDescCreatedAt is the schema descriptor for created_at field.
-	apikeyDescCreatedAt := apikeyFields[12].Descriptor()
+	apikeyDescCreatedAt := apikeyFields[22].Descriptor()
 	// apikey.DefaultCreatedAt holds the default value on creation for the created_at field.
 	apikey.DefaultCreatedAt = apikeyDescCreatedAt.Default.(func() time.Time)
 	// apikeyDescUpdatedAt is the schema descriptor for updated_at field.
-	apikeyDescUpdatedAt := apikeyFields[13].Descriptor()
+	apikeyDescUpdatedAt := apikeyFields[23].Descriptor()
 	// apikey.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	apikey.DefaultUpdatedAt = apikeyDescUpdatedAt.Default.(func() time.Time)
+	delegation.Policy = privacy.NewPolicies(schema.Delegation{})
+	delegation.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := delegation.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	delegationFields := schema.Delegation{}.Fields()
+	_ = delegationFields
+	// delegationDescReason is the schema descriptor for reason field.
+	delegationDescReason := delegationFields[5].Descriptor()
+	// delegation.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	delegation.ReasonValidator = func() func(string) error {
+		validators := delegationDescReason.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(reason string) error {
+			for _, fn := range fns {
+				if err := fn(reason); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// delegationDescCancelled is the schema descriptor for cancelled field.
+	delegationDescCancelled := delegationFields[7].Descriptor()
+	// delegation.DefaultCancelled holds the default value on creation for the cancelled field.
+	delegation.DefaultCancelled = delegationDescCancelled.Default.(bool)
+	// delegationDescStartNoted is the schema descriptor for start_noted field.
+	delegationDescStartNoted := delegationFields[8].Descriptor()
+	// delegation.DefaultStartNoted holds the default value on creation for the start_noted field.
+	delegation.DefaultStartNoted = delegationDescStartNoted.Default.(bool)
+	// delegationDescEndNoted is the schema descriptor for end_noted field.
+	delegationDescEndNoted := delegationFields[9].Descriptor()
+	// delegation.DefaultEndNoted holds the default value on creation for the end_noted field.
+	delegation.DefaultEndNoted = delegationDescEndNoted.Default.(bool)
+	// delegationDescCreatedAt is the schema descriptor for created_at field.
+	delegationDescCreatedAt := delegationFields[10].Descriptor()
+	// delegation.DefaultCreatedAt holds the default value on creation for the created_at field.
+	delegation.DefaultCreatedAt = delegationDescCreatedAt.Default.(func() time.Time)
 	job.Policy = privacy.NewPolicies(schema.Job{})
 	job.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {

@@ -11,6 +11,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/google/uuid"
@@ -29,6 +30,7 @@ type Entry struct {
 	ObjectType string         // "customer"
 	ObjectID   string         // id of the object, or a natural key
 	StoreID    *uuid.UUID     // the store it concerns, for scoped reading
+	StaffID    *uuid.UUID     // to whom the object is assigned: tells when somebody acts for a colleague on leave
 	Reason     string         // given by the actor; optional
 	Changes    map[string]any // optional
 }
@@ -61,6 +63,11 @@ func Record(ctx context.Context, tx *db.Tx, e Entry) {
 		return b
 	})
 	actor, err := auth.From(ctx)
+	if e.StaffID != nil && *e.StaffID != actor.ID && actor.Scope.Owns(*e.StaffID) {
+		changes := map[string]any{"on_behalf_of": *e.StaffID}
+		maps.Copy(changes, e.Changes)
+		e.Changes = changes
+	}
 	b.rows = append(b.rows, row{Entry: e, actor: actor, requestID: telemetry.RequestID(ctx), err: err})
 }
 

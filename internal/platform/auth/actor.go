@@ -47,6 +47,17 @@ func (a Actor) ScopeOf(p Permission) Scope {
 	return a.Reach[p]
 }
 
+// StandsInFor names the colleagues on leave whose customers the actor looks
+// after. They are in the reach of the permissions lent and nowhere else, so
+// that what everybody may do to their own account is not done to theirs.
+func (a Actor) StandsInFor() []uuid.UUID {
+	out := []uuid.UUID{}
+	for p := range a.Reach {
+		out = union(out, a.Reach[p].OwnStaff)
+	}
+	return slices.DeleteFunc(out, func(id uuid.UUID) bool { return id == a.ID })
+}
+
 // Using returns the actor as far as one permission reaches: what a request for
 // an operation with that permission acts as.
 func (a Actor) Using(p Permission) Actor {

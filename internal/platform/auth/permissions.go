@@ -41,6 +41,11 @@ const (
 // Self marks operations open to every signed-in actor (own session, own profile).
 const Self Permission = "self"
 
+// Lendable are the permissions that somebody who stands in for a colleague on
+// leave may use on that colleague's customers, if both of them hold it. What
+// concerns accounts, rights or the whole business is not lent.
+var Lendable = NewPermissionSet(CustomersRead, CustomersUpdate, CustomersArchive, CustomersReveal, OrdersRead, OrdersIngest, OrdersOverridePrice, SegmentsRead)
+
 // Explained is one line of the permission catalogue.
 type Explained struct {
 	Permission Permission
