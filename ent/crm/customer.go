@@ -28,6 +28,8 @@ type Customer struct {
 	NameSealed []byte `json:"-"`
 	// blind search tokens of the name
 	NameTokens pgarray.Int32s `json:"name_tokens,omitempty"`
+	// the block of customers, in order of arrival, that the tokens are bound to
+	NameBlock int32 `json:"name_block,omitempty"`
 	// E.164
 	PhoneSealed []byte `json:"-"`
 	// PhoneIndex holds the value of the "phone_index" field.
@@ -96,7 +98,7 @@ func (*Customer) scanValues(columns []string) ([]any, error) {
 			values[i] = new(pgarray.Int32s)
 		case customer.FieldTagIds:
 			values[i] = new(pgarray.UUIDs)
-		case customer.FieldPhoneLast4Token, customer.FieldVersion:
+		case customer.FieldNameBlock, customer.FieldPhoneLast4Token, customer.FieldVersion:
 			values[i] = new(sql.NullInt64)
 		case customer.FieldExternalID, customer.FieldPhoneKind, customer.FieldAddressRegion, customer.FieldAddressCity, customer.FieldGender, customer.FieldLanguage, customer.FieldSource, customer.FieldLifecycleStage:
 			values[i] = new(sql.NullString)
@@ -149,6 +151,12 @@ func (_m *Customer) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field name_tokens", values[i])
 			} else if value != nil {
 				_m.NameTokens = *value
+			}
+		case customer.FieldNameBlock:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field name_block", values[i])
+			} else if value.Valid {
+				_m.NameBlock = int32(value.Int64)
 			}
 		case customer.FieldPhoneSealed:
 			if value, ok := values[i].(*[]byte); !ok {
@@ -365,6 +373,9 @@ func (_m *Customer) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("name_tokens=")
 	builder.WriteString(fmt.Sprintf("%v", _m.NameTokens))
+	builder.WriteString(", ")
+	builder.WriteString("name_block=")
+	builder.WriteString(fmt.Sprintf("%v", _m.NameBlock))
 	builder.WriteString(", ")
 	builder.WriteString("phone_sealed=<sensitive>")
 	builder.WriteString(", ")

@@ -54,6 +54,20 @@ func (_c *CustomerCreate) SetNameTokens(v pgarray.Int32s) *CustomerCreate {
 	return _c
 }
 
+// SetNameBlock sets the "name_block" field.
+func (_c *CustomerCreate) SetNameBlock(v int32) *CustomerCreate {
+	_c.mutation.SetNameBlock(v)
+	return _c
+}
+
+// SetNillableNameBlock sets the "name_block" field if the given value is not nil.
+func (_c *CustomerCreate) SetNillableNameBlock(v *int32) *CustomerCreate {
+	if v != nil {
+		_c.SetNameBlock(*v)
+	}
+	return _c
+}
+
 // SetPhoneSealed sets the "phone_sealed" field.
 func (_c *CustomerCreate) SetPhoneSealed(v []byte) *CustomerCreate {
 	_c.mutation.SetPhoneSealed(v)
@@ -373,6 +387,10 @@ func (_c *CustomerCreate) ExecX(ctx context.Context) {
 
 // defaults sets the default values of the builder before save.
 func (_c *CustomerCreate) defaults() error {
+	if _, ok := _c.mutation.NameBlock(); !ok {
+		v := customer.DefaultNameBlock
+		_c.mutation.SetNameBlock(v)
+	}
 	if _, ok := _c.mutation.Gender(); !ok {
 		v := customer.DefaultGender
 		_c.mutation.SetGender(v)
@@ -422,6 +440,9 @@ func (_c *CustomerCreate) check() error {
 	}
 	if _, ok := _c.mutation.NameTokens(); !ok {
 		return &ValidationError{Name: "name_tokens", err: errors.New(`crm: missing required field "Customer.name_tokens"`)}
+	}
+	if _, ok := _c.mutation.NameBlock(); !ok {
+		return &ValidationError{Name: "name_block", err: errors.New(`crm: missing required field "Customer.name_block"`)}
 	}
 	if v, ok := _c.mutation.PhoneKind(); ok {
 		if err := customer.PhoneKindValidator(v); err != nil {
@@ -532,6 +553,10 @@ func (_c *CustomerCreate) createSpec() (*Customer, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.NameTokens(); ok {
 		_spec.SetField(customer.FieldNameTokens, field.TypeOther, value)
 		_node.NameTokens = value
+	}
+	if value, ok := _c.mutation.NameBlock(); ok {
+		_spec.SetField(customer.FieldNameBlock, field.TypeInt32, value)
+		_node.NameBlock = value
 	}
 	if value, ok := _c.mutation.PhoneSealed(); ok {
 		_spec.SetField(customer.FieldPhoneSealed, field.TypeBytes, value)

@@ -75,6 +75,27 @@ func (_u *CustomerUpdate) SetNameTokens(v pgarray.Int32s) *CustomerUpdate {
 	return _u
 }
 
+// SetNameBlock sets the "name_block" field.
+func (_u *CustomerUpdate) SetNameBlock(v int32) *CustomerUpdate {
+	_u.mutation.ResetNameBlock()
+	_u.mutation.SetNameBlock(v)
+	return _u
+}
+
+// SetNillableNameBlock sets the "name_block" field if the given value is not nil.
+func (_u *CustomerUpdate) SetNillableNameBlock(v *int32) *CustomerUpdate {
+	if v != nil {
+		_u.SetNameBlock(*v)
+	}
+	return _u
+}
+
+// AddNameBlock adds value to the "name_block" field.
+func (_u *CustomerUpdate) AddNameBlock(v int32) *CustomerUpdate {
+	_u.mutation.AddNameBlock(v)
+	return _u
+}
+
 // SetPhoneSealed sets the "phone_sealed" field.
 func (_u *CustomerUpdate) SetPhoneSealed(v []byte) *CustomerUpdate {
 	_u.mutation.SetPhoneSealed(v)
@@ -572,6 +593,12 @@ func (_u *CustomerUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.NameTokens(); ok {
 		_spec.SetField(customer.FieldNameTokens, field.TypeOther, value)
 	}
+	if value, ok := _u.mutation.NameBlock(); ok {
+		_spec.SetField(customer.FieldNameBlock, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.AddedNameBlock(); ok {
+		_spec.AddField(customer.FieldNameBlock, field.TypeInt32, value)
+	}
 	if value, ok := _u.mutation.PhoneSealed(); ok {
 		_spec.SetField(customer.FieldPhoneSealed, field.TypeBytes, value)
 	}
@@ -770,6 +797,27 @@ func (_u *CustomerUpdateOne) ClearNameSealed() *CustomerUpdateOne {
 // SetNameTokens sets the "name_tokens" field.
 func (_u *CustomerUpdateOne) SetNameTokens(v pgarray.Int32s) *CustomerUpdateOne {
 	_u.mutation.SetNameTokens(v)
+	return _u
+}
+
+// SetNameBlock sets the "name_block" field.
+func (_u *CustomerUpdateOne) SetNameBlock(v int32) *CustomerUpdateOne {
+	_u.mutation.ResetNameBlock()
+	_u.mutation.SetNameBlock(v)
+	return _u
+}
+
+// SetNillableNameBlock sets the "name_block" field if the given value is not nil.
+func (_u *CustomerUpdateOne) SetNillableNameBlock(v *int32) *CustomerUpdateOne {
+	if v != nil {
+		_u.SetNameBlock(*v)
+	}
+	return _u
+}
+
+// AddNameBlock adds value to the "name_block" field.
+func (_u *CustomerUpdateOne) AddNameBlock(v int32) *CustomerUpdateOne {
+	_u.mutation.AddNameBlock(v)
 	return _u
 }
 
@@ -1299,6 +1347,12 @@ func (_u *CustomerUpdateOne) sqlSave(ctx context.Context) (_node *Customer, err 
 	}
 	if value, ok := _u.mutation.NameTokens(); ok {
 		_spec.SetField(customer.FieldNameTokens, field.TypeOther, value)
+	}
+	if value, ok := _u.mutation.NameBlock(); ok {
+		_spec.SetField(customer.FieldNameBlock, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.AddedNameBlock(); ok {
+		_spec.AddField(customer.FieldNameBlock, field.TypeInt32, value)
 	}
 	if value, ok := _u.mutation.PhoneSealed(); ok {
 		_spec.SetField(customer.FieldPhoneSealed, field.TypeBytes, value)

@@ -43,6 +43,8 @@ type CustomerMutation struct {
 	data_key              *[]byte
 	name_sealed           *[]byte
 	name_tokens           *pgarray.Int32s
+	name_block            *int32
+	addname_block         *int32
 	phone_sealed          *[]byte
 	phone_index           *[]byte
 	phone_last4_token     *int32
@@ -349,6 +351,62 @@ func (m *CustomerMutation) OldNameTokens(ctx context.Context) (v pgarray.Int32s,
 // ResetNameTokens resets all changes to the "name_tokens" field.
 func (m *CustomerMutation) ResetNameTokens() {
 	m.name_tokens = nil
+}
+
+// SetNameBlock sets the "name_block" field.
+func (m *CustomerMutation) SetNameBlock(i int32) {
+	m.name_block = &i
+	m.addname_block = nil
+}
+
+// NameBlock returns the value of the "name_block" field in the mutation.
+func (m *CustomerMutation) NameBlock() (r int32, exists bool) {
+	v := m.name_block
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNameBlock returns the old "name_block" field's value of the Customer entity.
+// If the Customer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerMutation) OldNameBlock(ctx context.Context) (v int32, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNameBlock is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNameBlock requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNameBlock: %w", err)
+	}
+	return oldValue.NameBlock, nil
+}
+
+// AddNameBlock adds i to the "name_block" field.
+func (m *CustomerMutation) AddNameBlock(i int32) {
+	if m.addname_block != nil {
+		*m.addname_block += i
+	} else {
+		m.addname_block = &i
+	}
+}
+
+// AddedNameBlock returns the value that was added to the "name_block" field in this mutation.
+func (m *CustomerMutation) AddedNameBlock() (r int32, exists bool) {
+	v := m.addname_block
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetNameBlock resets all changes to the "name_block" field.
+func (m *CustomerMutation) ResetNameBlock() {
+	m.name_block = nil
+	m.addname_block = nil
 }
 
 // SetPhoneSealed sets the "phone_sealed" field.
@@ -1596,7 +1654,7 @@ func (m *CustomerMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *CustomerMutation) Fields() []string {
-	fields := make([]string, 0, 30)
+	fields := make([]string, 0, 31)
 	if m.external_id != nil {
 		fields = append(fields, customer.FieldExternalID)
 	}
@@ -1608,6 +1666,9 @@ func (m *CustomerMutation) Fields() []string {
 	}
 	if m.name_tokens != nil {
 		fields = append(fields, customer.FieldNameTokens)
+	}
+	if m.name_block != nil {
+		fields = append(fields, customer.FieldNameBlock)
 	}
 	if m.phone_sealed != nil {
 		fields = append(fields, customer.FieldPhoneSealed)
@@ -1703,6 +1764,8 @@ func (m *CustomerMutation) Field(name string) (ent.Value, bool) {
 		return m.NameSealed()
 	case customer.FieldNameTokens:
 		return m.NameTokens()
+	case customer.FieldNameBlock:
+		return m.NameBlock()
 	case customer.FieldPhoneSealed:
 		return m.PhoneSealed()
 	case customer.FieldPhoneIndex:
@@ -1772,6 +1835,8 @@ func (m *CustomerMutation) OldField(ctx context.Context, name string) (ent.Value
 		return m.OldNameSealed(ctx)
 	case customer.FieldNameTokens:
 		return m.OldNameTokens(ctx)
+	case customer.FieldNameBlock:
+		return m.OldNameBlock(ctx)
 	case customer.FieldPhoneSealed:
 		return m.OldPhoneSealed(ctx)
 	case customer.FieldPhoneIndex:
@@ -1860,6 +1925,13 @@ func (m *CustomerMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetNameTokens(v)
+		return nil
+	case customer.FieldNameBlock:
+		v, ok := value.(int32)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNameBlock(v)
 		return nil
 	case customer.FieldPhoneSealed:
 		v, ok := value.([]byte)
@@ -2051,6 +2123,9 @@ func (m *CustomerMutation) SetField(name string, value ent.Value) error {
 // this mutation.
 func (m *CustomerMutation) AddedFields() []string {
 	var fields []string
+	if m.addname_block != nil {
+		fields = append(fields, customer.FieldNameBlock)
+	}
 	if m.addphone_last4_token != nil {
 		fields = append(fields, customer.FieldPhoneLast4Token)
 	}
@@ -2065,6 +2140,8 @@ func (m *CustomerMutation) AddedFields() []string {
 // was not set, or was not defined in the schema.
 func (m *CustomerMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
+	case customer.FieldNameBlock:
+		return m.AddedNameBlock()
 	case customer.FieldPhoneLast4Token:
 		return m.AddedPhoneLast4Token()
 	case customer.FieldVersion:
@@ -2078,6 +2155,13 @@ func (m *CustomerMutation) AddedField(name string) (ent.Value, bool) {
 // type.
 func (m *CustomerMutation) AddField(name string, value ent.Value) error {
 	switch name {
+	case customer.FieldNameBlock:
+		v, ok := value.(int32)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddNameBlock(v)
+		return nil
 	case customer.FieldPhoneLast4Token:
 		v, ok := value.(int32)
 		if !ok {
@@ -2253,6 +2337,9 @@ func (m *CustomerMutation) ResetField(name string) error {
 		return nil
 	case customer.FieldNameTokens:
 		m.ResetNameTokens()
+		return nil
+	case customer.FieldNameBlock:
+		m.ResetNameBlock()
 		return nil
 	case customer.FieldPhoneSealed:
 		m.ResetPhoneSealed()

@@ -75,6 +75,7 @@ var rawSQL = map[string]string{
 
 	"internal/identity/queries.go": "who somebody is, before there is an actor; administrators counted under a lock",
 
+	"internal/customers/blocks.go":            "numbers of arrival, from a sequence",
 	"internal/customers/bulk.go":              "archives rows that the caller's scope has been checked for, set-based",
 	"internal/customers/create.go":            "who holds a phone or card already, beyond the scope; says so only where the caller may see",
 	"internal/customers/http_profile_read.go": "the profile in one statement; its row is checked against the scope",

@@ -79,6 +79,13 @@ func (s *Service) CreateMany(ctx context.Context, tx *db.Tx, inputs []*Input) ([
 	if len(rows) == 0 {
 		return out, nil
 	}
+	block, err := s.blocks.take(ctx, tx, len(rows))
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range rows {
+		c.block = block
+	}
 	done, err := s.write(ctx, tx, insertSQL, rows, nil)
 	if err != nil {
 		return nil, err

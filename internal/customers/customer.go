@@ -29,6 +29,8 @@ type Customer struct {
 	CreatedAt            time.Time
 	UpdatedAt            time.Time
 	Tags                 []string // names of TagIDs, sorted
+
+	block int32 // of its name tokens; set at creation, never changed
 }
 
 // Person is the sealed part of a customer; empty parts are unknown.

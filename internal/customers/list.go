@@ -77,8 +77,9 @@ const countCap = 10_000
 // position is where a page ended: the last row shown, or for searches by name
 // the last row looked at.
 type position struct {
-	ID uuid.UUID  `json:"i"`
-	At *time.Time `json:"t,omitempty"` // updated_at, when sorted by it
+	ID    uuid.UUID  `json:"i"`
+	At    *time.Time `json:"t,omitempty"` // updated_at, when sorted by it
+	Block *int32     `json:"b,omitempty"` // of the name index, when found through it
 }
 
 // List finds customers of the caller's scope, a page at a time.
@@ -140,7 +141,7 @@ type query struct {
 	staff  uuid.UUID // filter: assistant
 	narrow bool      // by a unique identifier or the last four digits: few rows
 
-	tokens  []int32 // of a name's fragment: all must be among a row's tokens
+	terms   []string // of a name's fragment: a row has the tokens of all
 	matcher pii.Matcher
 }
 
@@ -165,8 +166,7 @@ func (s *Service) plan(ctx context.Context, f *Filter) (*query, error) {
 		if err != nil {
 			return nil, fromPII(err).At("/name")
 		}
-		q.tokens = pii.HashTokens(terms, func(t string) int32 { return s.keys.Token(tokenName, t) })
-		q.matcher = matcher
+		q.terms, q.matcher = terms, matcher
 	}
 	if f.Tag != "" {
 		name, bad := tagName(f.Tag)
@@ -267,22 +267,31 @@ func (q *query) keyset() (clause, string) {
 	return c, "c.updated_at " + dir + ", c.id " + dir
 }
 
+// owners are the column and values of the index that holds all rows of a list
+// by owner; no column means that there is none such.
+func (q *query) owners() (string, []uuid.UUID) {
+	switch sc := q.scope; {
+	case q.staff != uuid.Nil:
+		return "assigned_staff_id", []uuid.UUID{q.staff}
+	case q.store != uuid.Nil:
+		return "home_store_id", []uuid.UUID{q.store}
+	case sc.All:
+		return "", nil
+	case len(sc.StoreIDs) == 0 && len(sc.OwnStaff) == 0:
+		return "assigned_staff_id", []uuid.UUID{uuid.Nil} // nobody's rows: an empty scope sees nothing
+	case len(sc.StoreIDs) == 0:
+		return "assigned_staff_id", sc.OwnStaff
+	case len(sc.OwnStaff) == 0:
+		return "home_store_id", sc.StoreIDs
+	}
+	return "", nil
+}
+
 // driver is the column and value of the ordered index that a list walks when
 // it has but one owner; none means the order of all customers.
 func (q *query) driver() (string, uuid.UUID) {
-	switch {
-	case q.staff != uuid.Nil:
-		return "assigned_staff_id", q.staff
-	case q.store != uuid.Nil:
-		return "home_store_id", q.store
-	case q.scope.All:
-		return "", uuid.Nil
-	case len(q.scope.StoreIDs) == 0 && len(q.scope.OwnStaff) == 0:
-		return "assigned_staff_id", uuid.Nil // nobody's rows: an empty scope sees nothing
-	case len(q.scope.StoreIDs) == 0 && len(q.scope.OwnStaff) == 1:
-		return "assigned_staff_id", q.scope.OwnStaff[0]
-	case len(q.scope.StoreIDs) == 1 && len(q.scope.OwnStaff) == 0:
-		return "home_store_id", q.scope.StoreIDs[0]
+	if column, ids := q.owners(); len(ids) == 1 {
+		return column, ids[0]
 	}
 	return "", uuid.Nil
 }

@@ -36,11 +36,13 @@ type sealed struct {
 // seal is the only way personal data gets into a row: create, update, bulk and
 // import all write what it returns. It has no effects; ciphertexts differ from
 // call to call (nonces), index values do not.
-func seal(keys *crypto.Keyring, key crypto.DataKey, id uuid.UUID, p *Person) sealed {
+//
+// Name tokens are bound to the block of the row (blocks.go).
+func seal(keys *crypto.Keyring, key crypto.DataKey, id uuid.UUID, p *Person, block int32) sealed {
 	var s sealed
 	if p.Name != "" {
 		s.name = key.Seal(table, "name", id, []byte(p.Name))
-		s.nameTokens = pii.HashTokens(pii.NameTokens(p.Name), func(t string) int32 { return keys.Token(tokenName, t) })
+		s.nameTokens = nameTokens(keys, block, pii.NameTokens(p.Name))
 	}
 	if p.Phone != "" {
 		s.phone = key.Seal(table, "phone", id, []byte(p.Phone))
@@ -96,7 +98,7 @@ func open(keys *crypto.Keyring, row *crm.Customer) (Customer, error) {
 		Language: row.Language, Source: row.Source, LifecycleStage: string(row.LifecycleStage),
 		HomeStoreID: row.HomeStoreID, AssignedStaffID: row.AssignedStaffID, Preferences: row.Preferences,
 		MarketingPreferences: row.MarketingPreferences, CustomFields: row.CustomFields, TagIDs: row.TagIds,
-		ArchivedAt: utc(row.ArchivedAt), Version: row.Version, CreatedAt: row.CreatedAt.UTC(), UpdatedAt: row.UpdatedAt.UTC(),
+		block: row.NameBlock, ArchivedAt: utc(row.ArchivedAt), Version: row.Version, CreatedAt: row.CreatedAt.UTC(), UpdatedAt: row.UpdatedAt.UTC(),
 	}
 	if row.PhoneKind != nil {
 		c.PhoneKind = string(*row.PhoneKind)

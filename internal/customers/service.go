@@ -29,6 +29,7 @@ type Service struct {
 	pages    *page.Codec
 	profiles *cache.Hot
 	stats    *tokenStats
+	blocks   blocks
 }
 
 // New makes the service.

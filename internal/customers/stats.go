@@ -19,7 +19,6 @@ type tokenStats struct {
 	read   time.Time
 	rows   float64
 	tokens map[int32]float64 // share of rows with a common token
-	floor  float64           // share of a token that is not among them, at most
 	stores owners
 	staff  owners
 }
@@ -64,12 +63,9 @@ func (t *tokenStats) renew(ctx context.Context, s *Service) error {
 	if err != nil {
 		return err
 	}
-	t.tokens, t.floor = make(map[int32]float64, len(tokens)), 0
+	t.tokens = make(map[int32]float64, len(tokens))
 	for i, token := range tokens {
-		t.tokens[token] = tokenFreqs[i]
-	}
-	if len(tokenFreqs) > len(tokens) {
-		t.floor = tokenFreqs[len(tokens)] // the list ends with its minimum, its maximum and the share of nulls
+		t.tokens[token] = tokenFreqs[i] // the list of shares goes on with their minimum, maximum and the share of nulls
 	}
 	t.stores, t.staff = makeOwners(stores, storeFreqs, storeCount, t.rows), makeOwners(staff, staffFreqs, staffCount, t.rows)
 	t.read = time.Now()
@@ -92,9 +88,32 @@ func makeOwners(ids pgarray.UUIDs, freqs []float64, distinct, rows float64) owne
 	return o
 }
 
-// shouldWalk compares the rows that a walk would look at with those that the
-// inverted index would hand out, by the expected share of rows with all tokens.
-func (s *Service) shouldWalk(ctx context.Context, q *query, limit int) (bool, error) {
+// unlisted is the share of rows supposed of a term that PostgreSQL does not
+// list among the common ones of its block.
+const unlisted = 0.002
+
+// share is the share of rows with a term, by its tokens in all blocks.
+func (t *tokenStats) share(tokens []int32) float64 {
+	sum, known := 0.0, false
+	for _, token := range tokens {
+		share, ok := t.tokens[token]
+		sum += share
+		known = known || ok
+	}
+	if !known {
+		return unlisted
+	}
+	return math.Min(sum, 1)
+}
+
+// shouldWalk compares the rows that a walk along the index of the caller's or
+// the filter's owners would look at with those that the inverted index would
+// hand out, by the expected share of rows with all terms.
+func (s *Service) shouldWalk(ctx context.Context, q *query, limit int, last int32) (bool, error) {
+	column, ids := q.owners()
+	if column == "" {
+		return false, nil
+	}
 	t := s.stats
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -102,39 +121,31 @@ func (s *Service) shouldWalk(ctx context.Context, q *query, limit int) (bool, er
 		return false, err
 	}
 	hits := 1.0
-	for _, token := range q.tokens {
-		share, ok := t.tokens[token]
-		if !ok {
-			share = t.floor
-		}
-		hits *= share
+	for _, tokens := range q.tokens(s.keys, 0, last) {
+		hits *= t.share(tokens)
 	}
-	if hits == 0 {
-		return false, nil // no statistics yet: the table is small or new
+	of, step := t.stores, float64(storeRow)
+	if column == "assigned_staff_id" {
+		of, step = t.staff, ownRow
 	}
-	length, seen, step := t.rows, 1.0, 1.0 // rows of the walk, the share of them in scope, what one costs
-	switch column, id := q.driver(); {
-	case column == "home_store_id":
-		length, step = length*t.stores.of(id), storeRow
-	case column == "assigned_staff_id":
-		length, step = length*t.staff.of(id), randomRow
-	case !q.scope.All:
-		seen = 0
-		for _, id := range q.scope.OwnStaff {
-			seen += t.staff.of(id)
-		}
-		for _, id := range q.scope.StoreIDs {
-			seen += t.stores.of(id)
-		}
+	own := 0.0
+	for _, id := range ids {
+		own += of.of(id)
 	}
-	walk := math.Min(float64(limit)/(hits*math.Max(seen, 1e-6)), length)
-	return walk*step < randomRow*hits*t.rows, nil
+	n := float64(limit)
+	walk := t.rows * own
+	if len(ids) == 1 { // in order, so the walk ends when the page is full
+		walk = math.Min(walk, n/hits)
+	}
+	inverted := math.Max(math.Min(n/own, t.rows*hits), math.Min(t.rows, blockSize)*hits)
+	return walk*step < randomRow*inverted, nil
 }
 
-// What a row costs, in rows of a walk over all customers: those lie side by side
-// and everybody reads them; a store's are some of them, an assistant's and those
-// of the inverted index lie anywhere (docs/plans/customers-search.md).
+// What a row costs, in rows of a walk over all customers: those lie side by
+// side; a store's are some of them, an assistant's and those of the inverted
+// index lie anywhere (docs/plans/customers-search.md).
 const (
 	storeRow  = 1.5
+	ownRow    = 3
 	randomRow = 3
 )

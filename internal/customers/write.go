@@ -27,7 +27,7 @@ var written = []struct{ name, sent, cast string }{
 	{"preferences", "jsonb", ""}, {"marketing_preferences", "jsonb", ""}, {"custom_fields", "jsonb", ""},
 	{"tag_ids", "text", "uuid[]"},
 	{"lifecycle_stage", "text", ""}, {"archived_at", "timestamptz", ""},
-	{"version", "bigint", ""}, {"created_at", "timestamptz", ""}, {"updated_at", "timestamptz", ""},
+	{"name_block", "integer", ""}, {"version", "bigint", ""}, {"created_at", "timestamptz", ""}, {"updated_at", "timestamptz", ""},
 }
 
 // insertSQL writes any number of rows. A row that breaks a unique rule is left
@@ -70,7 +70,7 @@ func (s *Service) args(cs []*Customer, wrapped map[uuid.UUID][]byte) ([]any, err
 		if err != nil {
 			return nil, fmt.Errorf("customer %s: data key: %w", c.ID, err)
 		}
-		row := seal(s.keys, key, c.ID, &c.Person)
+		row := seal(s.keys, key, c.ID, &c.Person, c.block)
 		if err := layOut(cols, c, raw, &row); err != nil {
 			return nil, err
 		}
@@ -118,6 +118,7 @@ func layOut(cols []column, c *Customer, dataKey []byte, row *sealed) error {
 	at().uuids(c.TagIDs)
 	at().text(c.LifecycleStage)
 	at().time(c.ArchivedAt, timestamp)
+	at().int(int64(c.block))
 	at().int(c.Version)
 	at().time(&c.CreatedAt, timestamp)
 	at().time(&c.UpdatedAt, timestamp)

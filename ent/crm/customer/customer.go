@@ -23,6 +23,8 @@ const (
 	FieldNameSealed = "name_sealed"
 	// FieldNameTokens holds the string denoting the name_tokens field in the database.
 	FieldNameTokens = "name_tokens"
+	// FieldNameBlock holds the string denoting the name_block field in the database.
+	FieldNameBlock = "name_block"
 	// FieldPhoneSealed holds the string denoting the phone_sealed field in the database.
 	FieldPhoneSealed = "phone_sealed"
 	// FieldPhoneIndex holds the string denoting the phone_index field in the database.
@@ -86,6 +88,7 @@ var Columns = []string{
 	FieldDataKey,
 	FieldNameSealed,
 	FieldNameTokens,
+	FieldNameBlock,
 	FieldPhoneSealed,
 	FieldPhoneIndex,
 	FieldPhoneLast4Token,
@@ -134,6 +137,8 @@ var (
 	Policy ent.Policy
 	// ExternalIDValidator is a validator for the "external_id" field. It is called by the builders before save.
 	ExternalIDValidator func(string) error
+	// DefaultNameBlock holds the default value on creation for the "name_block" field.
+	DefaultNameBlock int32
 	// AddressRegionValidator is a validator for the "address_region" field. It is called by the builders before save.
 	AddressRegionValidator func(string) error
 	// AddressCityValidator is a validator for the "address_city" field. It is called by the builders before save.
@@ -252,6 +257,11 @@ func ByExternalID(opts ...sql.OrderTermOption) OrderOption {
 // ByNameTokens orders the results by the name_tokens field.
 func ByNameTokens(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldNameTokens, opts...).ToFunc()
+}
+
+// ByNameBlock orders the results by the name_block field.
+func ByNameBlock(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldNameBlock, opts...).ToFunc()
 }
 
 // ByPhoneLast4Token orders the results by the phone_last4_token field.

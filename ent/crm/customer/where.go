@@ -76,6 +76,11 @@ func NameTokens(v pgarray.Int32s) predicate.Customer {
 	return predicate.Customer(sql.FieldEQ(FieldNameTokens, v))
 }
 
+// NameBlock applies equality check predicate on the "name_block" field. It's identical to NameBlockEQ.
+func NameBlock(v int32) predicate.Customer {
+	return predicate.Customer(sql.FieldEQ(FieldNameBlock, v))
+}
+
 // PhoneSealed applies equality check predicate on the "phone_sealed" field. It's identical to PhoneSealedEQ.
 func PhoneSealed(v []byte) predicate.Customer {
 	return predicate.Customer(sql.FieldEQ(FieldPhoneSealed, v))
@@ -379,6 +384,46 @@ func NameTokensLT(v pgarray.Int32s) predicate.Customer {
 // NameTokensLTE applies the LTE predicate on the "name_tokens" field.
 func NameTokensLTE(v pgarray.Int32s) predicate.Customer {
 	return predicate.Customer(sql.FieldLTE(FieldNameTokens, v))
+}
+
+// NameBlockEQ applies the EQ predicate on the "name_block" field.
+func NameBlockEQ(v int32) predicate.Customer {
+	return predicate.Customer(sql.FieldEQ(FieldNameBlock, v))
+}
+
+// NameBlockNEQ applies the NEQ predicate on the "name_block" field.
+func NameBlockNEQ(v int32) predicate.Customer {
+	return predicate.Customer(sql.FieldNEQ(FieldNameBlock, v))
+}
+
+// NameBlockIn applies the In predicate on the "name_block" field.
+func NameBlockIn(vs ...int32) predicate.Customer {
+	return predicate.Customer(sql.FieldIn(FieldNameBlock, vs...))
+}
+
+// NameBlockNotIn applies the NotIn predicate on the "name_block" field.
+func NameBlockNotIn(vs ...int32) predicate.Customer {
+	return predicate.Customer(sql.FieldNotIn(FieldNameBlock, vs...))
+}
+
+// NameBlockGT applies the GT predicate on the "name_block" field.
+func NameBlockGT(v int32) predicate.Customer {
+	return predicate.Customer(sql.FieldGT(FieldNameBlock, v))
+}
+
+// NameBlockGTE applies the GTE predicate on the "name_block" field.
+func NameBlockGTE(v int32) predicate.Customer {
+	return predicate.Customer(sql.FieldGTE(FieldNameBlock, v))
+}
+
+// NameBlockLT applies the LT predicate on the "name_block" field.
+func NameBlockLT(v int32) predicate.Customer {
+	return predicate.Customer(sql.FieldLT(FieldNameBlock, v))
+}
+
+// NameBlockLTE applies the LTE predicate on the "name_block" field.
+func NameBlockLTE(v int32) predicate.Customer {
+	return predicate.Customer(sql.FieldLTE(FieldNameBlock, v))
 }
 
 // PhoneSealedEQ applies the EQ predicate on the "phone_sealed" field.

@@ -16,6 +16,7 @@ var (
 		{Name: "data_key", Type: field.TypeBytes},
 		{Name: "name_sealed", Type: field.TypeBytes, Nullable: true},
 		{Name: "name_tokens", Type: field.TypeOther, SchemaType: map[string]string{"postgres": "integer[]"}},
+		{Name: "name_block", Type: field.TypeInt32, Default: 0},
 		{Name: "phone_sealed", Type: field.TypeBytes, Nullable: true},
 		{Name: "phone_index", Type: field.TypeBytes, Nullable: true},
 		{Name: "phone_last4_token", Type: field.TypeInt32, Nullable: true},
@@ -57,22 +58,22 @@ var (
 			{
 				Name:    "customers_phone_key",
 				Unique:  true,
-				Columns: []*schema.Column{CustomersColumns[6]},
+				Columns: []*schema.Column{CustomersColumns[7]},
 			},
 			{
 				Name:    "customers_email_key",
 				Unique:  true,
-				Columns: []*schema.Column{CustomersColumns[10]},
+				Columns: []*schema.Column{CustomersColumns[11]},
 			},
 			{
 				Name:    "customers_card_number_key",
 				Unique:  true,
-				Columns: []*schema.Column{CustomersColumns[12]},
+				Columns: []*schema.Column{CustomersColumns[13]},
 			},
 			{
 				Name:    "customers_phone_last4_idx",
 				Unique:  false,
-				Columns: []*schema.Column{CustomersColumns[7], CustomersColumns[0]},
+				Columns: []*schema.Column{CustomersColumns[8], CustomersColumns[0]},
 			},
 			{
 				Name:    "customers_name_tokens_idx",
@@ -85,7 +86,7 @@ var (
 			{
 				Name:    "customers_tag_ids_idx",
 				Unique:  false,
-				Columns: []*schema.Column{CustomersColumns[25]},
+				Columns: []*schema.Column{CustomersColumns[26]},
 				Annotation: &entsql.IndexAnnotation{
 					Type: "GIN",
 				},
@@ -93,17 +94,17 @@ var (
 			{
 				Name:    "customers_store_idx",
 				Unique:  false,
-				Columns: []*schema.Column{CustomersColumns[20], CustomersColumns[0]},
+				Columns: []*schema.Column{CustomersColumns[21], CustomersColumns[0]},
 			},
 			{
 				Name:    "customers_staff_idx",
 				Unique:  false,
-				Columns: []*schema.Column{CustomersColumns[21], CustomersColumns[0]},
+				Columns: []*schema.Column{CustomersColumns[22], CustomersColumns[0]},
 			},
 			{
 				Name:    "customers_updated_idx",
 				Unique:  false,
-				Columns: []*schema.Column{CustomersColumns[30], CustomersColumns[0]},
+				Columns: []*schema.Column{CustomersColumns[31], CustomersColumns[0]},
 			},
 		},
 	}

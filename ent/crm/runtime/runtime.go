@@ -34,36 +34,40 @@ func init() {
 	customerDescExternalID := customerFields[1].Descriptor()
 	// customer.ExternalIDValidator is a validator for the "external_id" field. It is called by the builders before save.
 	customer.ExternalIDValidator = customerDescExternalID.Validators[0].(func(string) error)
+	// customerDescNameBlock is the schema descriptor for name_block field.
+	customerDescNameBlock := customerFields[5].Descriptor()
+	// customer.DefaultNameBlock holds the default value on creation for the name_block field.
+	customer.DefaultNameBlock = customerDescNameBlock.Default.(int32)
 	// customerDescAddressRegion is the schema descriptor for address_region field.
-	customerDescAddressRegion := customerFields[14].Descriptor()
+	customerDescAddressRegion := customerFields[15].Descriptor()
 	// customer.AddressRegionValidator is a validator for the "address_region" field. It is called by the builders before save.
 	customer.AddressRegionValidator = customerDescAddressRegion.Validators[0].(func(string) error)
 	// customerDescAddressCity is the schema descriptor for address_city field.
-	customerDescAddressCity := customerFields[15].Descriptor()
+	customerDescAddressCity := customerFields[16].Descriptor()
 	// customer.AddressCityValidator is a validator for the "address_city" field. It is called by the builders before save.
 	customer.AddressCityValidator = customerDescAddressCity.Validators[0].(func(string) error)
 	// customerDescLanguage is the schema descriptor for language field.
-	customerDescLanguage := customerFields[18].Descriptor()
+	customerDescLanguage := customerFields[19].Descriptor()
 	// customer.DefaultLanguage holds the default value on creation for the language field.
 	customer.DefaultLanguage = customerDescLanguage.Default.(string)
 	// customer.LanguageValidator is a validator for the "language" field. It is called by the builders before save.
 	customer.LanguageValidator = customerDescLanguage.Validators[0].(func(string) error)
 	// customerDescSource is the schema descriptor for source field.
-	customerDescSource := customerFields[19].Descriptor()
+	customerDescSource := customerFields[20].Descriptor()
 	// customer.DefaultSource holds the default value on creation for the source field.
 	customer.DefaultSource = customerDescSource.Default.(string)
 	// customer.SourceValidator is a validator for the "source" field. It is called by the builders before save.
 	customer.SourceValidator = customerDescSource.Validators[0].(func(string) error)
 	// customerDescVersion is the schema descriptor for version field.
-	customerDescVersion := customerFields[28].Descriptor()
+	customerDescVersion := customerFields[29].Descriptor()
 	// customer.DefaultVersion holds the default value on creation for the version field.
 	customer.DefaultVersion = customerDescVersion.Default.(int64)
 	// customerDescCreatedAt is the schema descriptor for created_at field.
-	customerDescCreatedAt := customerFields[29].Descriptor()
+	customerDescCreatedAt := customerFields[30].Descriptor()
 	// customer.DefaultCreatedAt holds the default value on creation for the created_at field.
 	customer.DefaultCreatedAt = customerDescCreatedAt.Default.(func() time.Time)
 	// customerDescUpdatedAt is the schema descriptor for updated_at field.
-	customerDescUpdatedAt := customerFields[30].Descriptor()
+	customerDescUpdatedAt := customerFields[31].Descriptor()
 	// customer.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	customer.DefaultUpdatedAt = customerDescUpdatedAt.Default.(func() time.Time)
 	customermetrics.Policy = privacy.NewPolicies(schema.CustomerMetrics{})

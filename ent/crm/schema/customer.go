@@ -29,6 +29,7 @@ func (Customer) Fields() []ent.Field {
 		field.Bytes("data_key").Sensitive().Comment("the row's data key, wrapped by the business key; destroying it erases the person"),
 		field.Bytes("name_sealed").Optional().Sensitive(),
 		field.Other("name_tokens", pgarray.Int32s{}).SchemaType(map[string]string{dialect.Postgres: "integer[]"}).Comment("blind search tokens of the name"),
+		field.Int32("name_block").Default(0).Comment("the block of customers, in order of arrival, that the tokens are bound to"),
 		field.Bytes("phone_sealed").Optional().Sensitive().Comment("E.164"),
 		field.Bytes("phone_index").Optional().Nillable().Sensitive(),
 		field.Int32("phone_last4_token").Optional().Nillable(),
