@@ -115,6 +115,13 @@ func refused(f file, target string) string {
 		if !under(target, "internal/platform") && !under(target, "ent") {
 			return "platform knows neither domains nor the contract"
 		}
+	case under(f.path, "internal/fake"):
+		if target != "internal/platform/config" {
+			return "stand-ins share no code with what is tried on them"
+		}
+		return ""
+	case under(target, "internal/fake") && !under(f.path, "cmd/shuke") && !under(f.path, "internal/testkit"):
+		return "stand-ins are for tests and the command that starts them"
 	case under(f.path, "ent"):
 		if !under(target, "ent") && !under(target, "internal/platform") {
 			return "entities know the platform only"
@@ -177,6 +184,8 @@ func TestImportRulesRefuse(t *testing.T) {
 		{"internal/platform/audit/audit.go", "internal/identity"},
 		{"internal/platform/audit/audit.go", "api/common"},
 		{"internal/contract/contract.go", "internal/identity"},
+		{"internal/fake/sms.go", "internal/platform/sms"},
+		{"internal/server/server.go", "internal/fake"},
 		{"api/orders/orders.gen.go", "internal/orders"},
 	} {
 		f := file{path: c.from, folder: filepath.Dir(c.from)}

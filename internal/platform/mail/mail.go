@@ -169,6 +169,9 @@ func (s *SMTP) send(ctx context.Context, m Message) error {
 	if err != nil {
 		return dialError(err)
 	}
+	// The library looks at the context while it dials only.
+	stop := context.AfterFunc(ctx, func() { _ = client.Text.Close() })
+	defer stop()
 	err = s.client.SendWithSMTPClient(client, message)
 	// The server has taken or refused the message by now; how the connection ends changes nothing.
 	_ = s.client.CloseWithSMTPClient(client)

@@ -257,7 +257,7 @@ func (p *Provider) discover(ctx context.Context) (*found, error) {
 	}
 	f, err := p.read(ctx, now)
 	if err != nil {
-		p.failed, p.until = err, now.Add(retryPause)
+		p.failed, p.until = err, p.clock.Now().Add(retryPause) // after the time it took to fail
 		return p.stale(err)
 	}
 	p.found, p.failed, p.until = f, nil, time.Time{}

@@ -84,8 +84,12 @@ func (a *Aliyun) send(ctx context.Context, m Message) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, ErrProvider.Wrap(err)
 	}
+	number := aliyunNumber(m.To)
+	if number == "" {
+		return Receipt{}, ErrNumber.New()
+	}
 	query := map[string]string{
-		"PhoneNumbers": aliyunNumber(m.To), "SignName": a.config.SignName, "TemplateCode": code, "TemplateParam": string(param),
+		"PhoneNumbers": number, "SignName": a.config.SignName, "TemplateCode": code, "TemplateParam": string(param),
 	}
 	if m.Ref != "" {
 		query["OutId"] = m.Ref
@@ -102,10 +106,14 @@ func (a *Aliyun) send(ctx context.Context, m Message) (Receipt, error) {
 }
 
 // aliyunNumber writes a mainland number without its country code and any
-// other with it, never with "+".
+// other with it, never with "+". North American numbers are refused (empty):
+// written so, many of them are some stranger's number in the mainland.
 func aliyunNumber(e164 string) string {
 	if rest, ok := strings.CutPrefix(e164, "+86"); ok {
 		return rest
+	}
+	if strings.HasPrefix(e164, "+1") {
+		return ""
 	}
 	return strings.TrimPrefix(e164, "+")
 }

@@ -1,0 +1,10 @@
+// Package fake has stand-in servers for the services that are not ours:
+// WeChat, two SMS providers, an OpenID Connect provider and a mail server.
+//
+// They keep the providers' rules (signatures, one-time codes, expiry, quotas)
+// with code of their own, which shares nothing with the adapters they are
+// tried with, and they misbehave on command: see Fault and the page at GET /.
+//
+// Whoever can reach them can sign in as anybody: they listen on this machine
+// only, and never beside a service in production.
+package fake
