@@ -3324,6 +3324,25 @@ type TagList struct {
 	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
+// TagMerge Example: {"into_tag_id":"01979d3e-5f2a-7c1b-9d33-2a6c1e4b7f90"}
+type TagMerge struct {
+	// IntoTagId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	IntoTagId Id `json:"into_tag_id"`
+}
+
+// TagMerged Example: {"customers":128,"tag":{"category":"value","color":"#b8860b","created_at":"2025-03-01T02:00:00Z","id":"01979d3e-5f2a-7c1b-9d33-2a6c1e4b7f90","name":"VIP","updated_at":"2025-06-01T02:00:00Z","version":3}}
+type TagMerged struct {
+	// Customers How many customers had the tag that is gone.
+	//
+	// Example: 128
+	Customers int64 `json:"customers"`
+
+	// Tag Example: {"category":"level","color":"#d4af37","created_at":"2026-06-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","name":"VIP","updated_at":"2026-06-01T02:00:00Z","version":1}
+	Tag Tag `json:"tag"`
+}
+
 // TagUpdate Example: {"name":"金卡"}
 type TagUpdate struct {
 	Category nullable.Nullable[string] `json:"category,omitempty"`
@@ -4295,6 +4314,13 @@ type UpdateTagParams struct {
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
+// MergeTagParams defines parameters for MergeTag.
+type MergeTagParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListVariantsParams defines parameters for ListVariants.
 type ListVariantsParams struct {
 	// Sku Exactly this SKU.
@@ -4420,6 +4446,9 @@ type CreateTagJSONRequestBody = TagCreate
 
 // UpdateTagJSONRequestBody defines body for UpdateTag for application/json ContentType.
 type UpdateTagJSONRequestBody = TagUpdate
+
+// MergeTagJSONRequestBody defines body for MergeTag for application/json ContentType.
+type MergeTagJSONRequestBody = TagMerge
 
 // UpdateVariantJSONRequestBody defines body for UpdateVariant for application/json ContentType.
 type UpdateVariantJSONRequestBody = VariantUpdate
@@ -5669,6 +5698,26 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /v1/tags/{id} (the `UpdateTag` operationId).
 	UpdateTag(ctx context.Context, id TagId, params *UpdateTagParams, body UpdateTagJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MergeTagWithBody Merge a tag into another
+	//
+	// Every customer with this tag gets the other one instead, also beyond the caller's scope, and this tag is gone: for two spellings of one
+	// thing. The answer holds the tag that stays and tells how many customers had the other. It cannot be undone.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/tags/{id}/merge (the `MergeTag` operationId).
+	MergeTagWithBody(ctx context.Context, id TagId, params *MergeTagParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MergeTag Merge a tag into another
+	//
+	// Every customer with this tag gets the other one instead, also beyond the caller's scope, and this tag is gone: for two spellings of one
+	// thing. The answer holds the tag that stays and tells how many customers had the other. It cannot be undone.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/tags/{id}/merge (the `MergeTag` operationId).
+	MergeTag(ctx context.Context, id TagId, params *MergeTagParams, body MergeTagJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListVariants Find variants
 	//
@@ -8136,6 +8185,46 @@ func (c *Client) UpdateTagWithBody(ctx context.Context, id TagId, params *Update
 // Corresponds with PATCH /v1/tags/{id} (the `UpdateTag` operationId).
 func (c *Client) UpdateTag(ctx context.Context, id TagId, params *UpdateTagParams, body UpdateTagJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdateTagRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MergeTagWithBody Merge a tag into another
+//
+// Every customer with this tag gets the other one instead, also beyond the caller's scope, and this tag is gone: for two spellings of one
+// thing. The answer holds the tag that stays and tells how many customers had the other. It cannot be undone.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/tags/{id}/merge (the `MergeTag` operationId).
+func (c *Client) MergeTagWithBody(ctx context.Context, id TagId, params *MergeTagParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMergeTagRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MergeTag Merge a tag into another
+//
+// Every customer with this tag gets the other one instead, also beyond the caller's scope, and this tag is gone: for two spellings of one
+// thing. The answer holds the tag that stays and tells how many customers had the other. It cannot be undone.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/tags/{id}/merge (the `MergeTag` operationId).
+func (c *Client) MergeTag(ctx context.Context, id TagId, params *MergeTagParams, body MergeTagJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMergeTagRequest(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -13948,6 +14037,68 @@ func NewUpdateTagRequestWithBody(server string, id TagId, params *UpdateTagParam
 	return req, nil
 }
 
+// NewMergeTagRequest calls the generic MergeTag builder with application/json body
+func NewMergeTagRequest(server string, id TagId, params *MergeTagParams, body MergeTagJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewMergeTagRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewMergeTagRequestWithBody constructs an http.Request for the MergeTag method, with any body, and a specified content type
+func NewMergeTagRequestWithBody(server string, id TagId, params *MergeTagParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/tags/%s/merge", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListVariantsRequest constructs an http.Request for the ListVariants method
 func NewListVariantsRequest(server string, params *ListVariantsParams) (*http.Request, error) {
 	var err error
@@ -15502,6 +15653,26 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /v1/tags/{id} (the `UpdateTag` operationId).
 	UpdateTagWithResponse(ctx context.Context, id TagId, params *UpdateTagParams, body UpdateTagJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateTagReply, error)
+
+	// MergeTagWithBodyWithResponse Merge a tag into another
+	//
+	// Every customer with this tag gets the other one instead, also beyond the caller's scope, and this tag is gone: for two spellings of one
+	// thing. The answer holds the tag that stays and tells how many customers had the other. It cannot be undone.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/tags/{id}/merge (the `MergeTag` operationId).
+	MergeTagWithBodyWithResponse(ctx context.Context, id TagId, params *MergeTagParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MergeTagReply, error)
+
+	// MergeTagWithResponse Merge a tag into another
+	//
+	// Every customer with this tag gets the other one instead, also beyond the caller's scope, and this tag is gone: for two spellings of one
+	// thing. The answer holds the tag that stays and tells how many customers had the other. It cannot be undone.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/tags/{id}/merge (the `MergeTag` operationId).
+	MergeTagWithResponse(ctx context.Context, id TagId, params *MergeTagParams, body MergeTagJSONRequestBody, reqEditors ...RequestEditorFn) (*MergeTagReply, error)
 
 	// ListVariantsWithResponse Find variants
 	//
@@ -21124,6 +21295,62 @@ func (r UpdateTagReply) ContentType() string {
 	return ""
 }
 
+// MergeTagReplyDefaultHeaders the declared response headers of an HTTP default response for MergeTag
+type MergeTagReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type MergeTagReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TagMerged
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *MergeTagReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r MergeTagReply) GetJSON200() *TagMerged {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r MergeTagReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r MergeTagReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r MergeTagReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r MergeTagReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r MergeTagReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListVariantsReply200Headers the declared response headers of an HTTP 200 response for ListVariants
 type ListVariantsReply200Headers struct {
 	Link *string
@@ -23371,6 +23598,38 @@ func (c *ClientWithResponses) UpdateTagWithResponse(ctx context.Context, id TagI
 		return nil, err
 	}
 	return ParseUpdateTagReply(rsp)
+}
+
+// MergeTagWithBodyWithResponse Merge a tag into another
+//
+// Every customer with this tag gets the other one instead, also beyond the caller's scope, and this tag is gone: for two spellings of one
+// thing. The answer holds the tag that stays and tells how many customers had the other. It cannot be undone.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/tags/{id}/merge (the `MergeTag` operationId).
+func (c *ClientWithResponses) MergeTagWithBodyWithResponse(ctx context.Context, id TagId, params *MergeTagParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MergeTagReply, error) {
+	rsp, err := c.MergeTagWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMergeTagReply(rsp)
+}
+
+// MergeTagWithResponse Merge a tag into another
+//
+// Every customer with this tag gets the other one instead, also beyond the caller's scope, and this tag is gone: for two spellings of one
+// thing. The answer holds the tag that stays and tells how many customers had the other. It cannot be undone.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/tags/{id}/merge (the `MergeTag` operationId).
+func (c *ClientWithResponses) MergeTagWithResponse(ctx context.Context, id TagId, params *MergeTagParams, body MergeTagJSONRequestBody, reqEditors ...RequestEditorFn) (*MergeTagReply, error) {
+	rsp, err := c.MergeTag(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMergeTagReply(rsp)
 }
 
 // ListVariantsWithResponse Find variants
@@ -29042,6 +29301,59 @@ func ParseUpdateTagReply(rsp *http.Response) (*UpdateTagReply, error) {
 		response.Headers200 = &headers
 	case true:
 		var headers UpdateTagReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseMergeTagReply parses an HTTP response from a MergeTagWithResponse call
+func ParseMergeTagReply(rsp *http.Response) (*MergeTagReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &MergeTagReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TagMerged
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers MergeTagReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

@@ -935,6 +935,25 @@ type TagList struct {
 	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
+// TagMerge Example: {"into_tag_id":"01979d3e-5f2a-7c1b-9d33-2a6c1e4b7f90"}
+type TagMerge struct {
+	// IntoTagId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	IntoTagId externalRef0.Id `json:"into_tag_id"`
+}
+
+// TagMerged Example: {"customers":128,"tag":{"category":"value","color":"#b8860b","created_at":"2025-03-01T02:00:00Z","id":"01979d3e-5f2a-7c1b-9d33-2a6c1e4b7f90","name":"VIP","updated_at":"2025-06-01T02:00:00Z","version":3}}
+type TagMerged struct {
+	// Customers How many customers had the tag that is gone.
+	//
+	// Example: 128
+	Customers int64 `json:"customers"`
+
+	// Tag Example: {"category":"level","color":"#d4af37","created_at":"2026-06-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","name":"VIP","updated_at":"2026-06-01T02:00:00Z","version":1}
+	Tag Tag `json:"tag"`
+}
+
 // TagUpdate Example: {"name":"金卡"}
 type TagUpdate struct {
 	Category nullable.Nullable[string] `json:"category,omitempty"`
@@ -1123,6 +1142,13 @@ type UpdateTagParams struct {
 	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
 }
 
+// MergeTagParams defines parameters for MergeTag.
+type MergeTagParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // CreateCustomerJSONRequestBody defines body for CreateCustomer for application/json ContentType.
 type CreateCustomerJSONRequestBody = CustomerCreate
 
@@ -1149,6 +1175,9 @@ type CreateTagJSONRequestBody = TagCreate
 
 // UpdateTagJSONRequestBody defines body for UpdateTag for application/json ContentType.
 type UpdateTagJSONRequestBody = TagUpdate
+
+// MergeTagJSONRequestBody defines body for MergeTag for application/json ContentType.
+type MergeTagJSONRequestBody = TagMerge
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -1209,6 +1238,9 @@ type ServerInterface interface {
 	// UpdateTag Change a tag
 	// (PATCH /v1/tags/{id})
 	UpdateTag(ctx echo.Context, id TagId, params UpdateTagParams) error
+	// MergeTag Merge a tag into another
+	// (POST /v1/tags/{id}/merge)
+	MergeTag(ctx echo.Context, id TagId, params MergeTagParams) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -1942,6 +1974,42 @@ func (w *ServerInterfaceWrapper) UpdateTag(ctx echo.Context) error {
 	return err
 }
 
+// MergeTag converts echo context to params.
+func (w *ServerInterfaceWrapper) MergeTag(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id TagId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params MergeTagParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.MergeTag(ctx, id, params)
+	return err
+}
+
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -2008,6 +2076,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/tags/:id", wrapper.DeleteTag, options.OperationMiddlewares["deleteTag"]...)
 	router.GET(options.BaseURL+"/v1/tags/:id", wrapper.GetTag, options.OperationMiddlewares["getTag"]...)
 	router.PATCH(options.BaseURL+"/v1/tags/:id", wrapper.UpdateTag, options.OperationMiddlewares["updateTag"]...)
+	router.POST(options.BaseURL+"/v1/tags/:id/merge", wrapper.MergeTag, options.OperationMiddlewares["mergeTag"]...)
 
 }
 
@@ -3037,6 +3106,54 @@ func (response UpdateTagdefaultApplicationProblemPlusJSONResponse) VisitUpdateTa
 	return err
 }
 
+type MergeTagRequestObject struct {
+	Id     TagId `json:"id"`
+	Params MergeTagParams
+	Body   *MergeTagJSONRequestBody
+}
+
+type MergeTagResponseObject interface {
+	VisitMergeTagResponse(w http.ResponseWriter) error
+}
+
+type MergeTag200JSONResponse TagMerged
+
+func (response MergeTag200JSONResponse) VisitMergeTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeTagdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response MergeTagdefaultApplicationProblemPlusJSONResponse) VisitMergeTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// ListCustomers List customers
@@ -3096,6 +3213,9 @@ type StrictServerInterface interface {
 	// UpdateTag Change a tag
 	// (PATCH /v1/tags/{id})
 	UpdateTag(ctx context.Context, request UpdateTagRequestObject) (UpdateTagResponseObject, error)
+	// MergeTag Merge a tag into another
+	// (POST /v1/tags/{id}/merge)
+	MergeTag(ctx context.Context, request MergeTagRequestObject) (MergeTagResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -3793,6 +3913,55 @@ func (sh *strictHandler) UpdateTag(ctx echo.Context, id TagId, params UpdateTagP
 		return err
 	} else if validResponse, ok := response.(UpdateTagResponseObject); ok {
 		return validResponse.VisitUpdateTagResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// MergeTag operation middleware
+func (sh *strictHandler) MergeTag(ctx echo.Context, id TagId, params MergeTagParams) error {
+	var request MergeTagRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body MergeTagJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.MergeTag(ctx.Request().Context(), request.(MergeTagRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "MergeTag")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(MergeTagResponseObject); ok {
+		return validResponse.VisitMergeTagResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -37,6 +37,7 @@ var (
 	ErrTagNotFound  = apperr.Define(apperr.NotFound, "tags.not_found", "There is no such tag.", "找不到该标签。")
 	ErrTagDuplicate = apperr.Define(apperr.Conflict, "tags.duplicate", "Another tag has this name.", "已有同名标签。")
 	ErrTagInUse     = apperr.Define(apperr.Conflict, "tags.in_use", "Customers have this tag; take it off them first.", "仍有顾客使用该标签，请先移除。")
+	ErrTagInto      = apperr.Define(apperr.Invalid, "tags.into_invalid", "Name another existing tag to merge into.", "请指定另一个已存在的标签作为合并目标。")
 	ErrTagName      = apperr.Define(apperr.Invalid, "tags.name_invalid", "A tag's name has 1 to 64 visible characters.", "标签名称须为 1 到 64 个可见字符。")
 )
 

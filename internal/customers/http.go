@@ -244,6 +244,15 @@ func (a API) GetTag(ctx context.Context, r customersapi.GetTagRequestObject) (cu
 	return customersapi.GetTag200JSONResponse{Body: toAPITag(t), Headers: customersapi.GetTag200ResponseHeaders{ETag: &tag}}, nil
 }
 
+// MergeTag implements mergeTag.
+func (a API) MergeTag(ctx context.Context, r customersapi.MergeTagRequestObject) (customersapi.MergeTagResponseObject, error) {
+	t, n, err := a.Service.MergeTag(ctx, r.Id, r.Body.IntoTagId)
+	if err != nil {
+		return nil, err
+	}
+	return customersapi.MergeTag200JSONResponse{Tag: toAPITag(t), Customers: n}, nil
+}
+
 // UpdateTag implements updateTag.
 func (a API) UpdateTag(ctx context.Context, r customersapi.UpdateTagRequestObject) (customersapi.UpdateTagResponseObject, error) {
 	t, err := a.Service.UpdateTag(ctx, r.Id, TagInput{Name: r.Body.Name, Category: r.Body.Category, Color: r.Body.Color}, r.Params.IfMatch)

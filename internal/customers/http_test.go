@@ -143,3 +143,43 @@ func TestManagersReadAndChangeNothing(t *testing.T) {
 	manager.Do(http.MethodPost, "/v1/customers", map[string]any{"name": "李雷"}).WantProblem(http.StatusForbidden, "auth.forbidden")
 	manager.Do(http.MethodPost, "/v1/customers/"+ours.Id.String()+"/reveal", map[string]any{"fields": []string{"phone"}, "reason": "看看"}).WantProblem(http.StatusForbidden, "auth.forbidden")
 }
+
+func TestMergingTags(t *testing.T) {
+	app := testkit.New(t)
+	admin := app.Admin()
+	customer := func(tags ...string) string {
+		var c client.Customer
+		admin.Do(http.MethodPost, "/v1/customers", map[string]any{"external_id": uuid.NewString(), "name": "李雷", "tags": tags}).Want(http.StatusCreated).JSON(&c)
+		return "/v1/customers/" + c.Id.String()
+	}
+	tag := func(name string) (t client.Tag) {
+		admin.Do(http.MethodPost, "/v1/tags", map[string]any{"name": name}).Want(http.StatusCreated).JSON(&t)
+		return t
+	}
+	wrong, right, other := tag("爱读书"), tag("书迷"), tag("会员")
+	both, one, none := customer("爱读书", "书迷", "会员"), customer("爱读书"), customer("会员")
+	admin.Do(http.MethodGet, one+"/profile", nil).Want(http.StatusOK) // now hot
+	path := "/v1/tags/" + wrong.Id.String() + "/merge"
+
+	admin.Do(http.MethodPost, path, map[string]any{"into_tag_id": wrong.Id}).WantProblem(http.StatusUnprocessableEntity, "tags.into_invalid")
+	admin.Do(http.MethodPost, path, map[string]any{"into_tag_id": uuid.New()}).WantProblem(http.StatusUnprocessableEntity, "tags.into_invalid")
+	admin.Do(http.MethodPost, path, map[string]any{"into": right.Id}).Want(http.StatusUnprocessableEntity)
+	app.Client("store_manager", testkit.All()).Do(http.MethodPost, path, map[string]any{"into_tag_id": right.Id}).Want(http.StatusForbidden)
+
+	first := admin.Do(http.MethodPost, path, map[string]any{"into_tag_id": right.Id}, "Idempotency-Key", "merge-1").Want(http.StatusOK)
+	var merged client.TagMerged
+	first.JSON(&merged)
+	assert.Equal(t, int64(2), merged.Customers)
+	assert.Equal(t, right.Id, merged.Tag.Id)
+	again := admin.Do(http.MethodPost, path, map[string]any{"into_tag_id": right.Id}, "Idempotency-Key", "merge-1").Want(http.StatusOK)
+	assert.Equal(t, string(first.Body), string(again.Body))
+	admin.Do(http.MethodPost, path, map[string]any{"into_tag_id": right.Id}).WantProblem(http.StatusNotFound, "tags.not_found")
+
+	for path, want := range map[string][]string{both: {"书迷", "会员"}, one: {"书迷"}, none: {"会员"}} {
+		var c client.Customer
+		admin.Do(http.MethodGet, path, nil).Want(http.StatusOK).JSON(&c)
+		assert.ElementsMatch(t, want, c.Tags)
+	}
+	assert.Contains(t, string(admin.Do(http.MethodGet, one+"/profile", nil).Want(http.StatusOK).Body), "书迷")
+	admin.Do(http.MethodDelete, "/v1/tags/"+other.Id.String(), nil).WantProblem(http.StatusConflict, "tags.in_use")
+}

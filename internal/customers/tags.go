@@ -11,6 +11,7 @@ import (
 
 	"github.com/shuke-crm/shuke/ent/crm"
 	"github.com/shuke-crm/shuke/ent/crm/tag"
+	"github.com/shuke-crm/shuke/internal/platform/audit"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/db"
 	"github.com/shuke-crm/shuke/internal/platform/etag"
@@ -258,6 +259,48 @@ func (s *Service) DeleteTag(ctx context.Context, id uuid.UUID, ifMatch *string) 
 		noteTag(ctx, tx, "tags.delete", id, nil)
 		return tx.CRM.Tag.DeleteOne(old).Exec(ctx)
 	})
+}
+
+// MergeTag gives everybody who has a tag another one instead, and deletes it.
+// It returns the tag that stays and how many customers had the other.
+// Errors: ErrTagNotFound, ErrTagInto.
+func (s *Service) MergeTag(ctx context.Context, id, into uuid.UUID) (*crm.Tag, int64, error) {
+	if id == into {
+		return nil, 0, ErrTagInto.At("/into_tag_id")
+	}
+	var stays *crm.Tag
+	var customers int64
+	err := s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		both, err := tx.CRM.Tag.Query().Where(tag.IDIn(id, into)).Order(tag.ByID()).ForUpdate().All(ctx)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(both, func(t *crm.Tag) bool { return t.ID == id }) {
+			return ErrTagNotFound.New()
+		}
+		i := slices.IndexFunc(both, func(t *crm.Tag) bool { return t.ID == into })
+		if i < 0 {
+			return ErrTagInto.At("/into_tag_id")
+		}
+		stays = both[i]
+		// Beyond the caller's scope, as a change of the name would be. Rows in the
+		// order of their ids, as everywhere; sorted tags, so that equal sets are equal.
+		result, err := tx.Exec(ctx, `
+			WITH locked AS MATERIALIZED (SELECT id FROM customers WHERE tag_ids @> ARRAY[$1::uuid] ORDER BY id FOR UPDATE)
+			UPDATE customers c SET version = c.version + 1, updated_at = $3,
+			       tag_ids = ARRAY(SELECT DISTINCT t FROM unnest(array_replace(c.tag_ids, $1::uuid, $2::uuid)) t ORDER BY t)
+			FROM locked WHERE c.id = locked.id`, id, into, s.clock.Now())
+		if err != nil {
+			return err
+		}
+		if customers, err = result.RowsAffected(); err != nil {
+			return err
+		}
+		audit.Record(ctx, tx, audit.Entry{Action: "tags.merge", ObjectType: "tag", ObjectID: id.String(), Changes: map[string]any{"into": into, "customers": customers}})
+		tx.AfterCommit(s.ClearProfiles)
+		return tx.CRM.Tag.DeleteOneID(id).Exec(ctx)
+	})
+	return stays, customers, err
 }
 
 func tagMissing(err error) error {

@@ -191,6 +191,10 @@ var tagProbes = map[string]probe{
 	"updateTag": func(c *cell) byte {
 		return judge(c.do(http.MethodPatch, "/v1/tags/"+c.someTag().String(), map[string]any{"color": "#aa0000"}))
 	},
+	"mergeTag": func(c *cell) byte {
+		into, _ := c.tag()
+		return judge(c.do(http.MethodPost, "/v1/tags/"+c.someTag().String()+"/merge", map[string]any{"into_tag_id": into}))
+	},
 	"deleteTag": func(c *cell) byte { return judge(c.do(http.MethodDelete, "/v1/tags/"+c.someTag().String(), nil)) },
 }
 
