@@ -25,8 +25,8 @@ build: ## Build bin/shuke
 	@go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/shuke ./cmd/shuke
 
 .PHONY: run
-run: setup build ## Run the service, with servers of its own unless addresses are set
-	@exec bin/shuke serve
+run: setup build ## Run the service, with servers and stand-ins of its own unless others are set
+	@SHUKE_FAKES=$${SHUKE_FAKES-auto} exec bin/shuke serve
 
 .PHONY: test
 test: setup ## Run the whole test suite

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/shuke-crm/shuke/internal/fake"
 	"github.com/shuke-crm/shuke/internal/platform/cache"
 	"github.com/shuke-crm/shuke/internal/platform/clock"
 	"github.com/shuke-crm/shuke/internal/platform/config"
@@ -31,6 +32,9 @@ type installation struct {
 	cache   *cache.Client
 	keys    *crypto.Keyring
 	clock   *clock.Clock
+	fakes   *fake.Server // stand-ins that this process started, or nil
+
+	standInURL string // where stand-ins are that this process uses
 }
 
 // bootOptions say how a command starts.
@@ -162,6 +166,9 @@ func (i *installation) connect(ctx context.Context) error {
 // close ends connections first, then the servers behind them.
 func (i *installation) close() {
 	var errs []error
+	if i.fakes != nil {
+		errs = append(errs, i.fakes.Close())
+	}
 	if i.cache != nil {
 		errs = append(errs, i.cache.Close())
 	}

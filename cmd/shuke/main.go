@@ -51,7 +51,7 @@ private PostgreSQL and Redis of its own in SHUKE_DATA_DIR.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(serveCommand(), workerCommand(), migrateCommand(), adminCommand(), verifyCommand(), keysCommand(), rolesCommand("roles-sql"))
+	root.AddCommand(serveCommand(), workerCommand(), migrateCommand(), adminCommand(), verifyCommand(), keysCommand(), fakeCommand(), rolesCommand("roles-sql"))
 	return root
 }
 

@@ -64,6 +64,9 @@ func serve(ctx context.Context, roles []config.Role) error {
 	if roles != nil {
 		i.cfg.Roles = roles
 	}
+	if err := i.standIns(ctx); err != nil {
+		return err
+	}
 	if err := i.cfg.WriteSummary(os.Stderr); err != nil {
 		return err
 	}
@@ -120,6 +123,9 @@ func (i *installation) announce(listener net.Listener) {
 		base = "http://" + listener.Addr().String()
 	}
 	fmt.Fprintf(os.Stderr, "shuke %s listens on %s; documentation: %s/docs; ready after %s\n", buildVersion(), listener.Addr(), base, took)
+	if i.standInURL != "" {
+		fmt.Fprintf(os.Stderr, "STAND-INS are in use for outside services; see %s\n", i.standInURL)
+	}
 }
 
 // firstStart makes the built-in roles what this release says and, in an empty

@@ -22,6 +22,14 @@ func (s *Server) routes() {
 		_, _ = io.WriteString(w, strings.NewReplacer("{url}", s.URL, "{mail}", s.MailAddr).Replace(page))
 	})
 
+	s.mux.HandleFunc("GET /_control/place", func(w http.ResponseWriter, _ *http.Request) { jsonReply(http.StatusOK, s.Place).send(w) })
+	s.mux.HandleFunc("GET "+landing, func(w http.ResponseWriter, r *http.Request) {
+		found := map[string]string{}
+		for name := range r.URL.Query() {
+			found[name] = r.URL.Query().Get(name)
+		}
+		jsonReply(http.StatusOK, found).send(w)
+	})
 	control(s, "POST /_control/faults", func(f Fault) (any, error) {
 		if err := f.check(); err != nil {
 			return nil, err

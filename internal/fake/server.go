@@ -11,8 +11,6 @@ import (
 	"net/http"
 	"sync"
 	"time"
-
-	"github.com/shuke-crm/shuke/internal/platform/config"
 )
 
 // bodyLimit is far above what a client of these services sends.
@@ -28,8 +26,7 @@ type Options struct {
 
 // Server is all stand-ins on one HTTP address, and the mail server.
 type Server struct {
-	URL      string // http://127.0.0.1:8090
-	MailAddr string // host:port
+	Place
 
 	now  func() time.Time
 	log  *slog.Logger
@@ -62,12 +59,12 @@ func Start(o Options) (*Server, error) {
 		return nil, fmt.Errorf("listen for the stand-ins: %w", err)
 	}
 	s := &Server{
-		URL: "http://" + listener.Addr().String(), now: o.Now, log: o.Log, mux: http.NewServeMux(), stop: make(chan struct{}),
+		Place: Place{URL: "http://" + listener.Addr().String()}, now: o.Now, log: o.Log, mux: http.NewServeMux(), stop: make(chan struct{}),
 	}
 	s.faults.init()
 	s.wechat.init()
 	s.sms.init()
-	s.oidc.init(s.URL + "/oidc")
+	s.oidc.init(s.issuer())
 	if o.Mail == "" {
 		host, _, _ := net.SplitHostPort(listener.Addr().String()) // a listener's address is well formed
 		o.Mail = net.JoinHostPort(host, "0")
@@ -96,45 +93,6 @@ func (s *Server) Close() error {
 func (s *Server) Run(ctx context.Context) error {
 	<-ctx.Done()
 	return s.Close()
-}
-
-// Settings completes settings so that every service which is not configured
-// is a stand-in. Redirect is where the sign-in provider sends browsers back to.
-func (s *Server) Settings(c config.Outside, redirect string) config.Outside {
-	if c.SMSProvider == "" {
-		c.SMSProvider, c.SMSKeyID, c.SMSKeySecret = "aliyun", AliyunKeyID, AliyunKeySecret
-		c.SMSSignName, c.SMSURL = SignName, s.URL
-		c.SMSTemplates = nil
-		for _, t := range smsTemplates {
-			c.SMSTemplates = append(c.SMSTemplates, t.ours+"="+t.aliyun)
-		}
-	}
-	if c.SMTPURL == "" {
-		c.SMTPURL, c.MailFrom = "smtp://"+s.MailAddr+"?tls=off", "Shuke <no-reply@shuke.example>"
-	}
-	if c.MiniAppID == "" && c.OfficialAppID == "" && c.WeChatURL == "" {
-		c.MiniAppID, c.MiniSecret = MiniAppID, MiniSecret
-		c.OfficialAppID, c.OfficialSecret = OfficialAppID, OfficialSecret
-		c.WeChatURL = s.URL
-	}
-	if len(c.OIDC) == 0 {
-		c.OIDCProviders = []string{OIDCName}
-		c.OIDC = []config.OIDCProvider{{
-			Name: OIDCName, Issuer: s.oidc.url, ClientID: OIDCClientID, ClientSecret: OIDCClientSecret, RedirectURL: redirect,
-		}}
-	}
-	return c
-}
-
-// TencentSettings are those of Settings with Tencent in place of Aliyun.
-func (s *Server) TencentSettings(c config.Outside) config.Outside {
-	c.SMSProvider, c.SMSKeyID, c.SMSKeySecret, c.SMSAppID = "tencent", TencentKeyID, TencentKeySecret, TencentAppID
-	c.SMSSignName, c.SMSURL = SignName, s.URL
-	c.SMSTemplates = nil
-	for _, t := range smsTemplates {
-		c.SMSTemplates = append(c.SMSTemplates, t.ours+"="+t.tencent)
-	}
-	return c
 }
 
 // reply is an answer before it is sent, so that a fault can swallow it.
@@ -192,7 +150,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, body []byte, o o
 		s.faults.happened(o.target)
 		return o.effect(r, body)
 	}
-	s.log.Info("stand-in asked", "operation", o.target, "fault", f.Kind)
+	s.log.Debug("stand-in asked", "operation", o.target, "fault", f.Kind)
 	switch f.Kind {
 	case "":
 		effect().send(w)

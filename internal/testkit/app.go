@@ -20,11 +20,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/shuke-crm/shuke/internal/fake"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/cache"
 	"github.com/shuke-crm/shuke/internal/platform/clock"
+	"github.com/shuke-crm/shuke/internal/platform/config"
 	"github.com/shuke-crm/shuke/internal/platform/crypto"
 	"github.com/shuke-crm/shuke/internal/platform/db"
+	"github.com/shuke-crm/shuke/internal/platform/outside"
 	"github.com/shuke-crm/shuke/internal/platform/pgtest"
 	"github.com/shuke-crm/shuke/internal/platform/telemetry"
 	"github.com/shuke-crm/shuke/internal/server"
@@ -47,6 +50,7 @@ type App struct {
 	Keys     *crypto.Keyring
 	Clock    *clock.Clock
 	HTTP     *http.Client // checks every answer against the contract
+	Outside  *fake.Server // stand-ins for the outside services: what was sent, and how to make them misbehave
 
 	fake *fakeTime
 	made *atomic.Int64 // numbers what factories make
@@ -73,6 +77,8 @@ type options struct {
 	server   server.Config
 	keys     *crypto.Keyring
 	database *pgtest.Database
+	fakes    *fake.Server
+	outside  func(config.Outside) config.Outside
 	log      io.Writer
 	level    slog.Level
 }
@@ -92,11 +98,17 @@ func WithWorker() Option { return func(o *options) { o.worker = true } }
 // WithConfig sets what the server is told, such as the origins of browsers.
 func WithConfig(c server.Config) Option { return func(o *options) { o.server = c } }
 
-// Beside starts a second replica on the database, Redis, keys and clock of the
-// first.
+// WithOutside changes the settings of outside services, which are those of the
+// stand-ins before; to return config.Outside{} is to have none.
+func WithOutside(alter func(config.Outside) config.Outside) Option {
+	return func(o *options) { o.outside = alter }
+}
+
+// Beside starts a second replica on the database, Redis, keys, clock and
+// stand-ins of the first.
 func Beside(first *App) Option {
 	return func(o *options) {
-		o.keys, o.database, o.redisURL = first.Keys, &first.Database, first.RedisURL()
+		o.keys, o.database, o.redisURL, o.fakes = first.Keys, &first.Database, first.RedisURL(), first.Outside
 		if first.fake != nil {
 			o.start = first.fake.now()
 		}
@@ -138,6 +150,11 @@ func New(t testing.TB, opts ...Option) *App {
 	redisURLs.Store(a.Cache, o.redisURL)
 	t.Cleanup(func() { _ = a.Cache.Close(); redisURLs.Delete(a.Cache) })
 	a.startClock(o.start)
+	if a.Outside = o.fakes; a.Outside == nil {
+		a.Outside, err = fake.Start(fake.Options{Now: a.Clock.Now})
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = a.Outside.Close() })
+	}
 	a.start(ctx, o)
 	return a
 }
@@ -161,6 +178,12 @@ func (a *App) start(ctx context.Context, o options) {
 	log, err := telemetry.NewLogger(o.log, "text", o.level)
 	require.NoError(t, err)
 	deps := server.Deps{DB: a.DB, Cache: a.Cache, Keys: a.Keys, Clock: a.Clock, Log: log, Metrics: telemetry.NewMetrics()}
+	settings := a.Outside.Settings(config.Outside{SMSDailyLimit: 1000})
+	if o.outside != nil {
+		settings = o.outside(settings)
+	}
+	deps.Outside, err = outside.Build(settings, outside.Deps{DB: a.DB, Keys: a.Keys, Clock: a.Clock, Log: log})
+	require.NoError(t, err)
 	if o.worker {
 		deps.ListenURL = a.Database.AppURL
 	}

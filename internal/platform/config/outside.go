@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -136,6 +137,24 @@ func (o Outside) RealServices() []string {
 		real = append(real, "OpenID Connect "+p.Name)
 	}
 	return real
+}
+
+// StandIn takes over settings that stand-ins completed; the summary says so.
+func (c *Config) StandIn(o Outside) {
+	before, after := reflect.ValueOf(c.Outside), reflect.ValueOf(o)
+	for _, field := range reflect.VisibleFields(after.Type()) {
+		if !reflect.DeepEqual(before.FieldByIndex(field.Index).Interface(), after.FieldByIndex(field.Index).Interface()) {
+			c.sources[field.Tag.Get("env")] = "stand-in"
+		}
+	}
+	if len(c.OIDC) == 0 {
+		for _, p := range o.OIDC {
+			for _, part := range oidcParts {
+				c.sources[oidcVariable(p.Name, part)] = "stand-in"
+			}
+		}
+	}
+	c.Outside = o
 }
 
 func (c *Config) completeOutside() {

@@ -17,8 +17,6 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/oidc"
 )
 
-const redirect = "https://shop.example/callback"
-
 type world struct {
 	t     *testing.T
 	fake  *fake.Server
@@ -42,7 +40,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) advance(d time.Duration) { w.at.Add(int64(d)) }
 
 func (w *world) config() oidc.Config {
-	p := w.fake.Settings(config.Outside{}, redirect).OIDC[0]
+	p := w.fake.Settings(config.Outside{}).OIDC[0]
 	return oidc.Config{Name: p.Name, Issuer: p.Issuer, ClientID: p.ClientID, ClientSecret: p.ClientSecret.Reveal(), RedirectURL: p.RedirectURL}
 }
 

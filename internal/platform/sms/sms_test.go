@@ -42,7 +42,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) advance(d time.Duration) { w.at.Add(int64(d)) }
 
 func (w *world) config(provider string) sms.Config {
-	c := w.fake.Settings(config.Outside{}, "")
+	c := w.fake.Settings(config.Outside{})
 	if provider == "tencent" {
 		c = w.fake.TencentSettings(config.Outside{})
 	}
