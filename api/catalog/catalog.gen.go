@@ -78,15 +78,60 @@ func (e VariantStatus) Valid() bool {
 	}
 }
 
+// Defines values for ListCategoriesParamsInclude.
+const (
+	ListCategoriesParamsIncludeIncludeTotalCount ListCategoriesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListCategoriesParamsInclude enum.
+func (e ListCategoriesParamsInclude) Valid() bool {
+	switch e {
+	case ListCategoriesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListProductsParamsInclude.
 const (
-	IncludeTotalCount ListProductsParamsInclude = "total_count"
+	ListProductsParamsIncludeIncludeTotalCount ListProductsParamsInclude = "total_count"
 )
 
 // Valid indicates whether the value is a known member of the ListProductsParamsInclude enum.
 func (e ListProductsParamsInclude) Valid() bool {
 	switch e {
-	case IncludeTotalCount:
+	case ListProductsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListProductVariantsParamsInclude.
+const (
+	ListProductVariantsParamsIncludeIncludeTotalCount ListProductVariantsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListProductVariantsParamsInclude enum.
+func (e ListProductVariantsParamsInclude) Valid() bool {
+	switch e {
+	case ListProductVariantsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListVariantsParamsInclude.
+const (
+	ListVariantsParamsIncludeIncludeTotalCount ListVariantsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListVariantsParamsInclude enum.
+func (e ListVariantsParamsInclude) Valid() bool {
+	switch e {
+	case ListVariantsParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -172,6 +217,9 @@ type CategoryList struct {
 
 	// NextCursor For the next page; null on the last.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All categories that match, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
 // CategoryUpdate What to change of a category.
@@ -376,6 +424,9 @@ type VariantList struct {
 
 	// NextCursor For the next page; null on the last.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All variants that match, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
 // VariantOptions What tells a variant from its siblings.
@@ -429,7 +480,13 @@ type ListCategoriesParams struct {
 
 	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListCategoriesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
 }
+
+// ListCategoriesParamsInclude defines parameters for ListCategories.
+type ListCategoriesParamsInclude string
 
 // CreateCategoryParams defines parameters for CreateCategory.
 type CreateCategoryParams struct {
@@ -512,7 +569,13 @@ type ListProductVariantsParams struct {
 
 	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListProductVariantsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
 }
+
+// ListProductVariantsParamsInclude defines parameters for ListProductVariants.
+type ListProductVariantsParamsInclude string
 
 // CreateVariantParams defines parameters for CreateVariant.
 type CreateVariantParams struct {
@@ -537,7 +600,13 @@ type ListVariantsParams struct {
 
 	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListVariantsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
 }
+
+// ListVariantsParamsInclude defines parameters for ListVariants.
+type ListVariantsParamsInclude string
 
 // GetVariantParams defines parameters for GetVariant.
 type GetVariantParams struct {
@@ -645,6 +714,13 @@ func (w *ServerInterfaceWrapper) ListCategories(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
 	}
 
 	// Invoke the callback with all the unmarshaled arguments
@@ -984,6 +1060,13 @@ func (w *ServerInterfaceWrapper) ListProductVariants(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
 	}
 
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListProductVariants(ctx, id, params)
 	return err
@@ -1064,6 +1147,13 @@ func (w *ServerInterfaceWrapper) ListVariants(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
 	}
 
 	// Invoke the callback with all the unmarshaled arguments

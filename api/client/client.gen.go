@@ -735,6 +735,21 @@ func (e ListAuditLogsParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for ListCategoriesParamsInclude.
+const (
+	ListCategoriesParamsIncludeIncludeTotalCount ListCategoriesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListCategoriesParamsInclude enum.
+func (e ListCategoriesParamsInclude) Valid() bool {
+	switch e {
+	case ListCategoriesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListCustomersParamsInclude.
 const (
 	ListCustomersParamsIncludeIncludeTotalCount ListCustomersParamsInclude = "total_count"
@@ -789,6 +804,21 @@ const (
 func (e ListProductsParamsInclude) Valid() bool {
 	switch e {
 	case ListProductsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListProductVariantsParamsInclude.
+const (
+	ListProductVariantsParamsIncludeIncludeTotalCount ListProductVariantsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListProductVariantsParamsInclude enum.
+func (e ListProductVariantsParamsInclude) Valid() bool {
+	switch e {
+	case ListProductVariantsParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -879,6 +909,21 @@ const (
 func (e ListTagsParamsInclude) Valid() bool {
 	switch e {
 	case ListTagsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListVariantsParamsInclude.
+const (
+	ListVariantsParamsIncludeIncludeTotalCount ListVariantsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListVariantsParamsInclude enum.
+func (e ListVariantsParamsInclude) Valid() bool {
+	switch e {
+	case ListVariantsParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -1168,6 +1213,9 @@ type CategoryList struct {
 
 	// NextCursor For the next page; null on the last.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All categories that match, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
 // CategoryUpdate What to change of a category.
@@ -3437,6 +3485,9 @@ type VariantList struct {
 
 	// NextCursor For the next page; null on the last.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All variants that match, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
 // VariantOptions What tells a variant from its siblings.
@@ -3645,7 +3696,13 @@ type ListCategoriesParams struct {
 
 	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListCategoriesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
 }
+
+// ListCategoriesParamsInclude defines parameters for ListCategories.
+type ListCategoriesParamsInclude string
 
 // CreateCategoryParams defines parameters for CreateCategory.
 type CreateCategoryParams struct {
@@ -3975,7 +4032,13 @@ type ListProductVariantsParams struct {
 
 	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListProductVariantsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
 }
+
+// ListProductVariantsParamsInclude defines parameters for ListProductVariants.
+type ListProductVariantsParamsInclude string
 
 // CreateVariantParams defines parameters for CreateVariant.
 type CreateVariantParams struct {
@@ -4337,7 +4400,13 @@ type ListVariantsParams struct {
 
 	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListVariantsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
 }
+
+// ListVariantsParamsInclude defines parameters for ListVariants.
+type ListVariantsParamsInclude string
 
 // GetVariantParams defines parameters for GetVariant.
 type GetVariantParams struct {
@@ -9247,6 +9316,18 @@ func NewListCategoriesRequest(server string, params *ListCategoriesParams) (*htt
 
 		}
 
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if encoded := queryValues.Encode(); encoded != "" {
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
@@ -11499,6 +11580,18 @@ func NewListProductVariantsRequest(server string, id ProductId, params *ListProd
 		if params.Cursor != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -14178,6 +14271,18 @@ func NewListVariantsRequest(server string, params *ListVariantsParams) (*http.Re
 		if params.Cursor != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {

@@ -97,7 +97,7 @@ func (a API) UpdateProduct(ctx context.Context, r catalogapi.UpdateProductReques
 
 // ListProductVariants implements listProductVariants.
 func (a API) ListProductVariants(ctx context.Context, r catalogapi.ListProductVariantsRequestObject) (catalogapi.ListProductVariantsResponseObject, error) {
-	found, err := a.Service.ListVariants(ctx, VariantFilter{ProductID: &r.Id, Limit: r.Params.Limit, Cursor: r.Params.Cursor})
+	found, err := a.Service.ListVariants(ctx, VariantFilter{ProductID: &r.Id, Limit: r.Params.Limit, Cursor: r.Params.Cursor, Total: r.Params.Include != nil})
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func (a API) CreateVariant(ctx context.Context, r catalogapi.CreateVariantReques
 // ListVariants implements listVariants.
 func (a API) ListVariants(ctx context.Context, r catalogapi.ListVariantsRequestObject) (catalogapi.ListVariantsResponseObject, error) {
 	p := r.Params
-	found, err := a.Service.ListVariants(ctx, VariantFilter{SKU: value(p.Sku), Barcode: value(p.Barcode), ISBN: value(p.Isbn), Limit: p.Limit, Cursor: p.Cursor})
+	found, err := a.Service.ListVariants(ctx, VariantFilter{SKU: value(p.Sku), Barcode: value(p.Barcode), ISBN: value(p.Isbn), Limit: p.Limit, Cursor: p.Cursor, Total: p.Include != nil})
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +161,7 @@ func (a API) UpdateVariant(ctx context.Context, r catalogapi.UpdateVariantReques
 
 // ListCategories implements listCategories.
 func (a API) ListCategories(ctx context.Context, r catalogapi.ListCategoriesRequestObject) (catalogapi.ListCategoriesResponseObject, error) {
-	found, err := a.Service.ListCategories(ctx, r.Params.ParentId, r.Params.Limit, r.Params.Cursor)
+	found, err := a.Service.ListCategories(ctx, r.Params.ParentId, r.Params.Limit, r.Params.Cursor, r.Params.Include != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +170,7 @@ func (a API) ListCategories(ctx context.Context, r catalogapi.ListCategoriesRequ
 		items[i] = toAPICategory(c)
 	}
 	return catalogapi.ListCategories200JSONResponse{
-		Body:    catalogapi.CategoryList{Items: items, NextCursor: orNull(found.Next), HasMore: found.Next != nil},
+		Body:    catalogapi.CategoryList{Items: items, NextCursor: orNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
 		Headers: catalogapi.ListCategories200ResponseHeaders{Link: found.Link},
 	}, nil
 }

@@ -70,7 +70,7 @@ func toAPIVariants(ctx context.Context, p *page.Of[*commerce.Variant]) catalogap
 	for i, v := range p.Items {
 		items[i] = toAPIVariant(v, cost)
 	}
-	return catalogapi.VariantList{Items: items, NextCursor: orNull(p.Next), HasMore: p.Next != nil}
+	return catalogapi.VariantList{Items: items, NextCursor: orNull(p.Next), HasMore: p.Next != nil, TotalCount: p.Total}
 }
 
 func toAPIVariant(v *commerce.Variant, cost bool) catalogapi.Variant {

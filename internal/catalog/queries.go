@@ -29,6 +29,19 @@ func next[T any](pages *page.Codec, l page.List, p *page.Of[T], more bool, posit
 	}
 }
 
+// count fills in how many items a list has in all, when asked for.
+func count[T any](ctx context.Context, p *page.Of[T], wanted bool, q interface {
+	Count(context.Context) (int, error)
+}) error {
+	if !wanted {
+		return nil
+	}
+	n, err := q.Count(ctx)
+	total := int64(n)
+	p.Total = &total
+	return err
+}
+
 // ProductFilter narrows the list of products; empty parts do not.
 type ProductFilter struct {
 	Title      string // fragment
@@ -75,13 +88,8 @@ func (s *Service) ListProducts(ctx context.Context, f ProductFilter) (*page.Of[*
 	}
 	q := s.db.From(ctx).Commerce.Product.Query().Where(where...)
 	out := &page.Of[*commerce.Product]{}
-	if f.Total {
-		n, err := q.Clone().Count(ctx)
-		if err != nil {
-			return nil, err
-		}
-		total := int64(n)
-		out.Total = &total
+	if err := count(ctx, out, f.Total, q.Clone()); err != nil {
+		return nil, err
 	}
 	var at position
 	if ok, err := s.pages.Decode(l.Name(), f.Cursor, &at); err != nil {
@@ -109,6 +117,7 @@ type VariantFilter struct {
 	ISBN      string
 	Limit     *int32
 	Cursor    *string
+	Total     bool
 }
 
 // ListVariants finds variants, the newest first, or those of one product in
@@ -147,6 +156,10 @@ func (s *Service) ListVariants(ctx context.Context, f VariantFilter) (*page.Of[*
 		where = append(where, variant.HasProductWith(product.Isbn13(isbn.Thirteen)))
 	}
 	q := clients.Variant.Query().Where(where...)
+	out := &page.Of[*commerce.Variant]{}
+	if err := count(ctx, out, f.Total, q.Clone()); err != nil {
+		return nil, err
+	}
 	var at position
 	if ok, err := s.pages.Decode(l.Name(), f.Cursor, &at); err != nil {
 		return nil, err
@@ -157,7 +170,6 @@ func (s *Service) ListVariants(ctx context.Context, f VariantFilter) (*page.Of[*
 	if err != nil {
 		return nil, err
 	}
-	out := &page.Of[*commerce.Variant]{}
 	var more bool
 	if out.Items, more = page.Cut(rows, l.Limit); more {
 		next(s.pages, l, out, more, position{out.Items[len(out.Items)-1].ID})
@@ -168,12 +180,16 @@ func (s *Service) ListVariants(ctx context.Context, f VariantFilter) (*page.Of[*
 // ListCategories returns categories by name.
 //
 // Errors: apperr.ErrBadCursor.
-func (s *Service) ListCategories(ctx context.Context, parent *uuid.UUID, limit *int32, cursor *string) (*page.Of[*commerce.Category], error) {
+func (s *Service) ListCategories(ctx context.Context, parent *uuid.UUID, limit *int32, cursor *string, total bool) (*page.Of[*commerce.Category], error) {
 	l := page.NewList("/v1/categories", limit)
 	q := s.db.From(ctx).Commerce.Category.Query()
 	if parent != nil {
 		l.Filters.Set("parent_id", parent.String())
 		q.Where(category.ParentID(*parent))
+	}
+	out := &page.Of[*commerce.Category]{}
+	if err := count(ctx, out, total, q.Clone()); err != nil {
+		return nil, err
 	}
 	var at byName
 	if ok, err := s.pages.Decode(l.Name(), cursor, &at); err != nil {
@@ -185,7 +201,6 @@ func (s *Service) ListCategories(ctx context.Context, parent *uuid.UUID, limit *
 	if err != nil {
 		return nil, err
 	}
-	out := &page.Of[*commerce.Category]{}
 	var more bool
 	if out.Items, more = page.Cut(rows, l.Limit); more {
 		next(s.pages, l, out, more, byName{out.Items[len(out.Items)-1].Name})
