@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -57,6 +58,8 @@ type Config struct {
 	PublicURL   string   // address that clients use; problem types are relative without it
 	CORSOrigins []string // web origins that browsers may call from; "*" means any
 	Currency    string   // ISO 4217
+	// TrustedProxies may say in X-Forwarded-For where a request comes from.
+	TrustedProxies []netip.Prefix
 }
 
 // Server is the whole application. The services are there for commands and
@@ -101,6 +104,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 		limiter:   ratelimit.New(d.Cache, secret[:]),
 		publicURL: strings.TrimRight(cfg.PublicURL, "/"), secure: strings.HasPrefix(cfg.PublicURL, "https://"),
 		origins:      map[string]bool{},
+		address:      addressBy(cfg.TrustedProxies),
 		authenticate: s.Identity.Authenticate, redeemTicket: s.Identity.RedeemStreamTicket,
 		stopping: stopping,
 	}
