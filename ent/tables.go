@@ -32,6 +32,7 @@ var crossings = [][3]string{
 	{"sessions", "staff_id", "staff"},
 	{"delegations", "staff_id", "staff"},
 	{"delegations", "to_staff_id", "staff"},
+	{"staff_factors", "staff_id", "staff"},
 }
 
 // Tables returns the tables of all contexts, wanted state of the database.

@@ -60,21 +60,6 @@ func (e ApiKeyStatus) Valid() bool {
 	}
 }
 
-// Defines values for ApiKeyUpdateEndPrevious.
-const (
-	True ApiKeyUpdateEndPrevious = true
-)
-
-// Valid indicates whether the value is a known member of the ApiKeyUpdateEndPrevious enum.
-func (e ApiKeyUpdateEndPrevious) Valid() bool {
-	switch e {
-	case True:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for AuditActorKind.
 const (
 	AuditActorAPIKey AuditActorKind = "api_key"
@@ -240,6 +225,24 @@ func (e DelegationStatus) Valid() bool {
 	case DelegationEnded:
 		return true
 	case DelegationPlanned:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for EnrolledMethod.
+const (
+	EnrolledSms  EnrolledMethod = "sms"
+	EnrolledTotp EnrolledMethod = "totp"
+)
+
+// Valid indicates whether the value is a known member of the EnrolledMethod enum.
+func (e EnrolledMethod) Valid() bool {
+	switch e {
+	case EnrolledSms:
+		return true
+	case EnrolledTotp:
 		return true
 	default:
 		return false
@@ -543,6 +546,30 @@ func (e ProductStatus) Valid() bool {
 	}
 }
 
+// Defines values for ProofMethod.
+const (
+	ProofPassword     ProofMethod = "password"
+	ProofRecoveryCode ProofMethod = "recovery_code"
+	ProofSms          ProofMethod = "sms"
+	ProofTotp         ProofMethod = "totp"
+)
+
+// Valid indicates whether the value is a known member of the ProofMethod enum.
+func (e ProofMethod) Valid() bool {
+	switch e {
+	case ProofPassword:
+		return true
+	case ProofRecoveryCode:
+		return true
+	case ProofSms:
+		return true
+	case ProofTotp:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ReadinessStatus.
 const (
 	Ready ReadinessStatus = "ready"
@@ -594,6 +621,27 @@ func (e RevealField) Valid() bool {
 	case RevealName:
 		return true
 	case RevealPhone:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SecondMethod.
+const (
+	SecondRecoveryCode SecondMethod = "recovery_code"
+	SecondSms          SecondMethod = "sms"
+	SecondTotp         SecondMethod = "totp"
+)
+
+// Valid indicates whether the value is a known member of the SecondMethod enum.
+func (e SecondMethod) Valid() bool {
+	switch e {
+	case SecondRecoveryCode:
+		return true
+	case SecondSms:
+		return true
+	case SecondTotp:
 		return true
 	default:
 		return false
@@ -984,13 +1032,10 @@ type AddressInput struct {
 	Region *string `json:"region,omitempty"`
 }
 
-// ApiKey Example: {"all_stores":false,"allowed_ips":["203.0.113.0/24","2001:db8::/48"],"created_at":"2026-07-01T02:00:00Z","created_by":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","expires_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a15","key_id":"k7q2mzp4xw6d","last_used_at":"2026-07-02T08:30:00Z","last_used_ip":"203.0.113.7","name":"till 3","permissions":["customers.lookup","orders.ingest"],"requests_per_minute":null,"revoked_at":null,"secrets":[{"created_at":"2026-07-01T02:00:00Z","ends_at":null,"last_used_at":"2026-07-02T08:30:00Z","last_used_ip":"203.0.113.7"}],"status":"active","store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"],"updated_at":"2026-07-01T02:00:00Z","version":1}
+// ApiKey Example: {"all_stores":false,"created_at":"2026-07-01T02:00:00Z","created_by":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","expires_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a15","key_id":"k7q2mzp4xw6d","last_used_at":null,"name":"till 3","permissions":["customers.lookup","orders.ingest"],"revoked_at":null,"status":"active","store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"],"updated_at":"2026-07-01T02:00:00Z","version":1}
 type ApiKey struct {
-	AllStores bool `json:"all_stores"`
-
-	// AllowedIps Addresses and ranges it may be used from; empty means from anywhere.
-	AllowedIps []string  `json:"allowed_ips"`
-	CreatedAt  time.Time `json:"created_at"`
+	AllStores bool      `json:"all_stores"`
+	CreatedAt time.Time `json:"created_at"`
 
 	// CreatedBy The member of staff who made it.
 	CreatedBy nullable.Nullable[openapi_types.UUID] `json:"created_by"`
@@ -1010,21 +1055,12 @@ type ApiKey struct {
 	// LastUsedAt To the minute.
 	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
 
-	// LastUsedIp The address it was last used from.
-	LastUsedIp nullable.Nullable[string] `json:"last_used_ip"`
-
 	// Name Where it is used.
 	Name string `json:"name"`
 
 	// Permissions Sorted.
-	Permissions []string `json:"permissions"`
-
-	// RequestsPerMinute Its own limit in place of the general ones, or null.
-	RequestsPerMinute nullable.Nullable[int32]     `json:"requests_per_minute"`
-	RevokedAt         nullable.Nullable[time.Time] `json:"revoked_at"`
-
-	// Secrets The secrets that work at present, the newest first; two for a time after a rotation.
-	Secrets []ApiKeySecret `json:"secrets"`
+	Permissions []string                     `json:"permissions"`
+	RevokedAt   nullable.Nullable[time.Time] `json:"revoked_at"`
 
 	// Status Only an `active` key works.
 	//
@@ -1037,13 +1073,10 @@ type ApiKey struct {
 	Version int64 `json:"version"`
 }
 
-// ApiKeyCreate Example: {"allowed_ips":["203.0.113.0/24"],"name":"till 3","permissions":["customers.lookup","orders.ingest"],"store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"]}
+// ApiKeyCreate Example: {"name":"till 3","permissions":["customers.lookup","orders.ingest"],"store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"]}
 type ApiKeyCreate struct {
 	// AllStores Whether it sees the whole business.
 	AllStores *bool `json:"all_stores,omitempty"`
-
-	// AllowedIps Addresses and CIDR ranges, IPv4 and IPv6, it may be used from; left out or empty, from anywhere.
-	AllowedIps *[]string `json:"allowed_ips,omitempty"`
 
 	// ExpiresAt Left out, it holds until it is revoked.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
@@ -1053,9 +1086,6 @@ type ApiKeyCreate struct {
 
 	// Permissions From `GET /v1/permissions`.
 	Permissions []string `json:"permissions"`
-
-	// RequestsPerMinute A limit of its own, in place of the general ones.
-	RequestsPerMinute *int32 `json:"requests_per_minute,omitempty"`
 
 	// StoreIds The stores it sees, unless it sees all.
 	StoreIds *[]Id `json:"store_ids,omitempty"`
@@ -1073,47 +1103,10 @@ type ApiKeyList struct {
 	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
-// ApiKeyRotate Example: {"grace_hours":24}
-type ApiKeyRotate struct {
-	// GraceHours For how long the old secret goes on; 0 ends it at once.
-	GraceHours *int32 `json:"grace_hours,omitempty"`
-}
-
-// ApiKeySecret One of the secrets of a key; never the secret itself.
-//
-// Example: {"created_at":"2026-07-01T02:00:00Z","ends_at":null,"last_used_at":null,"last_used_ip":null}
-type ApiKeySecret struct {
-	CreatedAt time.Time `json:"created_at"`
-
-	// EndsAt When it stops after a rotation; null for the newest.
-	EndsAt     nullable.Nullable[time.Time] `json:"ends_at"`
-	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
-	LastUsedIp nullable.Nullable[string]    `json:"last_used_ip"`
-}
-
 // ApiKeyStatus Only an `active` key works.
 //
 // Example: active
 type ApiKeyStatus string
-
-// ApiKeyUpdate Example: {"allowed_ips":["203.0.113.0/24"],"requests_per_minute":1200}
-type ApiKeyUpdate struct {
-	// AllowedIps Addresses and CIDR ranges, IPv4 and IPv6; empty means from anywhere.
-	AllowedIps *[]string `json:"allowed_ips,omitempty"`
-
-	// EndPrevious Ends the secret from before the last rotation.
-	EndPrevious *ApiKeyUpdateEndPrevious `json:"end_previous,omitempty"`
-
-	// ExpiresAt null lets it hold until it is revoked.
-	ExpiresAt nullable.Nullable[time.Time] `json:"expires_at,omitempty"`
-	Name      *string                      `json:"name,omitempty"`
-
-	// RequestsPerMinute null means the general limits.
-	RequestsPerMinute nullable.Nullable[int32] `json:"requests_per_minute,omitempty"`
-}
-
-// ApiKeyUpdateEndPrevious Ends the secret from before the last rotation.
-type ApiKeyUpdateEndPrevious bool
 
 // Apparel What makes a product a piece of clothing.
 //
@@ -1294,6 +1287,15 @@ type CategoryList struct {
 type CategoryUpdate struct {
 	Name     *string               `json:"name,omitempty"`
 	ParentId nullable.Nullable[Id] `json:"parent_id,omitempty"`
+}
+
+// CodeInput Example: {"code":"492039"}
+type CodeInput struct {
+	// ChallengeId Which code sent is meant; without it the newest one.
+	ChallengeId *openapi_types.UUID `json:"challenge_id,omitempty"`
+
+	// Code Six digits; blanks do not matter.
+	Code string `json:"code"`
 }
 
 // Currency ISO 4217 code. Amounts beside it are integers in its minor unit.
@@ -1918,6 +1920,17 @@ type DelegationList struct {
 // DelegationStatus Example: active
 type DelegationStatus string
 
+// EnrolledMethod An authenticator app, or codes sent to a phone.
+//
+// Example: totp
+type EnrolledMethod string
+
+// FactorConfirmed Example: {"recovery_codes":["k3vq-m7xw-pd2h","w8rt-4nza-c6ye"]}
+type FactorConfirmed struct {
+	// RecoveryCodes Each is good once. Empty if there were some from another factor, which go on being good.
+	RecoveryCodes []string `json:"recovery_codes"`
+}
+
 // Grant Example: {"created_at":"2026-07-01T02:00:00Z","expires_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a17","region_id":null,"role":"store_manager","scope":"store","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"}
 type Grant struct {
 	CreatedAt time.Time                    `json:"created_at"`
@@ -2081,7 +2094,9 @@ type LifecycleStage string
 
 // LoginInput Example: {"password":"correct horse battery staple","username":"wang"}
 type LoginInput struct {
-	Password string `json:"password"`
+	// DeviceToken The one that an earlier sign-in with this program answered. One that is not ours counts as none.
+	DeviceToken *string `json:"device_token,omitempty"`
+	Password    string  `json:"password"`
 
 	// Username Case does not matter.
 	Username string `json:"username"`
@@ -2095,13 +2110,22 @@ type LoginResult struct {
 	// AccessToken For the `Authorization` header, as `Bearer …`.
 	AccessToken *string `json:"access_token,omitempty"`
 
+	// DeviceToken For the next sign-ins with this program, which are then those of a known device. It opens nothing by itself. Keep it when signing out.
+	DeviceToken *string `json:"device_token,omitempty"`
+
 	// ExpiresIn Seconds the access token is good for.
 	ExpiresIn *int32 `json:"expires_in,omitempty"`
+
+	// Methods The second factors set up; only with `mfa_required`.
+	Methods *[]SecondMethod `json:"methods,omitempty"`
 
 	// MfaRequired Whether a second factor is asked for before there are tokens.
 	MfaRequired bool `json:"mfa_required"`
 
-	// MustChangePassword Whether the password was set by somebody else, so that the person should choose another with `POST /v1/auth/password`.
+	// MfaToken For `POST /v1/auth/mfa/verify`; only with `mfa_required`.
+	MfaToken *string `json:"mfa_token,omitempty"`
+
+	// MustChangePassword Whether the password was set by somebody else, so that the person must choose another with `POST /v1/auth/password` first.
 	MustChangePassword *bool `json:"must_change_password,omitempty"`
 
 	// RefreshToken For `POST /v1/auth/refresh`. Opaque; keep it secret.
@@ -2588,10 +2612,25 @@ type PasswordReset struct {
 	MustChangePassword bool    `json:"must_change_password"`
 }
 
+// PasswordResetConfirm Example: {"password":"eleven purple tractors","token":"shp_AZLxpHwee1KcVT8_fwwqEQ"}
+type PasswordResetConfirm struct {
+	// Password The new one; the same rules as everywhere.
+	Password string `json:"password"`
+
+	// Token From the mail.
+	Token string `json:"token"`
+}
+
 // PasswordResetInput Example: {}
 type PasswordResetInput struct {
 	// Password Left out, one is generated.
 	Password *string `json:"password,omitempty"`
+}
+
+// PasswordResetRequest Example: {"username":"wang"}
+type PasswordResetRequest struct {
+	// Username Case does not matter.
+	Username string `json:"username"`
 }
 
 // Permission One right, and what it opens.
@@ -2624,6 +2663,12 @@ type PermissionOperation struct {
 	Method      string `json:"method"`
 	OperationId string `json:"operation_id"`
 	Path        string `json:"path"`
+}
+
+// PhoneInput Example: {"phone":"13800138000"}
+type PhoneInput struct {
+	// Phone A mobile number; without a country code one of mainland China.
+	Phone string `json:"phone"`
 }
 
 // PhoneKind `mobile` can receive text messages, `landline` is a fixed line, `other` is a service number or one whose plan does not tell.
@@ -2923,6 +2968,11 @@ type ProfileTier struct {
 	Name string `json:"name"`
 }
 
+// ProofMethod A second factor, or the password where there is none.
+//
+// Example: totp
+type ProofMethod string
+
 // RFMBand Customers who meet every condition given are in the band; it has at least one. A customer who meets several bands is in the first.
 //
 // Example: {"code":"loyal","frequency_at_least":5,"monetary_at_least_amount":50000,"name":"忠诚顾客","recency_below":15}
@@ -3026,6 +3076,12 @@ type ReadinessCheck struct {
 
 // ReadinessCheckStatus defines model for ReadinessCheck.Status.
 type ReadinessCheckStatus string
+
+// RecoveryCodes Example: {"recovery_codes":["k3vq-m7xw-pd2h","w8rt-4nza-c6ye"]}
+type RecoveryCodes struct {
+	// RecoveryCodes Each is good once.
+	RecoveryCodes []string `json:"recovery_codes"`
+}
 
 // RefreshInput Example: {"refresh_token":"shr_AZLxpHwee1KcVT8_fwwqEQ"}
 type RefreshInput struct {
@@ -3152,14 +3208,74 @@ type ScopeView struct {
 	StoreIds []Id `json:"store_ids"`
 }
 
+// SecondFactor Example: {"confirmed_at":"2026-07-01T02:00:00Z","last_used_at":null,"method":"totp","phone":null}
+type SecondFactor struct {
+	ConfirmedAt time.Time                    `json:"confirmed_at"`
+	LastUsedAt  nullable.Nullable[time.Time] `json:"last_used_at"`
+
+	// Method An authenticator app, or codes sent to a phone.
+	//
+	// Example: totp
+	Method EnrolledMethod `json:"method"`
+
+	// Phone Where codes go, masked; null for an app.
+	Phone nullable.Nullable[string] `json:"phone"`
+}
+
+// SecondFactors Example: {"factor_at":"2026-07-01T02:00:00Z","factors":[{"confirmed_at":"2026-07-01T02:00:00Z","last_used_at":null,"method":"totp","phone":null}],"fresh_until":"2026-07-01T02:05:00Z","methods":["totp","recovery_code"],"recovery_codes_left":10,"required":false}
+type SecondFactors struct {
+	// FactorAt When this session last proved who is there, in a way that counts.
+	FactorAt nullable.Nullable[time.Time] `json:"factor_at"`
+	Factors  []SecondFactor               `json:"factors"`
+
+	// FreshUntil Until when that is fresh; null if it is not.
+	FreshUntil nullable.Nullable[time.Time] `json:"fresh_until"`
+
+	// Methods What `POST /v1/auth/step-up` takes.
+	Methods           []ProofMethod `json:"methods"`
+	RecoveryCodesLeft int32         `json:"recovery_codes_left"`
+
+	// Required Whether the business demands a second factor for operations that ask for a fresh proof.
+	Required bool `json:"required"`
+}
+
+// SecondMethod An authenticator app, codes sent to a phone, or one of the codes kept on paper.
+//
+// Example: totp
+type SecondMethod string
+
+// SendCodeInput Example: {"mfa_token":"AQABZ2l2ZW4"}
+type SendCodeInput struct {
+	// MfaToken From the sign-in; absent within a session.
+	MfaToken *string `json:"mfa_token,omitempty"`
+}
+
+// SentCode Example: {"challenge_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","expires_at":"2026-07-01T02:05:00Z","phone":"138****8000","resend_at":"2026-07-01T02:01:00Z"}
+type SentCode struct {
+	// ChallengeId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	ChallengeId Id        `json:"challenge_id"`
+	ExpiresAt   time.Time `json:"expires_at"`
+
+	// Phone Where it went, masked.
+	Phone string `json:"phone"`
+
+	// ResendAt When another one may be asked for.
+	ResendAt time.Time `json:"resend_at"`
+}
+
 // Session One sign-in.
 //
-// Example: {"created_at":"2026-07-01T02:00:00Z","current":true,"expires_at":"2026-07-31T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","ip":"192.0.2.10","last_used_at":"2026-07-01T03:00:00Z","user_agent":"Mozilla/5.0"}
+// Example: {"created_at":"2026-07-01T02:00:00Z","current":true,"device":"Chrome on Windows","expires_at":"2026-07-31T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","ip":"192.0.2.10","last_used_at":"2026-07-01T03:00:00Z","place":"192.0.2.0/24","user_agent":"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"}
 type Session struct {
 	CreatedAt time.Time `json:"created_at"`
 
 	// Current Whether this request was made with it.
 	Current bool `json:"current"`
+
+	// Device The same in short; empty if nothing is known.
+	Device string `json:"device"`
 
 	// ExpiresAt When it ends at the latest.
 	ExpiresAt time.Time `json:"expires_at"`
@@ -3175,11 +3291,14 @@ type Session struct {
 	// LastUsedAt When it was last refreshed.
 	LastUsedAt time.Time `json:"last_used_at"`
 
+	// Place The network that address belongs to, since an address alone moves about; may be empty.
+	Place string `json:"place"`
+
 	// UserAgent The program that last refreshed it, as it named itself; may be empty.
 	UserAgent string `json:"user_agent"`
 }
 
-// SessionList Example: {"has_more":false,"items":[{"created_at":"2026-07-01T02:00:00Z","current":true,"expires_at":"2026-07-31T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","ip":"192.0.2.10","last_used_at":"2026-07-01T03:00:00Z","user_agent":"Mozilla/5.0"}],"next_cursor":null}
+// SessionList Example: {"has_more":false,"items":[{"created_at":"2026-07-01T02:00:00Z","current":true,"device":"Chrome on Windows","expires_at":"2026-07-31T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","ip":"192.0.2.10","last_used_at":"2026-07-01T03:00:00Z","place":"192.0.2.0/24","user_agent":"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"}],"next_cursor":null}
 type SessionList struct {
 	HasMore bool      `json:"has_more"`
 	Items   []Session `json:"items"`
@@ -3291,6 +3410,27 @@ type StaffUpdate struct {
 
 	// StoreId null moves the person to head office.
 	StoreId nullable.Nullable[openapi_types.UUID] `json:"store_id,omitempty"`
+}
+
+// StepUp Example: {"factor_at":"2026-07-01T02:00:00Z","fresh_until":"2026-07-01T02:05:00Z"}
+type StepUp struct {
+	FactorAt   time.Time `json:"factor_at"`
+	FreshUntil time.Time `json:"fresh_until"`
+}
+
+// StepUpInput `password` goes with the method password, `code` with the others.
+//
+// Example: {"code":"492039","method":"totp"}
+type StepUpInput struct {
+	// ChallengeId Which code sent is meant; without it the newest one.
+	ChallengeId *openapi_types.UUID `json:"challenge_id,omitempty"`
+	Code        *string             `json:"code,omitempty"`
+
+	// Method A second factor, or the password where there is none.
+	//
+	// Example: totp
+	Method   ProofMethod `json:"method"`
+	Password *string     `json:"password,omitempty"`
 }
 
 // Store Example: {"address":"南京东路1号","city":"上海","code":"SH01","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","name":"上海一店","phone":"021-55550100","region_id":null,"status":"open","updated_at":"2026-07-01T02:00:00Z","version":1}
@@ -3489,6 +3629,15 @@ type TokenPair struct {
 // TokenPairTokenType defines model for TokenPair.TokenType.
 type TokenPairTokenType string
 
+// TotpEnrolment Example: {"secret":"JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP","url":"otpauth://totp/Shuke:wang?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP\u0026issuer=Shuke\u0026algorithm=SHA1\u0026digits=6\u0026period=30"}
+type TotpEnrolment struct {
+	// Secret 160 bits in base32, for typing in.
+	Secret string `json:"secret"`
+
+	// Url The same for a QR code.
+	Url string `json:"url"`
+}
+
 // Variant The unit of sale. Amounts are in minor currency units.
 //
 // Example: {"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}
@@ -3584,6 +3733,23 @@ type VariantUpdate struct {
 	//
 	// Example: active
 	Status *VariantStatus `json:"status,omitempty"`
+}
+
+// VerifyInput Example: {"code":"492039","method":"totp","mfa_token":"AQABZ2l2ZW4"}
+type VerifyInput struct {
+	// ChallengeId Which code sent is meant; without it the newest one.
+	ChallengeId *openapi_types.UUID `json:"challenge_id,omitempty"`
+
+	// Code Six digits, or a recovery code; blanks and dashes do not matter.
+	Code string `json:"code"`
+
+	// Method An authenticator app, codes sent to a phone, or one of the codes kept on paper.
+	//
+	// Example: totp
+	Method SecondMethod `json:"method"`
+
+	// MfaToken From the sign-in.
+	MfaToken string `json:"mfa_token"`
 }
 
 // AcceptLanguage defines model for AcceptLanguage.
@@ -3714,19 +3880,6 @@ type GetApiKeyParams struct {
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
-// UpdateApiKeyParams defines parameters for UpdateApiKey.
-type UpdateApiKeyParams struct {
-	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
-	IfMatch *IfMatch `json:"If-Match,omitempty"`
-}
-
-// RotateApiKeyParams defines parameters for RotateApiKey.
-type RotateApiKeyParams struct {
-	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
-	// and 409 while the first one is still at work.
-	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
-}
-
 // ListAuditLogsParams defines parameters for ListAuditLogs.
 type ListAuditLogsParams struct {
 	// ActorId Only what this member of staff or API key did.
@@ -3759,6 +3912,12 @@ type ListAuditLogsParams struct {
 
 // ListAuditLogsParamsInclude defines parameters for ListAuditLogs.
 type ListAuditLogsParamsInclude string
+
+// RevokeOtherSessionsParams defines parameters for RevokeOtherSessions.
+type RevokeOtherSessionsParams struct {
+	// All Whether the current session ends too.
+	All *bool `form:"all,omitempty" json:"all,omitempty"`
+}
 
 // ListSessionsParams defines parameters for ListSessions.
 type ListSessionsParams struct {
@@ -4506,20 +4665,38 @@ type UpdateVariantParams struct {
 // CreateApiKeyJSONRequestBody defines body for CreateApiKey for application/json ContentType.
 type CreateApiKeyJSONRequestBody = ApiKeyCreate
 
-// UpdateApiKeyJSONRequestBody defines body for UpdateApiKey for application/json ContentType.
-type UpdateApiKeyJSONRequestBody = ApiKeyUpdate
-
-// RotateApiKeyJSONRequestBody defines body for RotateApiKey for application/json ContentType.
-type RotateApiKeyJSONRequestBody = ApiKeyRotate
-
 // LoginJSONRequestBody defines body for Login for application/json ContentType.
 type LoginJSONRequestBody = LoginInput
+
+// EnrolSmsJSONRequestBody defines body for EnrolSms for application/json ContentType.
+type EnrolSmsJSONRequestBody = PhoneInput
+
+// ConfirmSmsJSONRequestBody defines body for ConfirmSms for application/json ContentType.
+type ConfirmSmsJSONRequestBody = CodeInput
+
+// SendSecondFactorCodeJSONRequestBody defines body for SendSecondFactorCode for application/json ContentType.
+type SendSecondFactorCodeJSONRequestBody = SendCodeInput
+
+// ConfirmTotpJSONRequestBody defines body for ConfirmTotp for application/json ContentType.
+type ConfirmTotpJSONRequestBody = CodeInput
+
+// VerifySecondFactorJSONRequestBody defines body for VerifySecondFactor for application/json ContentType.
+type VerifySecondFactorJSONRequestBody = VerifyInput
 
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordInput
 
+// RequestPasswordResetJSONRequestBody defines body for RequestPasswordReset for application/json ContentType.
+type RequestPasswordResetJSONRequestBody = PasswordResetRequest
+
+// ConfirmPasswordResetJSONRequestBody defines body for ConfirmPasswordReset for application/json ContentType.
+type ConfirmPasswordResetJSONRequestBody = PasswordResetConfirm
+
 // RefreshSessionJSONRequestBody defines body for RefreshSession for application/json ContentType.
 type RefreshSessionJSONRequestBody = RefreshInput
+
+// StepUpJSONRequestBody defines body for StepUp for application/json ContentType.
+type StepUpJSONRequestBody = StepUpInput
 
 // CreateCategoryJSONRequestBody defines body for CreateCategory for application/json ContentType.
 type CreateCategoryJSONRequestBody = CategoryCreate
@@ -4744,14 +4921,12 @@ type ClientInterface interface {
 	// CreateApiKeyWithBody Create an API key
 	//
 	// The key itself is in `key`, in this answer only: what is kept is its hash. Send it as `Authorization: Bearer shk_live_…`. Its permissions
-	// and stores must lie within the caller's own. `POST /v1/api-keys/{id}/rotate` gives it a new secret later without a moment's outage.
-	// `POST /v1/oauth/token` exchanges it for a token of 15 minutes, for integrators who prefer that.
-	//
-	// A key with `allowed_ips` is refused from everywhere else with 401, as if it did not exist. Behind a proxy this needs
-	// `SHUKE_TRUSTED_PROXIES`, or the proxy's own address is what counts.
+	// and stores must lie within the caller's own. To rotate, create a second key, move the machine over, then revoke the first.
 	//
 	// Keys match `shk_live_[a-z2-7]{12}_[a-z2-7]{59}`, the last seven characters being a checksum, so that secret scanners recognise a
 	// leaked one.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4761,14 +4936,12 @@ type ClientInterface interface {
 	// CreateApiKey Create an API key
 	//
 	// The key itself is in `key`, in this answer only: what is kept is its hash. Send it as `Authorization: Bearer shk_live_…`. Its permissions
-	// and stores must lie within the caller's own. `POST /v1/api-keys/{id}/rotate` gives it a new secret later without a moment's outage.
-	// `POST /v1/oauth/token` exchanges it for a token of 15 minutes, for integrators who prefer that.
-	//
-	// A key with `allowed_ips` is refused from everywhere else with 401, as if it did not exist. Behind a proxy this needs
-	// `SHUKE_TRUSTED_PROXIES`, or the proxy's own address is what counts.
+	// and stores must lie within the caller's own. To rotate, create a second key, move the machine over, then revoke the first.
 	//
 	// Keys match `shk_live_[a-z2-7]{12}_[a-z2-7]{59}`, the last seven characters being a checksum, so that secret scanners recognise a
 	// leaked one.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4779,57 +4952,17 @@ type ClientInterface interface {
 	//
 	// Everywhere within a second, for good. The entry stays, with `status: revoked`. Revoking it again changes nothing.
 	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
 	// Corresponds with DELETE /v1/api-keys/{id} (the `RevokeApiKey` operationId).
 	RevokeApiKey(ctx context.Context, id ApiKeyId, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetApiKey Read an API key
 	//
-	// What a key may do, and when and from where each of its secrets was last used (to the minute), without the secrets.
+	// What a key may do and when it was last used (to the minute), without its secret.
 	//
 	// Corresponds with GET /v1/api-keys/{id} (the `GetApiKey` operationId).
 	GetApiKey(ctx context.Context, id ApiKeyId, params *GetApiKeyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// UpdateApiKeyWithBody Change an API key
-	//
-	// Its name, end, allowed addresses and limit; permissions and stores stay as they were made. Takes effect everywhere within a second.
-	// `end_previous: true` ends the secret from before the last rotation at once. The key must lie within the caller's own rights.
-	//
-	// Takes any type of body and a specified content type.
-	//
-	// Corresponds with PATCH /v1/api-keys/{id} (the `UpdateApiKey` operationId).
-	UpdateApiKeyWithBody(ctx context.Context, id ApiKeyId, params *UpdateApiKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// UpdateApiKey Change an API key
-	//
-	// Its name, end, allowed addresses and limit; permissions and stores stay as they were made. Takes effect everywhere within a second.
-	// `end_previous: true` ends the secret from before the last rotation at once. The key must lie within the caller's own rights.
-	//
-	// Takes a body of the `application/json` content type.
-	//
-	// Corresponds with PATCH /v1/api-keys/{id} (the `UpdateApiKey` operationId).
-	UpdateApiKey(ctx context.Context, id ApiKeyId, params *UpdateApiKeyParams, body UpdateApiKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// RotateApiKeyWithBody Give an API key a new secret
-	//
-	// The new secret is in `key`, in this answer only. The one before goes on for `grace_hours`, so that machines can be moved over one by one;
-	// `secrets` shows when each was last used. Tokens from `POST /v1/oauth/token` end within a second and are exchanged anew. While two
-	// secrets live there is no third (409 `api_keys.two_live`): wait, or end the older with `PATCH`.
-	//
-	// Takes any type of body and a specified content type.
-	//
-	// Corresponds with POST /v1/api-keys/{id}/rotate (the `RotateApiKey` operationId).
-	RotateApiKeyWithBody(ctx context.Context, id ApiKeyId, params *RotateApiKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// RotateApiKey Give an API key a new secret
-	//
-	// The new secret is in `key`, in this answer only. The one before goes on for `grace_hours`, so that machines can be moved over one by one;
-	// `secrets` shows when each was last used. Tokens from `POST /v1/oauth/token` end within a second and are exchanged anew. While two
-	// secrets live there is no third (409 `api_keys.two_live`): wait, or end the older with `PATCH`.
-	//
-	// Takes a body of the `application/json` content type.
-	//
-	// Corresponds with POST /v1/api-keys/{id}/rotate (the `RotateApiKey` operationId).
-	RotateApiKey(ctx context.Context, id ApiKeyId, params *RotateApiKeyParams, body RotateApiKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListAuditLogs List audit entries
 	//
@@ -4851,9 +4984,15 @@ type ClientInterface interface {
 	// Opens a session. The answer holds an access token for the `Authorization` header, good for `expires_in` seconds, and a refresh token that
 	// `POST /v1/auth/refresh` exchanges for the next pair.
 	//
-	// Read `mfa_required` first: once a second factor is set up it is `true` and the tokens are absent. A wrong password and an unknown user
-	// name answer alike, 401 `auth.invalid_credentials`. After several failures for one account from one address further attempts are put off
-	// for a growing time (429 with `Retry-After`), never for good.
+	// Read `mfa_required` first: with a second factor set up it is `true` and the tokens are absent; the sign-in goes on with
+	// `POST /v1/auth/mfa/verify`. A wrong password and an unknown user name answer alike, 401 `auth.invalid_credentials`.
+	//
+	// After several failures for one account from one address further attempts are put off for a growing time (429 with `Retry-After`), never
+	// for good. A program that keeps the `device_token` of its first sign-in and sends it with the next ones is a known device of that account:
+	// only its own failures put it off, so that nobody else can keep the person out.
+	//
+	// With `must_change_password: true` the session is good for the operations of this section only, until `POST /v1/auth/password` has
+	// replaced the password that somebody else knows; all others answer 403 `auth.password_change_required`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4865,9 +5004,15 @@ type ClientInterface interface {
 	// Opens a session. The answer holds an access token for the `Authorization` header, good for `expires_in` seconds, and a refresh token that
 	// `POST /v1/auth/refresh` exchanges for the next pair.
 	//
-	// Read `mfa_required` first: once a second factor is set up it is `true` and the tokens are absent. A wrong password and an unknown user
-	// name answer alike, 401 `auth.invalid_credentials`. After several failures for one account from one address further attempts are put off
-	// for a growing time (429 with `Retry-After`), never for good.
+	// Read `mfa_required` first: with a second factor set up it is `true` and the tokens are absent; the sign-in goes on with
+	// `POST /v1/auth/mfa/verify`. A wrong password and an unknown user name answer alike, 401 `auth.invalid_credentials`.
+	//
+	// After several failures for one account from one address further attempts are put off for a growing time (429 with `Retry-After`), never
+	// for good. A program that keeps the `device_token` of its first sign-in and sends it with the next ones is a known device of that account:
+	// only its own failures put it off, so that nobody else can keep the person out.
+	//
+	// With `must_change_password: true` the session is good for the operations of this section only, until `POST /v1/auth/password` has
+	// replaced the password that somebody else knows; all others answer 403 `auth.password_change_required`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4880,6 +5025,153 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/auth/logout (the `Logout` operationId).
 	Logout(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetSecondFactors Read the own second factors
+	//
+	// Which second factors the caller has set up, how many recovery codes are left, and until when the session's last proof of identity is fresh.
+	//
+	// Corresponds with GET /v1/auth/mfa (the `GetSecondFactors` operationId).
+	GetSecondFactors(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RenewRecoveryCodes Make new recovery codes
+	//
+	// The former ones are void from then on. Only for who has a second factor.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Corresponds with POST /v1/auth/mfa/recovery-codes (the `RenewRecoveryCodes` operationId).
+	RenewRecoveryCodes(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EnrolSmsWithBody Set up a phone
+	//
+	// Sends a code to a phone. It counts as a second factor once `POST /v1/auth/mfa/sms/confirm` has seen the code. Another phone may be given before
+	// that; one that is set up already is removed first, with `DELETE /v1/auth/mfa/sms`. An authenticator app is the stronger factor.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/auth/mfa/sms (the `EnrolSms` operationId).
+	EnrolSmsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EnrolSms Set up a phone
+	//
+	// Sends a code to a phone. It counts as a second factor once `POST /v1/auth/mfa/sms/confirm` has seen the code. Another phone may be given before
+	// that; one that is set up already is removed first, with `DELETE /v1/auth/mfa/sms`. An authenticator app is the stronger factor.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/auth/mfa/sms (the `EnrolSms` operationId).
+	EnrolSms(ctx context.Context, body EnrolSmsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ConfirmSmsWithBody Confirm the phone
+	//
+	// Takes the code that was sent. From now on signing in asks for a second factor. With the first one come 10 recovery codes, as with
+	// `POST /v1/auth/mfa/totp/confirm`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/auth/mfa/sms/confirm (the `ConfirmSms` operationId).
+	ConfirmSmsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ConfirmSms Confirm the phone
+	//
+	// Takes the code that was sent. From now on signing in asks for a second factor. With the first one come 10 recovery codes, as with
+	// `POST /v1/auth/mfa/totp/confirm`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/auth/mfa/sms/confirm (the `ConfirmSms` operationId).
+	ConfirmSms(ctx context.Context, body ConfirmSmsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SendSecondFactorCodeWithBody Send a code to the phone
+	//
+	// For `POST /v1/auth/mfa/verify` with the `mfa_token` of the sign-in, or for `POST /v1/auth/step-up` with the access token and no `mfa_token`.
+	// A code is good for 5 minutes, once and for 5 tries; there is at most one a minute, 5 an hour and 10 a day.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/auth/mfa/sms/send (the `SendSecondFactorCode` operationId).
+	SendSecondFactorCodeWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SendSecondFactorCode Send a code to the phone
+	//
+	// For `POST /v1/auth/mfa/verify` with the `mfa_token` of the sign-in, or for `POST /v1/auth/step-up` with the access token and no `mfa_token`.
+	// A code is good for 5 minutes, once and for 5 tries; there is at most one a minute, 5 an hour and 10 a day.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/auth/mfa/sms/send (the `SendSecondFactorCode` operationId).
+	SendSecondFactorCode(ctx context.Context, body SendSecondFactorCodeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EnrolTotp Set up an authenticator app
+	//
+	// Answers a new secret, to be shown as a QR code of `url` or typed in. It counts once `POST /v1/auth/mfa/totp/confirm` has proved that the
+	// app has it. Codes have 6 digits and change every 30 seconds (RFC 6238 with SHA-1).
+	//
+	// Calling again before that makes another secret. An app that is set up already is removed first, with `DELETE /v1/auth/mfa/totp`.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Corresponds with POST /v1/auth/mfa/totp (the `EnrolTotp` operationId).
+	EnrolTotp(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ConfirmTotpWithBody Confirm the authenticator app
+	//
+	// Takes a code of the app. From now on signing in asks for one. With the first second factor come 10 recovery codes, each good once in place of
+	// a code: they are shown this once and are to be kept on paper.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/auth/mfa/totp/confirm (the `ConfirmTotp` operationId).
+	ConfirmTotpWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ConfirmTotp Confirm the authenticator app
+	//
+	// Takes a code of the app. From now on signing in asks for one. With the first second factor come 10 recovery codes, each good once in place of
+	// a code: they are shown this once and are to be kept on paper.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/auth/mfa/totp/confirm (the `ConfirmTotp` operationId).
+	ConfirmTotp(ctx context.Context, body ConfirmTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// VerifySecondFactorWithBody Sign in with the second factor
+	//
+	// Goes on where `POST /v1/auth/login` answered `mfa_required: true`, and answers with the tokens. The `mfa_token` is good for 5 minutes, for
+	// the program that got it. `method` is one of the `methods` answered, or `recovery_code`.
+	//
+	// A code counts once. Wrong codes count for the account as a whole: after 20 in an hour, or 10 on a device that it has signed in on before, further
+	// ones are not looked at (429 with `Retry-After`).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/auth/mfa/verify (the `VerifySecondFactor` operationId).
+	VerifySecondFactorWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// VerifySecondFactor Sign in with the second factor
+	//
+	// Goes on where `POST /v1/auth/login` answered `mfa_required: true`, and answers with the tokens. The `mfa_token` is good for 5 minutes, for
+	// the program that got it. `method` is one of the `methods` answered, or `recovery_code`.
+	//
+	// A code counts once. Wrong codes count for the account as a whole: after 20 in an hour, or 10 on a device that it has signed in on before, further
+	// ones are not looked at (429 with `Retry-After`).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/auth/mfa/verify (the `VerifySecondFactor` operationId).
+	VerifySecondFactor(ctx context.Context, body VerifySecondFactorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RemoveSecondFactor Remove a second factor
+	//
+	// With the last one go the recovery codes. Where the business demands a second factor, operations that ask for a fresh one refuse until there is one again.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Corresponds with DELETE /v1/auth/mfa/{method} (the `RemoveSecondFactor` operationId).
+	RemoveSecondFactor(ctx context.Context, method EnrolledMethod, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ChangePasswordWithBody Change the own password
 	//
@@ -4900,6 +5192,42 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/auth/password (the `ChangePassword` operationId).
 	ChangePassword(ctx context.Context, body ChangePasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RequestPasswordResetWithBody Ask for a link to a new password
+	//
+	// Sends a mail with a link if the account has an e-mail address. The answer is the same, and comes as fast, whether or not there is such an account.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/auth/password-resets (the `RequestPasswordReset` operationId).
+	RequestPasswordResetWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RequestPasswordReset Ask for a link to a new password
+	//
+	// Sends a mail with a link if the account has an e-mail address. The answer is the same, and comes as fast, whether or not there is such an account.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/auth/password-resets (the `RequestPasswordReset` operationId).
+	RequestPasswordReset(ctx context.Context, body RequestPasswordResetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ConfirmPasswordResetWithBody Choose a new password by the link
+	//
+	// The token of the mail is good once, for 30 minutes. All sessions of the account end; signing in asks for the second factor as before.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/auth/password-resets/confirm (the `ConfirmPasswordReset` operationId).
+	ConfirmPasswordResetWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ConfirmPasswordReset Choose a new password by the link
+	//
+	// The token of the mail is good once, for 30 minutes. All sessions of the account end; signing in asks for the second factor as before.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/auth/password-resets/confirm (the `ConfirmPasswordReset` operationId).
+	ConfirmPasswordReset(ctx context.Context, body ConfirmPasswordResetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RefreshSessionWithBody Exchange a refresh token
 	//
@@ -4929,10 +5257,10 @@ type ClientInterface interface {
 
 	// RevokeOtherSessions Sign out everywhere else
 	//
-	// Ends every session of the caller except the current one.
+	// Ends every session of the caller except the current one, or that one too.
 	//
 	// Corresponds with DELETE /v1/auth/sessions (the `RevokeOtherSessions` operationId).
-	RevokeOtherSessions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+	RevokeOtherSessions(ctx context.Context, params *RevokeOtherSessionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListSessions List own sessions
 	//
@@ -4947,6 +5275,28 @@ type ClientInterface interface {
 	//
 	// Corresponds with DELETE /v1/auth/sessions/{id} (the `RevokeSession` operationId).
 	RevokeSession(ctx context.Context, id SessionId, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StepUpWithBody Prove again who is there
+	//
+	// Operations that give away or destroy much (marked `x-step-up`) ask that the person has proved who they are within the last 5 minutes; signing
+	// in counts. Otherwise they answer 403 `auth.step_up_required` with the `methods` that count: with a second factor set up only that, else the
+	// password. This operation takes the proof and makes the session fresh for 5 minutes.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/auth/step-up (the `StepUp` operationId).
+	StepUpWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StepUp Prove again who is there
+	//
+	// Operations that give away or destroy much (marked `x-step-up`) ask that the person has proved who they are within the last 5 minutes; signing
+	// in counts. Otherwise they answer 403 `auth.step_up_required` with the `methods` that count: with a second factor set up only that, else the
+	// password. This operation takes the proof and makes the session fresh for 5 minutes.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/auth/step-up (the `StepUp` operationId).
+	StepUp(ctx context.Context, body StepUpJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListCategories List categories
 	//
@@ -5048,6 +5398,8 @@ type ClientInterface interface {
 	//
 	// Values are checked item by item here, so the items' schema is looser than that of a single customer; the rules are the same.
 	//
+	// With `mode: delete` people need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/customers/bulk (the `BulkCustomers` operationId).
@@ -5060,6 +5412,8 @@ type ClientInterface interface {
 	// archives by `id` or `external_id`. Needs `customers.create`, and also `customers.update` to upsert, `customers.archive` to delete.
 	//
 	// Values are checked item by item here, so the items' schema is looser than that of a single customer; the rules are the same.
+	//
+	// With `mode: delete` people need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -5119,6 +5473,8 @@ type ClientInterface interface {
 	// DeleteCustomer Delete a customer
 	//
 	// Archives the customer, as `POST /v1/customers/{id}/archive` does; it can be restored. Repeating it changes nothing.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 	//
 	// Corresponds with DELETE /v1/customers/{id} (the `DeleteCustomer` operationId).
 	DeleteCustomer(ctx context.Context, id CustomerId, params *DeleteCustomerParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -5453,6 +5809,8 @@ type ClientInterface interface {
 	//
 	// Refused (409 `regions.in_use`) while a store belongs to it or a grant names it.
 	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
 	// Corresponds with DELETE /v1/regions/{id} (the `DeleteRegion` operationId).
 	DeleteRegion(ctx context.Context, id RegionId, params *DeleteRegionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -5522,6 +5880,8 @@ type ClientInterface interface {
 	// Needs `If-Match`, since a band is nobody's alone; without it the answer is 428. A job puts every customer into their new band;
 	// `refresh_job_id` names it. Until it is done, some customers are still in the band of the old settings.
 	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /v1/rfm/settings (the `UpdateRFMSettings` operationId).
@@ -5531,6 +5891,8 @@ type ClientInterface interface {
 	//
 	// Needs `If-Match`, since a band is nobody's alone; without it the answer is 428. A job puts every customer into their new band;
 	// `refresh_job_id` names it. Until it is done, some customers are still in the band of the old settings.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -5548,6 +5910,8 @@ type ClientInterface interface {
 	//
 	// A set of permissions under a name of its own. It cannot hold a permission that the caller lacks.
 	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/roles (the `CreateRole` operationId).
@@ -5557,6 +5921,8 @@ type ClientInterface interface {
 	//
 	// A set of permissions under a name of its own. It cannot hold a permission that the caller lacks.
 	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /v1/roles (the `CreateRole` operationId).
@@ -5565,6 +5931,8 @@ type ClientInterface interface {
 	// DeleteRole Delete a role
 	//
 	// `If-Match` is required. Refused (409 `roles.in_use`) while somebody holds it; built-in roles stay.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 	//
 	// Corresponds with DELETE /v1/roles/{id} (the `DeleteRole` operationId).
 	DeleteRole(ctx context.Context, id RoleId, params *DeleteRoleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -5581,6 +5949,8 @@ type ClientInterface interface {
 	// `If-Match` is required. Everybody who holds the role has the new permissions at once. The caller must see the whole business and hold
 	// every permission of the role, before and after. Built-in roles are read-only.
 	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /v1/roles/{id} (the `UpdateRole` operationId).
@@ -5590,6 +5960,8 @@ type ClientInterface interface {
 	//
 	// `If-Match` is required. Everybody who holds the role has the new permissions at once. The caller must see the whole business and hold
 	// every permission of the role, before and after. Built-in roles are read-only.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -5611,6 +5983,8 @@ type ClientInterface interface {
 	// Nobody can hand on more than they have: each grant's role and scope must lie within the caller's own, and the home store within
 	// the caller's scope.
 	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/staff (the `CreateStaff` operationId).
@@ -5624,6 +5998,8 @@ type ClientInterface interface {
 	// Nobody can hand on more than they have: each grant's role and scope must lie within the caller's own, and the home store within
 	// the caller's scope.
 	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /v1/staff (the `CreateStaff` operationId).
@@ -5633,6 +6009,8 @@ type ClientInterface interface {
 	//
 	// Only for an account made by mistake: one that has never signed in and that nothing refers to. Any other answers 409 `staff.in_use`;
 	// disable it instead.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 	//
 	// Corresponds with DELETE /v1/staff/{id} (the `DeleteStaff` operationId).
 	DeleteStaff(ctx context.Context, id StaffId, params *DeleteStaffParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -5649,6 +6027,8 @@ type ClientInterface interface {
 	// Changes the fields sent. `status: disabled` ends all their sessions at once and keeps everything they did; `active` lets them sign
 	// in again. The last active administrator cannot be disabled, nor can anybody who holds rights the caller lacks.
 	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /v1/staff/{id} (the `UpdateStaff` operationId).
@@ -5658,6 +6038,8 @@ type ClientInterface interface {
 	//
 	// Changes the fields sent. `status: disabled` ends all their sessions at once and keeps everything they did; `active` lets them sign
 	// in again. The last active administrator cannot be disabled, nor can anybody who holds rights the caller lacks.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -5680,6 +6062,8 @@ type ClientInterface interface {
 	//
 	// The caller must be able to grant what is lent.
 	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/staff/{id}/delegations (the `CreateDelegation` operationId).
@@ -5694,6 +6078,8 @@ type ClientInterface interface {
 	//
 	// The caller must be able to grant what is lent.
 	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /v1/staff/{id}/delegations (the `CreateDelegation` operationId).
@@ -5703,6 +6089,8 @@ type ClientInterface interface {
 	//
 	// Takes effect at once. One that has ended already stays as it is.
 	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
 	// Corresponds with DELETE /v1/staff/{id}/delegations/{delegation_id} (the `EndDelegation` operationId).
 	EndDelegation(ctx context.Context, id StaffId, delegationId DelegationId, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -5710,6 +6098,8 @@ type ClientInterface interface {
 	//
 	// Takes effect at once, in open sessions too. The role's permissions and the scope must lie within the caller's own; nobody changes their
 	// own grants.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -5721,6 +6111,8 @@ type ClientInterface interface {
 	// Takes effect at once, in open sessions too. The role's permissions and the scope must lie within the caller's own; nobody changes their
 	// own grants.
 	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /v1/staff/{id}/grants (the `CreateGrant` operationId).
@@ -5730,13 +6122,27 @@ type ClientInterface interface {
 	//
 	// Takes effect at once. The last active administrator keeps that role, and nobody changes their own grants.
 	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
 	// Corresponds with DELETE /v1/staff/{id}/grants/{grant_id} (the `DeleteGrant` operationId).
 	DeleteGrant(ctx context.Context, id StaffId, grantId GrantId, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResetStaffFactors Take away somebody's second factors
+	//
+	// For somebody who has lost theirs. Their second factors and recovery codes are void and all their sessions end; they sign in with the
+	// password and set up others. The caller must hold every right that the person holds; own factors are removed one by one.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Corresponds with DELETE /v1/staff/{id}/mfa (the `ResetStaffFactors` operationId).
+	ResetStaffFactors(ctx context.Context, id StaffId, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ResetStaffPasswordWithBody Set a new initial password
 	//
 	// For somebody who has forgotten theirs. Without `password` one is generated and shown once. All their sessions end, and they are asked to
 	// choose another one. The caller must hold every right that the person holds.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -5747,6 +6153,8 @@ type ClientInterface interface {
 	//
 	// For somebody who has forgotten theirs. Without `password` one is generated and shown once. All their sessions end, and they are asked to
 	// choose another one. The caller must hold every right that the person holds.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -5788,6 +6196,8 @@ type ClientInterface interface {
 	// DeleteStore Delete an unused store
 	//
 	// Only for a store made by mistake, that nothing refers to. Any other answers 409 `stores.in_use`; close it instead.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 	//
 	// Corresponds with DELETE /v1/stores/{id} (the `DeleteStore` operationId).
 	DeleteStore(ctx context.Context, id StoreId, params *DeleteStoreParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -6100,14 +6510,12 @@ func (c *Client) ListApiKeys(ctx context.Context, params *ListApiKeysParams, req
 // CreateApiKeyWithBody Create an API key
 //
 // The key itself is in `key`, in this answer only: what is kept is its hash. Send it as `Authorization: Bearer shk_live_…`. Its permissions
-// and stores must lie within the caller's own. `POST /v1/api-keys/{id}/rotate` gives it a new secret later without a moment's outage.
-// `POST /v1/oauth/token` exchanges it for a token of 15 minutes, for integrators who prefer that.
-//
-// A key with `allowed_ips` is refused from everywhere else with 401, as if it did not exist. Behind a proxy this needs
-// `SHUKE_TRUSTED_PROXIES`, or the proxy's own address is what counts.
+// and stores must lie within the caller's own. To rotate, create a second key, move the machine over, then revoke the first.
 //
 // Keys match `shk_live_[a-z2-7]{12}_[a-z2-7]{59}`, the last seven characters being a checksum, so that secret scanners recognise a
 // leaked one.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 //
 // Takes any type of body and a specified content type.
 //
@@ -6127,14 +6535,12 @@ func (c *Client) CreateApiKeyWithBody(ctx context.Context, params *CreateApiKeyP
 // CreateApiKey Create an API key
 //
 // The key itself is in `key`, in this answer only: what is kept is its hash. Send it as `Authorization: Bearer shk_live_…`. Its permissions
-// and stores must lie within the caller's own. `POST /v1/api-keys/{id}/rotate` gives it a new secret later without a moment's outage.
-// `POST /v1/oauth/token` exchanges it for a token of 15 minutes, for integrators who prefer that.
-//
-// A key with `allowed_ips` is refused from everywhere else with 401, as if it did not exist. Behind a proxy this needs
-// `SHUKE_TRUSTED_PROXIES`, or the proxy's own address is what counts.
+// and stores must lie within the caller's own. To rotate, create a second key, move the machine over, then revoke the first.
 //
 // Keys match `shk_live_[a-z2-7]{12}_[a-z2-7]{59}`, the last seven characters being a checksum, so that secret scanners recognise a
 // leaked one.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6155,6 +6561,8 @@ func (c *Client) CreateApiKey(ctx context.Context, params *CreateApiKeyParams, b
 //
 // Everywhere within a second, for good. The entry stays, with `status: revoked`. Revoking it again changes nothing.
 //
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
 // Corresponds with DELETE /v1/api-keys/{id} (the `RevokeApiKey` operationId).
 func (c *Client) RevokeApiKey(ctx context.Context, id ApiKeyId, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRevokeApiKeyRequest(c.Server, id)
@@ -6170,93 +6578,11 @@ func (c *Client) RevokeApiKey(ctx context.Context, id ApiKeyId, reqEditors ...Re
 
 // GetApiKey Read an API key
 //
-// What a key may do, and when and from where each of its secrets was last used (to the minute), without the secrets.
+// What a key may do and when it was last used (to the minute), without its secret.
 //
 // Corresponds with GET /v1/api-keys/{id} (the `GetApiKey` operationId).
 func (c *Client) GetApiKey(ctx context.Context, id ApiKeyId, params *GetApiKeyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetApiKeyRequest(c.Server, id, params)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// UpdateApiKeyWithBody Change an API key
-//
-// Its name, end, allowed addresses and limit; permissions and stores stay as they were made. Takes effect everywhere within a second.
-// `end_previous: true` ends the secret from before the last rotation at once. The key must lie within the caller's own rights.
-//
-// Takes any type of body and a specified content type.
-//
-// Corresponds with PATCH /v1/api-keys/{id} (the `UpdateApiKey` operationId).
-func (c *Client) UpdateApiKeyWithBody(ctx context.Context, id ApiKeyId, params *UpdateApiKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewUpdateApiKeyRequestWithBody(c.Server, id, params, contentType, body)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// UpdateApiKey Change an API key
-//
-// Its name, end, allowed addresses and limit; permissions and stores stay as they were made. Takes effect everywhere within a second.
-// `end_previous: true` ends the secret from before the last rotation at once. The key must lie within the caller's own rights.
-//
-// Takes a body of the `application/json` content type.
-//
-// Corresponds with PATCH /v1/api-keys/{id} (the `UpdateApiKey` operationId).
-func (c *Client) UpdateApiKey(ctx context.Context, id ApiKeyId, params *UpdateApiKeyParams, body UpdateApiKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewUpdateApiKeyRequest(c.Server, id, params, body)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// RotateApiKeyWithBody Give an API key a new secret
-//
-// The new secret is in `key`, in this answer only. The one before goes on for `grace_hours`, so that machines can be moved over one by one;
-// `secrets` shows when each was last used. Tokens from `POST /v1/oauth/token` end within a second and are exchanged anew. While two
-// secrets live there is no third (409 `api_keys.two_live`): wait, or end the older with `PATCH`.
-//
-// Takes any type of body and a specified content type.
-//
-// Corresponds with POST /v1/api-keys/{id}/rotate (the `RotateApiKey` operationId).
-func (c *Client) RotateApiKeyWithBody(ctx context.Context, id ApiKeyId, params *RotateApiKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewRotateApiKeyRequestWithBody(c.Server, id, params, contentType, body)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// RotateApiKey Give an API key a new secret
-//
-// The new secret is in `key`, in this answer only. The one before goes on for `grace_hours`, so that machines can be moved over one by one;
-// `secrets` shows when each was last used. Tokens from `POST /v1/oauth/token` end within a second and are exchanged anew. While two
-// secrets live there is no third (409 `api_keys.two_live`): wait, or end the older with `PATCH`.
-//
-// Takes a body of the `application/json` content type.
-//
-// Corresponds with POST /v1/api-keys/{id}/rotate (the `RotateApiKey` operationId).
-func (c *Client) RotateApiKey(ctx context.Context, id ApiKeyId, params *RotateApiKeyParams, body RotateApiKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewRotateApiKeyRequest(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -6307,9 +6633,15 @@ func (c *Client) VerifyAuditLogs(ctx context.Context, reqEditors ...RequestEdito
 // Opens a session. The answer holds an access token for the `Authorization` header, good for `expires_in` seconds, and a refresh token that
 // `POST /v1/auth/refresh` exchanges for the next pair.
 //
-// Read `mfa_required` first: once a second factor is set up it is `true` and the tokens are absent. A wrong password and an unknown user
-// name answer alike, 401 `auth.invalid_credentials`. After several failures for one account from one address further attempts are put off
-// for a growing time (429 with `Retry-After`), never for good.
+// Read `mfa_required` first: with a second factor set up it is `true` and the tokens are absent; the sign-in goes on with
+// `POST /v1/auth/mfa/verify`. A wrong password and an unknown user name answer alike, 401 `auth.invalid_credentials`.
+//
+// After several failures for one account from one address further attempts are put off for a growing time (429 with `Retry-After`), never
+// for good. A program that keeps the `device_token` of its first sign-in and sends it with the next ones is a known device of that account:
+// only its own failures put it off, so that nobody else can keep the person out.
+//
+// With `must_change_password: true` the session is good for the operations of this section only, until `POST /v1/auth/password` has
+// replaced the password that somebody else knows; all others answer 403 `auth.password_change_required`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -6331,9 +6663,15 @@ func (c *Client) LoginWithBody(ctx context.Context, contentType string, body io.
 // Opens a session. The answer holds an access token for the `Authorization` header, good for `expires_in` seconds, and a refresh token that
 // `POST /v1/auth/refresh` exchanges for the next pair.
 //
-// Read `mfa_required` first: once a second factor is set up it is `true` and the tokens are absent. A wrong password and an unknown user
-// name answer alike, 401 `auth.invalid_credentials`. After several failures for one account from one address further attempts are put off
-// for a growing time (429 with `Retry-After`), never for good.
+// Read `mfa_required` first: with a second factor set up it is `true` and the tokens are absent; the sign-in goes on with
+// `POST /v1/auth/mfa/verify`. A wrong password and an unknown user name answer alike, 401 `auth.invalid_credentials`.
+//
+// After several failures for one account from one address further attempts are put off for a growing time (429 with `Retry-After`), never
+// for good. A program that keeps the `device_token` of its first sign-in and sends it with the next ones is a known device of that account:
+// only its own failures put it off, so that nobody else can keep the person out.
+//
+// With `must_change_password: true` the session is good for the operations of this section only, until `POST /v1/auth/password` has
+// replaced the password that somebody else knows; all others answer 403 `auth.password_change_required`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6357,6 +6695,293 @@ func (c *Client) Login(ctx context.Context, body LoginJSONRequestBody, reqEditor
 // Corresponds with POST /v1/auth/logout (the `Logout` operationId).
 func (c *Client) Logout(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewLogoutRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetSecondFactors Read the own second factors
+//
+// Which second factors the caller has set up, how many recovery codes are left, and until when the session's last proof of identity is fresh.
+//
+// Corresponds with GET /v1/auth/mfa (the `GetSecondFactors` operationId).
+func (c *Client) GetSecondFactors(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSecondFactorsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RenewRecoveryCodes Make new recovery codes
+//
+// The former ones are void from then on. Only for who has a second factor.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Corresponds with POST /v1/auth/mfa/recovery-codes (the `RenewRecoveryCodes` operationId).
+func (c *Client) RenewRecoveryCodes(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRenewRecoveryCodesRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// EnrolSmsWithBody Set up a phone
+//
+// Sends a code to a phone. It counts as a second factor once `POST /v1/auth/mfa/sms/confirm` has seen the code. Another phone may be given before
+// that; one that is set up already is removed first, with `DELETE /v1/auth/mfa/sms`. An authenticator app is the stronger factor.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/auth/mfa/sms (the `EnrolSms` operationId).
+func (c *Client) EnrolSmsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEnrolSmsRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// EnrolSms Set up a phone
+//
+// Sends a code to a phone. It counts as a second factor once `POST /v1/auth/mfa/sms/confirm` has seen the code. Another phone may be given before
+// that; one that is set up already is removed first, with `DELETE /v1/auth/mfa/sms`. An authenticator app is the stronger factor.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/auth/mfa/sms (the `EnrolSms` operationId).
+func (c *Client) EnrolSms(ctx context.Context, body EnrolSmsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEnrolSmsRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ConfirmSmsWithBody Confirm the phone
+//
+// Takes the code that was sent. From now on signing in asks for a second factor. With the first one come 10 recovery codes, as with
+// `POST /v1/auth/mfa/totp/confirm`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/auth/mfa/sms/confirm (the `ConfirmSms` operationId).
+func (c *Client) ConfirmSmsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewConfirmSmsRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ConfirmSms Confirm the phone
+//
+// Takes the code that was sent. From now on signing in asks for a second factor. With the first one come 10 recovery codes, as with
+// `POST /v1/auth/mfa/totp/confirm`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/auth/mfa/sms/confirm (the `ConfirmSms` operationId).
+func (c *Client) ConfirmSms(ctx context.Context, body ConfirmSmsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewConfirmSmsRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SendSecondFactorCodeWithBody Send a code to the phone
+//
+// For `POST /v1/auth/mfa/verify` with the `mfa_token` of the sign-in, or for `POST /v1/auth/step-up` with the access token and no `mfa_token`.
+// A code is good for 5 minutes, once and for 5 tries; there is at most one a minute, 5 an hour and 10 a day.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/auth/mfa/sms/send (the `SendSecondFactorCode` operationId).
+func (c *Client) SendSecondFactorCodeWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSendSecondFactorCodeRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SendSecondFactorCode Send a code to the phone
+//
+// For `POST /v1/auth/mfa/verify` with the `mfa_token` of the sign-in, or for `POST /v1/auth/step-up` with the access token and no `mfa_token`.
+// A code is good for 5 minutes, once and for 5 tries; there is at most one a minute, 5 an hour and 10 a day.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/auth/mfa/sms/send (the `SendSecondFactorCode` operationId).
+func (c *Client) SendSecondFactorCode(ctx context.Context, body SendSecondFactorCodeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSendSecondFactorCodeRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// EnrolTotp Set up an authenticator app
+//
+// Answers a new secret, to be shown as a QR code of `url` or typed in. It counts once `POST /v1/auth/mfa/totp/confirm` has proved that the
+// app has it. Codes have 6 digits and change every 30 seconds (RFC 6238 with SHA-1).
+//
+// Calling again before that makes another secret. An app that is set up already is removed first, with `DELETE /v1/auth/mfa/totp`.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Corresponds with POST /v1/auth/mfa/totp (the `EnrolTotp` operationId).
+func (c *Client) EnrolTotp(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEnrolTotpRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ConfirmTotpWithBody Confirm the authenticator app
+//
+// Takes a code of the app. From now on signing in asks for one. With the first second factor come 10 recovery codes, each good once in place of
+// a code: they are shown this once and are to be kept on paper.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/auth/mfa/totp/confirm (the `ConfirmTotp` operationId).
+func (c *Client) ConfirmTotpWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewConfirmTotpRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ConfirmTotp Confirm the authenticator app
+//
+// Takes a code of the app. From now on signing in asks for one. With the first second factor come 10 recovery codes, each good once in place of
+// a code: they are shown this once and are to be kept on paper.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/auth/mfa/totp/confirm (the `ConfirmTotp` operationId).
+func (c *Client) ConfirmTotp(ctx context.Context, body ConfirmTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewConfirmTotpRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// VerifySecondFactorWithBody Sign in with the second factor
+//
+// Goes on where `POST /v1/auth/login` answered `mfa_required: true`, and answers with the tokens. The `mfa_token` is good for 5 minutes, for
+// the program that got it. `method` is one of the `methods` answered, or `recovery_code`.
+//
+// A code counts once. Wrong codes count for the account as a whole: after 20 in an hour, or 10 on a device that it has signed in on before, further
+// ones are not looked at (429 with `Retry-After`).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/auth/mfa/verify (the `VerifySecondFactor` operationId).
+func (c *Client) VerifySecondFactorWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewVerifySecondFactorRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// VerifySecondFactor Sign in with the second factor
+//
+// Goes on where `POST /v1/auth/login` answered `mfa_required: true`, and answers with the tokens. The `mfa_token` is good for 5 minutes, for
+// the program that got it. `method` is one of the `methods` answered, or `recovery_code`.
+//
+// A code counts once. Wrong codes count for the account as a whole: after 20 in an hour, or 10 on a device that it has signed in on before, further
+// ones are not looked at (429 with `Retry-After`).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/auth/mfa/verify (the `VerifySecondFactor` operationId).
+func (c *Client) VerifySecondFactor(ctx context.Context, body VerifySecondFactorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewVerifySecondFactorRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RemoveSecondFactor Remove a second factor
+//
+// With the last one go the recovery codes. Where the business demands a second factor, operations that ask for a fresh one refuse until there is one again.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Corresponds with DELETE /v1/auth/mfa/{method} (the `RemoveSecondFactor` operationId).
+func (c *Client) RemoveSecondFactor(ctx context.Context, method EnrolledMethod, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRemoveSecondFactorRequest(c.Server, method)
 	if err != nil {
 		return nil, err
 	}
@@ -6397,6 +7022,82 @@ func (c *Client) ChangePasswordWithBody(ctx context.Context, contentType string,
 // Corresponds with POST /v1/auth/password (the `ChangePassword` operationId).
 func (c *Client) ChangePassword(ctx context.Context, body ChangePasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewChangePasswordRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RequestPasswordResetWithBody Ask for a link to a new password
+//
+// Sends a mail with a link if the account has an e-mail address. The answer is the same, and comes as fast, whether or not there is such an account.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/auth/password-resets (the `RequestPasswordReset` operationId).
+func (c *Client) RequestPasswordResetWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRequestPasswordResetRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RequestPasswordReset Ask for a link to a new password
+//
+// Sends a mail with a link if the account has an e-mail address. The answer is the same, and comes as fast, whether or not there is such an account.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/auth/password-resets (the `RequestPasswordReset` operationId).
+func (c *Client) RequestPasswordReset(ctx context.Context, body RequestPasswordResetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRequestPasswordResetRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ConfirmPasswordResetWithBody Choose a new password by the link
+//
+// The token of the mail is good once, for 30 minutes. All sessions of the account end; signing in asks for the second factor as before.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/auth/password-resets/confirm (the `ConfirmPasswordReset` operationId).
+func (c *Client) ConfirmPasswordResetWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewConfirmPasswordResetRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ConfirmPasswordReset Choose a new password by the link
+//
+// The token of the mail is good once, for 30 minutes. All sessions of the account end; signing in asks for the second factor as before.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/auth/password-resets/confirm (the `ConfirmPasswordReset` operationId).
+func (c *Client) ConfirmPasswordReset(ctx context.Context, body ConfirmPasswordResetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewConfirmPasswordResetRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -6455,11 +7156,11 @@ func (c *Client) RefreshSession(ctx context.Context, body RefreshSessionJSONRequ
 
 // RevokeOtherSessions Sign out everywhere else
 //
-// Ends every session of the caller except the current one.
+// Ends every session of the caller except the current one, or that one too.
 //
 // Corresponds with DELETE /v1/auth/sessions (the `RevokeOtherSessions` operationId).
-func (c *Client) RevokeOtherSessions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewRevokeOtherSessionsRequest(c.Server)
+func (c *Client) RevokeOtherSessions(ctx context.Context, params *RevokeOtherSessionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeOtherSessionsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -6494,6 +7195,48 @@ func (c *Client) ListSessions(ctx context.Context, params *ListSessionsParams, r
 // Corresponds with DELETE /v1/auth/sessions/{id} (the `RevokeSession` operationId).
 func (c *Client) RevokeSession(ctx context.Context, id SessionId, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRevokeSessionRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StepUpWithBody Prove again who is there
+//
+// Operations that give away or destroy much (marked `x-step-up`) ask that the person has proved who they are within the last 5 minutes; signing
+// in counts. Otherwise they answer 403 `auth.step_up_required` with the `methods` that count: with a second factor set up only that, else the
+// password. This operation takes the proof and makes the session fresh for 5 minutes.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/auth/step-up (the `StepUp` operationId).
+func (c *Client) StepUpWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStepUpRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StepUp Prove again who is there
+//
+// Operations that give away or destroy much (marked `x-step-up`) ask that the person has proved who they are within the last 5 minutes; signing
+// in counts. Otherwise they answer 403 `auth.step_up_required` with the `methods` that count: with a second factor set up only that, else the
+// password. This operation takes the proof and makes the session fresh for 5 minutes.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/auth/step-up (the `StepUp` operationId).
+func (c *Client) StepUp(ctx context.Context, body StepUpJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStepUpRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -6704,6 +7447,8 @@ func (c *Client) CreateCustomer(ctx context.Context, params *CreateCustomerParam
 //
 // Values are checked item by item here, so the items' schema is looser than that of a single customer; the rules are the same.
 //
+// With `mode: delete` people need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/customers/bulk (the `BulkCustomers` operationId).
@@ -6726,6 +7471,8 @@ func (c *Client) BulkCustomersWithBody(ctx context.Context, params *BulkCustomer
 // archives by `id` or `external_id`. Needs `customers.create`, and also `customers.update` to upsert, `customers.archive` to delete.
 //
 // Values are checked item by item here, so the items' schema is looser than that of a single customer; the rules are the same.
+//
+// With `mode: delete` people need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6835,6 +7582,8 @@ func (c *Client) SearchCustomers(ctx context.Context, body SearchCustomersJSONRe
 // DeleteCustomer Delete a customer
 //
 // Archives the customer, as `POST /v1/customers/{id}/archive` does; it can be restored. Repeating it changes nothing.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 //
 // Corresponds with DELETE /v1/customers/{id} (the `DeleteCustomer` operationId).
 func (c *Client) DeleteCustomer(ctx context.Context, id CustomerId, params *DeleteCustomerParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -7519,6 +8268,8 @@ func (c *Client) CreateRegion(ctx context.Context, params *CreateRegionParams, b
 //
 // Refused (409 `regions.in_use`) while a store belongs to it or a grant names it.
 //
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
 // Corresponds with DELETE /v1/regions/{id} (the `DeleteRegion` operationId).
 func (c *Client) DeleteRegion(ctx context.Context, id RegionId, params *DeleteRegionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDeleteRegionRequest(c.Server, id, params)
@@ -7678,6 +8429,8 @@ func (c *Client) GetRFMSettings(ctx context.Context, params *GetRFMSettingsParam
 // Needs `If-Match`, since a band is nobody's alone; without it the answer is 428. A job puts every customer into their new band;
 // `refresh_job_id` names it. Until it is done, some customers are still in the band of the old settings.
 //
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /v1/rfm/settings (the `UpdateRFMSettings` operationId).
@@ -7697,6 +8450,8 @@ func (c *Client) UpdateRFMSettingsWithBody(ctx context.Context, params *UpdateRF
 //
 // Needs `If-Match`, since a band is nobody's alone; without it the answer is 428. A job puts every customer into their new band;
 // `refresh_job_id` names it. Until it is done, some customers are still in the band of the old settings.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -7734,6 +8489,8 @@ func (c *Client) ListRoles(ctx context.Context, params *ListRolesParams, reqEdit
 //
 // A set of permissions under a name of its own. It cannot hold a permission that the caller lacks.
 //
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/roles (the `CreateRole` operationId).
@@ -7753,6 +8510,8 @@ func (c *Client) CreateRoleWithBody(ctx context.Context, params *CreateRoleParam
 //
 // A set of permissions under a name of its own. It cannot hold a permission that the caller lacks.
 //
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/roles (the `CreateRole` operationId).
@@ -7771,6 +8530,8 @@ func (c *Client) CreateRole(ctx context.Context, params *CreateRoleParams, body 
 // DeleteRole Delete a role
 //
 // `If-Match` is required. Refused (409 `roles.in_use`) while somebody holds it; built-in roles stay.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 //
 // Corresponds with DELETE /v1/roles/{id} (the `DeleteRole` operationId).
 func (c *Client) DeleteRole(ctx context.Context, id RoleId, params *DeleteRoleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -7807,6 +8568,8 @@ func (c *Client) GetRole(ctx context.Context, id RoleId, params *GetRoleParams, 
 // `If-Match` is required. Everybody who holds the role has the new permissions at once. The caller must see the whole business and hold
 // every permission of the role, before and after. Built-in roles are read-only.
 //
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PATCH /v1/roles/{id} (the `UpdateRole` operationId).
@@ -7826,6 +8589,8 @@ func (c *Client) UpdateRoleWithBody(ctx context.Context, id RoleId, params *Upda
 //
 // `If-Match` is required. Everybody who holds the role has the new permissions at once. The caller must see the whole business and hold
 // every permission of the role, before and after. Built-in roles are read-only.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -7867,6 +8632,8 @@ func (c *Client) ListStaff(ctx context.Context, params *ListStaffParams, reqEdit
 // Nobody can hand on more than they have: each grant's role and scope must lie within the caller's own, and the home store within
 // the caller's scope.
 //
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/staff (the `CreateStaff` operationId).
@@ -7890,6 +8657,8 @@ func (c *Client) CreateStaffWithBody(ctx context.Context, params *CreateStaffPar
 // Nobody can hand on more than they have: each grant's role and scope must lie within the caller's own, and the home store within
 // the caller's scope.
 //
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/staff (the `CreateStaff` operationId).
@@ -7909,6 +8678,8 @@ func (c *Client) CreateStaff(ctx context.Context, params *CreateStaffParams, bod
 //
 // Only for an account made by mistake: one that has never signed in and that nothing refers to. Any other answers 409 `staff.in_use`;
 // disable it instead.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 //
 // Corresponds with DELETE /v1/staff/{id} (the `DeleteStaff` operationId).
 func (c *Client) DeleteStaff(ctx context.Context, id StaffId, params *DeleteStaffParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -7945,6 +8716,8 @@ func (c *Client) GetStaff(ctx context.Context, id StaffId, params *GetStaffParam
 // Changes the fields sent. `status: disabled` ends all their sessions at once and keeps everything they did; `active` lets them sign
 // in again. The last active administrator cannot be disabled, nor can anybody who holds rights the caller lacks.
 //
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PATCH /v1/staff/{id} (the `UpdateStaff` operationId).
@@ -7964,6 +8737,8 @@ func (c *Client) UpdateStaffWithBody(ctx context.Context, id StaffId, params *Up
 //
 // Changes the fields sent. `status: disabled` ends all their sessions at once and keeps everything they did; `active` lets them sign
 // in again. The last active administrator cannot be disabled, nor can anybody who holds rights the caller lacks.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -8006,6 +8781,8 @@ func (c *Client) ListDelegations(ctx context.Context, id StaffId, params *ListDe
 //
 // The caller must be able to grant what is lent.
 //
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/staff/{id}/delegations (the `CreateDelegation` operationId).
@@ -8030,6 +8807,8 @@ func (c *Client) CreateDelegationWithBody(ctx context.Context, id StaffId, param
 //
 // The caller must be able to grant what is lent.
 //
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/staff/{id}/delegations (the `CreateDelegation` operationId).
@@ -8049,6 +8828,8 @@ func (c *Client) CreateDelegation(ctx context.Context, id StaffId, params *Creat
 //
 // Takes effect at once. One that has ended already stays as it is.
 //
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
 // Corresponds with DELETE /v1/staff/{id}/delegations/{delegation_id} (the `EndDelegation` operationId).
 func (c *Client) EndDelegation(ctx context.Context, id StaffId, delegationId DelegationId, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewEndDelegationRequest(c.Server, id, delegationId)
@@ -8066,6 +8847,8 @@ func (c *Client) EndDelegation(ctx context.Context, id StaffId, delegationId Del
 //
 // Takes effect at once, in open sessions too. The role's permissions and the scope must lie within the caller's own; nobody changes their
 // own grants.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 //
 // Takes any type of body and a specified content type.
 //
@@ -8087,6 +8870,8 @@ func (c *Client) CreateGrantWithBody(ctx context.Context, id StaffId, params *Cr
 // Takes effect at once, in open sessions too. The role's permissions and the scope must lie within the caller's own; nobody changes their
 // own grants.
 //
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/staff/{id}/grants (the `CreateGrant` operationId).
@@ -8106,9 +8891,31 @@ func (c *Client) CreateGrant(ctx context.Context, id StaffId, params *CreateGran
 //
 // Takes effect at once. The last active administrator keeps that role, and nobody changes their own grants.
 //
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
 // Corresponds with DELETE /v1/staff/{id}/grants/{grant_id} (the `DeleteGrant` operationId).
 func (c *Client) DeleteGrant(ctx context.Context, id StaffId, grantId GrantId, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDeleteGrantRequest(c.Server, id, grantId)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResetStaffFactors Take away somebody's second factors
+//
+// For somebody who has lost theirs. Their second factors and recovery codes are void and all their sessions end; they sign in with the
+// password and set up others. The caller must hold every right that the person holds; own factors are removed one by one.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Corresponds with DELETE /v1/staff/{id}/mfa (the `ResetStaffFactors` operationId).
+func (c *Client) ResetStaffFactors(ctx context.Context, id StaffId, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResetStaffFactorsRequest(c.Server, id)
 	if err != nil {
 		return nil, err
 	}
@@ -8123,6 +8930,8 @@ func (c *Client) DeleteGrant(ctx context.Context, id StaffId, grantId GrantId, r
 //
 // For somebody who has forgotten theirs. Without `password` one is generated and shown once. All their sessions end, and they are asked to
 // choose another one. The caller must hold every right that the person holds.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 //
 // Takes any type of body and a specified content type.
 //
@@ -8143,6 +8952,8 @@ func (c *Client) ResetStaffPasswordWithBody(ctx context.Context, id StaffId, par
 //
 // For somebody who has forgotten theirs. Without `password` one is generated and shown once. All their sessions end, and they are asked to
 // choose another one. The caller must hold every right that the person holds.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -8234,6 +9045,8 @@ func (c *Client) CreateStore(ctx context.Context, params *CreateStoreParams, bod
 // DeleteStore Delete an unused store
 //
 // Only for a store made by mistake, that nothing refers to. Any other answers 409 `stores.in_use`; close it instead.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 //
 // Corresponds with DELETE /v1/stores/{id} (the `DeleteStore` operationId).
 func (c *Client) DeleteStore(ctx context.Context, id StoreId, params *DeleteStoreParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -9030,130 +9843,6 @@ func NewGetApiKeyRequest(server string, id ApiKeyId, params *GetApiKeyParams) (*
 	return req, nil
 }
 
-// NewUpdateApiKeyRequest calls the generic UpdateApiKey builder with application/json body
-func NewUpdateApiKeyRequest(server string, id ApiKeyId, params *UpdateApiKeyParams, body UpdateApiKeyJSONRequestBody) (*http.Request, error) {
-	var bodyReader io.Reader
-	buf, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
-	}
-	bodyReader = bytes.NewReader(buf)
-	return NewUpdateApiKeyRequestWithBody(server, id, params, "application/json", bodyReader)
-}
-
-// NewUpdateApiKeyRequestWithBody constructs an http.Request for the UpdateApiKey method, with any body, and a specified content type
-func NewUpdateApiKeyRequestWithBody(server string, id ApiKeyId, params *UpdateApiKeyParams, contentType string, body io.Reader) (*http.Request, error) {
-	var err error
-
-	var pathParam0 string
-
-	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
-	if err != nil {
-		return nil, err
-	}
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/v1/api-keys/%s", pathParam0)
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
-	if err != nil {
-		return nil, err
-	}
-
-	req.Header.Add("Content-Type", contentType)
-
-	if params != nil {
-
-		if params.IfMatch != nil {
-			var headerParam0 string
-
-			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-			if err != nil {
-				return nil, err
-			}
-
-			req.Header.Set("If-Match", headerParam0)
-		}
-
-	}
-
-	return req, nil
-}
-
-// NewRotateApiKeyRequest calls the generic RotateApiKey builder with application/json body
-func NewRotateApiKeyRequest(server string, id ApiKeyId, params *RotateApiKeyParams, body RotateApiKeyJSONRequestBody) (*http.Request, error) {
-	var bodyReader io.Reader
-	buf, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
-	}
-	bodyReader = bytes.NewReader(buf)
-	return NewRotateApiKeyRequestWithBody(server, id, params, "application/json", bodyReader)
-}
-
-// NewRotateApiKeyRequestWithBody constructs an http.Request for the RotateApiKey method, with any body, and a specified content type
-func NewRotateApiKeyRequestWithBody(server string, id ApiKeyId, params *RotateApiKeyParams, contentType string, body io.Reader) (*http.Request, error) {
-	var err error
-
-	var pathParam0 string
-
-	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
-	if err != nil {
-		return nil, err
-	}
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/v1/api-keys/%s/rotate", pathParam0)
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
-	if err != nil {
-		return nil, err
-	}
-
-	req.Header.Add("Content-Type", contentType)
-
-	if params != nil {
-
-		if params.IdempotencyKey != nil {
-			var headerParam0 string
-
-			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-			if err != nil {
-				return nil, err
-			}
-
-			req.Header.Set("Idempotency-Key", headerParam0)
-		}
-
-	}
-
-	return req, nil
-}
-
 // NewListAuditLogsRequest constructs an http.Request for the ListAuditLogs method
 func NewListAuditLogsRequest(server string, params *ListAuditLogsParams) (*http.Request, error) {
 	var err error
@@ -9398,6 +10087,321 @@ func NewLogoutRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewGetSecondFactorsRequest constructs an http.Request for the GetSecondFactors method
+func NewGetSecondFactorsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/auth/mfa")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRenewRecoveryCodesRequest constructs an http.Request for the RenewRecoveryCodes method
+func NewRenewRecoveryCodesRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/auth/mfa/recovery-codes")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewEnrolSmsRequest calls the generic EnrolSms builder with application/json body
+func NewEnrolSmsRequest(server string, body EnrolSmsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewEnrolSmsRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewEnrolSmsRequestWithBody constructs an http.Request for the EnrolSms method, with any body, and a specified content type
+func NewEnrolSmsRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/auth/mfa/sms")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewConfirmSmsRequest calls the generic ConfirmSms builder with application/json body
+func NewConfirmSmsRequest(server string, body ConfirmSmsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewConfirmSmsRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewConfirmSmsRequestWithBody constructs an http.Request for the ConfirmSms method, with any body, and a specified content type
+func NewConfirmSmsRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/auth/mfa/sms/confirm")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewSendSecondFactorCodeRequest calls the generic SendSecondFactorCode builder with application/json body
+func NewSendSecondFactorCodeRequest(server string, body SendSecondFactorCodeJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSendSecondFactorCodeRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewSendSecondFactorCodeRequestWithBody constructs an http.Request for the SendSecondFactorCode method, with any body, and a specified content type
+func NewSendSecondFactorCodeRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/auth/mfa/sms/send")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewEnrolTotpRequest constructs an http.Request for the EnrolTotp method
+func NewEnrolTotpRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/auth/mfa/totp")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewConfirmTotpRequest calls the generic ConfirmTotp builder with application/json body
+func NewConfirmTotpRequest(server string, body ConfirmTotpJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewConfirmTotpRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewConfirmTotpRequestWithBody constructs an http.Request for the ConfirmTotp method, with any body, and a specified content type
+func NewConfirmTotpRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/auth/mfa/totp/confirm")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewVerifySecondFactorRequest calls the generic VerifySecondFactor builder with application/json body
+func NewVerifySecondFactorRequest(server string, body VerifySecondFactorJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewVerifySecondFactorRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewVerifySecondFactorRequestWithBody constructs an http.Request for the VerifySecondFactor method, with any body, and a specified content type
+func NewVerifySecondFactorRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/auth/mfa/verify")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRemoveSecondFactorRequest constructs an http.Request for the RemoveSecondFactor method
+func NewRemoveSecondFactorRequest(server string, method EnrolledMethod) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "method", method, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/auth/mfa/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewChangePasswordRequest calls the generic ChangePassword builder with application/json body
 func NewChangePasswordRequest(server string, body ChangePasswordJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -9419,6 +10423,86 @@ func NewChangePasswordRequestWithBody(server string, contentType string, body io
 	}
 
 	operationPath := fmt.Sprintf("/v1/auth/password")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRequestPasswordResetRequest calls the generic RequestPasswordReset builder with application/json body
+func NewRequestPasswordResetRequest(server string, body RequestPasswordResetJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRequestPasswordResetRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewRequestPasswordResetRequestWithBody constructs an http.Request for the RequestPasswordReset method, with any body, and a specified content type
+func NewRequestPasswordResetRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/auth/password-resets")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewConfirmPasswordResetRequest calls the generic ConfirmPasswordReset builder with application/json body
+func NewConfirmPasswordResetRequest(server string, body ConfirmPasswordResetJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewConfirmPasswordResetRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewConfirmPasswordResetRequestWithBody constructs an http.Request for the ConfirmPasswordReset method, with any body, and a specified content type
+func NewConfirmPasswordResetRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/auth/password-resets/confirm")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -9479,7 +10563,7 @@ func NewRefreshSessionRequestWithBody(server string, contentType string, body io
 }
 
 // NewRevokeOtherSessionsRequest constructs an http.Request for the RevokeOtherSessions method
-func NewRevokeOtherSessionsRequest(server string) (*http.Request, error) {
+func NewRevokeOtherSessionsRequest(server string, params *RevokeOtherSessionsParams) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -9495,6 +10579,33 @@ func NewRevokeOtherSessionsRequest(server string) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.All != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "all", *params.All, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
@@ -9601,6 +10712,46 @@ func NewRevokeSessionRequest(server string, id SessionId) (*http.Request, error)
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewStepUpRequest calls the generic StepUp builder with application/json body
+func NewStepUpRequest(server string, body StepUpJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewStepUpRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewStepUpRequestWithBody constructs an http.Request for the StepUp method, with any body, and a specified content type
+func NewStepUpRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/auth/step-up")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -13637,6 +14788,40 @@ func NewDeleteGrantRequest(server string, id StaffId, grantId GrantId) (*http.Re
 	return req, nil
 }
 
+// NewResetStaffFactorsRequest constructs an http.Request for the ResetStaffFactors method
+func NewResetStaffFactorsRequest(server string, id StaffId) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/staff/%s/mfa", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewResetStaffPasswordRequest calls the generic ResetStaffPassword builder with application/json body
 func NewResetStaffPasswordRequest(server string, id StaffId, params *ResetStaffPasswordParams, body ResetStaffPasswordJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -14889,14 +16074,12 @@ type ClientWithResponsesInterface interface {
 	// CreateApiKeyWithBodyWithResponse Create an API key
 	//
 	// The key itself is in `key`, in this answer only: what is kept is its hash. Send it as `Authorization: Bearer shk_live_…`. Its permissions
-	// and stores must lie within the caller's own. `POST /v1/api-keys/{id}/rotate` gives it a new secret later without a moment's outage.
-	// `POST /v1/oauth/token` exchanges it for a token of 15 minutes, for integrators who prefer that.
-	//
-	// A key with `allowed_ips` is refused from everywhere else with 401, as if it did not exist. Behind a proxy this needs
-	// `SHUKE_TRUSTED_PROXIES`, or the proxy's own address is what counts.
+	// and stores must lie within the caller's own. To rotate, create a second key, move the machine over, then revoke the first.
 	//
 	// Keys match `shk_live_[a-z2-7]{12}_[a-z2-7]{59}`, the last seven characters being a checksum, so that secret scanners recognise a
 	// leaked one.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -14906,14 +16089,12 @@ type ClientWithResponsesInterface interface {
 	// CreateApiKeyWithResponse Create an API key
 	//
 	// The key itself is in `key`, in this answer only: what is kept is its hash. Send it as `Authorization: Bearer shk_live_…`. Its permissions
-	// and stores must lie within the caller's own. `POST /v1/api-keys/{id}/rotate` gives it a new secret later without a moment's outage.
-	// `POST /v1/oauth/token` exchanges it for a token of 15 minutes, for integrators who prefer that.
-	//
-	// A key with `allowed_ips` is refused from everywhere else with 401, as if it did not exist. Behind a proxy this needs
-	// `SHUKE_TRUSTED_PROXIES`, or the proxy's own address is what counts.
+	// and stores must lie within the caller's own. To rotate, create a second key, move the machine over, then revoke the first.
 	//
 	// Keys match `shk_live_[a-z2-7]{12}_[a-z2-7]{59}`, the last seven characters being a checksum, so that secret scanners recognise a
 	// leaked one.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -14924,6 +16105,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// Everywhere within a second, for good. The entry stays, with `status: revoked`. Revoking it again changes nothing.
 	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /v1/api-keys/{id} (the `RevokeApiKey` operationId).
@@ -14931,54 +16114,12 @@ type ClientWithResponsesInterface interface {
 
 	// GetApiKeyWithResponse Read an API key
 	//
-	// What a key may do, and when and from where each of its secrets was last used (to the minute), without the secrets.
+	// What a key may do and when it was last used (to the minute), without its secret.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/api-keys/{id} (the `GetApiKey` operationId).
 	GetApiKeyWithResponse(ctx context.Context, id ApiKeyId, params *GetApiKeyParams, reqEditors ...RequestEditorFn) (*GetApiKeyReply, error)
-
-	// UpdateApiKeyWithBodyWithResponse Change an API key
-	//
-	// Its name, end, allowed addresses and limit; permissions and stores stay as they were made. Takes effect everywhere within a second.
-	// `end_previous: true` ends the secret from before the last rotation at once. The key must lie within the caller's own rights.
-	//
-	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
-	//
-	// Corresponds with PATCH /v1/api-keys/{id} (the `UpdateApiKey` operationId).
-	UpdateApiKeyWithBodyWithResponse(ctx context.Context, id ApiKeyId, params *UpdateApiKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateApiKeyReply, error)
-
-	// UpdateApiKeyWithResponse Change an API key
-	//
-	// Its name, end, allowed addresses and limit; permissions and stores stay as they were made. Takes effect everywhere within a second.
-	// `end_previous: true` ends the secret from before the last rotation at once. The key must lie within the caller's own rights.
-	//
-	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
-	//
-	// Corresponds with PATCH /v1/api-keys/{id} (the `UpdateApiKey` operationId).
-	UpdateApiKeyWithResponse(ctx context.Context, id ApiKeyId, params *UpdateApiKeyParams, body UpdateApiKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateApiKeyReply, error)
-
-	// RotateApiKeyWithBodyWithResponse Give an API key a new secret
-	//
-	// The new secret is in `key`, in this answer only. The one before goes on for `grace_hours`, so that machines can be moved over one by one;
-	// `secrets` shows when each was last used. Tokens from `POST /v1/oauth/token` end within a second and are exchanged anew. While two
-	// secrets live there is no third (409 `api_keys.two_live`): wait, or end the older with `PATCH`.
-	//
-	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
-	//
-	// Corresponds with POST /v1/api-keys/{id}/rotate (the `RotateApiKey` operationId).
-	RotateApiKeyWithBodyWithResponse(ctx context.Context, id ApiKeyId, params *RotateApiKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateApiKeyReply, error)
-
-	// RotateApiKeyWithResponse Give an API key a new secret
-	//
-	// The new secret is in `key`, in this answer only. The one before goes on for `grace_hours`, so that machines can be moved over one by one;
-	// `secrets` shows when each was last used. Tokens from `POST /v1/oauth/token` end within a second and are exchanged anew. While two
-	// secrets live there is no third (409 `api_keys.two_live`): wait, or end the older with `PATCH`.
-	//
-	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
-	//
-	// Corresponds with POST /v1/api-keys/{id}/rotate (the `RotateApiKey` operationId).
-	RotateApiKeyWithResponse(ctx context.Context, id ApiKeyId, params *RotateApiKeyParams, body RotateApiKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateApiKeyReply, error)
 
 	// ListAuditLogsWithResponse List audit entries
 	//
@@ -15004,9 +16145,15 @@ type ClientWithResponsesInterface interface {
 	// Opens a session. The answer holds an access token for the `Authorization` header, good for `expires_in` seconds, and a refresh token that
 	// `POST /v1/auth/refresh` exchanges for the next pair.
 	//
-	// Read `mfa_required` first: once a second factor is set up it is `true` and the tokens are absent. A wrong password and an unknown user
-	// name answer alike, 401 `auth.invalid_credentials`. After several failures for one account from one address further attempts are put off
-	// for a growing time (429 with `Retry-After`), never for good.
+	// Read `mfa_required` first: with a second factor set up it is `true` and the tokens are absent; the sign-in goes on with
+	// `POST /v1/auth/mfa/verify`. A wrong password and an unknown user name answer alike, 401 `auth.invalid_credentials`.
+	//
+	// After several failures for one account from one address further attempts are put off for a growing time (429 with `Retry-After`), never
+	// for good. A program that keeps the `device_token` of its first sign-in and sends it with the next ones is a known device of that account:
+	// only its own failures put it off, so that nobody else can keep the person out.
+	//
+	// With `must_change_password: true` the session is good for the operations of this section only, until `POST /v1/auth/password` has
+	// replaced the password that somebody else knows; all others answer 403 `auth.password_change_required`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -15018,9 +16165,15 @@ type ClientWithResponsesInterface interface {
 	// Opens a session. The answer holds an access token for the `Authorization` header, good for `expires_in` seconds, and a refresh token that
 	// `POST /v1/auth/refresh` exchanges for the next pair.
 	//
-	// Read `mfa_required` first: once a second factor is set up it is `true` and the tokens are absent. A wrong password and an unknown user
-	// name answer alike, 401 `auth.invalid_credentials`. After several failures for one account from one address further attempts are put off
-	// for a growing time (429 with `Retry-After`), never for good.
+	// Read `mfa_required` first: with a second factor set up it is `true` and the tokens are absent; the sign-in goes on with
+	// `POST /v1/auth/mfa/verify`. A wrong password and an unknown user name answer alike, 401 `auth.invalid_credentials`.
+	//
+	// After several failures for one account from one address further attempts are put off for a growing time (429 with `Retry-After`), never
+	// for good. A program that keeps the `device_token` of its first sign-in and sends it with the next ones is a known device of that account:
+	// only its own failures put it off, so that nobody else can keep the person out.
+	//
+	// With `must_change_password: true` the session is good for the operations of this section only, until `POST /v1/auth/password` has
+	// replaced the password that somebody else knows; all others answer 403 `auth.password_change_required`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -15035,6 +16188,161 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/auth/logout (the `Logout` operationId).
 	LogoutWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*LogoutReply, error)
+
+	// GetSecondFactorsWithResponse Read the own second factors
+	//
+	// Which second factors the caller has set up, how many recovery codes are left, and until when the session's last proof of identity is fresh.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/auth/mfa (the `GetSecondFactors` operationId).
+	GetSecondFactorsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetSecondFactorsReply, error)
+
+	// RenewRecoveryCodesWithResponse Make new recovery codes
+	//
+	// The former ones are void from then on. Only for who has a second factor.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/auth/mfa/recovery-codes (the `RenewRecoveryCodes` operationId).
+	RenewRecoveryCodesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RenewRecoveryCodesReply, error)
+
+	// EnrolSmsWithBodyWithResponse Set up a phone
+	//
+	// Sends a code to a phone. It counts as a second factor once `POST /v1/auth/mfa/sms/confirm` has seen the code. Another phone may be given before
+	// that; one that is set up already is removed first, with `DELETE /v1/auth/mfa/sms`. An authenticator app is the stronger factor.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/auth/mfa/sms (the `EnrolSms` operationId).
+	EnrolSmsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*EnrolSmsReply, error)
+
+	// EnrolSmsWithResponse Set up a phone
+	//
+	// Sends a code to a phone. It counts as a second factor once `POST /v1/auth/mfa/sms/confirm` has seen the code. Another phone may be given before
+	// that; one that is set up already is removed first, with `DELETE /v1/auth/mfa/sms`. An authenticator app is the stronger factor.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/auth/mfa/sms (the `EnrolSms` operationId).
+	EnrolSmsWithResponse(ctx context.Context, body EnrolSmsJSONRequestBody, reqEditors ...RequestEditorFn) (*EnrolSmsReply, error)
+
+	// ConfirmSmsWithBodyWithResponse Confirm the phone
+	//
+	// Takes the code that was sent. From now on signing in asks for a second factor. With the first one come 10 recovery codes, as with
+	// `POST /v1/auth/mfa/totp/confirm`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/auth/mfa/sms/confirm (the `ConfirmSms` operationId).
+	ConfirmSmsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ConfirmSmsReply, error)
+
+	// ConfirmSmsWithResponse Confirm the phone
+	//
+	// Takes the code that was sent. From now on signing in asks for a second factor. With the first one come 10 recovery codes, as with
+	// `POST /v1/auth/mfa/totp/confirm`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/auth/mfa/sms/confirm (the `ConfirmSms` operationId).
+	ConfirmSmsWithResponse(ctx context.Context, body ConfirmSmsJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmSmsReply, error)
+
+	// SendSecondFactorCodeWithBodyWithResponse Send a code to the phone
+	//
+	// For `POST /v1/auth/mfa/verify` with the `mfa_token` of the sign-in, or for `POST /v1/auth/step-up` with the access token and no `mfa_token`.
+	// A code is good for 5 minutes, once and for 5 tries; there is at most one a minute, 5 an hour and 10 a day.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/auth/mfa/sms/send (the `SendSecondFactorCode` operationId).
+	SendSecondFactorCodeWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SendSecondFactorCodeReply, error)
+
+	// SendSecondFactorCodeWithResponse Send a code to the phone
+	//
+	// For `POST /v1/auth/mfa/verify` with the `mfa_token` of the sign-in, or for `POST /v1/auth/step-up` with the access token and no `mfa_token`.
+	// A code is good for 5 minutes, once and for 5 tries; there is at most one a minute, 5 an hour and 10 a day.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/auth/mfa/sms/send (the `SendSecondFactorCode` operationId).
+	SendSecondFactorCodeWithResponse(ctx context.Context, body SendSecondFactorCodeJSONRequestBody, reqEditors ...RequestEditorFn) (*SendSecondFactorCodeReply, error)
+
+	// EnrolTotpWithResponse Set up an authenticator app
+	//
+	// Answers a new secret, to be shown as a QR code of `url` or typed in. It counts once `POST /v1/auth/mfa/totp/confirm` has proved that the
+	// app has it. Codes have 6 digits and change every 30 seconds (RFC 6238 with SHA-1).
+	//
+	// Calling again before that makes another secret. An app that is set up already is removed first, with `DELETE /v1/auth/mfa/totp`.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/auth/mfa/totp (the `EnrolTotp` operationId).
+	EnrolTotpWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*EnrolTotpReply, error)
+
+	// ConfirmTotpWithBodyWithResponse Confirm the authenticator app
+	//
+	// Takes a code of the app. From now on signing in asks for one. With the first second factor come 10 recovery codes, each good once in place of
+	// a code: they are shown this once and are to be kept on paper.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/auth/mfa/totp/confirm (the `ConfirmTotp` operationId).
+	ConfirmTotpWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ConfirmTotpReply, error)
+
+	// ConfirmTotpWithResponse Confirm the authenticator app
+	//
+	// Takes a code of the app. From now on signing in asks for one. With the first second factor come 10 recovery codes, each good once in place of
+	// a code: they are shown this once and are to be kept on paper.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/auth/mfa/totp/confirm (the `ConfirmTotp` operationId).
+	ConfirmTotpWithResponse(ctx context.Context, body ConfirmTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmTotpReply, error)
+
+	// VerifySecondFactorWithBodyWithResponse Sign in with the second factor
+	//
+	// Goes on where `POST /v1/auth/login` answered `mfa_required: true`, and answers with the tokens. The `mfa_token` is good for 5 minutes, for
+	// the program that got it. `method` is one of the `methods` answered, or `recovery_code`.
+	//
+	// A code counts once. Wrong codes count for the account as a whole: after 20 in an hour, or 10 on a device that it has signed in on before, further
+	// ones are not looked at (429 with `Retry-After`).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/auth/mfa/verify (the `VerifySecondFactor` operationId).
+	VerifySecondFactorWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*VerifySecondFactorReply, error)
+
+	// VerifySecondFactorWithResponse Sign in with the second factor
+	//
+	// Goes on where `POST /v1/auth/login` answered `mfa_required: true`, and answers with the tokens. The `mfa_token` is good for 5 minutes, for
+	// the program that got it. `method` is one of the `methods` answered, or `recovery_code`.
+	//
+	// A code counts once. Wrong codes count for the account as a whole: after 20 in an hour, or 10 on a device that it has signed in on before, further
+	// ones are not looked at (429 with `Retry-After`).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/auth/mfa/verify (the `VerifySecondFactor` operationId).
+	VerifySecondFactorWithResponse(ctx context.Context, body VerifySecondFactorJSONRequestBody, reqEditors ...RequestEditorFn) (*VerifySecondFactorReply, error)
+
+	// RemoveSecondFactorWithResponse Remove a second factor
+	//
+	// With the last one go the recovery codes. Where the business demands a second factor, operations that ask for a fresh one refuse until there is one again.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/auth/mfa/{method} (the `RemoveSecondFactor` operationId).
+	RemoveSecondFactorWithResponse(ctx context.Context, method EnrolledMethod, reqEditors ...RequestEditorFn) (*RemoveSecondFactorReply, error)
 
 	// ChangePasswordWithBodyWithResponse Change the own password
 	//
@@ -15055,6 +16363,42 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/auth/password (the `ChangePassword` operationId).
 	ChangePasswordWithResponse(ctx context.Context, body ChangePasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangePasswordReply, error)
+
+	// RequestPasswordResetWithBodyWithResponse Ask for a link to a new password
+	//
+	// Sends a mail with a link if the account has an e-mail address. The answer is the same, and comes as fast, whether or not there is such an account.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/auth/password-resets (the `RequestPasswordReset` operationId).
+	RequestPasswordResetWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RequestPasswordResetReply, error)
+
+	// RequestPasswordResetWithResponse Ask for a link to a new password
+	//
+	// Sends a mail with a link if the account has an e-mail address. The answer is the same, and comes as fast, whether or not there is such an account.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/auth/password-resets (the `RequestPasswordReset` operationId).
+	RequestPasswordResetWithResponse(ctx context.Context, body RequestPasswordResetJSONRequestBody, reqEditors ...RequestEditorFn) (*RequestPasswordResetReply, error)
+
+	// ConfirmPasswordResetWithBodyWithResponse Choose a new password by the link
+	//
+	// The token of the mail is good once, for 30 minutes. All sessions of the account end; signing in asks for the second factor as before.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/auth/password-resets/confirm (the `ConfirmPasswordReset` operationId).
+	ConfirmPasswordResetWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ConfirmPasswordResetReply, error)
+
+	// ConfirmPasswordResetWithResponse Choose a new password by the link
+	//
+	// The token of the mail is good once, for 30 minutes. All sessions of the account end; signing in asks for the second factor as before.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/auth/password-resets/confirm (the `ConfirmPasswordReset` operationId).
+	ConfirmPasswordResetWithResponse(ctx context.Context, body ConfirmPasswordResetJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmPasswordResetReply, error)
 
 	// RefreshSessionWithBodyWithResponse Exchange a refresh token
 	//
@@ -15084,12 +16428,12 @@ type ClientWithResponsesInterface interface {
 
 	// RevokeOtherSessionsWithResponse Sign out everywhere else
 	//
-	// Ends every session of the caller except the current one.
+	// Ends every session of the caller except the current one, or that one too.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /v1/auth/sessions (the `RevokeOtherSessions` operationId).
-	RevokeOtherSessionsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RevokeOtherSessionsReply, error)
+	RevokeOtherSessionsWithResponse(ctx context.Context, params *RevokeOtherSessionsParams, reqEditors ...RequestEditorFn) (*RevokeOtherSessionsReply, error)
 
 	// ListSessionsWithResponse List own sessions
 	//
@@ -15108,6 +16452,28 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with DELETE /v1/auth/sessions/{id} (the `RevokeSession` operationId).
 	RevokeSessionWithResponse(ctx context.Context, id SessionId, reqEditors ...RequestEditorFn) (*RevokeSessionReply, error)
+
+	// StepUpWithBodyWithResponse Prove again who is there
+	//
+	// Operations that give away or destroy much (marked `x-step-up`) ask that the person has proved who they are within the last 5 minutes; signing
+	// in counts. Otherwise they answer 403 `auth.step_up_required` with the `methods` that count: with a second factor set up only that, else the
+	// password. This operation takes the proof and makes the session fresh for 5 minutes.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/auth/step-up (the `StepUp` operationId).
+	StepUpWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StepUpReply, error)
+
+	// StepUpWithResponse Prove again who is there
+	//
+	// Operations that give away or destroy much (marked `x-step-up`) ask that the person has proved who they are within the last 5 minutes; signing
+	// in counts. Otherwise they answer 403 `auth.step_up_required` with the `methods` that count: with a second factor set up only that, else the
+	// password. This operation takes the proof and makes the session fresh for 5 minutes.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/auth/step-up (the `StepUp` operationId).
+	StepUpWithResponse(ctx context.Context, body StepUpJSONRequestBody, reqEditors ...RequestEditorFn) (*StepUpReply, error)
 
 	// ListCategoriesWithResponse List categories
 	//
@@ -15217,6 +16583,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// Values are checked item by item here, so the items' schema is looser than that of a single customer; the rules are the same.
 	//
+	// With `mode: delete` people need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/customers/bulk (the `BulkCustomers` operationId).
@@ -15229,6 +16597,8 @@ type ClientWithResponsesInterface interface {
 	// archives by `id` or `external_id`. Needs `customers.create`, and also `customers.update` to upsert, `customers.archive` to delete.
 	//
 	// Values are checked item by item here, so the items' schema is looser than that of a single customer; the rules are the same.
+	//
+	// With `mode: delete` people need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -15288,6 +16658,8 @@ type ClientWithResponsesInterface interface {
 	// DeleteCustomerWithResponse Delete a customer
 	//
 	// Archives the customer, as `POST /v1/customers/{id}/archive` does; it can be restored. Repeating it changes nothing.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -15660,6 +17032,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// Refused (409 `regions.in_use`) while a store belongs to it or a grant names it.
 	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /v1/regions/{id} (the `DeleteRegion` operationId).
@@ -15743,6 +17117,8 @@ type ClientWithResponsesInterface interface {
 	// Needs `If-Match`, since a band is nobody's alone; without it the answer is 428. A job puts every customer into their new band;
 	// `refresh_job_id` names it. Until it is done, some customers are still in the band of the old settings.
 	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /v1/rfm/settings (the `UpdateRFMSettings` operationId).
@@ -15752,6 +17128,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// Needs `If-Match`, since a band is nobody's alone; without it the answer is 428. A job puts every customer into their new band;
 	// `refresh_job_id` names it. Until it is done, some customers are still in the band of the old settings.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -15771,6 +17149,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// A set of permissions under a name of its own. It cannot hold a permission that the caller lacks.
 	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/roles (the `CreateRole` operationId).
@@ -15780,6 +17160,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// A set of permissions under a name of its own. It cannot hold a permission that the caller lacks.
 	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/roles (the `CreateRole` operationId).
@@ -15788,6 +17170,8 @@ type ClientWithResponsesInterface interface {
 	// DeleteRoleWithResponse Delete a role
 	//
 	// `If-Match` is required. Refused (409 `roles.in_use`) while somebody holds it; built-in roles stay.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -15808,6 +17192,8 @@ type ClientWithResponsesInterface interface {
 	// `If-Match` is required. Everybody who holds the role has the new permissions at once. The caller must see the whole business and hold
 	// every permission of the role, before and after. Built-in roles are read-only.
 	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /v1/roles/{id} (the `UpdateRole` operationId).
@@ -15817,6 +17203,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// `If-Match` is required. Everybody who holds the role has the new permissions at once. The caller must see the whole business and hold
 	// every permission of the role, before and after. Built-in roles are read-only.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -15840,6 +17228,8 @@ type ClientWithResponsesInterface interface {
 	// Nobody can hand on more than they have: each grant's role and scope must lie within the caller's own, and the home store within
 	// the caller's scope.
 	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/staff (the `CreateStaff` operationId).
@@ -15853,6 +17243,8 @@ type ClientWithResponsesInterface interface {
 	// Nobody can hand on more than they have: each grant's role and scope must lie within the caller's own, and the home store within
 	// the caller's scope.
 	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/staff (the `CreateStaff` operationId).
@@ -15862,6 +17254,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// Only for an account made by mistake: one that has never signed in and that nothing refers to. Any other answers 409 `staff.in_use`;
 	// disable it instead.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -15882,6 +17276,8 @@ type ClientWithResponsesInterface interface {
 	// Changes the fields sent. `status: disabled` ends all their sessions at once and keeps everything they did; `active` lets them sign
 	// in again. The last active administrator cannot be disabled, nor can anybody who holds rights the caller lacks.
 	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /v1/staff/{id} (the `UpdateStaff` operationId).
@@ -15891,6 +17287,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// Changes the fields sent. `status: disabled` ends all their sessions at once and keeps everything they did; `active` lets them sign
 	// in again. The last active administrator cannot be disabled, nor can anybody who holds rights the caller lacks.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -15915,6 +17313,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// The caller must be able to grant what is lent.
 	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/staff/{id}/delegations (the `CreateDelegation` operationId).
@@ -15929,6 +17329,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// The caller must be able to grant what is lent.
 	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/staff/{id}/delegations (the `CreateDelegation` operationId).
@@ -15937,6 +17339,8 @@ type ClientWithResponsesInterface interface {
 	// EndDelegationWithResponse End a delegation early
 	//
 	// Takes effect at once. One that has ended already stays as it is.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -15948,6 +17352,8 @@ type ClientWithResponsesInterface interface {
 	// Takes effect at once, in open sessions too. The role's permissions and the scope must lie within the caller's own; nobody changes their
 	// own grants.
 	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/staff/{id}/grants (the `CreateGrant` operationId).
@@ -15958,6 +17364,8 @@ type ClientWithResponsesInterface interface {
 	// Takes effect at once, in open sessions too. The role's permissions and the scope must lie within the caller's own; nobody changes their
 	// own grants.
 	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/staff/{id}/grants (the `CreateGrant` operationId).
@@ -15967,15 +17375,31 @@ type ClientWithResponsesInterface interface {
 	//
 	// Takes effect at once. The last active administrator keeps that role, and nobody changes their own grants.
 	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /v1/staff/{id}/grants/{grant_id} (the `DeleteGrant` operationId).
 	DeleteGrantWithResponse(ctx context.Context, id StaffId, grantId GrantId, reqEditors ...RequestEditorFn) (*DeleteGrantReply, error)
 
+	// ResetStaffFactorsWithResponse Take away somebody's second factors
+	//
+	// For somebody who has lost theirs. Their second factors and recovery codes are void and all their sessions end; they sign in with the
+	// password and set up others. The caller must hold every right that the person holds; own factors are removed one by one.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/staff/{id}/mfa (the `ResetStaffFactors` operationId).
+	ResetStaffFactorsWithResponse(ctx context.Context, id StaffId, reqEditors ...RequestEditorFn) (*ResetStaffFactorsReply, error)
+
 	// ResetStaffPasswordWithBodyWithResponse Set a new initial password
 	//
 	// For somebody who has forgotten theirs. Without `password` one is generated and shown once. All their sessions end, and they are asked to
 	// choose another one. The caller must hold every right that the person holds.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -15986,6 +17410,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// For somebody who has forgotten theirs. Without `password` one is generated and shown once. All their sessions end, and they are asked to
 	// choose another one. The caller must hold every right that the person holds.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -16031,6 +17457,8 @@ type ClientWithResponsesInterface interface {
 	// DeleteStoreWithResponse Delete an unused store
 	//
 	// Only for a store made by mistake, that nothing refers to. Any other answers 409 `stores.in_use`; close it instead.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -16830,132 +18258,6 @@ func (r GetApiKeyReply) ContentType() string {
 	return ""
 }
 
-// UpdateApiKeyReply200Headers the declared response headers of an HTTP 200 response for UpdateApiKey
-type UpdateApiKeyReply200Headers struct {
-	ETag *string
-}
-
-// UpdateApiKeyReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateApiKey
-type UpdateApiKeyReplyDefaultHeaders struct {
-	RetryAfter *int32
-	XRequestId *string
-}
-
-type UpdateApiKeyReply struct {
-	Body         []byte
-	HTTPResponse *http.Response
-	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *ApiKey
-	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationproblemJSONDefault *Problem
-	// Headers200 the parsed response headers for an HTTP 200 response
-	Headers200 *UpdateApiKeyReply200Headers
-	// HeadersDefault the parsed response headers for an HTTP default response
-	HeadersDefault *UpdateApiKeyReplyDefaultHeaders
-}
-
-// GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r UpdateApiKeyReply) GetJSON200() *ApiKey {
-	return r.JSON200
-}
-
-// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r UpdateApiKeyReply) GetApplicationproblemJSONDefault() *Problem {
-	return r.ApplicationproblemJSONDefault
-}
-
-// GetBody returns the raw response body bytes
-func (r UpdateApiKeyReply) GetBody() []byte {
-	return r.Body
-}
-
-// Status returns HTTPResponse.Status
-func (r UpdateApiKeyReply) Status() string {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.Status
-	}
-	return http.StatusText(0)
-}
-
-// StatusCode returns HTTPResponse.StatusCode
-func (r UpdateApiKeyReply) StatusCode() int {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.StatusCode
-	}
-	return 0
-}
-
-// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
-func (r UpdateApiKeyReply) ContentType() string {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.Header.Get("Content-Type")
-	}
-	return ""
-}
-
-// RotateApiKeyReply200Headers the declared response headers of an HTTP 200 response for RotateApiKey
-type RotateApiKeyReply200Headers struct {
-	ETag *string
-}
-
-// RotateApiKeyReplyDefaultHeaders the declared response headers of an HTTP default response for RotateApiKey
-type RotateApiKeyReplyDefaultHeaders struct {
-	RetryAfter *int32
-	XRequestId *string
-}
-
-type RotateApiKeyReply struct {
-	Body         []byte
-	HTTPResponse *http.Response
-	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *ApiKey
-	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationproblemJSONDefault *Problem
-	// Headers200 the parsed response headers for an HTTP 200 response
-	Headers200 *RotateApiKeyReply200Headers
-	// HeadersDefault the parsed response headers for an HTTP default response
-	HeadersDefault *RotateApiKeyReplyDefaultHeaders
-}
-
-// GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r RotateApiKeyReply) GetJSON200() *ApiKey {
-	return r.JSON200
-}
-
-// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r RotateApiKeyReply) GetApplicationproblemJSONDefault() *Problem {
-	return r.ApplicationproblemJSONDefault
-}
-
-// GetBody returns the raw response body bytes
-func (r RotateApiKeyReply) GetBody() []byte {
-	return r.Body
-}
-
-// Status returns HTTPResponse.Status
-func (r RotateApiKeyReply) Status() string {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.Status
-	}
-	return http.StatusText(0)
-}
-
-// StatusCode returns HTTPResponse.StatusCode
-func (r RotateApiKeyReply) StatusCode() int {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.StatusCode
-	}
-	return 0
-}
-
-// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
-func (r RotateApiKeyReply) ContentType() string {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.Header.Get("Content-Type")
-	}
-	return ""
-}
-
 // ListAuditLogsReply200Headers the declared response headers of an HTTP 200 response for ListAuditLogs
 type ListAuditLogsReply200Headers struct {
 	Link *string
@@ -17180,6 +18482,503 @@ func (r LogoutReply) ContentType() string {
 	return ""
 }
 
+// GetSecondFactorsReplyDefaultHeaders the declared response headers of an HTTP default response for GetSecondFactors
+type GetSecondFactorsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetSecondFactorsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SecondFactors
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetSecondFactorsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetSecondFactorsReply) GetJSON200() *SecondFactors {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetSecondFactorsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetSecondFactorsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetSecondFactorsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetSecondFactorsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetSecondFactorsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RenewRecoveryCodesReplyDefaultHeaders the declared response headers of an HTTP default response for RenewRecoveryCodes
+type RenewRecoveryCodesReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type RenewRecoveryCodesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RecoveryCodes
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RenewRecoveryCodesReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RenewRecoveryCodesReply) GetJSON200() *RecoveryCodes {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RenewRecoveryCodesReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RenewRecoveryCodesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RenewRecoveryCodesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RenewRecoveryCodesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RenewRecoveryCodesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// EnrolSmsReplyDefaultHeaders the declared response headers of an HTTP default response for EnrolSms
+type EnrolSmsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type EnrolSmsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SentCode
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *EnrolSmsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r EnrolSmsReply) GetJSON200() *SentCode {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r EnrolSmsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r EnrolSmsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r EnrolSmsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r EnrolSmsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r EnrolSmsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ConfirmSmsReplyDefaultHeaders the declared response headers of an HTTP default response for ConfirmSms
+type ConfirmSmsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ConfirmSmsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FactorConfirmed
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ConfirmSmsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ConfirmSmsReply) GetJSON200() *FactorConfirmed {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ConfirmSmsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ConfirmSmsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ConfirmSmsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ConfirmSmsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ConfirmSmsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SendSecondFactorCodeReplyDefaultHeaders the declared response headers of an HTTP default response for SendSecondFactorCode
+type SendSecondFactorCodeReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type SendSecondFactorCodeReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SentCode
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *SendSecondFactorCodeReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SendSecondFactorCodeReply) GetJSON200() *SentCode {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SendSecondFactorCodeReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SendSecondFactorCodeReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SendSecondFactorCodeReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SendSecondFactorCodeReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SendSecondFactorCodeReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// EnrolTotpReplyDefaultHeaders the declared response headers of an HTTP default response for EnrolTotp
+type EnrolTotpReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type EnrolTotpReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TotpEnrolment
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *EnrolTotpReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r EnrolTotpReply) GetJSON200() *TotpEnrolment {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r EnrolTotpReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r EnrolTotpReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r EnrolTotpReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r EnrolTotpReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r EnrolTotpReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ConfirmTotpReplyDefaultHeaders the declared response headers of an HTTP default response for ConfirmTotp
+type ConfirmTotpReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ConfirmTotpReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FactorConfirmed
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ConfirmTotpReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ConfirmTotpReply) GetJSON200() *FactorConfirmed {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ConfirmTotpReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ConfirmTotpReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ConfirmTotpReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ConfirmTotpReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ConfirmTotpReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// VerifySecondFactorReplyDefaultHeaders the declared response headers of an HTTP default response for VerifySecondFactor
+type VerifySecondFactorReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type VerifySecondFactorReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LoginResult
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *VerifySecondFactorReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r VerifySecondFactorReply) GetJSON200() *LoginResult {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r VerifySecondFactorReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r VerifySecondFactorReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r VerifySecondFactorReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r VerifySecondFactorReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r VerifySecondFactorReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RemoveSecondFactorReplyDefaultHeaders the declared response headers of an HTTP default response for RemoveSecondFactor
+type RemoveSecondFactorReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type RemoveSecondFactorReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RemoveSecondFactorReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RemoveSecondFactorReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RemoveSecondFactorReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RemoveSecondFactorReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RemoveSecondFactorReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RemoveSecondFactorReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ChangePasswordReplyDefaultHeaders the declared response headers of an HTTP default response for ChangePassword
 type ChangePasswordReplyDefaultHeaders struct {
 	RetryAfter *int32
@@ -17223,6 +19022,104 @@ func (r ChangePasswordReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ChangePasswordReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RequestPasswordResetReplyDefaultHeaders the declared response headers of an HTTP default response for RequestPasswordReset
+type RequestPasswordResetReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type RequestPasswordResetReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RequestPasswordResetReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RequestPasswordResetReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RequestPasswordResetReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RequestPasswordResetReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RequestPasswordResetReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RequestPasswordResetReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ConfirmPasswordResetReplyDefaultHeaders the declared response headers of an HTTP default response for ConfirmPasswordReset
+type ConfirmPasswordResetReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ConfirmPasswordResetReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ConfirmPasswordResetReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ConfirmPasswordResetReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ConfirmPasswordResetReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ConfirmPasswordResetReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ConfirmPasswordResetReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ConfirmPasswordResetReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -17440,6 +19337,62 @@ func (r RevokeSessionReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RevokeSessionReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// StepUpReplyDefaultHeaders the declared response headers of an HTTP default response for StepUp
+type StepUpReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type StepUpReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StepUp
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *StepUpReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r StepUpReply) GetJSON200() *StepUp {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r StepUpReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r StepUpReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StepUpReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StepUpReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StepUpReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -21115,6 +23068,55 @@ func (r DeleteGrantReply) ContentType() string {
 	return ""
 }
 
+// ResetStaffFactorsReplyDefaultHeaders the declared response headers of an HTTP default response for ResetStaffFactors
+type ResetStaffFactorsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ResetStaffFactorsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ResetStaffFactorsReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ResetStaffFactorsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ResetStaffFactorsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResetStaffFactorsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResetStaffFactorsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResetStaffFactorsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ResetStaffPasswordReplyDefaultHeaders the declared response headers of an HTTP default response for ResetStaffPassword
 type ResetStaffPasswordReplyDefaultHeaders struct {
 	RetryAfter *int32
@@ -22297,14 +24299,12 @@ func (c *ClientWithResponses) ListApiKeysWithResponse(ctx context.Context, param
 // CreateApiKeyWithBodyWithResponse Create an API key
 //
 // The key itself is in `key`, in this answer only: what is kept is its hash. Send it as `Authorization: Bearer shk_live_…`. Its permissions
-// and stores must lie within the caller's own. `POST /v1/api-keys/{id}/rotate` gives it a new secret later without a moment's outage.
-// `POST /v1/oauth/token` exchanges it for a token of 15 minutes, for integrators who prefer that.
-//
-// A key with `allowed_ips` is refused from everywhere else with 401, as if it did not exist. Behind a proxy this needs
-// `SHUKE_TRUSTED_PROXIES`, or the proxy's own address is what counts.
+// and stores must lie within the caller's own. To rotate, create a second key, move the machine over, then revoke the first.
 //
 // Keys match `shk_live_[a-z2-7]{12}_[a-z2-7]{59}`, the last seven characters being a checksum, so that secret scanners recognise a
 // leaked one.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -22320,14 +24320,12 @@ func (c *ClientWithResponses) CreateApiKeyWithBodyWithResponse(ctx context.Conte
 // CreateApiKeyWithResponse Create an API key
 //
 // The key itself is in `key`, in this answer only: what is kept is its hash. Send it as `Authorization: Bearer shk_live_…`. Its permissions
-// and stores must lie within the caller's own. `POST /v1/api-keys/{id}/rotate` gives it a new secret later without a moment's outage.
-// `POST /v1/oauth/token` exchanges it for a token of 15 minutes, for integrators who prefer that.
-//
-// A key with `allowed_ips` is refused from everywhere else with 401, as if it did not exist. Behind a proxy this needs
-// `SHUKE_TRUSTED_PROXIES`, or the proxy's own address is what counts.
+// and stores must lie within the caller's own. To rotate, create a second key, move the machine over, then revoke the first.
 //
 // Keys match `shk_live_[a-z2-7]{12}_[a-z2-7]{59}`, the last seven characters being a checksum, so that secret scanners recognise a
 // leaked one.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -22344,6 +24342,8 @@ func (c *ClientWithResponses) CreateApiKeyWithResponse(ctx context.Context, para
 //
 // Everywhere within a second, for good. The entry stays, with `status: revoked`. Revoking it again changes nothing.
 //
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with DELETE /v1/api-keys/{id} (the `RevokeApiKey` operationId).
@@ -22357,7 +24357,7 @@ func (c *ClientWithResponses) RevokeApiKeyWithResponse(ctx context.Context, id A
 
 // GetApiKeyWithResponse Read an API key
 //
-// What a key may do, and when and from where each of its secrets was last used (to the minute), without the secrets.
+// What a key may do and when it was last used (to the minute), without its secret.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -22368,72 +24368,6 @@ func (c *ClientWithResponses) GetApiKeyWithResponse(ctx context.Context, id ApiK
 		return nil, err
 	}
 	return ParseGetApiKeyReply(rsp)
-}
-
-// UpdateApiKeyWithBodyWithResponse Change an API key
-//
-// Its name, end, allowed addresses and limit; permissions and stores stay as they were made. Takes effect everywhere within a second.
-// `end_previous: true` ends the secret from before the last rotation at once. The key must lie within the caller's own rights.
-//
-// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
-//
-// Corresponds with PATCH /v1/api-keys/{id} (the `UpdateApiKey` operationId).
-func (c *ClientWithResponses) UpdateApiKeyWithBodyWithResponse(ctx context.Context, id ApiKeyId, params *UpdateApiKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateApiKeyReply, error) {
-	rsp, err := c.UpdateApiKeyWithBody(ctx, id, params, contentType, body, reqEditors...)
-	if err != nil {
-		return nil, err
-	}
-	return ParseUpdateApiKeyReply(rsp)
-}
-
-// UpdateApiKeyWithResponse Change an API key
-//
-// Its name, end, allowed addresses and limit; permissions and stores stay as they were made. Takes effect everywhere within a second.
-// `end_previous: true` ends the secret from before the last rotation at once. The key must lie within the caller's own rights.
-//
-// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
-//
-// Corresponds with PATCH /v1/api-keys/{id} (the `UpdateApiKey` operationId).
-func (c *ClientWithResponses) UpdateApiKeyWithResponse(ctx context.Context, id ApiKeyId, params *UpdateApiKeyParams, body UpdateApiKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateApiKeyReply, error) {
-	rsp, err := c.UpdateApiKey(ctx, id, params, body, reqEditors...)
-	if err != nil {
-		return nil, err
-	}
-	return ParseUpdateApiKeyReply(rsp)
-}
-
-// RotateApiKeyWithBodyWithResponse Give an API key a new secret
-//
-// The new secret is in `key`, in this answer only. The one before goes on for `grace_hours`, so that machines can be moved over one by one;
-// `secrets` shows when each was last used. Tokens from `POST /v1/oauth/token` end within a second and are exchanged anew. While two
-// secrets live there is no third (409 `api_keys.two_live`): wait, or end the older with `PATCH`.
-//
-// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
-//
-// Corresponds with POST /v1/api-keys/{id}/rotate (the `RotateApiKey` operationId).
-func (c *ClientWithResponses) RotateApiKeyWithBodyWithResponse(ctx context.Context, id ApiKeyId, params *RotateApiKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateApiKeyReply, error) {
-	rsp, err := c.RotateApiKeyWithBody(ctx, id, params, contentType, body, reqEditors...)
-	if err != nil {
-		return nil, err
-	}
-	return ParseRotateApiKeyReply(rsp)
-}
-
-// RotateApiKeyWithResponse Give an API key a new secret
-//
-// The new secret is in `key`, in this answer only. The one before goes on for `grace_hours`, so that machines can be moved over one by one;
-// `secrets` shows when each was last used. Tokens from `POST /v1/oauth/token` end within a second and are exchanged anew. While two
-// secrets live there is no third (409 `api_keys.two_live`): wait, or end the older with `PATCH`.
-//
-// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
-//
-// Corresponds with POST /v1/api-keys/{id}/rotate (the `RotateApiKey` operationId).
-func (c *ClientWithResponses) RotateApiKeyWithResponse(ctx context.Context, id ApiKeyId, params *RotateApiKeyParams, body RotateApiKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateApiKeyReply, error) {
-	rsp, err := c.RotateApiKey(ctx, id, params, body, reqEditors...)
-	if err != nil {
-		return nil, err
-	}
-	return ParseRotateApiKeyReply(rsp)
 }
 
 // ListAuditLogsWithResponse List audit entries
@@ -22472,9 +24406,15 @@ func (c *ClientWithResponses) VerifyAuditLogsWithResponse(ctx context.Context, r
 // Opens a session. The answer holds an access token for the `Authorization` header, good for `expires_in` seconds, and a refresh token that
 // `POST /v1/auth/refresh` exchanges for the next pair.
 //
-// Read `mfa_required` first: once a second factor is set up it is `true` and the tokens are absent. A wrong password and an unknown user
-// name answer alike, 401 `auth.invalid_credentials`. After several failures for one account from one address further attempts are put off
-// for a growing time (429 with `Retry-After`), never for good.
+// Read `mfa_required` first: with a second factor set up it is `true` and the tokens are absent; the sign-in goes on with
+// `POST /v1/auth/mfa/verify`. A wrong password and an unknown user name answer alike, 401 `auth.invalid_credentials`.
+//
+// After several failures for one account from one address further attempts are put off for a growing time (429 with `Retry-After`), never
+// for good. A program that keeps the `device_token` of its first sign-in and sends it with the next ones is a known device of that account:
+// only its own failures put it off, so that nobody else can keep the person out.
+//
+// With `must_change_password: true` the session is good for the operations of this section only, until `POST /v1/auth/password` has
+// replaced the password that somebody else knows; all others answer 403 `auth.password_change_required`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -22492,9 +24432,15 @@ func (c *ClientWithResponses) LoginWithBodyWithResponse(ctx context.Context, con
 // Opens a session. The answer holds an access token for the `Authorization` header, good for `expires_in` seconds, and a refresh token that
 // `POST /v1/auth/refresh` exchanges for the next pair.
 //
-// Read `mfa_required` first: once a second factor is set up it is `true` and the tokens are absent. A wrong password and an unknown user
-// name answer alike, 401 `auth.invalid_credentials`. After several failures for one account from one address further attempts are put off
-// for a growing time (429 with `Retry-After`), never for good.
+// Read `mfa_required` first: with a second factor set up it is `true` and the tokens are absent; the sign-in goes on with
+// `POST /v1/auth/mfa/verify`. A wrong password and an unknown user name answer alike, 401 `auth.invalid_credentials`.
+//
+// After several failures for one account from one address further attempts are put off for a growing time (429 with `Retry-After`), never
+// for good. A program that keeps the `device_token` of its first sign-in and sends it with the next ones is a known device of that account:
+// only its own failures put it off, so that nobody else can keep the person out.
+//
+// With `must_change_password: true` the session is good for the operations of this section only, until `POST /v1/auth/password` has
+// replaced the password that somebody else knows; all others answer 403 `auth.password_change_required`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -22520,6 +24466,245 @@ func (c *ClientWithResponses) LogoutWithResponse(ctx context.Context, reqEditors
 		return nil, err
 	}
 	return ParseLogoutReply(rsp)
+}
+
+// GetSecondFactorsWithResponse Read the own second factors
+//
+// Which second factors the caller has set up, how many recovery codes are left, and until when the session's last proof of identity is fresh.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/auth/mfa (the `GetSecondFactors` operationId).
+func (c *ClientWithResponses) GetSecondFactorsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetSecondFactorsReply, error) {
+	rsp, err := c.GetSecondFactors(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetSecondFactorsReply(rsp)
+}
+
+// RenewRecoveryCodesWithResponse Make new recovery codes
+//
+// The former ones are void from then on. Only for who has a second factor.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/auth/mfa/recovery-codes (the `RenewRecoveryCodes` operationId).
+func (c *ClientWithResponses) RenewRecoveryCodesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RenewRecoveryCodesReply, error) {
+	rsp, err := c.RenewRecoveryCodes(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRenewRecoveryCodesReply(rsp)
+}
+
+// EnrolSmsWithBodyWithResponse Set up a phone
+//
+// Sends a code to a phone. It counts as a second factor once `POST /v1/auth/mfa/sms/confirm` has seen the code. Another phone may be given before
+// that; one that is set up already is removed first, with `DELETE /v1/auth/mfa/sms`. An authenticator app is the stronger factor.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/auth/mfa/sms (the `EnrolSms` operationId).
+func (c *ClientWithResponses) EnrolSmsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*EnrolSmsReply, error) {
+	rsp, err := c.EnrolSmsWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEnrolSmsReply(rsp)
+}
+
+// EnrolSmsWithResponse Set up a phone
+//
+// Sends a code to a phone. It counts as a second factor once `POST /v1/auth/mfa/sms/confirm` has seen the code. Another phone may be given before
+// that; one that is set up already is removed first, with `DELETE /v1/auth/mfa/sms`. An authenticator app is the stronger factor.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/auth/mfa/sms (the `EnrolSms` operationId).
+func (c *ClientWithResponses) EnrolSmsWithResponse(ctx context.Context, body EnrolSmsJSONRequestBody, reqEditors ...RequestEditorFn) (*EnrolSmsReply, error) {
+	rsp, err := c.EnrolSms(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEnrolSmsReply(rsp)
+}
+
+// ConfirmSmsWithBodyWithResponse Confirm the phone
+//
+// Takes the code that was sent. From now on signing in asks for a second factor. With the first one come 10 recovery codes, as with
+// `POST /v1/auth/mfa/totp/confirm`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/auth/mfa/sms/confirm (the `ConfirmSms` operationId).
+func (c *ClientWithResponses) ConfirmSmsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ConfirmSmsReply, error) {
+	rsp, err := c.ConfirmSmsWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseConfirmSmsReply(rsp)
+}
+
+// ConfirmSmsWithResponse Confirm the phone
+//
+// Takes the code that was sent. From now on signing in asks for a second factor. With the first one come 10 recovery codes, as with
+// `POST /v1/auth/mfa/totp/confirm`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/auth/mfa/sms/confirm (the `ConfirmSms` operationId).
+func (c *ClientWithResponses) ConfirmSmsWithResponse(ctx context.Context, body ConfirmSmsJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmSmsReply, error) {
+	rsp, err := c.ConfirmSms(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseConfirmSmsReply(rsp)
+}
+
+// SendSecondFactorCodeWithBodyWithResponse Send a code to the phone
+//
+// For `POST /v1/auth/mfa/verify` with the `mfa_token` of the sign-in, or for `POST /v1/auth/step-up` with the access token and no `mfa_token`.
+// A code is good for 5 minutes, once and for 5 tries; there is at most one a minute, 5 an hour and 10 a day.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/auth/mfa/sms/send (the `SendSecondFactorCode` operationId).
+func (c *ClientWithResponses) SendSecondFactorCodeWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SendSecondFactorCodeReply, error) {
+	rsp, err := c.SendSecondFactorCodeWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSendSecondFactorCodeReply(rsp)
+}
+
+// SendSecondFactorCodeWithResponse Send a code to the phone
+//
+// For `POST /v1/auth/mfa/verify` with the `mfa_token` of the sign-in, or for `POST /v1/auth/step-up` with the access token and no `mfa_token`.
+// A code is good for 5 minutes, once and for 5 tries; there is at most one a minute, 5 an hour and 10 a day.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/auth/mfa/sms/send (the `SendSecondFactorCode` operationId).
+func (c *ClientWithResponses) SendSecondFactorCodeWithResponse(ctx context.Context, body SendSecondFactorCodeJSONRequestBody, reqEditors ...RequestEditorFn) (*SendSecondFactorCodeReply, error) {
+	rsp, err := c.SendSecondFactorCode(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSendSecondFactorCodeReply(rsp)
+}
+
+// EnrolTotpWithResponse Set up an authenticator app
+//
+// Answers a new secret, to be shown as a QR code of `url` or typed in. It counts once `POST /v1/auth/mfa/totp/confirm` has proved that the
+// app has it. Codes have 6 digits and change every 30 seconds (RFC 6238 with SHA-1).
+//
+// Calling again before that makes another secret. An app that is set up already is removed first, with `DELETE /v1/auth/mfa/totp`.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/auth/mfa/totp (the `EnrolTotp` operationId).
+func (c *ClientWithResponses) EnrolTotpWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*EnrolTotpReply, error) {
+	rsp, err := c.EnrolTotp(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEnrolTotpReply(rsp)
+}
+
+// ConfirmTotpWithBodyWithResponse Confirm the authenticator app
+//
+// Takes a code of the app. From now on signing in asks for one. With the first second factor come 10 recovery codes, each good once in place of
+// a code: they are shown this once and are to be kept on paper.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/auth/mfa/totp/confirm (the `ConfirmTotp` operationId).
+func (c *ClientWithResponses) ConfirmTotpWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ConfirmTotpReply, error) {
+	rsp, err := c.ConfirmTotpWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseConfirmTotpReply(rsp)
+}
+
+// ConfirmTotpWithResponse Confirm the authenticator app
+//
+// Takes a code of the app. From now on signing in asks for one. With the first second factor come 10 recovery codes, each good once in place of
+// a code: they are shown this once and are to be kept on paper.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/auth/mfa/totp/confirm (the `ConfirmTotp` operationId).
+func (c *ClientWithResponses) ConfirmTotpWithResponse(ctx context.Context, body ConfirmTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmTotpReply, error) {
+	rsp, err := c.ConfirmTotp(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseConfirmTotpReply(rsp)
+}
+
+// VerifySecondFactorWithBodyWithResponse Sign in with the second factor
+//
+// Goes on where `POST /v1/auth/login` answered `mfa_required: true`, and answers with the tokens. The `mfa_token` is good for 5 minutes, for
+// the program that got it. `method` is one of the `methods` answered, or `recovery_code`.
+//
+// A code counts once. Wrong codes count for the account as a whole: after 20 in an hour, or 10 on a device that it has signed in on before, further
+// ones are not looked at (429 with `Retry-After`).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/auth/mfa/verify (the `VerifySecondFactor` operationId).
+func (c *ClientWithResponses) VerifySecondFactorWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*VerifySecondFactorReply, error) {
+	rsp, err := c.VerifySecondFactorWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseVerifySecondFactorReply(rsp)
+}
+
+// VerifySecondFactorWithResponse Sign in with the second factor
+//
+// Goes on where `POST /v1/auth/login` answered `mfa_required: true`, and answers with the tokens. The `mfa_token` is good for 5 minutes, for
+// the program that got it. `method` is one of the `methods` answered, or `recovery_code`.
+//
+// A code counts once. Wrong codes count for the account as a whole: after 20 in an hour, or 10 on a device that it has signed in on before, further
+// ones are not looked at (429 with `Retry-After`).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/auth/mfa/verify (the `VerifySecondFactor` operationId).
+func (c *ClientWithResponses) VerifySecondFactorWithResponse(ctx context.Context, body VerifySecondFactorJSONRequestBody, reqEditors ...RequestEditorFn) (*VerifySecondFactorReply, error) {
+	rsp, err := c.VerifySecondFactor(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseVerifySecondFactorReply(rsp)
+}
+
+// RemoveSecondFactorWithResponse Remove a second factor
+//
+// With the last one go the recovery codes. Where the business demands a second factor, operations that ask for a fresh one refuse until there is one again.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/auth/mfa/{method} (the `RemoveSecondFactor` operationId).
+func (c *ClientWithResponses) RemoveSecondFactorWithResponse(ctx context.Context, method EnrolledMethod, reqEditors ...RequestEditorFn) (*RemoveSecondFactorReply, error) {
+	rsp, err := c.RemoveSecondFactor(ctx, method, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRemoveSecondFactorReply(rsp)
 }
 
 // ChangePasswordWithBodyWithResponse Change the own password
@@ -22552,6 +24737,66 @@ func (c *ClientWithResponses) ChangePasswordWithResponse(ctx context.Context, bo
 		return nil, err
 	}
 	return ParseChangePasswordReply(rsp)
+}
+
+// RequestPasswordResetWithBodyWithResponse Ask for a link to a new password
+//
+// Sends a mail with a link if the account has an e-mail address. The answer is the same, and comes as fast, whether or not there is such an account.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/auth/password-resets (the `RequestPasswordReset` operationId).
+func (c *ClientWithResponses) RequestPasswordResetWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RequestPasswordResetReply, error) {
+	rsp, err := c.RequestPasswordResetWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRequestPasswordResetReply(rsp)
+}
+
+// RequestPasswordResetWithResponse Ask for a link to a new password
+//
+// Sends a mail with a link if the account has an e-mail address. The answer is the same, and comes as fast, whether or not there is such an account.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/auth/password-resets (the `RequestPasswordReset` operationId).
+func (c *ClientWithResponses) RequestPasswordResetWithResponse(ctx context.Context, body RequestPasswordResetJSONRequestBody, reqEditors ...RequestEditorFn) (*RequestPasswordResetReply, error) {
+	rsp, err := c.RequestPasswordReset(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRequestPasswordResetReply(rsp)
+}
+
+// ConfirmPasswordResetWithBodyWithResponse Choose a new password by the link
+//
+// The token of the mail is good once, for 30 minutes. All sessions of the account end; signing in asks for the second factor as before.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/auth/password-resets/confirm (the `ConfirmPasswordReset` operationId).
+func (c *ClientWithResponses) ConfirmPasswordResetWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ConfirmPasswordResetReply, error) {
+	rsp, err := c.ConfirmPasswordResetWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseConfirmPasswordResetReply(rsp)
+}
+
+// ConfirmPasswordResetWithResponse Choose a new password by the link
+//
+// The token of the mail is good once, for 30 minutes. All sessions of the account end; signing in asks for the second factor as before.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/auth/password-resets/confirm (the `ConfirmPasswordReset` operationId).
+func (c *ClientWithResponses) ConfirmPasswordResetWithResponse(ctx context.Context, body ConfirmPasswordResetJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmPasswordResetReply, error) {
+	rsp, err := c.ConfirmPasswordReset(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseConfirmPasswordResetReply(rsp)
 }
 
 // RefreshSessionWithBodyWithResponse Exchange a refresh token
@@ -22594,13 +24839,13 @@ func (c *ClientWithResponses) RefreshSessionWithResponse(ctx context.Context, bo
 
 // RevokeOtherSessionsWithResponse Sign out everywhere else
 //
-// Ends every session of the caller except the current one.
+// Ends every session of the caller except the current one, or that one too.
 //
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with DELETE /v1/auth/sessions (the `RevokeOtherSessions` operationId).
-func (c *ClientWithResponses) RevokeOtherSessionsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RevokeOtherSessionsReply, error) {
-	rsp, err := c.RevokeOtherSessions(ctx, reqEditors...)
+func (c *ClientWithResponses) RevokeOtherSessionsWithResponse(ctx context.Context, params *RevokeOtherSessionsParams, reqEditors ...RequestEditorFn) (*RevokeOtherSessionsReply, error) {
+	rsp, err := c.RevokeOtherSessions(ctx, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -22635,6 +24880,40 @@ func (c *ClientWithResponses) RevokeSessionWithResponse(ctx context.Context, id 
 		return nil, err
 	}
 	return ParseRevokeSessionReply(rsp)
+}
+
+// StepUpWithBodyWithResponse Prove again who is there
+//
+// Operations that give away or destroy much (marked `x-step-up`) ask that the person has proved who they are within the last 5 minutes; signing
+// in counts. Otherwise they answer 403 `auth.step_up_required` with the `methods` that count: with a second factor set up only that, else the
+// password. This operation takes the proof and makes the session fresh for 5 minutes.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/auth/step-up (the `StepUp` operationId).
+func (c *ClientWithResponses) StepUpWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StepUpReply, error) {
+	rsp, err := c.StepUpWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStepUpReply(rsp)
+}
+
+// StepUpWithResponse Prove again who is there
+//
+// Operations that give away or destroy much (marked `x-step-up`) ask that the person has proved who they are within the last 5 minutes; signing
+// in counts. Otherwise they answer 403 `auth.step_up_required` with the `methods` that count: with a second factor set up only that, else the
+// password. This operation takes the proof and makes the session fresh for 5 minutes.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/auth/step-up (the `StepUp` operationId).
+func (c *ClientWithResponses) StepUpWithResponse(ctx context.Context, body StepUpJSONRequestBody, reqEditors ...RequestEditorFn) (*StepUpReply, error) {
+	rsp, err := c.StepUp(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStepUpReply(rsp)
 }
 
 // ListCategoriesWithResponse List categories
@@ -22805,6 +25084,8 @@ func (c *ClientWithResponses) CreateCustomerWithResponse(ctx context.Context, pa
 //
 // Values are checked item by item here, so the items' schema is looser than that of a single customer; the rules are the same.
 //
+// With `mode: delete` people need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/customers/bulk (the `BulkCustomers` operationId).
@@ -22823,6 +25104,8 @@ func (c *ClientWithResponses) BulkCustomersWithBodyWithResponse(ctx context.Cont
 // archives by `id` or `external_id`. Needs `customers.create`, and also `customers.update` to upsert, `customers.archive` to delete.
 //
 // Values are checked item by item here, so the items' schema is looser than that of a single customer; the rules are the same.
+//
+// With `mode: delete` people need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -22912,6 +25195,8 @@ func (c *ClientWithResponses) SearchCustomersWithResponse(ctx context.Context, b
 // DeleteCustomerWithResponse Delete a customer
 //
 // Archives the customer, as `POST /v1/customers/{id}/archive` does; it can be restored. Repeating it changes nothing.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -23494,6 +25779,8 @@ func (c *ClientWithResponses) CreateRegionWithResponse(ctx context.Context, para
 //
 // Refused (409 `regions.in_use`) while a store belongs to it or a grant names it.
 //
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with DELETE /v1/regions/{id} (the `DeleteRegion` operationId).
@@ -23631,6 +25918,8 @@ func (c *ClientWithResponses) GetRFMSettingsWithResponse(ctx context.Context, pa
 // Needs `If-Match`, since a band is nobody's alone; without it the answer is 428. A job puts every customer into their new band;
 // `refresh_job_id` names it. Until it is done, some customers are still in the band of the old settings.
 //
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /v1/rfm/settings (the `UpdateRFMSettings` operationId).
@@ -23646,6 +25935,8 @@ func (c *ClientWithResponses) UpdateRFMSettingsWithBodyWithResponse(ctx context.
 //
 // Needs `If-Match`, since a band is nobody's alone; without it the answer is 428. A job puts every customer into their new band;
 // `refresh_job_id` names it. Until it is done, some customers are still in the band of the old settings.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -23677,6 +25968,8 @@ func (c *ClientWithResponses) ListRolesWithResponse(ctx context.Context, params 
 //
 // A set of permissions under a name of its own. It cannot hold a permission that the caller lacks.
 //
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/roles (the `CreateRole` operationId).
@@ -23692,6 +25985,8 @@ func (c *ClientWithResponses) CreateRoleWithBodyWithResponse(ctx context.Context
 //
 // A set of permissions under a name of its own. It cannot hold a permission that the caller lacks.
 //
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/roles (the `CreateRole` operationId).
@@ -23706,6 +26001,8 @@ func (c *ClientWithResponses) CreateRoleWithResponse(ctx context.Context, params
 // DeleteRoleWithResponse Delete a role
 //
 // `If-Match` is required. Refused (409 `roles.in_use`) while somebody holds it; built-in roles stay.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -23738,6 +26035,8 @@ func (c *ClientWithResponses) GetRoleWithResponse(ctx context.Context, id RoleId
 // `If-Match` is required. Everybody who holds the role has the new permissions at once. The caller must see the whole business and hold
 // every permission of the role, before and after. Built-in roles are read-only.
 //
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /v1/roles/{id} (the `UpdateRole` operationId).
@@ -23753,6 +26052,8 @@ func (c *ClientWithResponses) UpdateRoleWithBodyWithResponse(ctx context.Context
 //
 // `If-Match` is required. Everybody who holds the role has the new permissions at once. The caller must see the whole business and hold
 // every permission of the role, before and after. Built-in roles are read-only.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -23788,6 +26089,8 @@ func (c *ClientWithResponses) ListStaffWithResponse(ctx context.Context, params 
 // Nobody can hand on more than they have: each grant's role and scope must lie within the caller's own, and the home store within
 // the caller's scope.
 //
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/staff (the `CreateStaff` operationId).
@@ -23807,6 +26110,8 @@ func (c *ClientWithResponses) CreateStaffWithBodyWithResponse(ctx context.Contex
 // Nobody can hand on more than they have: each grant's role and scope must lie within the caller's own, and the home store within
 // the caller's scope.
 //
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/staff (the `CreateStaff` operationId).
@@ -23822,6 +26127,8 @@ func (c *ClientWithResponses) CreateStaffWithResponse(ctx context.Context, param
 //
 // Only for an account made by mistake: one that has never signed in and that nothing refers to. Any other answers 409 `staff.in_use`;
 // disable it instead.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -23854,6 +26161,8 @@ func (c *ClientWithResponses) GetStaffWithResponse(ctx context.Context, id Staff
 // Changes the fields sent. `status: disabled` ends all their sessions at once and keeps everything they did; `active` lets them sign
 // in again. The last active administrator cannot be disabled, nor can anybody who holds rights the caller lacks.
 //
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /v1/staff/{id} (the `UpdateStaff` operationId).
@@ -23869,6 +26178,8 @@ func (c *ClientWithResponses) UpdateStaffWithBodyWithResponse(ctx context.Contex
 //
 // Changes the fields sent. `status: disabled` ends all their sessions at once and keeps everything they did; `active` lets them sign
 // in again. The last active administrator cannot be disabled, nor can anybody who holds rights the caller lacks.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -23905,6 +26216,8 @@ func (c *ClientWithResponses) ListDelegationsWithResponse(ctx context.Context, i
 //
 // The caller must be able to grant what is lent.
 //
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/staff/{id}/delegations (the `CreateDelegation` operationId).
@@ -23925,6 +26238,8 @@ func (c *ClientWithResponses) CreateDelegationWithBodyWithResponse(ctx context.C
 //
 // The caller must be able to grant what is lent.
 //
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/staff/{id}/delegations (the `CreateDelegation` operationId).
@@ -23939,6 +26254,8 @@ func (c *ClientWithResponses) CreateDelegationWithResponse(ctx context.Context, 
 // EndDelegationWithResponse End a delegation early
 //
 // Takes effect at once. One that has ended already stays as it is.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -23956,6 +26273,8 @@ func (c *ClientWithResponses) EndDelegationWithResponse(ctx context.Context, id 
 // Takes effect at once, in open sessions too. The role's permissions and the scope must lie within the caller's own; nobody changes their
 // own grants.
 //
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/staff/{id}/grants (the `CreateGrant` operationId).
@@ -23972,6 +26291,8 @@ func (c *ClientWithResponses) CreateGrantWithBodyWithResponse(ctx context.Contex
 // Takes effect at once, in open sessions too. The role's permissions and the scope must lie within the caller's own; nobody changes their
 // own grants.
 //
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/staff/{id}/grants (the `CreateGrant` operationId).
@@ -23987,6 +26308,8 @@ func (c *ClientWithResponses) CreateGrantWithResponse(ctx context.Context, id St
 //
 // Takes effect at once. The last active administrator keeps that role, and nobody changes their own grants.
 //
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with DELETE /v1/staff/{id}/grants/{grant_id} (the `DeleteGrant` operationId).
@@ -23998,10 +26321,30 @@ func (c *ClientWithResponses) DeleteGrantWithResponse(ctx context.Context, id St
 	return ParseDeleteGrantReply(rsp)
 }
 
+// ResetStaffFactorsWithResponse Take away somebody's second factors
+//
+// For somebody who has lost theirs. Their second factors and recovery codes are void and all their sessions end; they sign in with the
+// password and set up others. The caller must hold every right that the person holds; own factors are removed one by one.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/staff/{id}/mfa (the `ResetStaffFactors` operationId).
+func (c *ClientWithResponses) ResetStaffFactorsWithResponse(ctx context.Context, id StaffId, reqEditors ...RequestEditorFn) (*ResetStaffFactorsReply, error) {
+	rsp, err := c.ResetStaffFactors(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResetStaffFactorsReply(rsp)
+}
+
 // ResetStaffPasswordWithBodyWithResponse Set a new initial password
 //
 // For somebody who has forgotten theirs. Without `password` one is generated and shown once. All their sessions end, and they are asked to
 // choose another one. The caller must hold every right that the person holds.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -24018,6 +26361,8 @@ func (c *ClientWithResponses) ResetStaffPasswordWithBodyWithResponse(ctx context
 //
 // For somebody who has forgotten theirs. Without `password` one is generated and shown once. All their sessions end, and they are asked to
 // choose another one. The caller must hold every right that the person holds.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -24093,6 +26438,8 @@ func (c *ClientWithResponses) CreateStoreWithResponse(ctx context.Context, param
 // DeleteStoreWithResponse Delete an unused store
 //
 // Only for a store made by mistake, that nothing refers to. Any other answers 409 `stores.in_use`; close it instead.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -24999,132 +27346,6 @@ func ParseGetApiKeyReply(rsp *http.Response) (*GetApiKeyReply, error) {
 	return response, nil
 }
 
-// ParseUpdateApiKeyReply parses an HTTP response from a UpdateApiKeyWithResponse call
-func ParseUpdateApiKeyReply(rsp *http.Response) (*UpdateApiKeyReply, error) {
-	bodyBytes, err := io.ReadAll(rsp.Body)
-	defer func() { _ = rsp.Body.Close() }()
-	if err != nil {
-		return nil, err
-	}
-
-	response := &UpdateApiKeyReply{
-		Body:         bodyBytes,
-		HTTPResponse: rsp,
-	}
-
-	switch {
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest ApiKey
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.JSON200 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationproblemJSONDefault = &dest
-
-	}
-
-	switch {
-	case rsp.StatusCode == 200:
-		var headers UpdateApiKeyReply200Headers
-		if values := rsp.Header.Values("ETag"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.ETag = &value
-		}
-		response.Headers200 = &headers
-	case true:
-		var headers UpdateApiKeyReplyDefaultHeaders
-		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int32
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
-				return nil, err
-			}
-			headers.RetryAfter = &value
-		}
-		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.XRequestId = &value
-		}
-		response.HeadersDefault = &headers
-	}
-
-	return response, nil
-}
-
-// ParseRotateApiKeyReply parses an HTTP response from a RotateApiKeyWithResponse call
-func ParseRotateApiKeyReply(rsp *http.Response) (*RotateApiKeyReply, error) {
-	bodyBytes, err := io.ReadAll(rsp.Body)
-	defer func() { _ = rsp.Body.Close() }()
-	if err != nil {
-		return nil, err
-	}
-
-	response := &RotateApiKeyReply{
-		Body:         bodyBytes,
-		HTTPResponse: rsp,
-	}
-
-	switch {
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest ApiKey
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.JSON200 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationproblemJSONDefault = &dest
-
-	}
-
-	switch {
-	case rsp.StatusCode == 200:
-		var headers RotateApiKeyReply200Headers
-		if values := rsp.Header.Values("ETag"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.ETag = &value
-		}
-		response.Headers200 = &headers
-	case true:
-		var headers RotateApiKeyReplyDefaultHeaders
-		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int32
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
-				return nil, err
-			}
-			headers.RetryAfter = &value
-		}
-		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.XRequestId = &value
-		}
-		response.HeadersDefault = &headers
-	}
-
-	return response, nil
-}
-
 // ParseListAuditLogsReply parses an HTTP response from a ListAuditLogsWithResponse call
 func ParseListAuditLogsReply(rsp *http.Response) (*ListAuditLogsReply, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -25343,6 +27564,479 @@ func ParseLogoutReply(rsp *http.Response) (*LogoutReply, error) {
 	return response, nil
 }
 
+// ParseGetSecondFactorsReply parses an HTTP response from a GetSecondFactorsWithResponse call
+func ParseGetSecondFactorsReply(rsp *http.Response) (*GetSecondFactorsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetSecondFactorsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SecondFactors
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetSecondFactorsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRenewRecoveryCodesReply parses an HTTP response from a RenewRecoveryCodesWithResponse call
+func ParseRenewRecoveryCodesReply(rsp *http.Response) (*RenewRecoveryCodesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RenewRecoveryCodesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RecoveryCodes
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RenewRecoveryCodesReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseEnrolSmsReply parses an HTTP response from a EnrolSmsWithResponse call
+func ParseEnrolSmsReply(rsp *http.Response) (*EnrolSmsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &EnrolSmsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SentCode
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers EnrolSmsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseConfirmSmsReply parses an HTTP response from a ConfirmSmsWithResponse call
+func ParseConfirmSmsReply(rsp *http.Response) (*ConfirmSmsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ConfirmSmsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FactorConfirmed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ConfirmSmsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSendSecondFactorCodeReply parses an HTTP response from a SendSecondFactorCodeWithResponse call
+func ParseSendSecondFactorCodeReply(rsp *http.Response) (*SendSecondFactorCodeReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SendSecondFactorCodeReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SentCode
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers SendSecondFactorCodeReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseEnrolTotpReply parses an HTTP response from a EnrolTotpWithResponse call
+func ParseEnrolTotpReply(rsp *http.Response) (*EnrolTotpReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &EnrolTotpReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TotpEnrolment
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers EnrolTotpReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseConfirmTotpReply parses an HTTP response from a ConfirmTotpWithResponse call
+func ParseConfirmTotpReply(rsp *http.Response) (*ConfirmTotpReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ConfirmTotpReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FactorConfirmed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ConfirmTotpReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseVerifySecondFactorReply parses an HTTP response from a VerifySecondFactorWithResponse call
+func ParseVerifySecondFactorReply(rsp *http.Response) (*VerifySecondFactorReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &VerifySecondFactorReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LoginResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers VerifySecondFactorReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRemoveSecondFactorReply parses an HTTP response from a RemoveSecondFactorWithResponse call
+func ParseRemoveSecondFactorReply(rsp *http.Response) (*RemoveSecondFactorReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RemoveSecondFactorReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RemoveSecondFactorReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseChangePasswordReply parses an HTTP response from a ChangePasswordWithResponse call
 func ParseChangePasswordReply(rsp *http.Response) (*ChangePasswordReply, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -25372,6 +28066,104 @@ func ParseChangePasswordReply(rsp *http.Response) (*ChangePasswordReply, error) 
 	switch {
 	case true:
 		var headers ChangePasswordReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRequestPasswordResetReply parses an HTTP response from a RequestPasswordResetWithResponse call
+func ParseRequestPasswordResetReply(rsp *http.Response) (*RequestPasswordResetReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RequestPasswordResetReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RequestPasswordResetReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseConfirmPasswordResetReply parses an HTTP response from a ConfirmPasswordResetWithResponse call
+func ParseConfirmPasswordResetReply(rsp *http.Response) (*ConfirmPasswordResetReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ConfirmPasswordResetReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ConfirmPasswordResetReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
@@ -25586,6 +28378,59 @@ func ParseRevokeSessionReply(rsp *http.Response) (*RevokeSessionReply, error) {
 	switch {
 	case true:
 		var headers RevokeSessionReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseStepUpReply parses an HTTP response from a StepUpWithResponse call
+func ParseStepUpReply(rsp *http.Response) (*StepUpReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StepUpReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StepUp
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers StepUpReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
@@ -29312,6 +32157,55 @@ func ParseDeleteGrantReply(rsp *http.Response) (*DeleteGrantReply, error) {
 	switch {
 	case true:
 		var headers DeleteGrantReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseResetStaffFactorsReply parses an HTTP response from a ResetStaffFactorsWithResponse call
+func ParseResetStaffFactorsReply(rsp *http.Response) (*ResetStaffFactorsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResetStaffFactorsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ResetStaffFactorsReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

@@ -57,21 +57,6 @@ func (e ApiKeyStatus) Valid() bool {
 	}
 }
 
-// Defines values for ApiKeyUpdateEndPrevious.
-const (
-	True ApiKeyUpdateEndPrevious = true
-)
-
-// Valid indicates whether the value is a known member of the ApiKeyUpdateEndPrevious enum.
-func (e ApiKeyUpdateEndPrevious) Valid() bool {
-	switch e {
-	case True:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for DelegationStatus.
 const (
 	DelegationActive  DelegationStatus = "active"
@@ -87,6 +72,24 @@ func (e DelegationStatus) Valid() bool {
 	case DelegationEnded:
 		return true
 	case DelegationPlanned:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for EnrolledMethod.
+const (
+	EnrolledSms  EnrolledMethod = "sms"
+	EnrolledTotp EnrolledMethod = "totp"
+)
+
+// Valid indicates whether the value is a known member of the EnrolledMethod enum.
+func (e EnrolledMethod) Valid() bool {
+	switch e {
+	case EnrolledSms:
+		return true
+	case EnrolledTotp:
 		return true
 	default:
 		return false
@@ -126,6 +129,51 @@ const (
 func (e LoginResultTokenType) Valid() bool {
 	switch e {
 	case LoginTokenBearer:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProofMethod.
+const (
+	ProofPassword     ProofMethod = "password"
+	ProofRecoveryCode ProofMethod = "recovery_code"
+	ProofSms          ProofMethod = "sms"
+	ProofTotp         ProofMethod = "totp"
+)
+
+// Valid indicates whether the value is a known member of the ProofMethod enum.
+func (e ProofMethod) Valid() bool {
+	switch e {
+	case ProofPassword:
+		return true
+	case ProofRecoveryCode:
+		return true
+	case ProofSms:
+		return true
+	case ProofTotp:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SecondMethod.
+const (
+	SecondRecoveryCode SecondMethod = "recovery_code"
+	SecondSms          SecondMethod = "sms"
+	SecondTotp         SecondMethod = "totp"
+)
+
+// Valid indicates whether the value is a known member of the SecondMethod enum.
+func (e SecondMethod) Valid() bool {
+	switch e {
+	case SecondRecoveryCode:
+		return true
+	case SecondSms:
+		return true
+	case SecondTotp:
 		return true
 	default:
 		return false
@@ -299,13 +347,10 @@ func (e ListStoresParamsInclude) Valid() bool {
 // Example: staff
 type ActorKind string
 
-// ApiKey Example: {"all_stores":false,"allowed_ips":["203.0.113.0/24","2001:db8::/48"],"created_at":"2026-07-01T02:00:00Z","created_by":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","expires_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a15","key_id":"k7q2mzp4xw6d","last_used_at":"2026-07-02T08:30:00Z","last_used_ip":"203.0.113.7","name":"till 3","permissions":["customers.lookup","orders.ingest"],"requests_per_minute":null,"revoked_at":null,"secrets":[{"created_at":"2026-07-01T02:00:00Z","ends_at":null,"last_used_at":"2026-07-02T08:30:00Z","last_used_ip":"203.0.113.7"}],"status":"active","store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"],"updated_at":"2026-07-01T02:00:00Z","version":1}
+// ApiKey Example: {"all_stores":false,"created_at":"2026-07-01T02:00:00Z","created_by":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","expires_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a15","key_id":"k7q2mzp4xw6d","last_used_at":null,"name":"till 3","permissions":["customers.lookup","orders.ingest"],"revoked_at":null,"status":"active","store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"],"updated_at":"2026-07-01T02:00:00Z","version":1}
 type ApiKey struct {
-	AllStores bool `json:"all_stores"`
-
-	// AllowedIps Addresses and ranges it may be used from; empty means from anywhere.
-	AllowedIps []string  `json:"allowed_ips"`
-	CreatedAt  time.Time `json:"created_at"`
+	AllStores bool      `json:"all_stores"`
+	CreatedAt time.Time `json:"created_at"`
 
 	// CreatedBy The member of staff who made it.
 	CreatedBy nullable.Nullable[openapi_types.UUID] `json:"created_by"`
@@ -325,21 +370,12 @@ type ApiKey struct {
 	// LastUsedAt To the minute.
 	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
 
-	// LastUsedIp The address it was last used from.
-	LastUsedIp nullable.Nullable[string] `json:"last_used_ip"`
-
 	// Name Where it is used.
 	Name string `json:"name"`
 
 	// Permissions Sorted.
-	Permissions []string `json:"permissions"`
-
-	// RequestsPerMinute Its own limit in place of the general ones, or null.
-	RequestsPerMinute nullable.Nullable[int32]     `json:"requests_per_minute"`
-	RevokedAt         nullable.Nullable[time.Time] `json:"revoked_at"`
-
-	// Secrets The secrets that work at present, the newest first; two for a time after a rotation.
-	Secrets []ApiKeySecret `json:"secrets"`
+	Permissions []string                     `json:"permissions"`
+	RevokedAt   nullable.Nullable[time.Time] `json:"revoked_at"`
 
 	// Status Only an `active` key works.
 	//
@@ -352,13 +388,10 @@ type ApiKey struct {
 	Version int64 `json:"version"`
 }
 
-// ApiKeyCreate Example: {"allowed_ips":["203.0.113.0/24"],"name":"till 3","permissions":["customers.lookup","orders.ingest"],"store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"]}
+// ApiKeyCreate Example: {"name":"till 3","permissions":["customers.lookup","orders.ingest"],"store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"]}
 type ApiKeyCreate struct {
 	// AllStores Whether it sees the whole business.
 	AllStores *bool `json:"all_stores,omitempty"`
-
-	// AllowedIps Addresses and CIDR ranges, IPv4 and IPv6, it may be used from; left out or empty, from anywhere.
-	AllowedIps *[]string `json:"allowed_ips,omitempty"`
 
 	// ExpiresAt Left out, it holds until it is revoked.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
@@ -368,9 +401,6 @@ type ApiKeyCreate struct {
 
 	// Permissions From `GET /v1/permissions`.
 	Permissions []string `json:"permissions"`
-
-	// RequestsPerMinute A limit of its own, in place of the general ones.
-	RequestsPerMinute *int32 `json:"requests_per_minute,omitempty"`
 
 	// StoreIds The stores it sees, unless it sees all.
 	StoreIds *[]externalRef0.Id `json:"store_ids,omitempty"`
@@ -388,47 +418,10 @@ type ApiKeyList struct {
 	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
-// ApiKeyRotate Example: {"grace_hours":24}
-type ApiKeyRotate struct {
-	// GraceHours For how long the old secret goes on; 0 ends it at once.
-	GraceHours *int32 `json:"grace_hours,omitempty"`
-}
-
-// ApiKeySecret One of the secrets of a key; never the secret itself.
-//
-// Example: {"created_at":"2026-07-01T02:00:00Z","ends_at":null,"last_used_at":null,"last_used_ip":null}
-type ApiKeySecret struct {
-	CreatedAt time.Time `json:"created_at"`
-
-	// EndsAt When it stops after a rotation; null for the newest.
-	EndsAt     nullable.Nullable[time.Time] `json:"ends_at"`
-	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
-	LastUsedIp nullable.Nullable[string]    `json:"last_used_ip"`
-}
-
 // ApiKeyStatus Only an `active` key works.
 //
 // Example: active
 type ApiKeyStatus string
-
-// ApiKeyUpdate Example: {"allowed_ips":["203.0.113.0/24"],"requests_per_minute":1200}
-type ApiKeyUpdate struct {
-	// AllowedIps Addresses and CIDR ranges, IPv4 and IPv6; empty means from anywhere.
-	AllowedIps *[]string `json:"allowed_ips,omitempty"`
-
-	// EndPrevious Ends the secret from before the last rotation.
-	EndPrevious *ApiKeyUpdateEndPrevious `json:"end_previous,omitempty"`
-
-	// ExpiresAt null lets it hold until it is revoked.
-	ExpiresAt nullable.Nullable[time.Time] `json:"expires_at,omitempty"`
-	Name      *string                      `json:"name,omitempty"`
-
-	// RequestsPerMinute null means the general limits.
-	RequestsPerMinute nullable.Nullable[int32] `json:"requests_per_minute,omitempty"`
-}
-
-// ApiKeyUpdateEndPrevious Ends the secret from before the last rotation.
-type ApiKeyUpdateEndPrevious bool
 
 // Bilingual A text in both languages.
 //
@@ -439,6 +432,15 @@ type Bilingual struct {
 
 	// Zh Simplified Chinese.
 	Zh string `json:"zh"`
+}
+
+// CodeInput Example: {"code":"492039"}
+type CodeInput struct {
+	// ChallengeId Which code sent is meant; without it the newest one.
+	ChallengeId *openapi_types.UUID `json:"challenge_id,omitempty"`
+
+	// Code Six digits; blanks do not matter.
+	Code string `json:"code"`
 }
 
 // Delegation Example: {"created_at":"2026-07-01T02:00:00Z","created_by":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","ends_at":"2026-07-20T00:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a18","reason":"annual leave","staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","starts_at":"2026-07-06T00:00:00Z","status":"planned","to_staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14"}
@@ -501,6 +503,17 @@ type DelegationList struct {
 // DelegationStatus Example: active
 type DelegationStatus string
 
+// EnrolledMethod An authenticator app, or codes sent to a phone.
+//
+// Example: totp
+type EnrolledMethod string
+
+// FactorConfirmed Example: {"recovery_codes":["k3vq-m7xw-pd2h","w8rt-4nza-c6ye"]}
+type FactorConfirmed struct {
+	// RecoveryCodes Each is good once. Empty if there were some from another factor, which go on being good.
+	RecoveryCodes []string `json:"recovery_codes"`
+}
+
 // Grant Example: {"created_at":"2026-07-01T02:00:00Z","expires_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a17","region_id":null,"role":"store_manager","scope":"store","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"}
 type Grant struct {
 	CreatedAt time.Time                    `json:"created_at"`
@@ -560,7 +573,9 @@ type GrantScope string
 
 // LoginInput Example: {"password":"correct horse battery staple","username":"wang"}
 type LoginInput struct {
-	Password string `json:"password"`
+	// DeviceToken The one that an earlier sign-in with this program answered. One that is not ours counts as none.
+	DeviceToken *string `json:"device_token,omitempty"`
+	Password    string  `json:"password"`
 
 	// Username Case does not matter.
 	Username string `json:"username"`
@@ -574,13 +589,22 @@ type LoginResult struct {
 	// AccessToken For the `Authorization` header, as `Bearer …`.
 	AccessToken *string `json:"access_token,omitempty"`
 
+	// DeviceToken For the next sign-ins with this program, which are then those of a known device. It opens nothing by itself. Keep it when signing out.
+	DeviceToken *string `json:"device_token,omitempty"`
+
 	// ExpiresIn Seconds the access token is good for.
 	ExpiresIn *int32 `json:"expires_in,omitempty"`
+
+	// Methods The second factors set up; only with `mfa_required`.
+	Methods *[]SecondMethod `json:"methods,omitempty"`
 
 	// MfaRequired Whether a second factor is asked for before there are tokens.
 	MfaRequired bool `json:"mfa_required"`
 
-	// MustChangePassword Whether the password was set by somebody else, so that the person should choose another with `POST /v1/auth/password`.
+	// MfaToken For `POST /v1/auth/mfa/verify`; only with `mfa_required`.
+	MfaToken *string `json:"mfa_token,omitempty"`
+
+	// MustChangePassword Whether the password was set by somebody else, so that the person must choose another with `POST /v1/auth/password` first.
 	MustChangePassword *bool `json:"must_change_password,omitempty"`
 
 	// RefreshToken For `POST /v1/auth/refresh`. Opaque; keep it secret.
@@ -641,10 +665,25 @@ type PasswordReset struct {
 	MustChangePassword bool    `json:"must_change_password"`
 }
 
+// PasswordResetConfirm Example: {"password":"eleven purple tractors","token":"shp_AZLxpHwee1KcVT8_fwwqEQ"}
+type PasswordResetConfirm struct {
+	// Password The new one; the same rules as everywhere.
+	Password string `json:"password"`
+
+	// Token From the mail.
+	Token string `json:"token"`
+}
+
 // PasswordResetInput Example: {}
 type PasswordResetInput struct {
 	// Password Left out, one is generated.
 	Password *string `json:"password,omitempty"`
+}
+
+// PasswordResetRequest Example: {"username":"wang"}
+type PasswordResetRequest struct {
+	// Username Case does not matter.
+	Username string `json:"username"`
 }
 
 // Permission One right, and what it opens.
@@ -677,6 +716,23 @@ type PermissionOperation struct {
 	Method      string `json:"method"`
 	OperationId string `json:"operation_id"`
 	Path        string `json:"path"`
+}
+
+// PhoneInput Example: {"phone":"13800138000"}
+type PhoneInput struct {
+	// Phone A mobile number; without a country code one of mainland China.
+	Phone string `json:"phone"`
+}
+
+// ProofMethod A second factor, or the password where there is none.
+//
+// Example: totp
+type ProofMethod string
+
+// RecoveryCodes Example: {"recovery_codes":["k3vq-m7xw-pd2h","w8rt-4nza-c6ye"]}
+type RecoveryCodes struct {
+	// RecoveryCodes Each is good once.
+	RecoveryCodes []string `json:"recovery_codes"`
 }
 
 // RefreshInput Example: {"refresh_token":"shr_AZLxpHwee1KcVT8_fwwqEQ"}
@@ -801,14 +857,74 @@ type ScopeView struct {
 	StoreIds []externalRef0.Id `json:"store_ids"`
 }
 
+// SecondFactor Example: {"confirmed_at":"2026-07-01T02:00:00Z","last_used_at":null,"method":"totp","phone":null}
+type SecondFactor struct {
+	ConfirmedAt time.Time                    `json:"confirmed_at"`
+	LastUsedAt  nullable.Nullable[time.Time] `json:"last_used_at"`
+
+	// Method An authenticator app, or codes sent to a phone.
+	//
+	// Example: totp
+	Method EnrolledMethod `json:"method"`
+
+	// Phone Where codes go, masked; null for an app.
+	Phone nullable.Nullable[string] `json:"phone"`
+}
+
+// SecondFactors Example: {"factor_at":"2026-07-01T02:00:00Z","factors":[{"confirmed_at":"2026-07-01T02:00:00Z","last_used_at":null,"method":"totp","phone":null}],"fresh_until":"2026-07-01T02:05:00Z","methods":["totp","recovery_code"],"recovery_codes_left":10,"required":false}
+type SecondFactors struct {
+	// FactorAt When this session last proved who is there, in a way that counts.
+	FactorAt nullable.Nullable[time.Time] `json:"factor_at"`
+	Factors  []SecondFactor               `json:"factors"`
+
+	// FreshUntil Until when that is fresh; null if it is not.
+	FreshUntil nullable.Nullable[time.Time] `json:"fresh_until"`
+
+	// Methods What `POST /v1/auth/step-up` takes.
+	Methods           []ProofMethod `json:"methods"`
+	RecoveryCodesLeft int32         `json:"recovery_codes_left"`
+
+	// Required Whether the business demands a second factor for operations that ask for a fresh proof.
+	Required bool `json:"required"`
+}
+
+// SecondMethod An authenticator app, codes sent to a phone, or one of the codes kept on paper.
+//
+// Example: totp
+type SecondMethod string
+
+// SendCodeInput Example: {"mfa_token":"AQABZ2l2ZW4"}
+type SendCodeInput struct {
+	// MfaToken From the sign-in; absent within a session.
+	MfaToken *string `json:"mfa_token,omitempty"`
+}
+
+// SentCode Example: {"challenge_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","expires_at":"2026-07-01T02:05:00Z","phone":"138****8000","resend_at":"2026-07-01T02:01:00Z"}
+type SentCode struct {
+	// ChallengeId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	ChallengeId externalRef0.Id `json:"challenge_id"`
+	ExpiresAt   time.Time       `json:"expires_at"`
+
+	// Phone Where it went, masked.
+	Phone string `json:"phone"`
+
+	// ResendAt When another one may be asked for.
+	ResendAt time.Time `json:"resend_at"`
+}
+
 // Session One sign-in.
 //
-// Example: {"created_at":"2026-07-01T02:00:00Z","current":true,"expires_at":"2026-07-31T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","ip":"192.0.2.10","last_used_at":"2026-07-01T03:00:00Z","user_agent":"Mozilla/5.0"}
+// Example: {"created_at":"2026-07-01T02:00:00Z","current":true,"device":"Chrome on Windows","expires_at":"2026-07-31T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","ip":"192.0.2.10","last_used_at":"2026-07-01T03:00:00Z","place":"192.0.2.0/24","user_agent":"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"}
 type Session struct {
 	CreatedAt time.Time `json:"created_at"`
 
 	// Current Whether this request was made with it.
 	Current bool `json:"current"`
+
+	// Device The same in short; empty if nothing is known.
+	Device string `json:"device"`
 
 	// ExpiresAt When it ends at the latest.
 	ExpiresAt time.Time `json:"expires_at"`
@@ -824,11 +940,14 @@ type Session struct {
 	// LastUsedAt When it was last refreshed.
 	LastUsedAt time.Time `json:"last_used_at"`
 
+	// Place The network that address belongs to, since an address alone moves about; may be empty.
+	Place string `json:"place"`
+
 	// UserAgent The program that last refreshed it, as it named itself; may be empty.
 	UserAgent string `json:"user_agent"`
 }
 
-// SessionList Example: {"has_more":false,"items":[{"created_at":"2026-07-01T02:00:00Z","current":true,"expires_at":"2026-07-31T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","ip":"192.0.2.10","last_used_at":"2026-07-01T03:00:00Z","user_agent":"Mozilla/5.0"}],"next_cursor":null}
+// SessionList Example: {"has_more":false,"items":[{"created_at":"2026-07-01T02:00:00Z","current":true,"device":"Chrome on Windows","expires_at":"2026-07-31T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","ip":"192.0.2.10","last_used_at":"2026-07-01T03:00:00Z","place":"192.0.2.0/24","user_agent":"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"}],"next_cursor":null}
 type SessionList struct {
 	HasMore bool      `json:"has_more"`
 	Items   []Session `json:"items"`
@@ -927,6 +1046,27 @@ type StaffUpdate struct {
 
 	// StoreId null moves the person to head office.
 	StoreId nullable.Nullable[openapi_types.UUID] `json:"store_id,omitempty"`
+}
+
+// StepUp Example: {"factor_at":"2026-07-01T02:00:00Z","fresh_until":"2026-07-01T02:05:00Z"}
+type StepUp struct {
+	FactorAt   time.Time `json:"factor_at"`
+	FreshUntil time.Time `json:"fresh_until"`
+}
+
+// StepUpInput `password` goes with the method password, `code` with the others.
+//
+// Example: {"code":"492039","method":"totp"}
+type StepUpInput struct {
+	// ChallengeId Which code sent is meant; without it the newest one.
+	ChallengeId *openapi_types.UUID `json:"challenge_id,omitempty"`
+	Code        *string             `json:"code,omitempty"`
+
+	// Method A second factor, or the password where there is none.
+	//
+	// Example: totp
+	Method   ProofMethod `json:"method"`
+	Password *string     `json:"password,omitempty"`
 }
 
 // Store Example: {"address":"南京东路1号","city":"上海","code":"SH01","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","name":"上海一店","phone":"021-55550100","region_id":null,"status":"open","updated_at":"2026-07-01T02:00:00Z","version":1}
@@ -1047,6 +1187,32 @@ type TokenPair struct {
 // TokenPairTokenType defines model for TokenPair.TokenType.
 type TokenPairTokenType string
 
+// TotpEnrolment Example: {"secret":"JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP","url":"otpauth://totp/Shuke:wang?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP\u0026issuer=Shuke\u0026algorithm=SHA1\u0026digits=6\u0026period=30"}
+type TotpEnrolment struct {
+	// Secret 160 bits in base32, for typing in.
+	Secret string `json:"secret"`
+
+	// Url The same for a QR code.
+	Url string `json:"url"`
+}
+
+// VerifyInput Example: {"code":"492039","method":"totp","mfa_token":"AQABZ2l2ZW4"}
+type VerifyInput struct {
+	// ChallengeId Which code sent is meant; without it the newest one.
+	ChallengeId *openapi_types.UUID `json:"challenge_id,omitempty"`
+
+	// Code Six digits, or a recovery code; blanks and dashes do not matter.
+	Code string `json:"code"`
+
+	// Method An authenticator app, codes sent to a phone, or one of the codes kept on paper.
+	//
+	// Example: totp
+	Method SecondMethod `json:"method"`
+
+	// MfaToken From the sign-in.
+	MfaToken string `json:"mfa_token"`
+}
+
 // ApiKeyId A UUIDv7, so ids sort by the time of creation.
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
@@ -1118,17 +1284,10 @@ type GetApiKeyParams struct {
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
-// UpdateApiKeyParams defines parameters for UpdateApiKey.
-type UpdateApiKeyParams struct {
-	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
-	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
-}
-
-// RotateApiKeyParams defines parameters for RotateApiKey.
-type RotateApiKeyParams struct {
-	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
-	// and 409 while the first one is still at work.
-	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+// RevokeOtherSessionsParams defines parameters for RevokeOtherSessions.
+type RevokeOtherSessionsParams struct {
+	// All Whether the current session ends too.
+	All *bool `form:"all,omitempty" json:"all,omitempty"`
 }
 
 // ListSessionsParams defines parameters for ListSessions.
@@ -1375,20 +1534,38 @@ type UpdateStoreParams struct {
 // CreateApiKeyJSONRequestBody defines body for CreateApiKey for application/json ContentType.
 type CreateApiKeyJSONRequestBody = ApiKeyCreate
 
-// UpdateApiKeyJSONRequestBody defines body for UpdateApiKey for application/json ContentType.
-type UpdateApiKeyJSONRequestBody = ApiKeyUpdate
-
-// RotateApiKeyJSONRequestBody defines body for RotateApiKey for application/json ContentType.
-type RotateApiKeyJSONRequestBody = ApiKeyRotate
-
 // LoginJSONRequestBody defines body for Login for application/json ContentType.
 type LoginJSONRequestBody = LoginInput
+
+// EnrolSmsJSONRequestBody defines body for EnrolSms for application/json ContentType.
+type EnrolSmsJSONRequestBody = PhoneInput
+
+// ConfirmSmsJSONRequestBody defines body for ConfirmSms for application/json ContentType.
+type ConfirmSmsJSONRequestBody = CodeInput
+
+// SendSecondFactorCodeJSONRequestBody defines body for SendSecondFactorCode for application/json ContentType.
+type SendSecondFactorCodeJSONRequestBody = SendCodeInput
+
+// ConfirmTotpJSONRequestBody defines body for ConfirmTotp for application/json ContentType.
+type ConfirmTotpJSONRequestBody = CodeInput
+
+// VerifySecondFactorJSONRequestBody defines body for VerifySecondFactor for application/json ContentType.
+type VerifySecondFactorJSONRequestBody = VerifyInput
 
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordInput
 
+// RequestPasswordResetJSONRequestBody defines body for RequestPasswordReset for application/json ContentType.
+type RequestPasswordResetJSONRequestBody = PasswordResetRequest
+
+// ConfirmPasswordResetJSONRequestBody defines body for ConfirmPasswordReset for application/json ContentType.
+type ConfirmPasswordResetJSONRequestBody = PasswordResetConfirm
+
 // RefreshSessionJSONRequestBody defines body for RefreshSession for application/json ContentType.
 type RefreshSessionJSONRequestBody = RefreshInput
+
+// StepUpJSONRequestBody defines body for StepUp for application/json ContentType.
+type StepUpJSONRequestBody = StepUpInput
 
 // CreateRegionJSONRequestBody defines body for CreateRegion for application/json ContentType.
 type CreateRegionJSONRequestBody = RegionCreate
@@ -1440,33 +1617,63 @@ type ServerInterface interface {
 	// GetApiKey Read an API key
 	// (GET /v1/api-keys/{id})
 	GetApiKey(ctx echo.Context, id ApiKeyId, params GetApiKeyParams) error
-	// UpdateApiKey Change an API key
-	// (PATCH /v1/api-keys/{id})
-	UpdateApiKey(ctx echo.Context, id ApiKeyId, params UpdateApiKeyParams) error
-	// RotateApiKey Give an API key a new secret
-	// (POST /v1/api-keys/{id}/rotate)
-	RotateApiKey(ctx echo.Context, id ApiKeyId, params RotateApiKeyParams) error
 	// Login Sign in with a password
 	// (POST /v1/auth/login)
 	Login(ctx echo.Context) error
 	// Logout Sign out
 	// (POST /v1/auth/logout)
 	Logout(ctx echo.Context) error
+	// GetSecondFactors Read the own second factors
+	// (GET /v1/auth/mfa)
+	GetSecondFactors(ctx echo.Context) error
+	// RenewRecoveryCodes Make new recovery codes
+	// (POST /v1/auth/mfa/recovery-codes)
+	RenewRecoveryCodes(ctx echo.Context) error
+	// EnrolSms Set up a phone
+	// (POST /v1/auth/mfa/sms)
+	EnrolSms(ctx echo.Context) error
+	// ConfirmSms Confirm the phone
+	// (POST /v1/auth/mfa/sms/confirm)
+	ConfirmSms(ctx echo.Context) error
+	// SendSecondFactorCode Send a code to the phone
+	// (POST /v1/auth/mfa/sms/send)
+	SendSecondFactorCode(ctx echo.Context) error
+	// EnrolTotp Set up an authenticator app
+	// (POST /v1/auth/mfa/totp)
+	EnrolTotp(ctx echo.Context) error
+	// ConfirmTotp Confirm the authenticator app
+	// (POST /v1/auth/mfa/totp/confirm)
+	ConfirmTotp(ctx echo.Context) error
+	// VerifySecondFactor Sign in with the second factor
+	// (POST /v1/auth/mfa/verify)
+	VerifySecondFactor(ctx echo.Context) error
+	// RemoveSecondFactor Remove a second factor
+	// (DELETE /v1/auth/mfa/{method})
+	RemoveSecondFactor(ctx echo.Context, method EnrolledMethod) error
 	// ChangePassword Change the own password
 	// (POST /v1/auth/password)
 	ChangePassword(ctx echo.Context) error
+	// RequestPasswordReset Ask for a link to a new password
+	// (POST /v1/auth/password-resets)
+	RequestPasswordReset(ctx echo.Context) error
+	// ConfirmPasswordReset Choose a new password by the link
+	// (POST /v1/auth/password-resets/confirm)
+	ConfirmPasswordReset(ctx echo.Context) error
 	// RefreshSession Exchange a refresh token
 	// (POST /v1/auth/refresh)
 	RefreshSession(ctx echo.Context) error
 	// RevokeOtherSessions Sign out everywhere else
 	// (DELETE /v1/auth/sessions)
-	RevokeOtherSessions(ctx echo.Context) error
+	RevokeOtherSessions(ctx echo.Context, params RevokeOtherSessionsParams) error
 	// ListSessions List own sessions
 	// (GET /v1/auth/sessions)
 	ListSessions(ctx echo.Context, params ListSessionsParams) error
 	// RevokeSession End one of the own sessions
 	// (DELETE /v1/auth/sessions/{id})
 	RevokeSession(ctx echo.Context, id SessionId) error
+	// StepUp Prove again who is there
+	// (POST /v1/auth/step-up)
+	StepUp(ctx echo.Context) error
 	// GetMe Who am I
 	// (GET /v1/me/staff)
 	GetMe(ctx echo.Context) error
@@ -1533,6 +1740,9 @@ type ServerInterface interface {
 	// DeleteGrant Take a role away
 	// (DELETE /v1/staff/{id}/grants/{grant_id})
 	DeleteGrant(ctx echo.Context, id StaffId, grantId GrantId) error
+	// ResetStaffFactors Take away somebody's second factors
+	// (DELETE /v1/staff/{id}/mfa)
+	ResetStaffFactors(ctx echo.Context, id StaffId) error
 	// ResetStaffPassword Set a new initial password
 	// (POST /v1/staff/{id}/password-reset)
 	ResetStaffPassword(ctx echo.Context, id StaffId, params ResetStaffPasswordParams) error
@@ -1684,78 +1894,6 @@ func (w *ServerInterfaceWrapper) GetApiKey(ctx echo.Context) error {
 	return err
 }
 
-// UpdateApiKey converts echo context to params.
-func (w *ServerInterfaceWrapper) UpdateApiKey(ctx echo.Context) error {
-	var err error
-	// ------------- Path parameter "id" -------------
-	var id ApiKeyId
-
-	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
-	if err != nil {
-		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
-	}
-
-	// Parameter object where we will unmarshal all parameters from the context
-	var params UpdateApiKeyParams
-
-	headers := ctx.Request().Header
-	// ------------- Optional header parameter "If-Match" -------------
-	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
-		var IfMatch externalRef0.IfMatch
-		n := len(valueList)
-		if n != 1 {
-			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
-		}
-
-		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
-		if err != nil {
-			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
-		}
-
-		params.IfMatch = &IfMatch
-	}
-
-	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.UpdateApiKey(ctx, id, params)
-	return err
-}
-
-// RotateApiKey converts echo context to params.
-func (w *ServerInterfaceWrapper) RotateApiKey(ctx echo.Context) error {
-	var err error
-	// ------------- Path parameter "id" -------------
-	var id ApiKeyId
-
-	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
-	if err != nil {
-		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
-	}
-
-	// Parameter object where we will unmarshal all parameters from the context
-	var params RotateApiKeyParams
-
-	headers := ctx.Request().Header
-	// ------------- Optional header parameter "Idempotency-Key" -------------
-	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
-		var IdempotencyKey externalRef0.IdempotencyKey
-		n := len(valueList)
-		if n != 1 {
-			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
-		}
-
-		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
-		if err != nil {
-			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
-		}
-
-		params.IdempotencyKey = &IdempotencyKey
-	}
-
-	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.RotateApiKey(ctx, id, params)
-	return err
-}
-
 // Login converts echo context to params.
 func (w *ServerInterfaceWrapper) Login(ctx echo.Context) error {
 	var err error
@@ -1774,12 +1912,118 @@ func (w *ServerInterfaceWrapper) Logout(ctx echo.Context) error {
 	return err
 }
 
+// GetSecondFactors converts echo context to params.
+func (w *ServerInterfaceWrapper) GetSecondFactors(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetSecondFactors(ctx)
+	return err
+}
+
+// RenewRecoveryCodes converts echo context to params.
+func (w *ServerInterfaceWrapper) RenewRecoveryCodes(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RenewRecoveryCodes(ctx)
+	return err
+}
+
+// EnrolSms converts echo context to params.
+func (w *ServerInterfaceWrapper) EnrolSms(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EnrolSms(ctx)
+	return err
+}
+
+// ConfirmSms converts echo context to params.
+func (w *ServerInterfaceWrapper) ConfirmSms(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ConfirmSms(ctx)
+	return err
+}
+
+// SendSecondFactorCode converts echo context to params.
+func (w *ServerInterfaceWrapper) SendSecondFactorCode(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SendSecondFactorCode(ctx)
+	return err
+}
+
+// EnrolTotp converts echo context to params.
+func (w *ServerInterfaceWrapper) EnrolTotp(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EnrolTotp(ctx)
+	return err
+}
+
+// ConfirmTotp converts echo context to params.
+func (w *ServerInterfaceWrapper) ConfirmTotp(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ConfirmTotp(ctx)
+	return err
+}
+
+// VerifySecondFactor converts echo context to params.
+func (w *ServerInterfaceWrapper) VerifySecondFactor(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.VerifySecondFactor(ctx)
+	return err
+}
+
+// RemoveSecondFactor converts echo context to params.
+func (w *ServerInterfaceWrapper) RemoveSecondFactor(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "method" -------------
+	var method EnrolledMethod
+
+	err = runtime.BindStyledParameterWithOptions("simple", "method", ctx.Param("method"), &method, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter method: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RemoveSecondFactor(ctx, method)
+	return err
+}
+
 // ChangePassword converts echo context to params.
 func (w *ServerInterfaceWrapper) ChangePassword(ctx echo.Context) error {
 	var err error
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ChangePassword(ctx)
+	return err
+}
+
+// RequestPasswordReset converts echo context to params.
+func (w *ServerInterfaceWrapper) RequestPasswordReset(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RequestPasswordReset(ctx)
+	return err
+}
+
+// ConfirmPasswordReset converts echo context to params.
+func (w *ServerInterfaceWrapper) ConfirmPasswordReset(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ConfirmPasswordReset(ctx)
 	return err
 }
 
@@ -1796,8 +2040,17 @@ func (w *ServerInterfaceWrapper) RefreshSession(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) RevokeOtherSessions(ctx echo.Context) error {
 	var err error
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RevokeOtherSessionsParams
+	// ------------- Optional query parameter "all" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "all", ctx.QueryParams(), &params.All, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter all: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.RevokeOtherSessions(ctx)
+	err = w.Handler.RevokeOtherSessions(ctx, params)
 	return err
 }
 
@@ -1839,6 +2092,15 @@ func (w *ServerInterfaceWrapper) RevokeSession(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.RevokeSession(ctx, id)
+	return err
+}
+
+// StepUp converts echo context to params.
+func (w *ServerInterfaceWrapper) StepUp(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StepUp(ctx)
 	return err
 }
 
@@ -2584,6 +2846,22 @@ func (w *ServerInterfaceWrapper) DeleteGrant(ctx echo.Context) error {
 	return err
 }
 
+// ResetStaffFactors converts echo context to params.
+func (w *ServerInterfaceWrapper) ResetStaffFactors(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id StaffId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResetStaffFactors(ctx, id)
+	return err
+}
+
 // ResetStaffPassword converts echo context to params.
 func (w *ServerInterfaceWrapper) ResetStaffPassword(ctx echo.Context) error {
 	var err error
@@ -2896,6 +3174,18 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/auth/sessions", wrapper.ListSessions, options.OperationMiddlewares["listSessions"]...)
 	router.DELETE(options.BaseURL+"/v1/auth/sessions/:id", wrapper.RevokeSession, options.OperationMiddlewares["revokeSession"]...)
 	router.POST(options.BaseURL+"/v1/auth/password", wrapper.ChangePassword, options.OperationMiddlewares["changePassword"]...)
+	router.POST(options.BaseURL+"/v1/auth/mfa/verify", wrapper.VerifySecondFactor, options.OperationMiddlewares["verifySecondFactor"]...)
+	router.GET(options.BaseURL+"/v1/auth/mfa", wrapper.GetSecondFactors, options.OperationMiddlewares["getSecondFactors"]...)
+	router.POST(options.BaseURL+"/v1/auth/mfa/totp", wrapper.EnrolTotp, options.OperationMiddlewares["enrolTotp"]...)
+	router.POST(options.BaseURL+"/v1/auth/mfa/totp/confirm", wrapper.ConfirmTotp, options.OperationMiddlewares["confirmTotp"]...)
+	router.POST(options.BaseURL+"/v1/auth/mfa/sms", wrapper.EnrolSms, options.OperationMiddlewares["enrolSms"]...)
+	router.POST(options.BaseURL+"/v1/auth/mfa/sms/confirm", wrapper.ConfirmSms, options.OperationMiddlewares["confirmSms"]...)
+	router.POST(options.BaseURL+"/v1/auth/mfa/sms/send", wrapper.SendSecondFactorCode, options.OperationMiddlewares["sendSecondFactorCode"]...)
+	router.POST(options.BaseURL+"/v1/auth/mfa/recovery-codes", wrapper.RenewRecoveryCodes, options.OperationMiddlewares["renewRecoveryCodes"]...)
+	router.DELETE(options.BaseURL+"/v1/auth/mfa/:method", wrapper.RemoveSecondFactor, options.OperationMiddlewares["removeSecondFactor"]...)
+	router.POST(options.BaseURL+"/v1/auth/step-up", wrapper.StepUp, options.OperationMiddlewares["stepUp"]...)
+	router.POST(options.BaseURL+"/v1/auth/password-resets", wrapper.RequestPasswordReset, options.OperationMiddlewares["requestPasswordReset"]...)
+	router.POST(options.BaseURL+"/v1/auth/password-resets/confirm", wrapper.ConfirmPasswordReset, options.OperationMiddlewares["confirmPasswordReset"]...)
 	router.POST(options.BaseURL+"/v1/stream-tickets", wrapper.CreateStreamTicket, options.OperationMiddlewares["createStreamTicket"]...)
 	router.GET(options.BaseURL+"/v1/me/staff", wrapper.GetMe, options.OperationMiddlewares["getMe"]...)
 	router.GET(options.BaseURL+"/v1/staff", wrapper.ListStaff, options.OperationMiddlewares["listStaff"]...)
@@ -2904,6 +3194,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/staff/:id", wrapper.GetStaff, options.OperationMiddlewares["getStaff"]...)
 	router.PATCH(options.BaseURL+"/v1/staff/:id", wrapper.UpdateStaff, options.OperationMiddlewares["updateStaff"]...)
 	router.POST(options.BaseURL+"/v1/staff/:id/password-reset", wrapper.ResetStaffPassword, options.OperationMiddlewares["resetStaffPassword"]...)
+	router.DELETE(options.BaseURL+"/v1/staff/:id/mfa", wrapper.ResetStaffFactors, options.OperationMiddlewares["resetStaffFactors"]...)
 	router.DELETE(options.BaseURL+"/v1/staff/:id/sessions", wrapper.RevokeStaffSessions, options.OperationMiddlewares["revokeStaffSessions"]...)
 	router.POST(options.BaseURL+"/v1/staff/:id/grants", wrapper.CreateGrant, options.OperationMiddlewares["createGrant"]...)
 	router.DELETE(options.BaseURL+"/v1/staff/:id/grants/:grant_id", wrapper.DeleteGrant, options.OperationMiddlewares["deleteGrant"]...)
@@ -2930,8 +3221,6 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/api-keys", wrapper.CreateApiKey, options.OperationMiddlewares["createApiKey"]...)
 	router.DELETE(options.BaseURL+"/v1/api-keys/:id", wrapper.RevokeApiKey, options.OperationMiddlewares["revokeApiKey"]...)
 	router.GET(options.BaseURL+"/v1/api-keys/:id", wrapper.GetApiKey, options.OperationMiddlewares["getApiKey"]...)
-	router.PATCH(options.BaseURL+"/v1/api-keys/:id", wrapper.UpdateApiKey, options.OperationMiddlewares["updateApiKey"]...)
-	router.POST(options.BaseURL+"/v1/api-keys/:id/rotate", wrapper.RotateApiKey, options.OperationMiddlewares["rotateApiKey"]...)
 
 }
 
@@ -3157,122 +3446,6 @@ func (response GetApiKeydefaultApplicationProblemPlusJSONResponse) VisitGetApiKe
 	return err
 }
 
-type UpdateApiKeyRequestObject struct {
-	Id     ApiKeyId `json:"id"`
-	Params UpdateApiKeyParams
-	Body   *UpdateApiKeyJSONRequestBody
-}
-
-type UpdateApiKeyResponseObject interface {
-	VisitUpdateApiKeyResponse(w http.ResponseWriter) error
-}
-
-type UpdateApiKey200ResponseHeaders struct {
-	ETag *string
-}
-
-type UpdateApiKey200JSONResponse struct {
-	Body    ApiKey
-	Headers UpdateApiKey200ResponseHeaders
-}
-
-func (response UpdateApiKey200JSONResponse) VisitUpdateApiKeyResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	if response.Headers.ETag != nil {
-		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
-	}
-	w.WriteHeader(200)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type UpdateApiKeydefaultApplicationProblemPlusJSONResponse struct {
-	Body       externalRef0.Problem
-	Headers    externalRef0.ProblemResponseHeaders
-	StatusCode int
-}
-
-func (response UpdateApiKeydefaultApplicationProblemPlusJSONResponse) VisitUpdateApiKeyResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	if response.Headers.RetryAfter != nil {
-		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
-	}
-	if response.Headers.XRequestId != nil {
-		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
-	}
-	w.WriteHeader(response.StatusCode)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type RotateApiKeyRequestObject struct {
-	Id     ApiKeyId `json:"id"`
-	Params RotateApiKeyParams
-	Body   *RotateApiKeyJSONRequestBody
-}
-
-type RotateApiKeyResponseObject interface {
-	VisitRotateApiKeyResponse(w http.ResponseWriter) error
-}
-
-type RotateApiKey200ResponseHeaders struct {
-	ETag *string
-}
-
-type RotateApiKey200JSONResponse struct {
-	Body    ApiKey
-	Headers RotateApiKey200ResponseHeaders
-}
-
-func (response RotateApiKey200JSONResponse) VisitRotateApiKeyResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	if response.Headers.ETag != nil {
-		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
-	}
-	w.WriteHeader(200)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type RotateApiKeydefaultApplicationProblemPlusJSONResponse struct {
-	Body       externalRef0.Problem
-	Headers    externalRef0.ProblemResponseHeaders
-	StatusCode int
-}
-
-func (response RotateApiKeydefaultApplicationProblemPlusJSONResponse) VisitRotateApiKeyResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	if response.Headers.RetryAfter != nil {
-		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
-	}
-	if response.Headers.XRequestId != nil {
-		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
-	}
-	w.WriteHeader(response.StatusCode)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
 type LoginRequestObject struct {
 	Body *LoginJSONRequestBody
 }
@@ -3358,6 +3531,411 @@ func (response LogoutdefaultApplicationProblemPlusJSONResponse) VisitLogoutRespo
 	return err
 }
 
+type GetSecondFactorsRequestObject struct {
+}
+
+type GetSecondFactorsResponseObject interface {
+	VisitGetSecondFactorsResponse(w http.ResponseWriter) error
+}
+
+type GetSecondFactors200JSONResponse SecondFactors
+
+func (response GetSecondFactors200JSONResponse) VisitGetSecondFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSecondFactorsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetSecondFactorsdefaultApplicationProblemPlusJSONResponse) VisitGetSecondFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenewRecoveryCodesRequestObject struct {
+}
+
+type RenewRecoveryCodesResponseObject interface {
+	VisitRenewRecoveryCodesResponse(w http.ResponseWriter) error
+}
+
+type RenewRecoveryCodes200JSONResponse RecoveryCodes
+
+func (response RenewRecoveryCodes200JSONResponse) VisitRenewRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenewRecoveryCodesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RenewRecoveryCodesdefaultApplicationProblemPlusJSONResponse) VisitRenewRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnrolSmsRequestObject struct {
+	Body *EnrolSmsJSONRequestBody
+}
+
+type EnrolSmsResponseObject interface {
+	VisitEnrolSmsResponse(w http.ResponseWriter) error
+}
+
+type EnrolSms200JSONResponse SentCode
+
+func (response EnrolSms200JSONResponse) VisitEnrolSmsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnrolSmsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response EnrolSmsdefaultApplicationProblemPlusJSONResponse) VisitEnrolSmsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmSmsRequestObject struct {
+	Body *ConfirmSmsJSONRequestBody
+}
+
+type ConfirmSmsResponseObject interface {
+	VisitConfirmSmsResponse(w http.ResponseWriter) error
+}
+
+type ConfirmSms200JSONResponse FactorConfirmed
+
+func (response ConfirmSms200JSONResponse) VisitConfirmSmsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmSmsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ConfirmSmsdefaultApplicationProblemPlusJSONResponse) VisitConfirmSmsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendSecondFactorCodeRequestObject struct {
+	Body *SendSecondFactorCodeJSONRequestBody
+}
+
+type SendSecondFactorCodeResponseObject interface {
+	VisitSendSecondFactorCodeResponse(w http.ResponseWriter) error
+}
+
+type SendSecondFactorCode200JSONResponse SentCode
+
+func (response SendSecondFactorCode200JSONResponse) VisitSendSecondFactorCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendSecondFactorCodedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response SendSecondFactorCodedefaultApplicationProblemPlusJSONResponse) VisitSendSecondFactorCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnrolTotpRequestObject struct {
+}
+
+type EnrolTotpResponseObject interface {
+	VisitEnrolTotpResponse(w http.ResponseWriter) error
+}
+
+type EnrolTotp200JSONResponse TotpEnrolment
+
+func (response EnrolTotp200JSONResponse) VisitEnrolTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnrolTotpdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response EnrolTotpdefaultApplicationProblemPlusJSONResponse) VisitEnrolTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotpRequestObject struct {
+	Body *ConfirmTotpJSONRequestBody
+}
+
+type ConfirmTotpResponseObject interface {
+	VisitConfirmTotpResponse(w http.ResponseWriter) error
+}
+
+type ConfirmTotp200JSONResponse FactorConfirmed
+
+func (response ConfirmTotp200JSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotpdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ConfirmTotpdefaultApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifySecondFactorRequestObject struct {
+	Body *VerifySecondFactorJSONRequestBody
+}
+
+type VerifySecondFactorResponseObject interface {
+	VisitVerifySecondFactorResponse(w http.ResponseWriter) error
+}
+
+type VerifySecondFactor200JSONResponse LoginResult
+
+func (response VerifySecondFactor200JSONResponse) VisitVerifySecondFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifySecondFactordefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response VerifySecondFactordefaultApplicationProblemPlusJSONResponse) VisitVerifySecondFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveSecondFactorRequestObject struct {
+	Method EnrolledMethod `json:"method"`
+}
+
+type RemoveSecondFactorResponseObject interface {
+	VisitRemoveSecondFactorResponse(w http.ResponseWriter) error
+}
+
+type RemoveSecondFactor204Response struct {
+}
+
+func (response RemoveSecondFactor204Response) VisitRemoveSecondFactorResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RemoveSecondFactordefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RemoveSecondFactordefaultApplicationProblemPlusJSONResponse) VisitRemoveSecondFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ChangePasswordRequestObject struct {
 	Body *ChangePasswordJSONRequestBody
 }
@@ -3381,6 +3959,86 @@ type ChangePassworddefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ChangePassworddefaultApplicationProblemPlusJSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestPasswordResetRequestObject struct {
+	Body *RequestPasswordResetJSONRequestBody
+}
+
+type RequestPasswordResetResponseObject interface {
+	VisitRequestPasswordResetResponse(w http.ResponseWriter) error
+}
+
+type RequestPasswordReset202Response struct {
+}
+
+func (response RequestPasswordReset202Response) VisitRequestPasswordResetResponse(w http.ResponseWriter) error {
+	w.WriteHeader(202)
+	return nil
+}
+
+type RequestPasswordResetdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RequestPasswordResetdefaultApplicationProblemPlusJSONResponse) VisitRequestPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmPasswordResetRequestObject struct {
+	Body *ConfirmPasswordResetJSONRequestBody
+}
+
+type ConfirmPasswordResetResponseObject interface {
+	VisitConfirmPasswordResetResponse(w http.ResponseWriter) error
+}
+
+type ConfirmPasswordReset204Response struct {
+}
+
+func (response ConfirmPasswordReset204Response) VisitConfirmPasswordResetResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ConfirmPasswordResetdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ConfirmPasswordResetdefaultApplicationProblemPlusJSONResponse) VisitConfirmPasswordResetResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3445,6 +4103,7 @@ func (response RefreshSessiondefaultApplicationProblemPlusJSONResponse) VisitRef
 }
 
 type RevokeOtherSessionsRequestObject struct {
+	Params RevokeOtherSessionsParams
 }
 
 type RevokeOtherSessionsResponseObject interface {
@@ -3562,6 +4221,52 @@ type RevokeSessiondefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RevokeSessiondefaultApplicationProblemPlusJSONResponse) VisitRevokeSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StepUpRequestObject struct {
+	Body *StepUpJSONRequestBody
+}
+
+type StepUpResponseObject interface {
+	VisitStepUpResponse(w http.ResponseWriter) error
+}
+
+type StepUp200JSONResponse StepUp
+
+func (response StepUp200JSONResponse) VisitStepUpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StepUpdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response StepUpdefaultApplicationProblemPlusJSONResponse) VisitStepUpResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4782,6 +5487,46 @@ func (response DeleteGrantdefaultApplicationProblemPlusJSONResponse) VisitDelete
 	return err
 }
 
+type ResetStaffFactorsRequestObject struct {
+	Id StaffId `json:"id"`
+}
+
+type ResetStaffFactorsResponseObject interface {
+	VisitResetStaffFactorsResponse(w http.ResponseWriter) error
+}
+
+type ResetStaffFactors204Response struct {
+}
+
+func (response ResetStaffFactors204Response) VisitResetStaffFactorsResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ResetStaffFactorsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ResetStaffFactorsdefaultApplicationProblemPlusJSONResponse) VisitResetStaffFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ResetStaffPasswordRequestObject struct {
 	Id     StaffId `json:"id"`
 	Params ResetStaffPasswordParams
@@ -5211,21 +5956,48 @@ type StrictServerInterface interface {
 	// GetApiKey Read an API key
 	// (GET /v1/api-keys/{id})
 	GetApiKey(ctx context.Context, request GetApiKeyRequestObject) (GetApiKeyResponseObject, error)
-	// UpdateApiKey Change an API key
-	// (PATCH /v1/api-keys/{id})
-	UpdateApiKey(ctx context.Context, request UpdateApiKeyRequestObject) (UpdateApiKeyResponseObject, error)
-	// RotateApiKey Give an API key a new secret
-	// (POST /v1/api-keys/{id}/rotate)
-	RotateApiKey(ctx context.Context, request RotateApiKeyRequestObject) (RotateApiKeyResponseObject, error)
 	// Login Sign in with a password
 	// (POST /v1/auth/login)
 	Login(ctx context.Context, request LoginRequestObject) (LoginResponseObject, error)
 	// Logout Sign out
 	// (POST /v1/auth/logout)
 	Logout(ctx context.Context, request LogoutRequestObject) (LogoutResponseObject, error)
+	// GetSecondFactors Read the own second factors
+	// (GET /v1/auth/mfa)
+	GetSecondFactors(ctx context.Context, request GetSecondFactorsRequestObject) (GetSecondFactorsResponseObject, error)
+	// RenewRecoveryCodes Make new recovery codes
+	// (POST /v1/auth/mfa/recovery-codes)
+	RenewRecoveryCodes(ctx context.Context, request RenewRecoveryCodesRequestObject) (RenewRecoveryCodesResponseObject, error)
+	// EnrolSms Set up a phone
+	// (POST /v1/auth/mfa/sms)
+	EnrolSms(ctx context.Context, request EnrolSmsRequestObject) (EnrolSmsResponseObject, error)
+	// ConfirmSms Confirm the phone
+	// (POST /v1/auth/mfa/sms/confirm)
+	ConfirmSms(ctx context.Context, request ConfirmSmsRequestObject) (ConfirmSmsResponseObject, error)
+	// SendSecondFactorCode Send a code to the phone
+	// (POST /v1/auth/mfa/sms/send)
+	SendSecondFactorCode(ctx context.Context, request SendSecondFactorCodeRequestObject) (SendSecondFactorCodeResponseObject, error)
+	// EnrolTotp Set up an authenticator app
+	// (POST /v1/auth/mfa/totp)
+	EnrolTotp(ctx context.Context, request EnrolTotpRequestObject) (EnrolTotpResponseObject, error)
+	// ConfirmTotp Confirm the authenticator app
+	// (POST /v1/auth/mfa/totp/confirm)
+	ConfirmTotp(ctx context.Context, request ConfirmTotpRequestObject) (ConfirmTotpResponseObject, error)
+	// VerifySecondFactor Sign in with the second factor
+	// (POST /v1/auth/mfa/verify)
+	VerifySecondFactor(ctx context.Context, request VerifySecondFactorRequestObject) (VerifySecondFactorResponseObject, error)
+	// RemoveSecondFactor Remove a second factor
+	// (DELETE /v1/auth/mfa/{method})
+	RemoveSecondFactor(ctx context.Context, request RemoveSecondFactorRequestObject) (RemoveSecondFactorResponseObject, error)
 	// ChangePassword Change the own password
 	// (POST /v1/auth/password)
 	ChangePassword(ctx context.Context, request ChangePasswordRequestObject) (ChangePasswordResponseObject, error)
+	// RequestPasswordReset Ask for a link to a new password
+	// (POST /v1/auth/password-resets)
+	RequestPasswordReset(ctx context.Context, request RequestPasswordResetRequestObject) (RequestPasswordResetResponseObject, error)
+	// ConfirmPasswordReset Choose a new password by the link
+	// (POST /v1/auth/password-resets/confirm)
+	ConfirmPasswordReset(ctx context.Context, request ConfirmPasswordResetRequestObject) (ConfirmPasswordResetResponseObject, error)
 	// RefreshSession Exchange a refresh token
 	// (POST /v1/auth/refresh)
 	RefreshSession(ctx context.Context, request RefreshSessionRequestObject) (RefreshSessionResponseObject, error)
@@ -5238,6 +6010,9 @@ type StrictServerInterface interface {
 	// RevokeSession End one of the own sessions
 	// (DELETE /v1/auth/sessions/{id})
 	RevokeSession(ctx context.Context, request RevokeSessionRequestObject) (RevokeSessionResponseObject, error)
+	// StepUp Prove again who is there
+	// (POST /v1/auth/step-up)
+	StepUp(ctx context.Context, request StepUpRequestObject) (StepUpResponseObject, error)
 	// GetMe Who am I
 	// (GET /v1/me/staff)
 	GetMe(ctx context.Context, request GetMeRequestObject) (GetMeResponseObject, error)
@@ -5304,6 +6079,9 @@ type StrictServerInterface interface {
 	// DeleteGrant Take a role away
 	// (DELETE /v1/staff/{id}/grants/{grant_id})
 	DeleteGrant(ctx context.Context, request DeleteGrantRequestObject) (DeleteGrantResponseObject, error)
+	// ResetStaffFactors Take away somebody's second factors
+	// (DELETE /v1/staff/{id}/mfa)
+	ResetStaffFactors(ctx context.Context, request ResetStaffFactorsRequestObject) (ResetStaffFactorsResponseObject, error)
 	// ResetStaffPassword Set a new initial password
 	// (POST /v1/staff/{id}/password-reset)
 	ResetStaffPassword(ctx context.Context, request ResetStaffPasswordRequestObject) (ResetStaffPasswordResponseObject, error)
@@ -5466,104 +6244,6 @@ func (sh *strictHandler) GetApiKey(ctx echo.Context, id ApiKeyId, params GetApiK
 	return nil
 }
 
-// UpdateApiKey operation middleware
-func (sh *strictHandler) UpdateApiKey(ctx echo.Context, id ApiKeyId, params UpdateApiKeyParams) error {
-	var request UpdateApiKeyRequestObject
-
-	request.Id = id
-	request.Params = params
-
-	var body UpdateApiKeyJSONRequestBody
-	var err error
-	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
-		// A request validator built on kin-openapi's openapi3filter with
-		// KeepValidatedValue leaves the value it validated on the body. Bind
-		// that value, matching member names exactly, so the handler receives
-		// what was validated instead of a second, case-insensitive decode.
-		// Otherwise bind only the request body, so that path and query
-		// parameters are not also bound into the body struct.
-		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-			err = binder.BindBody(ctx, &body)
-		}
-	} else {
-		// A custom binder is installed on the Echo instance; defer to it
-		// entirely, since echo.Binder does not expose body-only binding and
-		// the binder may do more than decode (for example call ctx.Validate).
-		err = ctx.Bind(&body)
-	}
-	if err != nil {
-		return err
-	}
-	request.Body = &body
-
-	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.UpdateApiKey(ctx.Request().Context(), request.(UpdateApiKeyRequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "UpdateApiKey")
-	}
-
-	response, err := handler(ctx, request)
-
-	if err != nil {
-		return err
-	} else if validResponse, ok := response.(UpdateApiKeyResponseObject); ok {
-		return validResponse.VisitUpdateApiKeyResponse(ctx.Response())
-	} else if response != nil {
-		return fmt.Errorf("unexpected response type: %T", response)
-	}
-	return nil
-}
-
-// RotateApiKey operation middleware
-func (sh *strictHandler) RotateApiKey(ctx echo.Context, id ApiKeyId, params RotateApiKeyParams) error {
-	var request RotateApiKeyRequestObject
-
-	request.Id = id
-	request.Params = params
-
-	var body RotateApiKeyJSONRequestBody
-	var err error
-	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
-		// A request validator built on kin-openapi's openapi3filter with
-		// KeepValidatedValue leaves the value it validated on the body. Bind
-		// that value, matching member names exactly, so the handler receives
-		// what was validated instead of a second, case-insensitive decode.
-		// Otherwise bind only the request body, so that path and query
-		// parameters are not also bound into the body struct.
-		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-			err = binder.BindBody(ctx, &body)
-		}
-	} else {
-		// A custom binder is installed on the Echo instance; defer to it
-		// entirely, since echo.Binder does not expose body-only binding and
-		// the binder may do more than decode (for example call ctx.Validate).
-		err = ctx.Bind(&body)
-	}
-	if err != nil {
-		return err
-	}
-	request.Body = &body
-
-	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.RotateApiKey(ctx.Request().Context(), request.(RotateApiKeyRequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "RotateApiKey")
-	}
-
-	response, err := handler(ctx, request)
-
-	if err != nil {
-		return err
-	} else if validResponse, ok := response.(RotateApiKeyResponseObject); ok {
-		return validResponse.VisitRotateApiKeyResponse(ctx.Response())
-	} else if response != nil {
-		return fmt.Errorf("unexpected response type: %T", response)
-	}
-	return nil
-}
-
 // Login operation middleware
 func (sh *strictHandler) Login(ctx echo.Context) error {
 	var request LoginRequestObject
@@ -5633,6 +6313,330 @@ func (sh *strictHandler) Logout(ctx echo.Context) error {
 	return nil
 }
 
+// GetSecondFactors operation middleware
+func (sh *strictHandler) GetSecondFactors(ctx echo.Context) error {
+	var request GetSecondFactorsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSecondFactors(ctx.Request().Context(), request.(GetSecondFactorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSecondFactors")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetSecondFactorsResponseObject); ok {
+		return validResponse.VisitGetSecondFactorsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RenewRecoveryCodes operation middleware
+func (sh *strictHandler) RenewRecoveryCodes(ctx echo.Context) error {
+	var request RenewRecoveryCodesRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RenewRecoveryCodes(ctx.Request().Context(), request.(RenewRecoveryCodesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RenewRecoveryCodes")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RenewRecoveryCodesResponseObject); ok {
+		return validResponse.VisitRenewRecoveryCodesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EnrolSms operation middleware
+func (sh *strictHandler) EnrolSms(ctx echo.Context) error {
+	var request EnrolSmsRequestObject
+
+	var body EnrolSmsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EnrolSms(ctx.Request().Context(), request.(EnrolSmsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EnrolSms")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EnrolSmsResponseObject); ok {
+		return validResponse.VisitEnrolSmsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ConfirmSms operation middleware
+func (sh *strictHandler) ConfirmSms(ctx echo.Context) error {
+	var request ConfirmSmsRequestObject
+
+	var body ConfirmSmsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ConfirmSms(ctx.Request().Context(), request.(ConfirmSmsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConfirmSms")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ConfirmSmsResponseObject); ok {
+		return validResponse.VisitConfirmSmsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SendSecondFactorCode operation middleware
+func (sh *strictHandler) SendSecondFactorCode(ctx echo.Context) error {
+	var request SendSecondFactorCodeRequestObject
+
+	var body SendSecondFactorCodeJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SendSecondFactorCode(ctx.Request().Context(), request.(SendSecondFactorCodeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SendSecondFactorCode")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SendSecondFactorCodeResponseObject); ok {
+		return validResponse.VisitSendSecondFactorCodeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EnrolTotp operation middleware
+func (sh *strictHandler) EnrolTotp(ctx echo.Context) error {
+	var request EnrolTotpRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EnrolTotp(ctx.Request().Context(), request.(EnrolTotpRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EnrolTotp")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EnrolTotpResponseObject); ok {
+		return validResponse.VisitEnrolTotpResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ConfirmTotp operation middleware
+func (sh *strictHandler) ConfirmTotp(ctx echo.Context) error {
+	var request ConfirmTotpRequestObject
+
+	var body ConfirmTotpJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ConfirmTotp(ctx.Request().Context(), request.(ConfirmTotpRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConfirmTotp")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ConfirmTotpResponseObject); ok {
+		return validResponse.VisitConfirmTotpResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// VerifySecondFactor operation middleware
+func (sh *strictHandler) VerifySecondFactor(ctx echo.Context) error {
+	var request VerifySecondFactorRequestObject
+
+	var body VerifySecondFactorJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.VerifySecondFactor(ctx.Request().Context(), request.(VerifySecondFactorRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "VerifySecondFactor")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(VerifySecondFactorResponseObject); ok {
+		return validResponse.VisitVerifySecondFactorResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RemoveSecondFactor operation middleware
+func (sh *strictHandler) RemoveSecondFactor(ctx echo.Context, method EnrolledMethod) error {
+	var request RemoveSecondFactorRequestObject
+
+	request.Method = method
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RemoveSecondFactor(ctx.Request().Context(), request.(RemoveSecondFactorRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemoveSecondFactor")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RemoveSecondFactorResponseObject); ok {
+		return validResponse.VisitRemoveSecondFactorResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ChangePassword operation middleware
 func (sh *strictHandler) ChangePassword(ctx echo.Context) error {
 	var request ChangePasswordRequestObject
@@ -5673,6 +6677,98 @@ func (sh *strictHandler) ChangePassword(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ChangePasswordResponseObject); ok {
 		return validResponse.VisitChangePasswordResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RequestPasswordReset operation middleware
+func (sh *strictHandler) RequestPasswordReset(ctx echo.Context) error {
+	var request RequestPasswordResetRequestObject
+
+	var body RequestPasswordResetJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RequestPasswordReset(ctx.Request().Context(), request.(RequestPasswordResetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RequestPasswordReset")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RequestPasswordResetResponseObject); ok {
+		return validResponse.VisitRequestPasswordResetResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ConfirmPasswordReset operation middleware
+func (sh *strictHandler) ConfirmPasswordReset(ctx echo.Context) error {
+	var request ConfirmPasswordResetRequestObject
+
+	var body ConfirmPasswordResetJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ConfirmPasswordReset(ctx.Request().Context(), request.(ConfirmPasswordResetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConfirmPasswordReset")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ConfirmPasswordResetResponseObject); ok {
+		return validResponse.VisitConfirmPasswordResetResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -5726,8 +6822,10 @@ func (sh *strictHandler) RefreshSession(ctx echo.Context) error {
 }
 
 // RevokeOtherSessions operation middleware
-func (sh *strictHandler) RevokeOtherSessions(ctx echo.Context) error {
+func (sh *strictHandler) RevokeOtherSessions(ctx echo.Context, params RevokeOtherSessionsParams) error {
 	var request RevokeOtherSessionsRequestObject
+
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.RevokeOtherSessions(ctx.Request().Context(), request.(RevokeOtherSessionsRequestObject))
@@ -5792,6 +6890,52 @@ func (sh *strictHandler) RevokeSession(ctx echo.Context, id SessionId) error {
 		return err
 	} else if validResponse, ok := response.(RevokeSessionResponseObject); ok {
 		return validResponse.VisitRevokeSessionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StepUp operation middleware
+func (sh *strictHandler) StepUp(ctx echo.Context) error {
+	var request StepUpRequestObject
+
+	var body StepUpJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StepUp(ctx.Request().Context(), request.(StepUpRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StepUp")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StepUpResponseObject); ok {
+		return validResponse.VisitStepUpResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -6538,6 +7682,31 @@ func (sh *strictHandler) DeleteGrant(ctx echo.Context, id StaffId, grantId Grant
 		return err
 	} else if validResponse, ok := response.(DeleteGrantResponseObject); ok {
 		return validResponse.VisitDeleteGrantResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ResetStaffFactors operation middleware
+func (sh *strictHandler) ResetStaffFactors(ctx echo.Context, id StaffId) error {
+	var request ResetStaffFactorsRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResetStaffFactors(ctx.Request().Context(), request.(ResetStaffFactorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResetStaffFactors")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResetStaffFactorsResponseObject); ok {
+		return validResponse.VisitResetStaffFactorsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

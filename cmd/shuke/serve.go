@@ -105,7 +105,8 @@ func (i *installation) application() (*server.Server, error) {
 		return nil, err
 	}
 	return server.New(
-		server.Config{PublicURL: i.cfg.PublicURL, CORSOrigins: i.cfg.CORSOrigins, TrustedProxies: i.cfg.Proxies(), Currency: i.cfg.Currency},
+		server.Config{PublicURL: i.cfg.PublicURL, CORSOrigins: i.cfg.CORSOrigins, Currency: i.cfg.Currency,
+			RequireSecondFactor: i.cfg.RequireSecondFactor, PasswordResetURL: i.cfg.PasswordResetURL},
 		server.Deps{
 			DB: i.db, Cache: i.cache, Keys: i.keys, Clock: i.clock, Log: i.log, Metrics: metrics,
 			ListenURL: i.dbURL, PasswordChanged: i.passwordChanged, Outside: services,

@@ -25,6 +25,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/platform/session"
 	"github.com/shuke-crm/shuke/ent/platform/setting"
 	"github.com/shuke-crm/shuke/ent/platform/staff"
+	"github.com/shuke-crm/shuke/ent/platform/stafffactor"
 	"github.com/shuke-crm/shuke/ent/platform/store"
 
 	stdsql "database/sql"
@@ -53,6 +54,8 @@ type Client struct {
 	Setting *SettingClient
 	// Staff is the client for interacting with the Staff builders.
 	Staff *StaffClient
+	// StaffFactor is the client for interacting with the StaffFactor builders.
+	StaffFactor *StaffFactorClient
 	// Store is the client for interacting with the Store builders.
 	Store *StoreClient
 }
@@ -75,6 +78,7 @@ func (c *Client) init() {
 	c.Session = NewSessionClient(c.config)
 	c.Setting = NewSettingClient(c.config)
 	c.Staff = NewStaffClient(c.config)
+	c.StaffFactor = NewStaffFactorClient(c.config)
 	c.Store = NewStoreClient(c.config)
 }
 
@@ -166,18 +170,19 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 	cfg := c.config
 	cfg.driver = tx
 	return &Tx{
-		ctx:        ctx,
-		config:     cfg,
-		APIKey:     NewAPIKeyClient(cfg),
-		Delegation: NewDelegationClient(cfg),
-		Job:        NewJobClient(cfg),
-		Region:     NewRegionClient(cfg),
-		Role:       NewRoleClient(cfg),
-		RoleGrant:  NewRoleGrantClient(cfg),
-		Session:    NewSessionClient(cfg),
-		Setting:    NewSettingClient(cfg),
-		Staff:      NewStaffClient(cfg),
-		Store:      NewStoreClient(cfg),
+		ctx:         ctx,
+		config:      cfg,
+		APIKey:      NewAPIKeyClient(cfg),
+		Delegation:  NewDelegationClient(cfg),
+		Job:         NewJobClient(cfg),
+		Region:      NewRegionClient(cfg),
+		Role:        NewRoleClient(cfg),
+		RoleGrant:   NewRoleGrantClient(cfg),
+		Session:     NewSessionClient(cfg),
+		Setting:     NewSettingClient(cfg),
+		Staff:       NewStaffClient(cfg),
+		StaffFactor: NewStaffFactorClient(cfg),
+		Store:       NewStoreClient(cfg),
 	}, nil
 }
 
@@ -195,18 +200,19 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 	cfg := c.config
 	cfg.driver = &txDriver{tx: tx, drv: c.driver}
 	return &Tx{
-		ctx:        ctx,
-		config:     cfg,
-		APIKey:     NewAPIKeyClient(cfg),
-		Delegation: NewDelegationClient(cfg),
-		Job:        NewJobClient(cfg),
-		Region:     NewRegionClient(cfg),
-		Role:       NewRoleClient(cfg),
-		RoleGrant:  NewRoleGrantClient(cfg),
-		Session:    NewSessionClient(cfg),
-		Setting:    NewSettingClient(cfg),
-		Staff:      NewStaffClient(cfg),
-		Store:      NewStoreClient(cfg),
+		ctx:         ctx,
+		config:      cfg,
+		APIKey:      NewAPIKeyClient(cfg),
+		Delegation:  NewDelegationClient(cfg),
+		Job:         NewJobClient(cfg),
+		Region:      NewRegionClient(cfg),
+		Role:        NewRoleClient(cfg),
+		RoleGrant:   NewRoleGrantClient(cfg),
+		Session:     NewSessionClient(cfg),
+		Setting:     NewSettingClient(cfg),
+		Staff:       NewStaffClient(cfg),
+		StaffFactor: NewStaffFactorClient(cfg),
+		Store:       NewStoreClient(cfg),
 	}, nil
 }
 
@@ -237,7 +243,7 @@ func (c *Client) Close() error {
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.APIKey, c.Delegation, c.Job, c.Region, c.Role, c.RoleGrant, c.Session,
-		c.Setting, c.Staff, c.Store,
+		c.Setting, c.Staff, c.StaffFactor, c.Store,
 	} {
 		n.Use(hooks...)
 	}
@@ -248,7 +254,7 @@ func (c *Client) Use(hooks ...Hook) {
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.APIKey, c.Delegation, c.Job, c.Region, c.Role, c.RoleGrant, c.Session,
-		c.Setting, c.Staff, c.Store,
+		c.Setting, c.Staff, c.StaffFactor, c.Store,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -275,6 +281,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Setting.mutate(ctx, m)
 	case *StaffMutation:
 		return c.Staff.mutate(ctx, m)
+	case *StaffFactorMutation:
+		return c.StaffFactor.mutate(ctx, m)
 	case *StoreMutation:
 		return c.Store.mutate(ctx, m)
 	default:
@@ -1536,6 +1544,140 @@ func (c *StaffClient) mutate(ctx context.Context, m *StaffMutation) (Value, erro
 	}
 }
 
+// StaffFactorClient is a client for the StaffFactor schema.
+type StaffFactorClient struct {
+	config
+}
+
+// NewStaffFactorClient returns a client for the StaffFactor from the given config.
+func NewStaffFactorClient(c config) *StaffFactorClient {
+	return &StaffFactorClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `stafffactor.Hooks(f(g(h())))`.
+func (c *StaffFactorClient) Use(hooks ...Hook) {
+	c.hooks.StaffFactor = append(c.hooks.StaffFactor, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `stafffactor.Intercept(f(g(h())))`.
+func (c *StaffFactorClient) Intercept(interceptors ...Interceptor) {
+	c.inters.StaffFactor = append(c.inters.StaffFactor, interceptors...)
+}
+
+// Create returns a builder for creating a StaffFactor entity.
+func (c *StaffFactorClient) Create() *StaffFactorCreate {
+	mutation := newStaffFactorMutation(c.config, OpCreate)
+	return &StaffFactorCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of StaffFactor entities.
+func (c *StaffFactorClient) CreateBulk(builders ...*StaffFactorCreate) *StaffFactorCreateBulk {
+	return &StaffFactorCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *StaffFactorClient) MapCreateBulk(slice any, setFunc func(*StaffFactorCreate, int)) *StaffFactorCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &StaffFactorCreateBulk{err: fmt.Errorf("calling to StaffFactorClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*StaffFactorCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &StaffFactorCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for StaffFactor.
+func (c *StaffFactorClient) Update() *StaffFactorUpdate {
+	mutation := newStaffFactorMutation(c.config, OpUpdate)
+	return &StaffFactorUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *StaffFactorClient) UpdateOne(_m *StaffFactor) *StaffFactorUpdateOne {
+	mutation := newStaffFactorMutation(c.config, OpUpdateOne, withStaffFactor(_m))
+	return &StaffFactorUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *StaffFactorClient) UpdateOneID(id uuid.UUID) *StaffFactorUpdateOne {
+	mutation := newStaffFactorMutation(c.config, OpUpdateOne, withStaffFactorID(id))
+	return &StaffFactorUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for StaffFactor.
+func (c *StaffFactorClient) Delete() *StaffFactorDelete {
+	mutation := newStaffFactorMutation(c.config, OpDelete)
+	return &StaffFactorDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *StaffFactorClient) DeleteOne(_m *StaffFactor) *StaffFactorDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *StaffFactorClient) DeleteOneID(id uuid.UUID) *StaffFactorDeleteOne {
+	builder := c.Delete().Where(stafffactor.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &StaffFactorDeleteOne{builder}
+}
+
+// Query returns a query builder for StaffFactor.
+func (c *StaffFactorClient) Query() *StaffFactorQuery {
+	return &StaffFactorQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeStaffFactor},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a StaffFactor entity by its id.
+func (c *StaffFactorClient) Get(ctx context.Context, id uuid.UUID) (*StaffFactor, error) {
+	return c.Query().Where(stafffactor.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *StaffFactorClient) GetX(ctx context.Context, id uuid.UUID) *StaffFactor {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *StaffFactorClient) Hooks() []Hook {
+	hooks := c.hooks.StaffFactor
+	return append(hooks[:len(hooks):len(hooks)], stafffactor.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *StaffFactorClient) Interceptors() []Interceptor {
+	return c.inters.StaffFactor
+}
+
+func (c *StaffFactorClient) mutate(ctx context.Context, m *StaffFactorMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&StaffFactorCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&StaffFactorUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&StaffFactorUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&StaffFactorDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("platform: unknown StaffFactor mutation op: %q", m.Op())
+	}
+}
+
 // StoreClient is a client for the Store schema.
 type StoreClient struct {
 	config
@@ -1690,11 +1832,11 @@ func (c *StoreClient) mutate(ctx context.Context, m *StoreMutation) (Value, erro
 type (
 	hooks struct {
 		APIKey, Delegation, Job, Region, Role, RoleGrant, Session, Setting, Staff,
-		Store []ent.Hook
+		StaffFactor, Store []ent.Hook
 	}
 	inters struct {
 		APIKey, Delegation, Job, Region, Role, RoleGrant, Session, Setting, Staff,
-		Store []ent.Interceptor
+		StaffFactor, Store []ent.Interceptor
 	}
 )
 

@@ -21,6 +21,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/platform/session"
 	"github.com/shuke-crm/shuke/ent/platform/setting"
 	"github.com/shuke-crm/shuke/ent/platform/staff"
+	"github.com/shuke-crm/shuke/ent/platform/stafffactor"
 	"github.com/shuke-crm/shuke/ent/platform/store"
 )
 
@@ -82,16 +83,17 @@ var (
 func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
-			apikey.Table:     apikey.ValidColumn,
-			delegation.Table: delegation.ValidColumn,
-			job.Table:        job.ValidColumn,
-			region.Table:     region.ValidColumn,
-			role.Table:       role.ValidColumn,
-			rolegrant.Table:  rolegrant.ValidColumn,
-			session.Table:    session.ValidColumn,
-			setting.Table:    setting.ValidColumn,
-			staff.Table:      staff.ValidColumn,
-			store.Table:      store.ValidColumn,
+			apikey.Table:      apikey.ValidColumn,
+			delegation.Table:  delegation.ValidColumn,
+			job.Table:         job.ValidColumn,
+			region.Table:      region.ValidColumn,
+			role.Table:        role.ValidColumn,
+			rolegrant.Table:   rolegrant.ValidColumn,
+			session.Table:     session.ValidColumn,
+			setting.Table:     setting.ValidColumn,
+			staff.Table:       staff.ValidColumn,
+			stafffactor.Table: stafffactor.ValidColumn,
+			store.Table:       store.ValidColumn,
 		})
 	})
 	return columnCheck(t, c)

@@ -23,6 +23,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/platform/session"
 	"github.com/shuke-crm/shuke/ent/platform/setting"
 	"github.com/shuke-crm/shuke/ent/platform/staff"
+	"github.com/shuke-crm/shuke/ent/platform/stafffactor"
 	"github.com/shuke-crm/shuke/ent/platform/store"
 	"github.com/shuke-crm/shuke/internal/platform/pgarray"
 )
@@ -36,16 +37,17 @@ const (
 	OpUpdateOne = ent.OpUpdateOne
 
 	// Node types.
-	TypeAPIKey     = "APIKey"
-	TypeDelegation = "Delegation"
-	TypeJob        = "Job"
-	TypeRegion     = "Region"
-	TypeRole       = "Role"
-	TypeRoleGrant  = "RoleGrant"
-	TypeSession    = "Session"
-	TypeSetting    = "Setting"
-	TypeStaff      = "Staff"
-	TypeStore      = "Store"
+	TypeAPIKey      = "APIKey"
+	TypeDelegation  = "Delegation"
+	TypeJob         = "Job"
+	TypeRegion      = "Region"
+	TypeRole        = "Role"
+	TypeRoleGrant   = "RoleGrant"
+	TypeSession     = "Session"
+	TypeSetting     = "Setting"
+	TypeStaff       = "Staff"
+	TypeStaffFactor = "StaffFactor"
+	TypeStore       = "Store"
 )
 
 // APIKeyMutation represents an operation that mutates the APIKey nodes in the graph.
@@ -6134,6 +6136,9 @@ type SessionMutation struct {
 	refreshed_at          *time.Time
 	user_agent            *string
 	ip                    *string
+	device_id             *uuid.UUID
+	factor_at             *time.Time
+	factor_level          *session.FactorLevel
 	created_at            *time.Time
 	last_used_at          *time.Time
 	expires_at            *time.Time
@@ -6566,6 +6571,140 @@ func (m *SessionMutation) ResetIP() {
 	delete(m.clearedFields, session.FieldIP)
 }
 
+// SetDeviceID sets the "device_id" field.
+func (m *SessionMutation) SetDeviceID(u uuid.UUID) {
+	m.device_id = &u
+}
+
+// DeviceID returns the value of the "device_id" field in the mutation.
+func (m *SessionMutation) DeviceID() (r uuid.UUID, exists bool) {
+	v := m.device_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDeviceID returns the old "device_id" field's value of the Session entity.
+// If the Session object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SessionMutation) OldDeviceID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDeviceID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDeviceID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDeviceID: %w", err)
+	}
+	return oldValue.DeviceID, nil
+}
+
+// ClearDeviceID clears the value of the "device_id" field.
+func (m *SessionMutation) ClearDeviceID() {
+	m.device_id = nil
+	m.clearedFields[session.FieldDeviceID] = struct{}{}
+}
+
+// DeviceIDCleared returns if the "device_id" field was cleared in this mutation.
+func (m *SessionMutation) DeviceIDCleared() bool {
+	_, ok := m.clearedFields[session.FieldDeviceID]
+	return ok
+}
+
+// ResetDeviceID resets all changes to the "device_id" field.
+func (m *SessionMutation) ResetDeviceID() {
+	m.device_id = nil
+	delete(m.clearedFields, session.FieldDeviceID)
+}
+
+// SetFactorAt sets the "factor_at" field.
+func (m *SessionMutation) SetFactorAt(t time.Time) {
+	m.factor_at = &t
+}
+
+// FactorAt returns the value of the "factor_at" field in the mutation.
+func (m *SessionMutation) FactorAt() (r time.Time, exists bool) {
+	v := m.factor_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFactorAt returns the old "factor_at" field's value of the Session entity.
+// If the Session object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SessionMutation) OldFactorAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFactorAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFactorAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFactorAt: %w", err)
+	}
+	return oldValue.FactorAt, nil
+}
+
+// ClearFactorAt clears the value of the "factor_at" field.
+func (m *SessionMutation) ClearFactorAt() {
+	m.factor_at = nil
+	m.clearedFields[session.FieldFactorAt] = struct{}{}
+}
+
+// FactorAtCleared returns if the "factor_at" field was cleared in this mutation.
+func (m *SessionMutation) FactorAtCleared() bool {
+	_, ok := m.clearedFields[session.FieldFactorAt]
+	return ok
+}
+
+// ResetFactorAt resets all changes to the "factor_at" field.
+func (m *SessionMutation) ResetFactorAt() {
+	m.factor_at = nil
+	delete(m.clearedFields, session.FieldFactorAt)
+}
+
+// SetFactorLevel sets the "factor_level" field.
+func (m *SessionMutation) SetFactorLevel(sl session.FactorLevel) {
+	m.factor_level = &sl
+}
+
+// FactorLevel returns the value of the "factor_level" field in the mutation.
+func (m *SessionMutation) FactorLevel() (r session.FactorLevel, exists bool) {
+	v := m.factor_level
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFactorLevel returns the old "factor_level" field's value of the Session entity.
+// If the Session object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SessionMutation) OldFactorLevel(ctx context.Context) (v session.FactorLevel, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFactorLevel is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFactorLevel requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFactorLevel: %w", err)
+	}
+	return oldValue.FactorLevel, nil
+}
+
+// ResetFactorLevel resets all changes to the "factor_level" field.
+func (m *SessionMutation) ResetFactorLevel() {
+	m.factor_level = nil
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (m *SessionMutation) SetCreatedAt(t time.Time) {
 	m.created_at = &t
@@ -6806,7 +6945,7 @@ func (m *SessionMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *SessionMutation) Fields() []string {
-	fields := make([]string, 0, 12)
+	fields := make([]string, 0, 15)
 	if m.staff_id != nil {
 		fields = append(fields, session.FieldStaffID)
 	}
@@ -6827,6 +6966,15 @@ func (m *SessionMutation) Fields() []string {
 	}
 	if m.ip != nil {
 		fields = append(fields, session.FieldIP)
+	}
+	if m.device_id != nil {
+		fields = append(fields, session.FieldDeviceID)
+	}
+	if m.factor_at != nil {
+		fields = append(fields, session.FieldFactorAt)
+	}
+	if m.factor_level != nil {
+		fields = append(fields, session.FieldFactorLevel)
 	}
 	if m.created_at != nil {
 		fields = append(fields, session.FieldCreatedAt)
@@ -6865,6 +7013,12 @@ func (m *SessionMutation) Field(name string) (ent.Value, bool) {
 		return m.UserAgent()
 	case session.FieldIP:
 		return m.IP()
+	case session.FieldDeviceID:
+		return m.DeviceID()
+	case session.FieldFactorAt:
+		return m.FactorAt()
+	case session.FieldFactorLevel:
+		return m.FactorLevel()
 	case session.FieldCreatedAt:
 		return m.CreatedAt()
 	case session.FieldLastUsedAt:
@@ -6898,6 +7052,12 @@ func (m *SessionMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldUserAgent(ctx)
 	case session.FieldIP:
 		return m.OldIP(ctx)
+	case session.FieldDeviceID:
+		return m.OldDeviceID(ctx)
+	case session.FieldFactorAt:
+		return m.OldFactorAt(ctx)
+	case session.FieldFactorLevel:
+		return m.OldFactorLevel(ctx)
 	case session.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
 	case session.FieldLastUsedAt:
@@ -6965,6 +7125,27 @@ func (m *SessionMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetIP(v)
+		return nil
+	case session.FieldDeviceID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDeviceID(v)
+		return nil
+	case session.FieldFactorAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFactorAt(v)
+		return nil
+	case session.FieldFactorLevel:
+		v, ok := value.(session.FactorLevel)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFactorLevel(v)
 		return nil
 	case session.FieldCreatedAt:
 		v, ok := value.(time.Time)
@@ -7046,6 +7227,12 @@ func (m *SessionMutation) ClearedFields() []string {
 	if m.FieldCleared(session.FieldIP) {
 		fields = append(fields, session.FieldIP)
 	}
+	if m.FieldCleared(session.FieldDeviceID) {
+		fields = append(fields, session.FieldDeviceID)
+	}
+	if m.FieldCleared(session.FieldFactorAt) {
+		fields = append(fields, session.FieldFactorAt)
+	}
 	if m.FieldCleared(session.FieldRevokedAt) {
 		fields = append(fields, session.FieldRevokedAt)
 	}
@@ -7081,6 +7268,12 @@ func (m *SessionMutation) ClearField(name string) error {
 	case session.FieldIP:
 		m.ClearIP()
 		return nil
+	case session.FieldDeviceID:
+		m.ClearDeviceID()
+		return nil
+	case session.FieldFactorAt:
+		m.ClearFactorAt()
+		return nil
 	case session.FieldRevokedAt:
 		m.ClearRevokedAt()
 		return nil
@@ -7115,6 +7308,15 @@ func (m *SessionMutation) ResetField(name string) error {
 		return nil
 	case session.FieldIP:
 		m.ResetIP()
+		return nil
+	case session.FieldDeviceID:
+		m.ResetDeviceID()
+		return nil
+	case session.FieldFactorAt:
+		m.ResetFactorAt()
+		return nil
+	case session.FieldFactorLevel:
+		m.ResetFactorLevel()
 		return nil
 	case session.FieldCreatedAt:
 		m.ResetCreatedAt()
@@ -7686,6 +7888,8 @@ type StaffMutation struct {
 	store_id             *uuid.UUID
 	password_hash        *string
 	must_change_password *bool
+	email_sealed         *[]byte
+	recovery_codes       *pgarray.Strings
 	status               *staff.Status
 	version              *int64
 	addversion           *int64
@@ -7997,6 +8201,104 @@ func (m *StaffMutation) ResetMustChangePassword() {
 	m.must_change_password = nil
 }
 
+// SetEmailSealed sets the "email_sealed" field.
+func (m *StaffMutation) SetEmailSealed(b []byte) {
+	m.email_sealed = &b
+}
+
+// EmailSealed returns the value of the "email_sealed" field in the mutation.
+func (m *StaffMutation) EmailSealed() (r []byte, exists bool) {
+	v := m.email_sealed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEmailSealed returns the old "email_sealed" field's value of the Staff entity.
+// If the Staff object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StaffMutation) OldEmailSealed(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEmailSealed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEmailSealed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEmailSealed: %w", err)
+	}
+	return oldValue.EmailSealed, nil
+}
+
+// ClearEmailSealed clears the value of the "email_sealed" field.
+func (m *StaffMutation) ClearEmailSealed() {
+	m.email_sealed = nil
+	m.clearedFields[staff.FieldEmailSealed] = struct{}{}
+}
+
+// EmailSealedCleared returns if the "email_sealed" field was cleared in this mutation.
+func (m *StaffMutation) EmailSealedCleared() bool {
+	_, ok := m.clearedFields[staff.FieldEmailSealed]
+	return ok
+}
+
+// ResetEmailSealed resets all changes to the "email_sealed" field.
+func (m *StaffMutation) ResetEmailSealed() {
+	m.email_sealed = nil
+	delete(m.clearedFields, staff.FieldEmailSealed)
+}
+
+// SetRecoveryCodes sets the "recovery_codes" field.
+func (m *StaffMutation) SetRecoveryCodes(pg pgarray.Strings) {
+	m.recovery_codes = &pg
+}
+
+// RecoveryCodes returns the value of the "recovery_codes" field in the mutation.
+func (m *StaffMutation) RecoveryCodes() (r pgarray.Strings, exists bool) {
+	v := m.recovery_codes
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRecoveryCodes returns the old "recovery_codes" field's value of the Staff entity.
+// If the Staff object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StaffMutation) OldRecoveryCodes(ctx context.Context) (v pgarray.Strings, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRecoveryCodes is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRecoveryCodes requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRecoveryCodes: %w", err)
+	}
+	return oldValue.RecoveryCodes, nil
+}
+
+// ClearRecoveryCodes clears the value of the "recovery_codes" field.
+func (m *StaffMutation) ClearRecoveryCodes() {
+	m.recovery_codes = nil
+	m.clearedFields[staff.FieldRecoveryCodes] = struct{}{}
+}
+
+// RecoveryCodesCleared returns if the "recovery_codes" field was cleared in this mutation.
+func (m *StaffMutation) RecoveryCodesCleared() bool {
+	_, ok := m.clearedFields[staff.FieldRecoveryCodes]
+	return ok
+}
+
+// ResetRecoveryCodes resets all changes to the "recovery_codes" field.
+func (m *StaffMutation) ResetRecoveryCodes() {
+	m.recovery_codes = nil
+	delete(m.clearedFields, staff.FieldRecoveryCodes)
+}
+
 // SetStatus sets the "status" field.
 func (m *StaffMutation) SetStatus(s staff.Status) {
 	m.status = &s
@@ -8249,7 +8551,7 @@ func (m *StaffMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *StaffMutation) Fields() []string {
-	fields := make([]string, 0, 9)
+	fields := make([]string, 0, 11)
 	if m.username != nil {
 		fields = append(fields, staff.FieldUsername)
 	}
@@ -8264,6 +8566,12 @@ func (m *StaffMutation) Fields() []string {
 	}
 	if m.must_change_password != nil {
 		fields = append(fields, staff.FieldMustChangePassword)
+	}
+	if m.email_sealed != nil {
+		fields = append(fields, staff.FieldEmailSealed)
+	}
+	if m.recovery_codes != nil {
+		fields = append(fields, staff.FieldRecoveryCodes)
 	}
 	if m.status != nil {
 		fields = append(fields, staff.FieldStatus)
@@ -8295,6 +8603,10 @@ func (m *StaffMutation) Field(name string) (ent.Value, bool) {
 		return m.PasswordHash()
 	case staff.FieldMustChangePassword:
 		return m.MustChangePassword()
+	case staff.FieldEmailSealed:
+		return m.EmailSealed()
+	case staff.FieldRecoveryCodes:
+		return m.RecoveryCodes()
 	case staff.FieldStatus:
 		return m.Status()
 	case staff.FieldVersion:
@@ -8322,6 +8634,10 @@ func (m *StaffMutation) OldField(ctx context.Context, name string) (ent.Value, e
 		return m.OldPasswordHash(ctx)
 	case staff.FieldMustChangePassword:
 		return m.OldMustChangePassword(ctx)
+	case staff.FieldEmailSealed:
+		return m.OldEmailSealed(ctx)
+	case staff.FieldRecoveryCodes:
+		return m.OldRecoveryCodes(ctx)
 	case staff.FieldStatus:
 		return m.OldStatus(ctx)
 	case staff.FieldVersion:
@@ -8373,6 +8689,20 @@ func (m *StaffMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetMustChangePassword(v)
+		return nil
+	case staff.FieldEmailSealed:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEmailSealed(v)
+		return nil
+	case staff.FieldRecoveryCodes:
+		v, ok := value.(pgarray.Strings)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRecoveryCodes(v)
 		return nil
 	case staff.FieldStatus:
 		v, ok := value.(staff.Status)
@@ -8450,6 +8780,12 @@ func (m *StaffMutation) ClearedFields() []string {
 	if m.FieldCleared(staff.FieldStoreID) {
 		fields = append(fields, staff.FieldStoreID)
 	}
+	if m.FieldCleared(staff.FieldEmailSealed) {
+		fields = append(fields, staff.FieldEmailSealed)
+	}
+	if m.FieldCleared(staff.FieldRecoveryCodes) {
+		fields = append(fields, staff.FieldRecoveryCodes)
+	}
 	return fields
 }
 
@@ -8466,6 +8802,12 @@ func (m *StaffMutation) ClearField(name string) error {
 	switch name {
 	case staff.FieldStoreID:
 		m.ClearStoreID()
+		return nil
+	case staff.FieldEmailSealed:
+		m.ClearEmailSealed()
+		return nil
+	case staff.FieldRecoveryCodes:
+		m.ClearRecoveryCodes()
 		return nil
 	}
 	return fmt.Errorf("unknown Staff nullable field %s", name)
@@ -8489,6 +8831,12 @@ func (m *StaffMutation) ResetField(name string) error {
 		return nil
 	case staff.FieldMustChangePassword:
 		m.ResetMustChangePassword()
+		return nil
+	case staff.FieldEmailSealed:
+		m.ResetEmailSealed()
+		return nil
+	case staff.FieldRecoveryCodes:
+		m.ResetRecoveryCodes()
 		return nil
 	case staff.FieldStatus:
 		m.ResetStatus()
@@ -8588,6 +8936,812 @@ func (m *StaffMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown Staff edge %s", name)
+}
+
+// StaffFactorMutation represents an operation that mutates the StaffFactor nodes in the graph.
+type StaffFactorMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *uuid.UUID
+	staff_id      *uuid.UUID
+	method        *stafffactor.Method
+	secret_sealed *[]byte
+	last_step     *int64
+	addlast_step  *int64
+	challenge_id  *uuid.UUID
+	confirmed_at  *time.Time
+	last_used_at  *time.Time
+	created_at    *time.Time
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*StaffFactor, error)
+	predicates    []predicate.StaffFactor
+}
+
+var _ ent.Mutation = (*StaffFactorMutation)(nil)
+
+// stafffactorOption allows management of the mutation configuration using functional options.
+type stafffactorOption func(*StaffFactorMutation)
+
+// newStaffFactorMutation creates new mutation for the StaffFactor entity.
+func newStaffFactorMutation(c config, op Op, opts ...stafffactorOption) *StaffFactorMutation {
+	m := &StaffFactorMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeStaffFactor,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withStaffFactorID sets the ID field of the mutation.
+func withStaffFactorID(id uuid.UUID) stafffactorOption {
+	return func(m *StaffFactorMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *StaffFactor
+		)
+		m.oldValue = func(ctx context.Context) (*StaffFactor, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().StaffFactor.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withStaffFactor sets the old StaffFactor of the mutation.
+func withStaffFactor(node *StaffFactor) stafffactorOption {
+	return func(m *StaffFactorMutation) {
+		m.oldValue = func(context.Context) (*StaffFactor, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m StaffFactorMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m StaffFactorMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("platform: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of StaffFactor entities.
+func (m *StaffFactorMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *StaffFactorMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *StaffFactorMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().StaffFactor.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetStaffID sets the "staff_id" field.
+func (m *StaffFactorMutation) SetStaffID(u uuid.UUID) {
+	m.staff_id = &u
+}
+
+// StaffID returns the value of the "staff_id" field in the mutation.
+func (m *StaffFactorMutation) StaffID() (r uuid.UUID, exists bool) {
+	v := m.staff_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStaffID returns the old "staff_id" field's value of the StaffFactor entity.
+// If the StaffFactor object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StaffFactorMutation) OldStaffID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStaffID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStaffID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStaffID: %w", err)
+	}
+	return oldValue.StaffID, nil
+}
+
+// ResetStaffID resets all changes to the "staff_id" field.
+func (m *StaffFactorMutation) ResetStaffID() {
+	m.staff_id = nil
+}
+
+// SetMethod sets the "method" field.
+func (m *StaffFactorMutation) SetMethod(s stafffactor.Method) {
+	m.method = &s
+}
+
+// Method returns the value of the "method" field in the mutation.
+func (m *StaffFactorMutation) Method() (r stafffactor.Method, exists bool) {
+	v := m.method
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMethod returns the old "method" field's value of the StaffFactor entity.
+// If the StaffFactor object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StaffFactorMutation) OldMethod(ctx context.Context) (v stafffactor.Method, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMethod is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMethod requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMethod: %w", err)
+	}
+	return oldValue.Method, nil
+}
+
+// ResetMethod resets all changes to the "method" field.
+func (m *StaffFactorMutation) ResetMethod() {
+	m.method = nil
+}
+
+// SetSecretSealed sets the "secret_sealed" field.
+func (m *StaffFactorMutation) SetSecretSealed(b []byte) {
+	m.secret_sealed = &b
+}
+
+// SecretSealed returns the value of the "secret_sealed" field in the mutation.
+func (m *StaffFactorMutation) SecretSealed() (r []byte, exists bool) {
+	v := m.secret_sealed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSecretSealed returns the old "secret_sealed" field's value of the StaffFactor entity.
+// If the StaffFactor object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StaffFactorMutation) OldSecretSealed(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSecretSealed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSecretSealed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSecretSealed: %w", err)
+	}
+	return oldValue.SecretSealed, nil
+}
+
+// ResetSecretSealed resets all changes to the "secret_sealed" field.
+func (m *StaffFactorMutation) ResetSecretSealed() {
+	m.secret_sealed = nil
+}
+
+// SetLastStep sets the "last_step" field.
+func (m *StaffFactorMutation) SetLastStep(i int64) {
+	m.last_step = &i
+	m.addlast_step = nil
+}
+
+// LastStep returns the value of the "last_step" field in the mutation.
+func (m *StaffFactorMutation) LastStep() (r int64, exists bool) {
+	v := m.last_step
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLastStep returns the old "last_step" field's value of the StaffFactor entity.
+// If the StaffFactor object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StaffFactorMutation) OldLastStep(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLastStep is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLastStep requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLastStep: %w", err)
+	}
+	return oldValue.LastStep, nil
+}
+
+// AddLastStep adds i to the "last_step" field.
+func (m *StaffFactorMutation) AddLastStep(i int64) {
+	if m.addlast_step != nil {
+		*m.addlast_step += i
+	} else {
+		m.addlast_step = &i
+	}
+}
+
+// AddedLastStep returns the value that was added to the "last_step" field in this mutation.
+func (m *StaffFactorMutation) AddedLastStep() (r int64, exists bool) {
+	v := m.addlast_step
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetLastStep resets all changes to the "last_step" field.
+func (m *StaffFactorMutation) ResetLastStep() {
+	m.last_step = nil
+	m.addlast_step = nil
+}
+
+// SetChallengeID sets the "challenge_id" field.
+func (m *StaffFactorMutation) SetChallengeID(u uuid.UUID) {
+	m.challenge_id = &u
+}
+
+// ChallengeID returns the value of the "challenge_id" field in the mutation.
+func (m *StaffFactorMutation) ChallengeID() (r uuid.UUID, exists bool) {
+	v := m.challenge_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldChallengeID returns the old "challenge_id" field's value of the StaffFactor entity.
+// If the StaffFactor object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StaffFactorMutation) OldChallengeID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldChallengeID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldChallengeID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldChallengeID: %w", err)
+	}
+	return oldValue.ChallengeID, nil
+}
+
+// ClearChallengeID clears the value of the "challenge_id" field.
+func (m *StaffFactorMutation) ClearChallengeID() {
+	m.challenge_id = nil
+	m.clearedFields[stafffactor.FieldChallengeID] = struct{}{}
+}
+
+// ChallengeIDCleared returns if the "challenge_id" field was cleared in this mutation.
+func (m *StaffFactorMutation) ChallengeIDCleared() bool {
+	_, ok := m.clearedFields[stafffactor.FieldChallengeID]
+	return ok
+}
+
+// ResetChallengeID resets all changes to the "challenge_id" field.
+func (m *StaffFactorMutation) ResetChallengeID() {
+	m.challenge_id = nil
+	delete(m.clearedFields, stafffactor.FieldChallengeID)
+}
+
+// SetConfirmedAt sets the "confirmed_at" field.
+func (m *StaffFactorMutation) SetConfirmedAt(t time.Time) {
+	m.confirmed_at = &t
+}
+
+// ConfirmedAt returns the value of the "confirmed_at" field in the mutation.
+func (m *StaffFactorMutation) ConfirmedAt() (r time.Time, exists bool) {
+	v := m.confirmed_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldConfirmedAt returns the old "confirmed_at" field's value of the StaffFactor entity.
+// If the StaffFactor object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StaffFactorMutation) OldConfirmedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldConfirmedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldConfirmedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldConfirmedAt: %w", err)
+	}
+	return oldValue.ConfirmedAt, nil
+}
+
+// ClearConfirmedAt clears the value of the "confirmed_at" field.
+func (m *StaffFactorMutation) ClearConfirmedAt() {
+	m.confirmed_at = nil
+	m.clearedFields[stafffactor.FieldConfirmedAt] = struct{}{}
+}
+
+// ConfirmedAtCleared returns if the "confirmed_at" field was cleared in this mutation.
+func (m *StaffFactorMutation) ConfirmedAtCleared() bool {
+	_, ok := m.clearedFields[stafffactor.FieldConfirmedAt]
+	return ok
+}
+
+// ResetConfirmedAt resets all changes to the "confirmed_at" field.
+func (m *StaffFactorMutation) ResetConfirmedAt() {
+	m.confirmed_at = nil
+	delete(m.clearedFields, stafffactor.FieldConfirmedAt)
+}
+
+// SetLastUsedAt sets the "last_used_at" field.
+func (m *StaffFactorMutation) SetLastUsedAt(t time.Time) {
+	m.last_used_at = &t
+}
+
+// LastUsedAt returns the value of the "last_used_at" field in the mutation.
+func (m *StaffFactorMutation) LastUsedAt() (r time.Time, exists bool) {
+	v := m.last_used_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLastUsedAt returns the old "last_used_at" field's value of the StaffFactor entity.
+// If the StaffFactor object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StaffFactorMutation) OldLastUsedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLastUsedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLastUsedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLastUsedAt: %w", err)
+	}
+	return oldValue.LastUsedAt, nil
+}
+
+// ClearLastUsedAt clears the value of the "last_used_at" field.
+func (m *StaffFactorMutation) ClearLastUsedAt() {
+	m.last_used_at = nil
+	m.clearedFields[stafffactor.FieldLastUsedAt] = struct{}{}
+}
+
+// LastUsedAtCleared returns if the "last_used_at" field was cleared in this mutation.
+func (m *StaffFactorMutation) LastUsedAtCleared() bool {
+	_, ok := m.clearedFields[stafffactor.FieldLastUsedAt]
+	return ok
+}
+
+// ResetLastUsedAt resets all changes to the "last_used_at" field.
+func (m *StaffFactorMutation) ResetLastUsedAt() {
+	m.last_used_at = nil
+	delete(m.clearedFields, stafffactor.FieldLastUsedAt)
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *StaffFactorMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *StaffFactorMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the StaffFactor entity.
+// If the StaffFactor object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StaffFactorMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *StaffFactorMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// Where appends a list predicates to the StaffFactorMutation builder.
+func (m *StaffFactorMutation) Where(ps ...predicate.StaffFactor) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the StaffFactorMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *StaffFactorMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.StaffFactor, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *StaffFactorMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *StaffFactorMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (StaffFactor).
+func (m *StaffFactorMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *StaffFactorMutation) Fields() []string {
+	fields := make([]string, 0, 8)
+	if m.staff_id != nil {
+		fields = append(fields, stafffactor.FieldStaffID)
+	}
+	if m.method != nil {
+		fields = append(fields, stafffactor.FieldMethod)
+	}
+	if m.secret_sealed != nil {
+		fields = append(fields, stafffactor.FieldSecretSealed)
+	}
+	if m.last_step != nil {
+		fields = append(fields, stafffactor.FieldLastStep)
+	}
+	if m.challenge_id != nil {
+		fields = append(fields, stafffactor.FieldChallengeID)
+	}
+	if m.confirmed_at != nil {
+		fields = append(fields, stafffactor.FieldConfirmedAt)
+	}
+	if m.last_used_at != nil {
+		fields = append(fields, stafffactor.FieldLastUsedAt)
+	}
+	if m.created_at != nil {
+		fields = append(fields, stafffactor.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *StaffFactorMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case stafffactor.FieldStaffID:
+		return m.StaffID()
+	case stafffactor.FieldMethod:
+		return m.Method()
+	case stafffactor.FieldSecretSealed:
+		return m.SecretSealed()
+	case stafffactor.FieldLastStep:
+		return m.LastStep()
+	case stafffactor.FieldChallengeID:
+		return m.ChallengeID()
+	case stafffactor.FieldConfirmedAt:
+		return m.ConfirmedAt()
+	case stafffactor.FieldLastUsedAt:
+		return m.LastUsedAt()
+	case stafffactor.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *StaffFactorMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case stafffactor.FieldStaffID:
+		return m.OldStaffID(ctx)
+	case stafffactor.FieldMethod:
+		return m.OldMethod(ctx)
+	case stafffactor.FieldSecretSealed:
+		return m.OldSecretSealed(ctx)
+	case stafffactor.FieldLastStep:
+		return m.OldLastStep(ctx)
+	case stafffactor.FieldChallengeID:
+		return m.OldChallengeID(ctx)
+	case stafffactor.FieldConfirmedAt:
+		return m.OldConfirmedAt(ctx)
+	case stafffactor.FieldLastUsedAt:
+		return m.OldLastUsedAt(ctx)
+	case stafffactor.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown StaffFactor field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StaffFactorMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case stafffactor.FieldStaffID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStaffID(v)
+		return nil
+	case stafffactor.FieldMethod:
+		v, ok := value.(stafffactor.Method)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMethod(v)
+		return nil
+	case stafffactor.FieldSecretSealed:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSecretSealed(v)
+		return nil
+	case stafffactor.FieldLastStep:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLastStep(v)
+		return nil
+	case stafffactor.FieldChallengeID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetChallengeID(v)
+		return nil
+	case stafffactor.FieldConfirmedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetConfirmedAt(v)
+		return nil
+	case stafffactor.FieldLastUsedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLastUsedAt(v)
+		return nil
+	case stafffactor.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StaffFactor field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *StaffFactorMutation) AddedFields() []string {
+	var fields []string
+	if m.addlast_step != nil {
+		fields = append(fields, stafffactor.FieldLastStep)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *StaffFactorMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case stafffactor.FieldLastStep:
+		return m.AddedLastStep()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StaffFactorMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case stafffactor.FieldLastStep:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddLastStep(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StaffFactor numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *StaffFactorMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(stafffactor.FieldChallengeID) {
+		fields = append(fields, stafffactor.FieldChallengeID)
+	}
+	if m.FieldCleared(stafffactor.FieldConfirmedAt) {
+		fields = append(fields, stafffactor.FieldConfirmedAt)
+	}
+	if m.FieldCleared(stafffactor.FieldLastUsedAt) {
+		fields = append(fields, stafffactor.FieldLastUsedAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *StaffFactorMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *StaffFactorMutation) ClearField(name string) error {
+	switch name {
+	case stafffactor.FieldChallengeID:
+		m.ClearChallengeID()
+		return nil
+	case stafffactor.FieldConfirmedAt:
+		m.ClearConfirmedAt()
+		return nil
+	case stafffactor.FieldLastUsedAt:
+		m.ClearLastUsedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown StaffFactor nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *StaffFactorMutation) ResetField(name string) error {
+	switch name {
+	case stafffactor.FieldStaffID:
+		m.ResetStaffID()
+		return nil
+	case stafffactor.FieldMethod:
+		m.ResetMethod()
+		return nil
+	case stafffactor.FieldSecretSealed:
+		m.ResetSecretSealed()
+		return nil
+	case stafffactor.FieldLastStep:
+		m.ResetLastStep()
+		return nil
+	case stafffactor.FieldChallengeID:
+		m.ResetChallengeID()
+		return nil
+	case stafffactor.FieldConfirmedAt:
+		m.ResetConfirmedAt()
+		return nil
+	case stafffactor.FieldLastUsedAt:
+		m.ResetLastUsedAt()
+		return nil
+	case stafffactor.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown StaffFactor field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *StaffFactorMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *StaffFactorMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *StaffFactorMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *StaffFactorMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *StaffFactorMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *StaffFactorMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *StaffFactorMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown StaffFactor unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *StaffFactorMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown StaffFactor edge %s", name)
 }
 
 // StoreMutation represents an operation that mutates the Store nodes in the graph.

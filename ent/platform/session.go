@@ -32,6 +32,12 @@ type Session struct {
 	UserAgent string `json:"user_agent,omitempty"`
 	// IP holds the value of the "ip" field.
 	IP string `json:"ip,omitempty"`
+	// the device signed in with, known by its token
+	DeviceID *uuid.UUID `json:"device_id,omitempty"`
+	// when the person last proved who they are
+	FactorAt *time.Time `json:"factor_at,omitempty"`
+	// with what
+	FactorLevel session.FactorLevel `json:"factor_level,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt time.Time `json:"created_at,omitempty"`
 	// LastUsedAt holds the value of the "last_used_at" field.
@@ -50,11 +56,13 @@ func (*Session) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
+		case session.FieldDeviceID:
+			values[i] = &sql.NullScanner{S: new(uuid.UUID)}
 		case session.FieldRefreshHash, session.FieldPreviousRefreshHash, session.FieldSuccessorSealed:
 			values[i] = new([]byte)
-		case session.FieldUserAgent, session.FieldIP, session.FieldRevokedReason:
+		case session.FieldUserAgent, session.FieldIP, session.FieldFactorLevel, session.FieldRevokedReason:
 			values[i] = new(sql.NullString)
-		case session.FieldRefreshedAt, session.FieldCreatedAt, session.FieldLastUsedAt, session.FieldExpiresAt, session.FieldRevokedAt:
+		case session.FieldRefreshedAt, session.FieldFactorAt, session.FieldCreatedAt, session.FieldLastUsedAt, session.FieldExpiresAt, session.FieldRevokedAt:
 			values[i] = new(sql.NullTime)
 		case session.FieldID, session.FieldStaffID:
 			values[i] = new(uuid.UUID)
@@ -121,6 +129,26 @@ func (_m *Session) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field ip", values[i])
 			} else if value.Valid {
 				_m.IP = value.String
+			}
+		case session.FieldDeviceID:
+			if value, ok := values[i].(*sql.NullScanner); !ok {
+				return fmt.Errorf("unexpected type %T for field device_id", values[i])
+			} else if value.Valid {
+				_m.DeviceID = new(uuid.UUID)
+				*_m.DeviceID = *value.S.(*uuid.UUID)
+			}
+		case session.FieldFactorAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field factor_at", values[i])
+			} else if value.Valid {
+				_m.FactorAt = new(time.Time)
+				*_m.FactorAt = value.Time
+			}
+		case session.FieldFactorLevel:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field factor_level", values[i])
+			} else if value.Valid {
+				_m.FactorLevel = session.FactorLevel(value.String)
 			}
 		case session.FieldCreatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -208,6 +236,19 @@ func (_m *Session) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("ip=")
 	builder.WriteString(_m.IP)
+	builder.WriteString(", ")
+	if v := _m.DeviceID; v != nil {
+		builder.WriteString("device_id=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.FactorAt; v != nil {
+		builder.WriteString("factor_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("factor_level=")
+	builder.WriteString(fmt.Sprintf("%v", _m.FactorLevel))
 	builder.WriteString(", ")
 	builder.WriteString("created_at=")
 	builder.WriteString(_m.CreatedAt.Format(time.ANSIC))

@@ -87,6 +87,48 @@ func (_c *SessionCreate) SetNillableIP(v *string) *SessionCreate {
 	return _c
 }
 
+// SetDeviceID sets the "device_id" field.
+func (_c *SessionCreate) SetDeviceID(v uuid.UUID) *SessionCreate {
+	_c.mutation.SetDeviceID(v)
+	return _c
+}
+
+// SetNillableDeviceID sets the "device_id" field if the given value is not nil.
+func (_c *SessionCreate) SetNillableDeviceID(v *uuid.UUID) *SessionCreate {
+	if v != nil {
+		_c.SetDeviceID(*v)
+	}
+	return _c
+}
+
+// SetFactorAt sets the "factor_at" field.
+func (_c *SessionCreate) SetFactorAt(v time.Time) *SessionCreate {
+	_c.mutation.SetFactorAt(v)
+	return _c
+}
+
+// SetNillableFactorAt sets the "factor_at" field if the given value is not nil.
+func (_c *SessionCreate) SetNillableFactorAt(v *time.Time) *SessionCreate {
+	if v != nil {
+		_c.SetFactorAt(*v)
+	}
+	return _c
+}
+
+// SetFactorLevel sets the "factor_level" field.
+func (_c *SessionCreate) SetFactorLevel(v session.FactorLevel) *SessionCreate {
+	_c.mutation.SetFactorLevel(v)
+	return _c
+}
+
+// SetNillableFactorLevel sets the "factor_level" field if the given value is not nil.
+func (_c *SessionCreate) SetNillableFactorLevel(v *session.FactorLevel) *SessionCreate {
+	if v != nil {
+		_c.SetFactorLevel(*v)
+	}
+	return _c
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (_c *SessionCreate) SetCreatedAt(v time.Time) *SessionCreate {
 	_c.mutation.SetCreatedAt(v)
@@ -192,6 +234,10 @@ func (_c *SessionCreate) ExecX(ctx context.Context) {
 
 // defaults sets the default values of the builder before save.
 func (_c *SessionCreate) defaults() error {
+	if _, ok := _c.mutation.FactorLevel(); !ok {
+		v := session.DefaultFactorLevel
+		_c.mutation.SetFactorLevel(v)
+	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		if session.DefaultCreatedAt == nil {
 			return fmt.Errorf("platform: uninitialized session.DefaultCreatedAt (forgotten import platform/runtime?)")
@@ -225,6 +271,14 @@ func (_c *SessionCreate) check() error {
 	if v, ok := _c.mutation.IP(); ok {
 		if err := session.IPValidator(v); err != nil {
 			return &ValidationError{Name: "ip", err: fmt.Errorf(`platform: validator failed for field "Session.ip": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.FactorLevel(); !ok {
+		return &ValidationError{Name: "factor_level", err: errors.New(`platform: missing required field "Session.factor_level"`)}
+	}
+	if v, ok := _c.mutation.FactorLevel(); ok {
+		if err := session.FactorLevelValidator(v); err != nil {
+			return &ValidationError{Name: "factor_level", err: fmt.Errorf(`platform: validator failed for field "Session.factor_level": %w`, err)}
 		}
 	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
@@ -303,6 +357,18 @@ func (_c *SessionCreate) createSpec() (*Session, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.IP(); ok {
 		_spec.SetField(session.FieldIP, field.TypeString, value)
 		_node.IP = value
+	}
+	if value, ok := _c.mutation.DeviceID(); ok {
+		_spec.SetField(session.FieldDeviceID, field.TypeUUID, value)
+		_node.DeviceID = &value
+	}
+	if value, ok := _c.mutation.FactorAt(); ok {
+		_spec.SetField(session.FieldFactorAt, field.TypeTime, value)
+		_node.FactorAt = &value
+	}
+	if value, ok := _c.mutation.FactorLevel(); ok {
+		_spec.SetField(session.FieldFactorLevel, field.TypeEnum, value)
+		_node.FactorLevel = value
 	}
 	if value, ok := _c.mutation.CreatedAt(); ok {
 		_spec.SetField(session.FieldCreatedAt, field.TypeTime, value)

@@ -11,6 +11,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
+	"github.com/google/uuid"
 	"github.com/shuke-crm/shuke/ent/platform/predicate"
 	"github.com/shuke-crm/shuke/ent/platform/session"
 )
@@ -116,6 +117,60 @@ func (_u *SessionUpdate) SetNillableIP(v *string) *SessionUpdate {
 // ClearIP clears the value of the "ip" field.
 func (_u *SessionUpdate) ClearIP() *SessionUpdate {
 	_u.mutation.ClearIP()
+	return _u
+}
+
+// SetDeviceID sets the "device_id" field.
+func (_u *SessionUpdate) SetDeviceID(v uuid.UUID) *SessionUpdate {
+	_u.mutation.SetDeviceID(v)
+	return _u
+}
+
+// SetNillableDeviceID sets the "device_id" field if the given value is not nil.
+func (_u *SessionUpdate) SetNillableDeviceID(v *uuid.UUID) *SessionUpdate {
+	if v != nil {
+		_u.SetDeviceID(*v)
+	}
+	return _u
+}
+
+// ClearDeviceID clears the value of the "device_id" field.
+func (_u *SessionUpdate) ClearDeviceID() *SessionUpdate {
+	_u.mutation.ClearDeviceID()
+	return _u
+}
+
+// SetFactorAt sets the "factor_at" field.
+func (_u *SessionUpdate) SetFactorAt(v time.Time) *SessionUpdate {
+	_u.mutation.SetFactorAt(v)
+	return _u
+}
+
+// SetNillableFactorAt sets the "factor_at" field if the given value is not nil.
+func (_u *SessionUpdate) SetNillableFactorAt(v *time.Time) *SessionUpdate {
+	if v != nil {
+		_u.SetFactorAt(*v)
+	}
+	return _u
+}
+
+// ClearFactorAt clears the value of the "factor_at" field.
+func (_u *SessionUpdate) ClearFactorAt() *SessionUpdate {
+	_u.mutation.ClearFactorAt()
+	return _u
+}
+
+// SetFactorLevel sets the "factor_level" field.
+func (_u *SessionUpdate) SetFactorLevel(v session.FactorLevel) *SessionUpdate {
+	_u.mutation.SetFactorLevel(v)
+	return _u
+}
+
+// SetNillableFactorLevel sets the "factor_level" field if the given value is not nil.
+func (_u *SessionUpdate) SetNillableFactorLevel(v *session.FactorLevel) *SessionUpdate {
+	if v != nil {
+		_u.SetFactorLevel(*v)
+	}
 	return _u
 }
 
@@ -231,6 +286,11 @@ func (_u *SessionUpdate) check() error {
 			return &ValidationError{Name: "ip", err: fmt.Errorf(`platform: validator failed for field "Session.ip": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.FactorLevel(); ok {
+		if err := session.FactorLevelValidator(v); err != nil {
+			return &ValidationError{Name: "factor_level", err: fmt.Errorf(`platform: validator failed for field "Session.factor_level": %w`, err)}
+		}
+	}
 	if v, ok := _u.mutation.RevokedReason(); ok {
 		if err := session.RevokedReasonValidator(v); err != nil {
 			return &ValidationError{Name: "revoked_reason", err: fmt.Errorf(`platform: validator failed for field "Session.revoked_reason": %w`, err)}
@@ -289,6 +349,21 @@ func (_u *SessionUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.IPCleared() {
 		_spec.ClearField(session.FieldIP, field.TypeString)
+	}
+	if value, ok := _u.mutation.DeviceID(); ok {
+		_spec.SetField(session.FieldDeviceID, field.TypeUUID, value)
+	}
+	if _u.mutation.DeviceIDCleared() {
+		_spec.ClearField(session.FieldDeviceID, field.TypeUUID)
+	}
+	if value, ok := _u.mutation.FactorAt(); ok {
+		_spec.SetField(session.FieldFactorAt, field.TypeTime, value)
+	}
+	if _u.mutation.FactorAtCleared() {
+		_spec.ClearField(session.FieldFactorAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.FactorLevel(); ok {
+		_spec.SetField(session.FieldFactorLevel, field.TypeEnum, value)
 	}
 	if value, ok := _u.mutation.LastUsedAt(); ok {
 		_spec.SetField(session.FieldLastUsedAt, field.TypeTime, value)
@@ -420,6 +495,60 @@ func (_u *SessionUpdateOne) ClearIP() *SessionUpdateOne {
 	return _u
 }
 
+// SetDeviceID sets the "device_id" field.
+func (_u *SessionUpdateOne) SetDeviceID(v uuid.UUID) *SessionUpdateOne {
+	_u.mutation.SetDeviceID(v)
+	return _u
+}
+
+// SetNillableDeviceID sets the "device_id" field if the given value is not nil.
+func (_u *SessionUpdateOne) SetNillableDeviceID(v *uuid.UUID) *SessionUpdateOne {
+	if v != nil {
+		_u.SetDeviceID(*v)
+	}
+	return _u
+}
+
+// ClearDeviceID clears the value of the "device_id" field.
+func (_u *SessionUpdateOne) ClearDeviceID() *SessionUpdateOne {
+	_u.mutation.ClearDeviceID()
+	return _u
+}
+
+// SetFactorAt sets the "factor_at" field.
+func (_u *SessionUpdateOne) SetFactorAt(v time.Time) *SessionUpdateOne {
+	_u.mutation.SetFactorAt(v)
+	return _u
+}
+
+// SetNillableFactorAt sets the "factor_at" field if the given value is not nil.
+func (_u *SessionUpdateOne) SetNillableFactorAt(v *time.Time) *SessionUpdateOne {
+	if v != nil {
+		_u.SetFactorAt(*v)
+	}
+	return _u
+}
+
+// ClearFactorAt clears the value of the "factor_at" field.
+func (_u *SessionUpdateOne) ClearFactorAt() *SessionUpdateOne {
+	_u.mutation.ClearFactorAt()
+	return _u
+}
+
+// SetFactorLevel sets the "factor_level" field.
+func (_u *SessionUpdateOne) SetFactorLevel(v session.FactorLevel) *SessionUpdateOne {
+	_u.mutation.SetFactorLevel(v)
+	return _u
+}
+
+// SetNillableFactorLevel sets the "factor_level" field if the given value is not nil.
+func (_u *SessionUpdateOne) SetNillableFactorLevel(v *session.FactorLevel) *SessionUpdateOne {
+	if v != nil {
+		_u.SetFactorLevel(*v)
+	}
+	return _u
+}
+
 // SetLastUsedAt sets the "last_used_at" field.
 func (_u *SessionUpdateOne) SetLastUsedAt(v time.Time) *SessionUpdateOne {
 	_u.mutation.SetLastUsedAt(v)
@@ -545,6 +674,11 @@ func (_u *SessionUpdateOne) check() error {
 			return &ValidationError{Name: "ip", err: fmt.Errorf(`platform: validator failed for field "Session.ip": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.FactorLevel(); ok {
+		if err := session.FactorLevelValidator(v); err != nil {
+			return &ValidationError{Name: "factor_level", err: fmt.Errorf(`platform: validator failed for field "Session.factor_level": %w`, err)}
+		}
+	}
 	if v, ok := _u.mutation.RevokedReason(); ok {
 		if err := session.RevokedReasonValidator(v); err != nil {
 			return &ValidationError{Name: "revoked_reason", err: fmt.Errorf(`platform: validator failed for field "Session.revoked_reason": %w`, err)}
@@ -620,6 +754,21 @@ func (_u *SessionUpdateOne) sqlSave(ctx context.Context) (_node *Session, err er
 	}
 	if _u.mutation.IPCleared() {
 		_spec.ClearField(session.FieldIP, field.TypeString)
+	}
+	if value, ok := _u.mutation.DeviceID(); ok {
+		_spec.SetField(session.FieldDeviceID, field.TypeUUID, value)
+	}
+	if _u.mutation.DeviceIDCleared() {
+		_spec.ClearField(session.FieldDeviceID, field.TypeUUID)
+	}
+	if value, ok := _u.mutation.FactorAt(); ok {
+		_spec.SetField(session.FieldFactorAt, field.TypeTime, value)
+	}
+	if _u.mutation.FactorAtCleared() {
+		_spec.ClearField(session.FieldFactorAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.FactorLevel(); ok {
+		_spec.SetField(session.FieldFactorLevel, field.TypeEnum, value)
 	}
 	if value, ok := _u.mutation.LastUsedAt(); ok {
 		_spec.SetField(session.FieldLastUsedAt, field.TypeTime, value)

@@ -11,6 +11,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
 	"github.com/shuke-crm/shuke/ent/platform/staff"
+	"github.com/shuke-crm/shuke/internal/platform/pgarray"
 )
 
 // Staff is the model entity for the Staff schema.
@@ -28,6 +29,10 @@ type Staff struct {
 	PasswordHash string `json:"-"`
 	// MustChangePassword holds the value of the "must_change_password" field.
 	MustChangePassword bool `json:"must_change_password,omitempty"`
+	// where links to a new password go; nothing searches it
+	EmailSealed []byte `json:"-"`
+	// keyed hashes of the codes not used yet
+	RecoveryCodes pgarray.Strings `json:"recovery_codes,omitempty"`
 	// Status holds the value of the "status" field.
 	Status staff.Status `json:"status,omitempty"`
 	// Version holds the value of the "version" field.
@@ -67,6 +72,10 @@ func (*Staff) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case staff.FieldStoreID:
 			values[i] = &sql.NullScanner{S: new(uuid.UUID)}
+		case staff.FieldEmailSealed:
+			values[i] = new([]byte)
+		case staff.FieldRecoveryCodes:
+			values[i] = new(pgarray.Strings)
 		case staff.FieldMustChangePassword:
 			values[i] = new(sql.NullBool)
 		case staff.FieldVersion:
@@ -128,6 +137,18 @@ func (_m *Staff) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field must_change_password", values[i])
 			} else if value.Valid {
 				_m.MustChangePassword = value.Bool
+			}
+		case staff.FieldEmailSealed:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field email_sealed", values[i])
+			} else if value != nil {
+				_m.EmailSealed = *value
+			}
+		case staff.FieldRecoveryCodes:
+			if value, ok := values[i].(*pgarray.Strings); !ok {
+				return fmt.Errorf("unexpected type %T for field recovery_codes", values[i])
+			} else if value != nil {
+				_m.RecoveryCodes = *value
 			}
 		case staff.FieldStatus:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -209,6 +230,11 @@ func (_m *Staff) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("must_change_password=")
 	builder.WriteString(fmt.Sprintf("%v", _m.MustChangePassword))
+	builder.WriteString(", ")
+	builder.WriteString("email_sealed=<sensitive>")
+	builder.WriteString(", ")
+	builder.WriteString("recovery_codes=")
+	builder.WriteString(fmt.Sprintf("%v", _m.RecoveryCodes))
 	builder.WriteString(", ")
 	builder.WriteString("status=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Status))

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/shuke-crm/shuke/ent/platform/rolegrant"
 	"github.com/shuke-crm/shuke/ent/platform/staff"
+	"github.com/shuke-crm/shuke/internal/platform/pgarray"
 )
 
 // StaffCreate is the builder for creating a Staff entity.
@@ -65,6 +66,18 @@ func (_c *StaffCreate) SetNillableMustChangePassword(v *bool) *StaffCreate {
 	if v != nil {
 		_c.SetMustChangePassword(*v)
 	}
+	return _c
+}
+
+// SetEmailSealed sets the "email_sealed" field.
+func (_c *StaffCreate) SetEmailSealed(v []byte) *StaffCreate {
+	_c.mutation.SetEmailSealed(v)
+	return _c
+}
+
+// SetRecoveryCodes sets the "recovery_codes" field.
+func (_c *StaffCreate) SetRecoveryCodes(v pgarray.Strings) *StaffCreate {
+	_c.mutation.SetRecoveryCodes(v)
 	return _c
 }
 
@@ -306,6 +319,14 @@ func (_c *StaffCreate) createSpec() (*Staff, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.MustChangePassword(); ok {
 		_spec.SetField(staff.FieldMustChangePassword, field.TypeBool, value)
 		_node.MustChangePassword = value
+	}
+	if value, ok := _c.mutation.EmailSealed(); ok {
+		_spec.SetField(staff.FieldEmailSealed, field.TypeBytes, value)
+		_node.EmailSealed = value
+	}
+	if value, ok := _c.mutation.RecoveryCodes(); ok {
+		_spec.SetField(staff.FieldRecoveryCodes, field.TypeOther, value)
+		_node.RecoveryCodes = value
 	}
 	if value, ok := _c.mutation.Status(); ok {
 		_spec.SetField(staff.FieldStatus, field.TypeEnum, value)

@@ -15,6 +15,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/platform/predicate"
 	"github.com/shuke-crm/shuke/ent/platform/rolegrant"
 	"github.com/shuke-crm/shuke/ent/platform/staff"
+	"github.com/shuke-crm/shuke/internal/platform/pgarray"
 )
 
 // StaffUpdate is the builder for updating Staff entities.
@@ -104,6 +105,30 @@ func (_u *StaffUpdate) SetNillableMustChangePassword(v *bool) *StaffUpdate {
 	if v != nil {
 		_u.SetMustChangePassword(*v)
 	}
+	return _u
+}
+
+// SetEmailSealed sets the "email_sealed" field.
+func (_u *StaffUpdate) SetEmailSealed(v []byte) *StaffUpdate {
+	_u.mutation.SetEmailSealed(v)
+	return _u
+}
+
+// ClearEmailSealed clears the value of the "email_sealed" field.
+func (_u *StaffUpdate) ClearEmailSealed() *StaffUpdate {
+	_u.mutation.ClearEmailSealed()
+	return _u
+}
+
+// SetRecoveryCodes sets the "recovery_codes" field.
+func (_u *StaffUpdate) SetRecoveryCodes(v pgarray.Strings) *StaffUpdate {
+	_u.mutation.SetRecoveryCodes(v)
+	return _u
+}
+
+// ClearRecoveryCodes clears the value of the "recovery_codes" field.
+func (_u *StaffUpdate) ClearRecoveryCodes() *StaffUpdate {
+	_u.mutation.ClearRecoveryCodes()
 	return _u
 }
 
@@ -280,6 +305,18 @@ func (_u *StaffUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.MustChangePassword(); ok {
 		_spec.SetField(staff.FieldMustChangePassword, field.TypeBool, value)
 	}
+	if value, ok := _u.mutation.EmailSealed(); ok {
+		_spec.SetField(staff.FieldEmailSealed, field.TypeBytes, value)
+	}
+	if _u.mutation.EmailSealedCleared() {
+		_spec.ClearField(staff.FieldEmailSealed, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.RecoveryCodes(); ok {
+		_spec.SetField(staff.FieldRecoveryCodes, field.TypeOther, value)
+	}
+	if _u.mutation.RecoveryCodesCleared() {
+		_spec.ClearField(staff.FieldRecoveryCodes, field.TypeOther)
+	}
 	if value, ok := _u.mutation.Status(); ok {
 		_spec.SetField(staff.FieldStatus, field.TypeEnum, value)
 	}
@@ -432,6 +469,30 @@ func (_u *StaffUpdateOne) SetNillableMustChangePassword(v *bool) *StaffUpdateOne
 	if v != nil {
 		_u.SetMustChangePassword(*v)
 	}
+	return _u
+}
+
+// SetEmailSealed sets the "email_sealed" field.
+func (_u *StaffUpdateOne) SetEmailSealed(v []byte) *StaffUpdateOne {
+	_u.mutation.SetEmailSealed(v)
+	return _u
+}
+
+// ClearEmailSealed clears the value of the "email_sealed" field.
+func (_u *StaffUpdateOne) ClearEmailSealed() *StaffUpdateOne {
+	_u.mutation.ClearEmailSealed()
+	return _u
+}
+
+// SetRecoveryCodes sets the "recovery_codes" field.
+func (_u *StaffUpdateOne) SetRecoveryCodes(v pgarray.Strings) *StaffUpdateOne {
+	_u.mutation.SetRecoveryCodes(v)
+	return _u
+}
+
+// ClearRecoveryCodes clears the value of the "recovery_codes" field.
+func (_u *StaffUpdateOne) ClearRecoveryCodes() *StaffUpdateOne {
+	_u.mutation.ClearRecoveryCodes()
 	return _u
 }
 
@@ -637,6 +698,18 @@ func (_u *StaffUpdateOne) sqlSave(ctx context.Context) (_node *Staff, err error)
 	}
 	if value, ok := _u.mutation.MustChangePassword(); ok {
 		_spec.SetField(staff.FieldMustChangePassword, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.EmailSealed(); ok {
+		_spec.SetField(staff.FieldEmailSealed, field.TypeBytes, value)
+	}
+	if _u.mutation.EmailSealedCleared() {
+		_spec.ClearField(staff.FieldEmailSealed, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.RecoveryCodes(); ok {
+		_spec.SetField(staff.FieldRecoveryCodes, field.TypeOther, value)
+	}
+	if _u.mutation.RecoveryCodesCleared() {
+		_spec.ClearField(staff.FieldRecoveryCodes, field.TypeOther)
 	}
 	if value, ok := _u.mutation.Status(); ok {
 		_spec.SetField(staff.FieldStatus, field.TypeEnum, value)

@@ -32,6 +32,8 @@ type Tx struct {
 	Setting *SettingClient
 	// Staff is the client for interacting with the Staff builders.
 	Staff *StaffClient
+	// StaffFactor is the client for interacting with the StaffFactor builders.
+	StaffFactor *StaffFactorClient
 	// Store is the client for interacting with the Store builders.
 	Store *StoreClient
 
@@ -174,6 +176,7 @@ func (tx *Tx) init() {
 	tx.Session = NewSessionClient(tx.config)
 	tx.Setting = NewSettingClient(tx.config)
 	tx.Staff = NewStaffClient(tx.config)
+	tx.StaffFactor = NewStaffFactorClient(tx.config)
 	tx.Store = NewStoreClient(tx.config)
 }
 

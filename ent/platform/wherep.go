@@ -71,6 +71,13 @@ func (q *StaffQuery) WhereP(ps ...func(*sql.Selector)) {
 }
 
 // WhereP adds storage-level predicates to the query.
+func (q *StaffFactorQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.StaffFactor(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
 func (q *StoreQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.Store(p))

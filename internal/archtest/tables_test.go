@@ -23,7 +23,12 @@ var owners = map[string]string{
 	"role_grants": "internal/identity",
 	"delegations": "internal/identity",
 	"sessions":    "internal/identity",
-	"api_keys":    "internal/identity",
+
+	"staff_factors":   "internal/identity",
+	"factor_tries":    "internal/identity",
+	"password_resets": "internal/identity",
+
+	"api_keys": "internal/identity",
 
 	"customers": "internal/customers",
 	"tags":      "internal/customers",
@@ -60,7 +65,7 @@ var exceptions = map[string]string{
 // entityTables maps an entity's Go name to its table.
 var entityTables = map[string]string{
 	"Store": "stores", "Region": "regions", "Staff": "staff", "Role": "roles", "RoleGrant": "role_grants", "Delegation": "delegations",
-	"Session": "sessions", "APIKey": "api_keys", "Setting": "settings", "Job": "jobs",
+	"Session": "sessions", "StaffFactor": "staff_factors", "APIKey": "api_keys", "Setting": "settings", "Job": "jobs",
 	"Customer": "customers", "Tag": "tags", "CustomerMetrics": "customer_metrics",
 	"Category": "categories", "Product": "products", "Variant": "variants",
 	"Order": "orders", "OrderLine": "order_lines", "OrderReturn": "order_returns", "OrderReturnLine": "order_return_lines",

@@ -19,6 +19,17 @@ const (
 	IdempotencyNone     Idempotency = "none"
 )
 
+// StepUp tells whether an operation asks people for a fresh proof of who they are.
+type StepUp uint8
+
+// What an operation says in x-step-up. Partly: the service asks, by what the
+// body wants.
+const (
+	StepUpNever StepUp = iota
+	StepUpPartly
+	StepUpAlways
+)
+
 // DefaultBodyLimit holds where an operation names no x-body-limit, in bytes.
 const DefaultBodyLimit = 1 << 20
 
@@ -31,7 +42,9 @@ type Operation struct {
 	ID          string // operationId
 	Tag         string
 	Permission  string      // x-permission: a permission, or "self" for any signed-in actor; empty when public
-	Public      bool        // security: [], no sign-in needed
+	Public      bool        // security: [], or with an empty requirement: no sign-in needed
+	Optional    bool        // public, but credentials count if there are any
+	StepUp      StepUp      // x-step-up: people must have proved lately who they are
 	Idempotency Idempotency // empty unless the method is POST
 	Stream      bool        // x-stream: server-sent events; exempt from buffering and time-outs
 	Raw         bool        // x-body: raw; the handler needs the exact bytes, so the body is not touched
@@ -64,7 +77,7 @@ func (c *Contract) operation(method, path string) (*Operation, error) {
 	if len(spec.Tags) > 0 {
 		op.Tag = spec.Tags[0]
 	}
-	op.Public = spec.Security != nil && len(*spec.Security) == 0
+	op.Public, op.Optional = access(spec.Security)
 	for name, set := range map[string]func(string) error{
 		"x-permission":  func(v string) error { op.Permission = v; return nil },
 		"x-rate-limit":  func(v string) error { op.RateLimit = v; return nil },
@@ -89,6 +102,16 @@ func (c *Contract) operation(method, path string) (*Operation, error) {
 		}
 	}
 	op.Stream, _ = spec.Extensions["x-stream"].(bool)
+	if v, ok := spec.Extensions["x-step-up"]; ok {
+		switch v {
+		case true:
+			op.StepUp = StepUpAlways
+		case "partly":
+			op.StepUp = StepUpPartly
+		default:
+			return nil, fmt.Errorf("x-step-up must be true or partly, is %v", v)
+		}
+	}
 	op.collectParameters(item)
 	if spec.RequestBody != nil {
 		op.body = spec.RequestBody.Value
@@ -98,6 +121,23 @@ func (c *Contract) operation(method, path string) (*Operation, error) {
 		op.Multipart = op.body.Content["multipart/form-data"] != nil
 	}
 	return op, nil
+}
+
+// access reads who may call: security: [] lets everybody in, an empty
+// requirement beside another lets credentials count where there are any.
+func access(security *openapi3.SecurityRequirements) (public, optional bool) {
+	if security == nil {
+		return false, false
+	}
+	public = len(*security) == 0
+	for _, requirement := range *security {
+		if len(requirement) == 0 {
+			public = true
+		} else {
+			optional = true
+		}
+	}
+	return public, public && optional
 }
 
 func (op *Operation) collectParameters(item *openapi3.PathItem) {

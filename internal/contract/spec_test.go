@@ -106,6 +106,8 @@ func TestTagsBelongToTheirDomain(t *testing.T) {
 	}
 }
 
+const stepUpNote = "proof of identity within the last 5 minutes"
+
 var camelCase = regexp.MustCompile(`^[a-z][a-zA-Z0-9]*$`)
 
 func TestOperations(t *testing.T) {
@@ -123,9 +125,11 @@ func TestOperations(t *testing.T) {
 			assert.NotEmpty(t, op.spec.Description, "description")
 			if op.Public {
 				assert.Empty(t, op.Permission, "a public operation has no x-permission")
+				assert.Zero(t, op.StepUp, "a public operation has nobody to ask for x-step-up")
 			} else {
 				assert.True(t, permissions[op.Permission], "x-permission %q is no permission", op.Permission)
 			}
+			checkStepUp(t, op)
 			checkIdempotency(t, op)
 			checkParameters(t, op)
 			checkRequest(t, op)
@@ -133,6 +137,35 @@ func TestOperations(t *testing.T) {
 			checkList(t, op)
 		})
 	}
+}
+
+// checkStepUp: what gives rights away or destroys much asks for a fresh proof,
+// and readers of /docs are told, since the page shows no extensions.
+func checkStepUp(t *testing.T, op *Operation) {
+	assert.Equal(t, op.StepUp != StepUpNever, strings.Contains(op.spec.Description, stepUpNote), "x-step-up goes with the note %q in the description", stepUpNote)
+	if op.Method == "GET" {
+		assert.Zero(t, op.StepUp, "reading needs no x-step-up")
+	}
+	switch op.Permission {
+	case "roles.manage", "api_keys.manage":
+		assert.True(t, op.StepUp == StepUpAlways || op.Method == "GET", "%s without x-step-up", op.Permission)
+	}
+}
+
+// TestStepUpMarks holds the marks against what was decided.
+func TestStepUpMarks(t *testing.T) {
+	marked := map[string]bool{}
+	for _, op := range bundle(t).Operations() {
+		if op.StepUp != StepUpNever {
+			marked[op.ID] = true
+		}
+	}
+	for _, id := range []string{"createRole", "updateRole", "deleteRole", "createGrant", "deleteGrant", "createStaff", "updateStaff", "deleteStaff",
+		"resetStaffPassword", "resetStaffFactors", "createApiKey", "revokeApiKey", "deleteStore", "deleteRegion", "bulkCustomers", "deleteCustomer", "updateRFMSettings",
+		"enrolTotp", "enrolSms", "removeSecondFactor", "renewRecoveryCodes"} {
+		assert.True(t, marked[id], "%s asks for a fresh proof", id)
+	}
+	assert.False(t, marked["stepUp"])
 }
 
 func checkIdempotency(t *testing.T, op *Operation) {

@@ -50,6 +50,11 @@ func (s *Service) Bulk(ctx context.Context, mode BulkMode, items []BulkItem) ([]
 	if needed != "" && !actor.Can(needed) {
 		return nil, apperr.ErrForbidden.New().Arg("permission", needed)
 	}
+	if mode == BulkDelete {
+		if err := auth.DemandProof(ctx); err != nil {
+			return nil, err
+		}
+	}
 	var out []BulkOutcome
 	err = s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		out = make([]BulkOutcome, len(items))

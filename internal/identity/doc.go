@@ -1,11 +1,11 @@
 // Package identity knows who is calling and what they may do: sign-in,
 // sessions, staff and their roles, stores and regions, API keys.
 //
-// Tables it writes: staff, roles, role_grants, sessions, api_keys, stores,
-// regions.
+// Tables it writes: staff, staff_factors, factor_tries, password_resets, roles,
+// role_grants, sessions, api_keys, stores, regions.
 //
 // Domain events: staff.created, staff.updated, staff.deleted,
-// staff.grants_changed, session.created, session.revoked, role.created,
+// staff.grants_changed, staff.signed_in_from_new_device, session.created, session.revoked, role.created,
 // role.updated, role.deleted, store.created, store.updated, store.deleted,
 // region.created, region.updated, region.deleted, api_key.created,
 // api_key.revoked.

@@ -20,13 +20,11 @@ var _ identityapi.StrictServerInterface = API{}
 
 // Login (POST /v1/auth/login)
 func (a API) Login(ctx context.Context, req identityapi.LoginRequestObject) (identityapi.LoginResponseObject, error) {
-	p, err := a.Service.Login(ctx, req.Body.Username, req.Body.Password)
+	p, err := a.Service.Login(withDevice(ctx, req.Body.DeviceToken), req.Body.Username, req.Body.Password)
 	if err != nil {
 		return nil, err
 	}
-	bearer, seconds := identityapi.LoginTokenBearer, int32(p.ExpiresIn.Seconds())
-	return identityapi.Login200JSONResponse{AccessToken: &p.Access, RefreshToken: &p.Refresh, TokenType: &bearer, ExpiresIn: &seconds,
-		SessionId: &p.SessionID, MustChangePassword: &p.MustChangePassword}, nil
+	return identityapi.Login200JSONResponse(toAPISignIn(p)), nil
 }
 
 // RefreshSession (POST /v1/auth/refresh)
@@ -62,7 +60,7 @@ func (a API) ListSessions(ctx context.Context, req identityapi.ListSessionsReque
 	current := auth.Must(ctx).SessionID
 	body := identityapi.SessionList{Items: make([]identityapi.Session, len(rows)), HasMore: more}
 	for i, r := range rows {
-		body.Items[i] = identityapi.Session{Id: r.ID, Current: r.ID == current, UserAgent: r.UserAgent, Ip: r.IP,
+		body.Items[i] = identityapi.Session{Id: r.ID, Current: r.ID == current, UserAgent: r.UserAgent, Device: deviceLabel(r.UserAgent), Ip: r.IP, Place: place(r.IP),
 			CreatedAt: r.CreatedAt, LastUsedAt: r.LastUsedAt, ExpiresAt: r.ExpiresAt}
 	}
 	next, link := l.next(more, func() cursor { return cursor{ID: rows[len(rows)-1].ID} })
@@ -71,8 +69,8 @@ func (a API) ListSessions(ctx context.Context, req identityapi.ListSessionsReque
 }
 
 // RevokeOtherSessions (DELETE /v1/auth/sessions)
-func (a API) RevokeOtherSessions(ctx context.Context, _ identityapi.RevokeOtherSessionsRequestObject) (identityapi.RevokeOtherSessionsResponseObject, error) {
-	if err := a.EndOwn(ctx, nil, auth.Must(ctx).SessionID, "ended_by_owner"); err != nil {
+func (a API) RevokeOtherSessions(ctx context.Context, req identityapi.RevokeOtherSessionsRequestObject) (identityapi.RevokeOtherSessionsResponseObject, error) {
+	if err := a.EndOwn(ctx, nil, kept(req.Params.All, auth.Must(ctx).SessionID), "ended_by_owner"); err != nil {
 		return nil, err
 	}
 	return identityapi.RevokeOtherSessions204Response{}, nil

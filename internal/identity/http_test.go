@@ -32,7 +32,7 @@ func TestSignInOverHTTP(t *testing.T) {
 	me := c.Do(http.MethodGet, "/v1/me/staff", nil).Want(http.StatusOK).Map()
 	assert.Equal(t, "staff", me["kind"])
 	assert.Equal(t, c.SessionID.String(), me["session_id"])
-	assert.Equal(t, map[string]any{"all_stores": true, "store_ids": []any{}, "own": false}, me["scope"])
+	assert.Equal(t, map[string]any{"all_stores": true, "store_ids": []any{}, "own": false, "stands_in_for": []any{}}, me["scope"])
 	assert.Contains(t, me["permissions"], "staff.manage")
 
 	next := app.Do(http.MethodPost, "/v1/auth/refresh", map[string]string{"refresh_token": c.RefreshToken}).Want(http.StatusOK).Map()
@@ -119,6 +119,9 @@ func TestStaffOverHTTP(t *testing.T) {
 	require.NotNil(t, made.InitialPassword)
 	assert.True(t, made.MustChangePassword)
 	wang := app.SignIn("wang", *made.InitialPassword)
+	wang.Do(http.MethodGet, "/v1/stores", nil).WantProblem(http.StatusForbidden, "auth.password_change_required")
+	wang.Do(http.MethodPost, "/v1/auth/password", map[string]string{"current_password": *made.InitialPassword, "new_password": testkit.StaffPassword}).
+		Want(http.StatusNoContent)
 
 	path := r.Header.Get("Location")
 	read := admin.Do(http.MethodGet, path, nil).Want(http.StatusOK)

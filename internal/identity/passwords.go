@@ -28,7 +28,7 @@ func (s *Service) ChangePassword(ctx context.Context, current, next string) erro
 		return err
 	}
 	// A stolen access token must not become a way to guess the password.
-	counts, err := s.admitAttempt(ctx, account.Username, account)
+	counts, err := s.admitSession(ctx, account)
 	if err != nil {
 		return err
 	}

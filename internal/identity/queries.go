@@ -28,7 +28,9 @@ func (s *Service) loadStaff(ctx context.Context, id uuid.UUID) (*principals.Prin
 	p := &principals.Principal{Actor: auth.Actor{Kind: auth.KindStaff, ID: id}, Sessions: map[uuid.UUID]principals.Session{}}
 	now := s.Clock.Now()
 	rows, err := s.DB.Query(ctx, `
-		SELECT st.username, st.status = 'active', se.id, se.expires_at
+		SELECT st.username, st.status = 'active', st.must_change_password,
+		       ARRAY(SELECT method FROM staff_factors WHERE staff_id = st.id AND confirmed_at IS NOT NULL ORDER BY confirmed_at),
+		       se.id, se.expires_at, se.factor_at, se.factor_level = 'second'
 		FROM staff st LEFT JOIN sessions se ON se.staff_id = st.id AND se.revoked_at IS NULL AND se.expires_at > $2
 		WHERE st.id = $1`, id, now)
 	if err != nil {
@@ -37,12 +39,15 @@ func (s *Service) loadStaff(ctx context.Context, id uuid.UUID) (*principals.Prin
 	defer rows.Close()
 	for rows.Next() {
 		var session uuid.NullUUID
-		var expires sql.NullTime
-		if err := rows.Scan(&p.Actor.Name, &p.Alive, &session, &expires); err != nil {
+		var expires, proved sql.NullTime
+		var second sql.NullBool
+		var factors pgarray.Strings
+		if err := rows.Scan(&p.Actor.Name, &p.Alive, &p.Actor.MustChangePassword, &factors, &session, &expires, &proved, &second); err != nil {
 			return nil, fmt.Errorf("load staff: %w", err)
 		}
+		p.Actor.Factors = factors
 		if session.Valid {
-			p.Sessions[session.UUID] = principals.Session{Expires: expires.Time}
+			p.Sessions[session.UUID] = principals.Session{Expires: expires.Time, Proof: auth.Proof{At: proved.Time, Second: second.Bool}}
 		}
 	}
 	if err := rows.Err(); err != nil {
@@ -125,17 +130,14 @@ func (s *Service) loadGrants(ctx context.Context, staffID uuid.UUID) ([]grantedR
 
 // loadKey resolves an API key by its public id; an unknown one is not alive.
 func (s *Service) loadKey(ctx context.Context, keyID string) (*principals.Principal, error) {
-	p := &principals.Principal{Actor: auth.Actor{Kind: auth.KindAPIKey}, Key: &principals.Key{}}
-	var permissions, from pgarray.Strings
+	p := &principals.Principal{Actor: auth.Actor{Kind: auth.KindAPIKey}}
+	var permissions pgarray.Strings
 	var stores pgarray.UUIDs
-	var ends, previousEnds sql.NullTime
-	var perMinute sql.NullInt64
+	var expires sql.NullTime
 	err := s.DB.QueryRow(ctx, `
-		SELECT id, name, secret_hash, permissions, all_stores, store_ids, expires_at, revoked_at IS NULL,
-		       previous_secret_hash, previous_ends_at, rotations, coalesce(allowed_ips, '{}'), requests_per_minute
+		SELECT id, name, secret_hash, permissions, all_stores, store_ids, expires_at, revoked_at IS NULL
 		FROM api_keys WHERE key_id = $1`, keyID,
-	).Scan(&p.Actor.ID, &p.Actor.Name, &p.Key.Hash, &permissions, &p.Actor.Scope.All, &stores, &ends, &p.Alive,
-		&p.Key.Previous, &previousEnds, &p.Key.Rotation, &from, &perMinute)
+	).Scan(&p.Actor.ID, &p.Actor.Name, &p.KeyHash, &permissions, &p.Actor.Scope.All, &stores, &expires, &p.Alive)
 	if errors.Is(err, sql.ErrNoRows) {
 		return p, nil
 	}
@@ -146,11 +148,7 @@ func (s *Service) loadKey(ctx context.Context, keyID string) (*principals.Princi
 	for _, name := range permissions {
 		p.Actor.Permissions[auth.Permission(name)] = struct{}{}
 	}
-	if p.Key.From, err = addresses(from); err != nil {
-		return nil, fmt.Errorf("load API key: %w", err)
-	}
-	p.Actor.Scope.StoreIDs, p.Actor.RequestsPerMinute = stores, int(perMinute.Int64)
-	p.Ends, p.Key.PreviousEnds = ends.Time, previousEnds.Time
+	p.Actor.Scope.StoreIDs, p.Ends = stores, expires.Time
 	return p, nil
 }
 
@@ -159,24 +157,144 @@ func (s *Service) keyIDOf(ctx context.Context, id uuid.UUID) (keyID string, err 
 	return keyID, err
 }
 
-// writeUse notes when and from where a secret of a key was last used, unless
-// another process just did. The secret may have become the previous one since.
-func (s *Service) writeUse(ctx context.Context, id uuid.UUID, hash []byte, from string, now time.Time) error {
-	for _, columns := range [][3]string{{"secret_hash", "last_used_at", "last_used_ip"}, {"previous_secret_hash", "previous_used_at", "previous_used_ip"}} {
-		_, err := s.DB.Exec(ctx, `UPDATE api_keys SET `+columns[1]+` = $2, `+columns[2]+` = NULLIF($3, '')
-			WHERE id = $1 AND `+columns[0]+` = $4 AND (`+columns[1]+` IS NULL OR `+columns[1]+` < $5)`,
-			id, now, from, hash, now.Add(-useEvery))
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+// writeUse notes when a key was last used, unless another process just did.
+func (s *Service) writeUse(ctx context.Context, id uuid.UUID, now time.Time) error {
+	_, err := s.DB.Exec(ctx, `
+		UPDATE api_keys SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $3)`,
+		id, now, now.Add(-useEvery))
+	return err
 }
 
 // knowsAddress reports whether an account has signed in from an address.
 func (s *Service) knowsAddress(ctx context.Context, staffID uuid.UUID, ip string) (known bool, err error) {
 	err = s.DB.From(ctx).QueryRow(ctx, `SELECT EXISTS (SELECT FROM sessions WHERE staff_id = $1 AND ip = $2)`, staffID, ip).Scan(&known)
 	return known, err
+}
+
+// writeTry counts a guess at a second factor, or tells how long to wait first.
+func (s *Service) writeTry(ctx context.Context, staffID uuid.UUID, known bool) (try uuid.UUID, wait time.Duration, err error) {
+	limit := triesUnknown
+	if known {
+		limit = triesKnown
+	}
+	if try, err = uuid.NewV7(); err != nil {
+		return uuid.Nil, 0, err
+	}
+	err = s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		now := s.Clock.Now()
+		wait = 0
+		if _, err := tx.Exec(ctx, `SELECT FROM staff WHERE id = $1 FOR NO KEY UPDATE`, staffID); err != nil { // one after the other
+			return err
+		}
+		if _, err := tx.Exec(ctx, `DELETE FROM factor_tries WHERE staff_id = $1 AND tried_at <= $2`, staffID, now.Add(-triesWindow)); err != nil {
+			return err
+		}
+		var at time.Time
+		err := tx.QueryRow(ctx, `SELECT tried_at FROM factor_tries WHERE staff_id = $1 AND known = $2 ORDER BY tried_at DESC OFFSET $3 LIMIT 1`,
+			staffID, known, limit-1).Scan(&at)
+		switch {
+		case err == nil:
+			wait = at.Add(triesWindow).Sub(now)
+			return nil
+		case !errors.Is(err, sql.ErrNoRows):
+			return err
+		}
+		_, err = tx.Exec(ctx, `INSERT INTO factor_tries (id, staff_id, known, tried_at) VALUES ($1, $2, $3, $4)`, try, staffID, known, now)
+		return err
+	})
+	return try, wait, err
+}
+
+// takeBack forgets a guess that was right.
+func (s *Service) takeBack(ctx context.Context, try uuid.UUID) error {
+	_, err := s.DB.Exec(ctx, `DELETE FROM factor_tries WHERE id = $1`, try)
+	return err
+}
+
+// spendRecoveryCode takes a code out of the account's, if it is there. The row
+// lock lets one of two requests have it.
+func (s *Service) spendRecoveryCode(ctx context.Context, staffID uuid.UUID, hash string) (used bool, err error) {
+	result, err := s.DB.Exec(ctx, `
+		UPDATE staff SET recovery_codes = array_remove(recovery_codes, $2) WHERE id = $1 AND $2 = ANY (recovery_codes)`, staffID, hash)
+	if err != nil {
+		return false, err
+	}
+	n, err := result.RowsAffected()
+	return n > 0, err
+}
+
+// knowsDevice reports whether an account has signed in on a device. Sessions
+// stay for a month after their end, so a device is known for two.
+func (s *Service) knowsDevice(ctx context.Context, staffID, device uuid.UUID) (known bool, err error) {
+	err = s.DB.From(ctx).QueryRow(ctx, `SELECT EXISTS (SELECT FROM sessions WHERE staff_id = $1 AND device_id = $2)`, staffID, device).Scan(&known)
+	return known, err
+}
+
+// maxTraces bounds what a sign-in is compared with.
+const maxTraces = 200
+
+// tracesOf are where and with what an account signed in before, newest first.
+func tracesOf(ctx context.Context, tx *db.Tx, staffID uuid.UUID) ([]trace, error) {
+	rows, err := tx.Query(ctx, `
+		SELECT device_id, coalesce(user_agent, ''), coalesce(ip, '') FROM sessions WHERE staff_id = $1 ORDER BY id DESC LIMIT $2`, staffID, maxTraces)
+	if err != nil {
+		return nil, fmt.Errorf("earlier sign-ins: %w", err)
+	}
+	defer rows.Close()
+	var out []trace
+	for rows.Next() {
+		var t trace
+		var device uuid.NullUUID
+		if err := rows.Scan(&device, &t.userAgent, &t.ip); err != nil {
+			return nil, err
+		}
+		t.device = device.UUID
+		out = append(out, t)
+	}
+	return out, rows.Err()
+}
+
+// writeReset keeps a link to a new password, unless the person had enough of
+// them lately, and forgets old ones.
+func (s *Service) writeReset(ctx context.Context, tx *db.Tx, id, staffID uuid.UUID, hash []byte) (made bool, err error) {
+	now := s.Clock.Now()
+	if _, err := tx.Exec(ctx, `SELECT FROM staff WHERE id = $1 FOR NO KEY UPDATE`, staffID); err != nil { // one after the other
+		return false, err
+	}
+	if _, err := tx.Exec(ctx, `DELETE FROM password_resets WHERE staff_id = $1 AND created_at < $2`, staffID, now.Add(-resetKeep)); err != nil {
+		return false, err
+	}
+	result, err := tx.Exec(ctx, `
+		INSERT INTO password_resets (id, staff_id, token_hash, created_at, expires_at)
+		SELECT $1, $2, $3, $4, $5 WHERE (SELECT count(*) FROM password_resets WHERE staff_id = $2 AND created_at > $6) < $7`,
+		id, staffID, hash, now, now.Add(resetLife), now.Add(-time.Hour), resetsHour)
+	if err != nil {
+		return false, err
+	}
+	n, err := result.RowsAffected()
+	return n > 0, err
+}
+
+// findReset gives whose a link is that may still be used, or sql.ErrNoRows.
+func (s *Service) findReset(ctx context.Context, hash []byte) (staffID uuid.UUID, err error) {
+	err = s.DB.From(ctx).QueryRow(ctx, `SELECT staff_id FROM password_resets WHERE token_hash = $1 AND used_at IS NULL AND expires_at > $2`,
+		hash, s.Clock.Now()).Scan(&staffID)
+	return staffID, err
+}
+
+func (s *Service) spendReset(ctx context.Context, tx *db.Tx, hash []byte) (spent bool, err error) {
+	result, err := tx.Exec(ctx, `UPDATE password_resets SET used_at = $2 WHERE token_hash = $1 AND used_at IS NULL AND expires_at > $2`, hash, s.Clock.Now())
+	if err != nil {
+		return false, err
+	}
+	n, err := result.RowsAffected()
+	return n > 0, err
+}
+
+// voidResets makes links worthless that are still open.
+func (s *Service) voidResets(ctx context.Context, tx *db.Tx, staffID uuid.UUID) error {
+	_, err := tx.Exec(ctx, `UPDATE password_resets SET used_at = $2 WHERE staff_id = $1 AND used_at IS NULL`, staffID, s.Clock.Now())
+	return err
 }
 
 // endSessions revokes live sessions of a member of staff and names them. A nil

@@ -12,6 +12,8 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/clock"
 	"github.com/shuke-crm/shuke/internal/platform/crypto"
 	"github.com/shuke-crm/shuke/internal/platform/db"
+	"github.com/shuke-crm/shuke/internal/platform/otp"
+	"github.com/shuke-crm/shuke/internal/platform/outside"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 	"github.com/shuke-crm/shuke/internal/platform/principals"
 )
@@ -30,6 +32,15 @@ type Deps struct {
 	Cache *cache.Client
 	Pages *page.Codec
 	Log   *slog.Logger
+	// Codes are sent to phones by Outside.
+	Codes   *otp.Service
+	Outside outside.Services
+	// PasswordResetURL is the front end's page for a new password; mails carry the
+	// bare token without it.
+	PasswordResetURL string
+	// RequireSecondFactor refuses operations that ask for a fresh proof to whoever
+	// has no second factor.
+	RequireSecondFactor bool
 	// Operations lists the operations of the contract.
 	Operations func() []Operation
 	// PasswordChanged is called after somebody changed their own password.
@@ -46,8 +57,9 @@ type Service struct {
 
 	principals *principals.Store
 	tokens     *lru.Cache[string, *credential] // bearer text → what it was verified to be
-	used       sync.Map                        // hash of a key's secret → time its use was last noted
+	used       sync.Map                        // API key id → time its use was last noted
 	notes      sync.WaitGroup
+	mails      chan struct{} // mails on their way
 }
 
 // maxTokens bounds the in-process cache: entries, not bytes; a token is some 400 bytes.
@@ -62,7 +74,7 @@ func New(d Deps) *Service {
 	if d.Log == nil {
 		d.Log = slog.Default()
 	}
-	return &Service{Deps: d, throttle: newThrottle(d.Cache, d.Clock, d.Keys), tokens: tokens,
+	return &Service{Deps: d, throttle: newThrottle(d.Cache, d.Clock, d.Keys), tokens: tokens, mails: make(chan struct{}, mailsAtOnce),
 		principals: principals.New("identity", d.Cache, d.Clock, d.Keys, d.Log)}
 }
 
@@ -76,5 +88,5 @@ func (s *Service) invalidate(ctx context.Context, tx *db.Tx, ids ...uuid.UUID) {
 	s.principals.Invalidate(ctx, tx, ids...)
 }
 
-// Close waits for notes of API key use still being written.
+// Close waits for mails and for notes of API key use still being written.
 func (s *Service) Close() { s.notes.Wait() }

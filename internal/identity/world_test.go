@@ -92,7 +92,7 @@ func (w *world) login(username, secret string) TokenPair {
 	w.t.Helper()
 	p, err := w.Login(w.from("192.0.2.1", "till"), username, secret)
 	require.NoError(w.t, err)
-	return p
+	return p.TokenPair
 }
 
 // as is the context of a request with a bearer.

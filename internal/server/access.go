@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
@@ -16,8 +17,10 @@ import (
 // theirs, before anything of the body is read. An operation that is neither
 // public nor names a permission is closed to everybody.
 func (e *edge) admit(c echo.Context, op *contract.Operation) error {
-	from := c.Request()
-	c.SetRequest(from.WithContext(identity.WithClient(from.Context(), identity.Client{IP: c.RealIP(), UserAgent: from.UserAgent()})))
+	if op.Tag == "auth" {
+		req := c.Request()
+		c.SetRequest(req.WithContext(identity.WithClient(req.Context(), identity.Client{IP: c.RealIP(), UserAgent: req.UserAgent()})))
+	}
 	if op.Stream && isHead(c.Request()) {
 		return apperr.ErrMethodNotAllowed.New() // a stream has no end to measure
 	}
@@ -25,6 +28,14 @@ func (e *edge) admit(c echo.Context, op *contract.Operation) error {
 	if op.Public {
 		if op.Method == http.MethodPost {
 			h["Cache-Control"] = noStore
+		}
+		if op.Optional && c.Request().Header.Get(echo.HeaderAuthorization) != "" {
+			req := c.Request()
+			actor, err := e.whoCalls(req, op)
+			if err != nil {
+				return err
+			}
+			c.SetRequest(req.WithContext(auth.With(req.Context(), actor)))
 		}
 		return nil
 	}
@@ -43,11 +54,31 @@ func (e *edge) admit(c echo.Context, op *contract.Operation) error {
 		return err
 	}
 	p := auth.Permission(op.Permission)
-	c.SetRequest(req.WithContext(auth.With(req.Context(), actor.Using(p))))
+	ctx := auth.With(req.Context(), actor.Using(p))
+	if op.StepUp == contract.StepUpPartly {
+		ctx = auth.WithProofDemand(ctx, func(ctx context.Context) error { return e.demandProof(ctx, actor, false) })
+	}
+	c.SetRequest(req.WithContext(ctx))
 	if p != auth.Self && !actor.Can(p) {
 		return apperr.ErrForbidden.New().Arg("permission", op.Permission)
 	}
-	return nil
+	return e.demand(c.Request(), op, actor)
+}
+
+// demand asks more of people than to be signed in: a password of their own for
+// anything but their account, and a fresh proof of who is there for what the
+// contract marks.
+func (e *edge) demand(req *http.Request, op *contract.Operation, actor auth.Actor) error {
+	ownAccount := op.Tag == "auth"
+	if !ownAccount {
+		if err := e.demandOwnPassword(req.Context(), actor); err != nil {
+			return err
+		}
+	}
+	if op.StepUp != contract.StepUpAlways {
+		return nil
+	}
+	return e.demandProof(req.Context(), actor, ownAccount)
 }
 
 // whoCalls reads the bearer token. Streams also take a ticket from the query,

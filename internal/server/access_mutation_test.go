@@ -20,6 +20,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/customermetrics"
 	"github.com/shuke-crm/shuke/ent/platform/session"
 	"github.com/shuke-crm/shuke/ent/platform/staff"
+	"github.com/shuke-crm/shuke/ent/platform/stafffactor"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/scope"
 	"github.com/shuke-crm/shuke/internal/testkit"
@@ -49,6 +50,8 @@ var scopedEntities = map[string]scoped{
 	// People ask for their own sessions only, by their own id, so no request tells.
 	"Session": {&session.Policy, nil,
 		func(ctx context.Context, w *world) (int, error) { return w.DB.Platform.Session.Query().Count(ctx) }},
+	"StaffFactor": {&stafffactor.Policy, nil,
+		func(ctx context.Context, w *world) (int, error) { return w.DB.Platform.StaffFactor.Query().Count(ctx) }},
 }
 
 // TestAccessWithoutAPolicy takes each scope policy away and expects the table
@@ -97,6 +100,11 @@ func (w *world) counts(t *testing.T, e scoped) (own, all int) {
 		c.buyer()
 	}
 	c.sessionOf(w.stranger)
+	once(w, "second factors", func() bool {
+		w.factor(w.stranger.staff, "totp", true)
+		w.factor(c.actor.staff, "totp", true)
+		return true
+	})
 	me := auth.Actor{Kind: auth.KindStaff, ID: c.actor.staff, Scope: auth.Scope{OwnStaff: []uuid.UUID{c.actor.staff}}}
 	own, err := e.count(auth.With(context.Background(), me), w)
 	require.NoError(t, err)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -29,6 +28,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/db"
 	"github.com/shuke-crm/shuke/internal/platform/events"
 	"github.com/shuke-crm/shuke/internal/platform/jobs"
+	"github.com/shuke-crm/shuke/internal/platform/otp"
 	"github.com/shuke-crm/shuke/internal/platform/outside"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 	"github.com/shuke-crm/shuke/internal/platform/ratelimit"
@@ -58,8 +58,9 @@ type Config struct {
 	PublicURL   string   // address that clients use; problem types are relative without it
 	CORSOrigins []string // web origins that browsers may call from; "*" means any
 	Currency    string   // ISO 4217
-	// TrustedProxies may say in X-Forwarded-For where a request comes from.
-	TrustedProxies []netip.Prefix
+	// RequireSecondFactor demands one of people for what asks for a fresh proof.
+	RequireSecondFactor bool
+	PasswordResetURL    string // the front end's page for a new password; mails add #token=…
 }
 
 // Server is the whole application. The services are there for commands and
@@ -104,8 +105,8 @@ func New(cfg Config, d Deps) (*Server, error) {
 		limiter:   ratelimit.New(d.Cache, secret[:]),
 		publicURL: strings.TrimRight(cfg.PublicURL, "/"), secure: strings.HasPrefix(cfg.PublicURL, "https://"),
 		origins:      map[string]bool{},
-		address:      addressBy(cfg.TrustedProxies),
 		authenticate: s.Identity.Authenticate, redeemTicket: s.Identity.RedeemStreamTicket,
+		demandOwnPassword: s.Identity.DemandOwnPassword, demandProof: s.Identity.DemandProof,
 		stopping: stopping,
 	}
 	for _, origin := range cfg.CORSOrigins {
@@ -137,6 +138,8 @@ func (s *Server) buildServices(cfg Config) error {
 	s.Sealer = audit.NewSealer(d.DB, d.Log)
 	s.Identity = identity.New(identity.Deps{
 		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Log: d.Log,
+		Codes: otp.New(d.DB, d.Clock, d.Keys), Outside: d.Outside,
+		RequireSecondFactor: cfg.RequireSecondFactor, PasswordResetURL: cfg.PasswordResetURL,
 		Operations: s.operations, PasswordChanged: d.PasswordChanged,
 		Renamed: func(ctx context.Context) { s.Customers.ClearProfiles(ctx) },
 	})

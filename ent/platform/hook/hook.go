@@ -117,6 +117,18 @@ func (f StaffFunc) Mutate(ctx context.Context, m platform.Mutation) (platform.Va
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *platform.StaffMutation", m)
 }
 
+// The StaffFactorFunc type is an adapter to allow the use of ordinary
+// function as StaffFactor mutator.
+type StaffFactorFunc func(context.Context, *platform.StaffFactorMutation) (platform.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f StaffFactorFunc) Mutate(ctx context.Context, m platform.Mutation) (platform.Value, error) {
+	if mv, ok := m.(*platform.StaffFactorMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *platform.StaffFactorMutation", m)
+}
+
 // The StoreFunc type is an adapter to allow the use of ordinary
 // function as Store mutator.
 type StoreFunc func(context.Context, *platform.StoreMutation) (platform.Value, error)

@@ -224,6 +224,9 @@ var (
 		{Name: "refreshed_at", Type: field.TypeTime, Nullable: true},
 		{Name: "user_agent", Type: field.TypeString, Nullable: true, Size: 300},
 		{Name: "ip", Type: field.TypeString, Nullable: true, Size: 45},
+		{Name: "device_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "factor_at", Type: field.TypeTime, Nullable: true},
+		{Name: "factor_level", Type: field.TypeEnum, Enums: []string{"password", "second"}, Default: "password"},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "last_used_at", Type: field.TypeTime},
 		{Name: "expires_at", Type: field.TypeTime},
@@ -244,7 +247,7 @@ var (
 			{
 				Name:    "sessions_expires_idx",
 				Unique:  false,
-				Columns: []*schema.Column{SessionsColumns[10]},
+				Columns: []*schema.Column{SessionsColumns[13]},
 			},
 		},
 	}
@@ -269,6 +272,8 @@ var (
 		{Name: "store_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "password_hash", Type: field.TypeString},
 		{Name: "must_change_password", Type: field.TypeBool, Default: false},
+		{Name: "email_sealed", Type: field.TypeBytes, Nullable: true},
+		{Name: "recovery_codes", Type: field.TypeOther, Nullable: true, SchemaType: map[string]string{"postgres": "text[]"}},
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"active", "disabled"}, Default: "active"},
 		{Name: "version", Type: field.TypeInt64, Default: 1},
 		{Name: "created_at", Type: field.TypeTime},
@@ -289,6 +294,31 @@ var (
 				Name:    "staff_store_idx",
 				Unique:  false,
 				Columns: []*schema.Column{StaffColumns[3], StaffColumns[0]},
+			},
+		},
+	}
+	// StaffFactorsColumns holds the columns for the "staff_factors" table.
+	StaffFactorsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "staff_id", Type: field.TypeUUID},
+		{Name: "method", Type: field.TypeEnum, Enums: []string{"totp", "sms"}},
+		{Name: "secret_sealed", Type: field.TypeBytes},
+		{Name: "last_step", Type: field.TypeInt64, Default: 0},
+		{Name: "challenge_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "confirmed_at", Type: field.TypeTime, Nullable: true},
+		{Name: "last_used_at", Type: field.TypeTime, Nullable: true},
+		{Name: "created_at", Type: field.TypeTime},
+	}
+	// StaffFactorsTable holds the schema information for the "staff_factors" table.
+	StaffFactorsTable = &schema.Table{
+		Name:       "staff_factors",
+		Columns:    StaffFactorsColumns,
+		PrimaryKey: []*schema.Column{StaffFactorsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "staff_factors_staff_method_key",
+				Unique:  true,
+				Columns: []*schema.Column{StaffFactorsColumns[1], StaffFactorsColumns[2]},
 			},
 		},
 	}
@@ -343,6 +373,7 @@ var (
 		SessionsTable,
 		SettingsTable,
 		StaffTable,
+		StaffFactorsTable,
 		StoresTable,
 	}
 )

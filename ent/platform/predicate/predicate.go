@@ -33,5 +33,8 @@ type Setting func(*sql.Selector)
 // Staff is the predicate function for staff builders.
 type Staff func(*sql.Selector)
 
+// StaffFactor is the predicate function for stafffactor builders.
+type StaffFactor func(*sql.Selector)
+
 // Store is the predicate function for store builders.
 type Store func(*sql.Selector)

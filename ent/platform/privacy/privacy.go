@@ -326,6 +326,30 @@ func (f StaffMutationRuleFunc) EvalMutation(ctx context.Context, m platform.Muta
 	return Denyf("platform/privacy: unexpected mutation type %T, expect *platform.StaffMutation", m)
 }
 
+// The StaffFactorQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type StaffFactorQueryRuleFunc func(context.Context, *platform.StaffFactorQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f StaffFactorQueryRuleFunc) EvalQuery(ctx context.Context, q platform.Query) error {
+	if q, ok := q.(*platform.StaffFactorQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("platform/privacy: unexpected query type %T, expect *platform.StaffFactorQuery", q)
+}
+
+// The StaffFactorMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type StaffFactorMutationRuleFunc func(context.Context, *platform.StaffFactorMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f StaffFactorMutationRuleFunc) EvalMutation(ctx context.Context, m platform.Mutation) error {
+	if m, ok := m.(*platform.StaffFactorMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("platform/privacy: unexpected mutation type %T, expect *platform.StaffFactorMutation", m)
+}
+
 // The StoreQueryRuleFunc type is an adapter to allow the use of ordinary
 // functions as a query rule.
 type StoreQueryRuleFunc func(context.Context, *platform.StoreQuery) error

@@ -16,6 +16,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/platform/session"
 	"github.com/shuke-crm/shuke/ent/platform/setting"
 	"github.com/shuke-crm/shuke/ent/platform/staff"
+	"github.com/shuke-crm/shuke/ent/platform/stafffactor"
 	"github.com/shuke-crm/shuke/ent/platform/store"
 
 	"entgo.io/ent"
@@ -350,15 +351,15 @@ func init() {
 	// session.IPValidator is a validator for the "ip" field. It is called by the builders before save.
 	session.IPValidator = sessionDescIP.Validators[0].(func(string) error)
 	// sessionDescCreatedAt is the schema descriptor for created_at field.
-	sessionDescCreatedAt := sessionFields[8].Descriptor()
+	sessionDescCreatedAt := sessionFields[11].Descriptor()
 	// session.DefaultCreatedAt holds the default value on creation for the created_at field.
 	session.DefaultCreatedAt = sessionDescCreatedAt.Default.(func() time.Time)
 	// sessionDescLastUsedAt is the schema descriptor for last_used_at field.
-	sessionDescLastUsedAt := sessionFields[9].Descriptor()
+	sessionDescLastUsedAt := sessionFields[12].Descriptor()
 	// session.DefaultLastUsedAt holds the default value on creation for the last_used_at field.
 	session.DefaultLastUsedAt = sessionDescLastUsedAt.Default.(func() time.Time)
 	// sessionDescRevokedReason is the schema descriptor for revoked_reason field.
-	sessionDescRevokedReason := sessionFields[12].Descriptor()
+	sessionDescRevokedReason := sessionFields[15].Descriptor()
 	// session.RevokedReasonValidator is a validator for the "revoked_reason" field. It is called by the builders before save.
 	session.RevokedReasonValidator = sessionDescRevokedReason.Validators[0].(func(string) error)
 	setting.Policy = privacy.NewPolicies(schema.Setting{})
@@ -436,17 +437,36 @@ func init() {
 	// staff.DefaultMustChangePassword holds the default value on creation for the must_change_password field.
 	staff.DefaultMustChangePassword = staffDescMustChangePassword.Default.(bool)
 	// staffDescVersion is the schema descriptor for version field.
-	staffDescVersion := staffFields[7].Descriptor()
+	staffDescVersion := staffFields[9].Descriptor()
 	// staff.DefaultVersion holds the default value on creation for the version field.
 	staff.DefaultVersion = staffDescVersion.Default.(int64)
 	// staffDescCreatedAt is the schema descriptor for created_at field.
-	staffDescCreatedAt := staffFields[8].Descriptor()
+	staffDescCreatedAt := staffFields[10].Descriptor()
 	// staff.DefaultCreatedAt holds the default value on creation for the created_at field.
 	staff.DefaultCreatedAt = staffDescCreatedAt.Default.(func() time.Time)
 	// staffDescUpdatedAt is the schema descriptor for updated_at field.
-	staffDescUpdatedAt := staffFields[9].Descriptor()
+	staffDescUpdatedAt := staffFields[11].Descriptor()
 	// staff.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	staff.DefaultUpdatedAt = staffDescUpdatedAt.Default.(func() time.Time)
+	stafffactor.Policy = privacy.NewPolicies(schema.StaffFactor{})
+	stafffactor.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := stafffactor.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	stafffactorFields := schema.StaffFactor{}.Fields()
+	_ = stafffactorFields
+	// stafffactorDescLastStep is the schema descriptor for last_step field.
+	stafffactorDescLastStep := stafffactorFields[4].Descriptor()
+	// stafffactor.DefaultLastStep holds the default value on creation for the last_step field.
+	stafffactor.DefaultLastStep = stafffactorDescLastStep.Default.(int64)
+	// stafffactorDescCreatedAt is the schema descriptor for created_at field.
+	stafffactorDescCreatedAt := stafffactorFields[8].Descriptor()
+	// stafffactor.DefaultCreatedAt holds the default value on creation for the created_at field.
+	stafffactor.DefaultCreatedAt = stafffactorDescCreatedAt.Default.(func() time.Time)
 	store.Policy = privacy.NewPolicies(schema.Store{})
 	store.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {

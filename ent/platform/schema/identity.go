@@ -116,6 +116,8 @@ func (Staff) Fields() []ent.Field {
 		field.UUID("store_id", uuid.UUID{}).Optional().Nillable().Comment("home store"),
 		field.String("password_hash").Sensitive(),
 		field.Bool("must_change_password").Default(false),
+		field.Bytes("email_sealed").Optional().Sensitive().Comment("where links to a new password go; nothing searches it"),
+		field.Other("recovery_codes", pgarray.Strings{}).SchemaType(texts()).Optional().Comment("keyed hashes of the codes not used yet"),
 		field.Enum("status").Values("active", "disabled").Default("active"),
 		field.Int64("version").Default(1),
 		field.Time("created_at").Default(time.Now).Immutable(),
@@ -203,6 +205,9 @@ func (Session) Fields() []ent.Field {
 		field.Time("refreshed_at").Optional().Nillable(),
 		field.String("user_agent").Optional().MaxLen(300),
 		field.String("ip").Optional().MaxLen(45),
+		field.UUID("device_id", uuid.UUID{}).Optional().Nillable().Comment("the device signed in with, known by its token"),
+		field.Time("factor_at").Optional().Nillable().Comment("when the person last proved who they are"),
+		field.Enum("factor_level").Values("password", "second").Default("password").Comment("with what"),
 		field.Time("created_at").Default(time.Now).Immutable(),
 		field.Time("last_used_at").Default(time.Now),
 		field.Time("expires_at"),
@@ -221,6 +226,33 @@ func (Session) Indexes() []ent.Index {
 
 // Policy of the Session: one's own, unless acting as the system.
 func (Session) Policy() ent.Policy { return scope.Policy(scope.Columns{Staff: "staff_id"}) }
+
+// StaffFactor is a second factor of a member of staff: the secret of an
+// authenticator app, or a phone that codes are sent to. It counts once confirmed.
+type StaffFactor struct{ ent.Schema }
+
+// Fields of the StaffFactor.
+func (StaffFactor) Fields() []ent.Field {
+	return []ent.Field{
+		field.UUID("id", uuid.UUID{}).Immutable(),
+		field.UUID("staff_id", uuid.UUID{}).Immutable(),
+		field.Enum("method").Values("totp", "sms").Immutable(),
+		field.Bytes("secret_sealed").Sensitive().Comment("the shared secret, or the phone"),
+		field.Int64("last_step").Default(0).Comment("the newest time step whose code was accepted: each counts once"),
+		field.UUID("challenge_id", uuid.UUID{}).Optional().Nillable().Comment("the newest code sent"),
+		field.Time("confirmed_at").Optional().Nillable(),
+		field.Time("last_used_at").Optional().Nillable(),
+		field.Time("created_at").Default(time.Now).Immutable(),
+	}
+}
+
+// Indexes of the StaffFactor.
+func (StaffFactor) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("staff_id", "method").Unique().StorageKey("staff_factors_staff_method_key")}
+}
+
+// Policy of the StaffFactor: one's own, unless acting as the system.
+func (StaffFactor) Policy() ent.Policy { return scope.Policy(scope.Columns{Staff: "staff_id"}) }
 
 // APIKey lets a machine act.
 type APIKey struct{ ent.Schema }

@@ -3,6 +3,7 @@
 package session
 
 import (
+	"fmt"
 	"time"
 
 	"entgo.io/ent"
@@ -28,6 +29,12 @@ const (
 	FieldUserAgent = "user_agent"
 	// FieldIP holds the string denoting the ip field in the database.
 	FieldIP = "ip"
+	// FieldDeviceID holds the string denoting the device_id field in the database.
+	FieldDeviceID = "device_id"
+	// FieldFactorAt holds the string denoting the factor_at field in the database.
+	FieldFactorAt = "factor_at"
+	// FieldFactorLevel holds the string denoting the factor_level field in the database.
+	FieldFactorLevel = "factor_level"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
 	FieldCreatedAt = "created_at"
 	// FieldLastUsedAt holds the string denoting the last_used_at field in the database.
@@ -52,6 +59,9 @@ var Columns = []string{
 	FieldRefreshedAt,
 	FieldUserAgent,
 	FieldIP,
+	FieldDeviceID,
+	FieldFactorAt,
+	FieldFactorLevel,
 	FieldCreatedAt,
 	FieldLastUsedAt,
 	FieldExpiresAt,
@@ -89,6 +99,32 @@ var (
 	RevokedReasonValidator func(string) error
 )
 
+// FactorLevel defines the type for the "factor_level" enum field.
+type FactorLevel string
+
+// FactorLevelPassword is the default value of the FactorLevel enum.
+const DefaultFactorLevel = FactorLevelPassword
+
+// FactorLevel values.
+const (
+	FactorLevelPassword FactorLevel = "password"
+	FactorLevelSecond   FactorLevel = "second"
+)
+
+func (fl FactorLevel) String() string {
+	return string(fl)
+}
+
+// FactorLevelValidator is a validator for the "factor_level" field enum values. It is called by the builders before save.
+func FactorLevelValidator(fl FactorLevel) error {
+	switch fl {
+	case FactorLevelPassword, FactorLevelSecond:
+		return nil
+	default:
+		return fmt.Errorf("session: invalid enum value for factor_level field: %q", fl)
+	}
+}
+
 // OrderOption defines the ordering options for the Session queries.
 type OrderOption func(*sql.Selector)
 
@@ -115,6 +151,21 @@ func ByUserAgent(opts ...sql.OrderTermOption) OrderOption {
 // ByIP orders the results by the ip field.
 func ByIP(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldIP, opts...).ToFunc()
+}
+
+// ByDeviceID orders the results by the device_id field.
+func ByDeviceID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDeviceID, opts...).ToFunc()
+}
+
+// ByFactorAt orders the results by the factor_at field.
+func ByFactorAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldFactorAt, opts...).ToFunc()
+}
+
+// ByFactorLevel orders the results by the factor_level field.
+func ByFactorLevel(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldFactorLevel, opts...).ToFunc()
 }
 
 // ByCreatedAt orders the results by the created_at field.

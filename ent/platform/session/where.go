@@ -90,6 +90,16 @@ func IP(v string) predicate.Session {
 	return predicate.Session(sql.FieldEQ(FieldIP, v))
 }
 
+// DeviceID applies equality check predicate on the "device_id" field. It's identical to DeviceIDEQ.
+func DeviceID(v uuid.UUID) predicate.Session {
+	return predicate.Session(sql.FieldEQ(FieldDeviceID, v))
+}
+
+// FactorAt applies equality check predicate on the "factor_at" field. It's identical to FactorAtEQ.
+func FactorAt(v time.Time) predicate.Session {
+	return predicate.Session(sql.FieldEQ(FieldFactorAt, v))
+}
+
 // CreatedAt applies equality check predicate on the "created_at" field. It's identical to CreatedAtEQ.
 func CreatedAt(v time.Time) predicate.Session {
 	return predicate.Session(sql.FieldEQ(FieldCreatedAt, v))
@@ -493,6 +503,126 @@ func IPEqualFold(v string) predicate.Session {
 // IPContainsFold applies the ContainsFold predicate on the "ip" field.
 func IPContainsFold(v string) predicate.Session {
 	return predicate.Session(sql.FieldContainsFold(FieldIP, v))
+}
+
+// DeviceIDEQ applies the EQ predicate on the "device_id" field.
+func DeviceIDEQ(v uuid.UUID) predicate.Session {
+	return predicate.Session(sql.FieldEQ(FieldDeviceID, v))
+}
+
+// DeviceIDNEQ applies the NEQ predicate on the "device_id" field.
+func DeviceIDNEQ(v uuid.UUID) predicate.Session {
+	return predicate.Session(sql.FieldNEQ(FieldDeviceID, v))
+}
+
+// DeviceIDIn applies the In predicate on the "device_id" field.
+func DeviceIDIn(vs ...uuid.UUID) predicate.Session {
+	return predicate.Session(sql.FieldIn(FieldDeviceID, vs...))
+}
+
+// DeviceIDNotIn applies the NotIn predicate on the "device_id" field.
+func DeviceIDNotIn(vs ...uuid.UUID) predicate.Session {
+	return predicate.Session(sql.FieldNotIn(FieldDeviceID, vs...))
+}
+
+// DeviceIDGT applies the GT predicate on the "device_id" field.
+func DeviceIDGT(v uuid.UUID) predicate.Session {
+	return predicate.Session(sql.FieldGT(FieldDeviceID, v))
+}
+
+// DeviceIDGTE applies the GTE predicate on the "device_id" field.
+func DeviceIDGTE(v uuid.UUID) predicate.Session {
+	return predicate.Session(sql.FieldGTE(FieldDeviceID, v))
+}
+
+// DeviceIDLT applies the LT predicate on the "device_id" field.
+func DeviceIDLT(v uuid.UUID) predicate.Session {
+	return predicate.Session(sql.FieldLT(FieldDeviceID, v))
+}
+
+// DeviceIDLTE applies the LTE predicate on the "device_id" field.
+func DeviceIDLTE(v uuid.UUID) predicate.Session {
+	return predicate.Session(sql.FieldLTE(FieldDeviceID, v))
+}
+
+// DeviceIDIsNil applies the IsNil predicate on the "device_id" field.
+func DeviceIDIsNil() predicate.Session {
+	return predicate.Session(sql.FieldIsNull(FieldDeviceID))
+}
+
+// DeviceIDNotNil applies the NotNil predicate on the "device_id" field.
+func DeviceIDNotNil() predicate.Session {
+	return predicate.Session(sql.FieldNotNull(FieldDeviceID))
+}
+
+// FactorAtEQ applies the EQ predicate on the "factor_at" field.
+func FactorAtEQ(v time.Time) predicate.Session {
+	return predicate.Session(sql.FieldEQ(FieldFactorAt, v))
+}
+
+// FactorAtNEQ applies the NEQ predicate on the "factor_at" field.
+func FactorAtNEQ(v time.Time) predicate.Session {
+	return predicate.Session(sql.FieldNEQ(FieldFactorAt, v))
+}
+
+// FactorAtIn applies the In predicate on the "factor_at" field.
+func FactorAtIn(vs ...time.Time) predicate.Session {
+	return predicate.Session(sql.FieldIn(FieldFactorAt, vs...))
+}
+
+// FactorAtNotIn applies the NotIn predicate on the "factor_at" field.
+func FactorAtNotIn(vs ...time.Time) predicate.Session {
+	return predicate.Session(sql.FieldNotIn(FieldFactorAt, vs...))
+}
+
+// FactorAtGT applies the GT predicate on the "factor_at" field.
+func FactorAtGT(v time.Time) predicate.Session {
+	return predicate.Session(sql.FieldGT(FieldFactorAt, v))
+}
+
+// FactorAtGTE applies the GTE predicate on the "factor_at" field.
+func FactorAtGTE(v time.Time) predicate.Session {
+	return predicate.Session(sql.FieldGTE(FieldFactorAt, v))
+}
+
+// FactorAtLT applies the LT predicate on the "factor_at" field.
+func FactorAtLT(v time.Time) predicate.Session {
+	return predicate.Session(sql.FieldLT(FieldFactorAt, v))
+}
+
+// FactorAtLTE applies the LTE predicate on the "factor_at" field.
+func FactorAtLTE(v time.Time) predicate.Session {
+	return predicate.Session(sql.FieldLTE(FieldFactorAt, v))
+}
+
+// FactorAtIsNil applies the IsNil predicate on the "factor_at" field.
+func FactorAtIsNil() predicate.Session {
+	return predicate.Session(sql.FieldIsNull(FieldFactorAt))
+}
+
+// FactorAtNotNil applies the NotNil predicate on the "factor_at" field.
+func FactorAtNotNil() predicate.Session {
+	return predicate.Session(sql.FieldNotNull(FieldFactorAt))
+}
+
+// FactorLevelEQ applies the EQ predicate on the "factor_level" field.
+func FactorLevelEQ(v FactorLevel) predicate.Session {
+	return predicate.Session(sql.FieldEQ(FieldFactorLevel, v))
+}
+
+// FactorLevelNEQ applies the NEQ predicate on the "factor_level" field.
+func FactorLevelNEQ(v FactorLevel) predicate.Session {
+	return predicate.Session(sql.FieldNEQ(FieldFactorLevel, v))
+}
+
+// FactorLevelIn applies the In predicate on the "factor_level" field.
+func FactorLevelIn(vs ...FactorLevel) predicate.Session {
+	return predicate.Session(sql.FieldIn(FieldFactorLevel, vs...))
+}
+
+// FactorLevelNotIn applies the NotIn predicate on the "factor_level" field.
+func FactorLevelNotIn(vs ...FactorLevel) predicate.Session {
+	return predicate.Session(sql.FieldNotIn(FieldFactorLevel, vs...))
 }
 
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.

@@ -26,6 +26,10 @@ const (
 	FieldPasswordHash = "password_hash"
 	// FieldMustChangePassword holds the string denoting the must_change_password field in the database.
 	FieldMustChangePassword = "must_change_password"
+	// FieldEmailSealed holds the string denoting the email_sealed field in the database.
+	FieldEmailSealed = "email_sealed"
+	// FieldRecoveryCodes holds the string denoting the recovery_codes field in the database.
+	FieldRecoveryCodes = "recovery_codes"
 	// FieldStatus holds the string denoting the status field in the database.
 	FieldStatus = "status"
 	// FieldVersion holds the string denoting the version field in the database.
@@ -55,6 +59,8 @@ var Columns = []string{
 	FieldStoreID,
 	FieldPasswordHash,
 	FieldMustChangePassword,
+	FieldEmailSealed,
+	FieldRecoveryCodes,
 	FieldStatus,
 	FieldVersion,
 	FieldCreatedAt,
@@ -150,6 +156,11 @@ func ByPasswordHash(opts ...sql.OrderTermOption) OrderOption {
 // ByMustChangePassword orders the results by the must_change_password field.
 func ByMustChangePassword(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldMustChangePassword, opts...).ToFunc()
+}
+
+// ByRecoveryCodes orders the results by the recovery_codes field.
+func ByRecoveryCodes(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRecoveryCodes, opts...).ToFunc()
 }
 
 // ByStatus orders the results by the status field.

@@ -9,6 +9,7 @@ import (
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"github.com/google/uuid"
 	"github.com/shuke-crm/shuke/ent/platform/predicate"
+	"github.com/shuke-crm/shuke/internal/platform/pgarray"
 )
 
 // ID filters vertices based on their ID field.
@@ -79,6 +80,16 @@ func PasswordHash(v string) predicate.Staff {
 // MustChangePassword applies equality check predicate on the "must_change_password" field. It's identical to MustChangePasswordEQ.
 func MustChangePassword(v bool) predicate.Staff {
 	return predicate.Staff(sql.FieldEQ(FieldMustChangePassword, v))
+}
+
+// EmailSealed applies equality check predicate on the "email_sealed" field. It's identical to EmailSealedEQ.
+func EmailSealed(v []byte) predicate.Staff {
+	return predicate.Staff(sql.FieldEQ(FieldEmailSealed, v))
+}
+
+// RecoveryCodes applies equality check predicate on the "recovery_codes" field. It's identical to RecoveryCodesEQ.
+func RecoveryCodes(v pgarray.Strings) predicate.Staff {
+	return predicate.Staff(sql.FieldEQ(FieldRecoveryCodes, v))
 }
 
 // Version applies equality check predicate on the "version" field. It's identical to VersionEQ.
@@ -349,6 +360,106 @@ func MustChangePasswordEQ(v bool) predicate.Staff {
 // MustChangePasswordNEQ applies the NEQ predicate on the "must_change_password" field.
 func MustChangePasswordNEQ(v bool) predicate.Staff {
 	return predicate.Staff(sql.FieldNEQ(FieldMustChangePassword, v))
+}
+
+// EmailSealedEQ applies the EQ predicate on the "email_sealed" field.
+func EmailSealedEQ(v []byte) predicate.Staff {
+	return predicate.Staff(sql.FieldEQ(FieldEmailSealed, v))
+}
+
+// EmailSealedNEQ applies the NEQ predicate on the "email_sealed" field.
+func EmailSealedNEQ(v []byte) predicate.Staff {
+	return predicate.Staff(sql.FieldNEQ(FieldEmailSealed, v))
+}
+
+// EmailSealedIn applies the In predicate on the "email_sealed" field.
+func EmailSealedIn(vs ...[]byte) predicate.Staff {
+	return predicate.Staff(sql.FieldIn(FieldEmailSealed, vs...))
+}
+
+// EmailSealedNotIn applies the NotIn predicate on the "email_sealed" field.
+func EmailSealedNotIn(vs ...[]byte) predicate.Staff {
+	return predicate.Staff(sql.FieldNotIn(FieldEmailSealed, vs...))
+}
+
+// EmailSealedGT applies the GT predicate on the "email_sealed" field.
+func EmailSealedGT(v []byte) predicate.Staff {
+	return predicate.Staff(sql.FieldGT(FieldEmailSealed, v))
+}
+
+// EmailSealedGTE applies the GTE predicate on the "email_sealed" field.
+func EmailSealedGTE(v []byte) predicate.Staff {
+	return predicate.Staff(sql.FieldGTE(FieldEmailSealed, v))
+}
+
+// EmailSealedLT applies the LT predicate on the "email_sealed" field.
+func EmailSealedLT(v []byte) predicate.Staff {
+	return predicate.Staff(sql.FieldLT(FieldEmailSealed, v))
+}
+
+// EmailSealedLTE applies the LTE predicate on the "email_sealed" field.
+func EmailSealedLTE(v []byte) predicate.Staff {
+	return predicate.Staff(sql.FieldLTE(FieldEmailSealed, v))
+}
+
+// EmailSealedIsNil applies the IsNil predicate on the "email_sealed" field.
+func EmailSealedIsNil() predicate.Staff {
+	return predicate.Staff(sql.FieldIsNull(FieldEmailSealed))
+}
+
+// EmailSealedNotNil applies the NotNil predicate on the "email_sealed" field.
+func EmailSealedNotNil() predicate.Staff {
+	return predicate.Staff(sql.FieldNotNull(FieldEmailSealed))
+}
+
+// RecoveryCodesEQ applies the EQ predicate on the "recovery_codes" field.
+func RecoveryCodesEQ(v pgarray.Strings) predicate.Staff {
+	return predicate.Staff(sql.FieldEQ(FieldRecoveryCodes, v))
+}
+
+// RecoveryCodesNEQ applies the NEQ predicate on the "recovery_codes" field.
+func RecoveryCodesNEQ(v pgarray.Strings) predicate.Staff {
+	return predicate.Staff(sql.FieldNEQ(FieldRecoveryCodes, v))
+}
+
+// RecoveryCodesIn applies the In predicate on the "recovery_codes" field.
+func RecoveryCodesIn(vs ...pgarray.Strings) predicate.Staff {
+	return predicate.Staff(sql.FieldIn(FieldRecoveryCodes, vs...))
+}
+
+// RecoveryCodesNotIn applies the NotIn predicate on the "recovery_codes" field.
+func RecoveryCodesNotIn(vs ...pgarray.Strings) predicate.Staff {
+	return predicate.Staff(sql.FieldNotIn(FieldRecoveryCodes, vs...))
+}
+
+// RecoveryCodesGT applies the GT predicate on the "recovery_codes" field.
+func RecoveryCodesGT(v pgarray.Strings) predicate.Staff {
+	return predicate.Staff(sql.FieldGT(FieldRecoveryCodes, v))
+}
+
+// RecoveryCodesGTE applies the GTE predicate on the "recovery_codes" field.
+func RecoveryCodesGTE(v pgarray.Strings) predicate.Staff {
+	return predicate.Staff(sql.FieldGTE(FieldRecoveryCodes, v))
+}
+
+// RecoveryCodesLT applies the LT predicate on the "recovery_codes" field.
+func RecoveryCodesLT(v pgarray.Strings) predicate.Staff {
+	return predicate.Staff(sql.FieldLT(FieldRecoveryCodes, v))
+}
+
+// RecoveryCodesLTE applies the LTE predicate on the "recovery_codes" field.
+func RecoveryCodesLTE(v pgarray.Strings) predicate.Staff {
+	return predicate.Staff(sql.FieldLTE(FieldRecoveryCodes, v))
+}
+
+// RecoveryCodesIsNil applies the IsNil predicate on the "recovery_codes" field.
+func RecoveryCodesIsNil() predicate.Staff {
+	return predicate.Staff(sql.FieldIsNull(FieldRecoveryCodes))
+}
+
+// RecoveryCodesNotNil applies the NotNil predicate on the "recovery_codes" field.
+func RecoveryCodesNotNil() predicate.Staff {
+	return predicate.Staff(sql.FieldNotNull(FieldRecoveryCodes))
 }
 
 // StatusEQ applies the EQ predicate on the "status" field.

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -33,13 +34,22 @@ type Actor struct {
 	Permissions PermissionSet `json:"permissions"`
 	Scope       Scope         `json:"scope"` // of the operation's permission once the edge has admitted the request; before, of all grants together
 
-	// RequestsPerMinute is a limit of an API key's own; 0: the general ones.
-	RequestsPerMinute int `json:"requests_per_minute,omitempty"`
-
 	// Reach is how far each permission goes, for actors whose grants differ in
 	// scope: an assistant of their own customers who is also analyst of the whole
 	// business must not change customers everywhere. Nil when Scope says it all.
 	Reach map[Permission]Scope `json:"reach,omitempty"`
+
+	// Staff only: how the session last proved who is there, which second factors
+	// the account has, and whether somebody else knows the password.
+	Proof              Proof    `json:"proof,omitzero"`
+	Factors            []string `json:"factors,omitempty"`
+	MustChangePassword bool     `json:"must_change_password,omitempty"`
+}
+
+// Proof is when, and with what, somebody proved who they are.
+type Proof struct {
+	At     time.Time `json:"at,omitzero"`
+	Second bool      `json:"second,omitempty"` // with a second factor
 }
 
 // ScopeOf is how far the actor sees when using a permission.
@@ -139,6 +149,23 @@ func From(ctx context.Context) (Actor, error) {
 		return *a, nil
 	}
 	return Actor{}, ErrNoActor
+}
+
+type demandKey struct{}
+
+// WithProofDemand lets DemandProof ask by what a request wants.
+func WithProofDemand(ctx context.Context, demand func(context.Context) error) context.Context {
+	return context.WithValue(ctx, demandKey{}, demand)
+}
+
+// DemandProof refuses unless the person calling has proved lately who they
+// are. Without a demand from the edge (jobs, commands, machines) it asks
+// nothing.
+func DemandProof(ctx context.Context) error {
+	if demand, ok := ctx.Value(demandKey{}).(func(context.Context) error); ok {
+		return demand(ctx)
+	}
+	return nil
 }
 
 // Must returns the actor of a context that passed the authentication

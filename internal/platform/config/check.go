@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"net"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -115,19 +114,10 @@ func (c *Config) webProblems() []string {
 		found = append(found, "SHUKE_PUBLIC_URL is plain http; serve it through TLS and write https://, or set SHUKE_ENV=development")
 	}
 
-	c.proxies = nil
-	for _, text := range c.TrustedProxies {
-		text = strings.TrimSpace(text)
-		p, err := netip.ParsePrefix(text)
-		if a, single := netip.ParseAddr(text); err != nil && single == nil && a.Zone() == "" {
-			p, err = netip.PrefixFrom(a, a.BitLen()), nil
-		}
-		if err != nil {
-			found = append(found, fmt.Sprintf("SHUKE_TRUSTED_PROXIES holds %q; use addresses or ranges such as 10.0.0.0/8", text))
-			continue
-		}
-		c.proxies = append(c.proxies, p.Masked())
+	if page, err := url.Parse(c.PasswordResetURL); err != nil || c.PasswordResetURL != "" && ((page.Scheme != "http" && page.Scheme != "https") || page.Host == "" || page.Fragment != "") {
+		found = append(found, "SHUKE_PASSWORD_RESET_URL must be a page of your front end, such as https://admin.example.com/new-password, without a fragment")
 	}
+
 	for _, origin := range c.CORSOrigins {
 		if origin == "*" {
 			if c.Env == Production {

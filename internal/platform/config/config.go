@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -73,12 +72,11 @@ type Config struct {
 	HTTPAddr string `env:"SHUKE_HTTP_ADDR" envDefault:"127.0.0.1:8080"`
 	// PublicURL is the address clients use, without a trailing slash; empty means HTTPAddr.
 	PublicURL string `env:"SHUKE_PUBLIC_URL"`
+	// PasswordResetURL is the front end's page for choosing a new password; mails
+	// link to it with #token=… behind. Without it they carry the bare token.
+	PasswordResetURL string `env:"SHUKE_PASSWORD_RESET_URL"`
 	// CORSOrigins are the web origins that browsers may call from; "*" means any (development only).
 	CORSOrigins []string `env:"SHUKE_CORS_ORIGINS"`
-	// TrustedProxies are the addresses and CIDR ranges of balancers whose
-	// X-Forwarded-For is believed; none by default, so that no caller can claim
-	// an address.
-	TrustedProxies []string `env:"SHUKE_TRUSTED_PROXIES"`
 	// Roles says what this process does.
 	Roles []Role `env:"SHUKE_ROLES" envDefault:"serve,worker"`
 
@@ -97,7 +95,6 @@ type Config struct {
 	Outside
 
 	location *time.Location
-	proxies  []netip.Prefix
 	file     string
 	sources  map[string]string
 }
@@ -247,9 +244,6 @@ func (c Config) Has(role Role) bool { return slices.Contains(c.Roles, role) }
 
 // Location is the business time zone.
 func (c Config) Location() *time.Location { return c.location }
-
-// Proxies are the ranges of TrustedProxies.
-func (c Config) Proxies() []netip.Prefix { return c.proxies }
 
 // EmbeddedPostgres reports whether the process runs its own PostgreSQL.
 func (c Config) EmbeddedPostgres() bool { return c.DatabaseURL == "" }
