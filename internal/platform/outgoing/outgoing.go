@@ -26,7 +26,6 @@ const (
 	// answerLimit is far above what any of these calls answers.
 	answerLimit = 1 << 20
 	dialTimeout = 3 * time.Second
-	idleTimeout = 60 * time.Second
 )
 
 // ErrNotSent: no connection came about, so the other side knows nothing of the
@@ -49,30 +48,28 @@ type Client struct {
 	provider string
 	timeout  time.Duration
 	metrics  *Metrics
-	pooled   *http.Client
-	fresh    *http.Client
+	http     *http.Client
 }
 
 // New makes a client. Timeout bounds a whole call; provider is the metrics'
 // label ("wechat").
 func New(provider string, timeout time.Duration, m *Metrics) *Client {
-	return &Client{
-		provider: provider, timeout: timeout, metrics: m,
-		pooled: httpClient(false), fresh: httpClient(true),
-	}
+	return &Client{provider: provider, timeout: timeout, metrics: m, http: httpClient()}
 }
 
-// httpClient speaks HTTP/1.1 only: what may be repeated is decided here, and
+// httpClient gives every request a connection of its own: net/http repeats a
+// GET by itself when a kept connection breaks before the answer, by which time
+// the other side may have acted. For the same reason it speaks HTTP/1.1 only:
 // HTTP/2 repeats by rules of its own.
-func httpClient(fresh bool) *http.Client {
+func httpClient() *http.Client {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	return &http.Client{
 		Transport: &http.Transport{
-			Proxy:             http.ProxyFromEnvironment,
-			DialContext:       (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
-			Protocols:         protocols,
-			DisableKeepAlives: fresh, MaxIdleConnsPerHost: 16, IdleConnTimeout: idleTimeout,
+			Proxy:               http.ProxyFromEnvironment,
+			DialContext:         (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
+			Protocols:           protocols,
+			DisableKeepAlives:   true,
 			TLSHandshakeTimeout: dialTimeout, MaxResponseHeaderBytes: 64 << 10,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -85,26 +82,18 @@ func (c *Client) Provider() string { return c.provider }
 // HTTP is a client with the same rules and metrics for a library that brings
 // its own requests.
 func (c *Client) HTTP(operation string) *http.Client {
-	return &http.Client{Timeout: c.timeout, CheckRedirect: c.pooled.CheckRedirect, Transport: observed{c, operation}}
+	return &http.Client{Timeout: c.timeout, CheckRedirect: c.http.CheckRedirect, Transport: observed{c, operation}}
 }
 
-// Do sends a request that may take effect more than once without harm.
-// Errors: ErrNotSent, ErrUnknown.
-func (c *Client) Do(req *http.Request) (Answer, error) { return c.do(c.pooled, req) }
-
 // Once sends a request whose effect must not happen twice (it spends a
-// one-time code). Every such request has a connection of its own: net/http
-// repeats a GET by itself when a kept connection breaks before the answer, by
-// which time the other side may have acted.
+// one-time code, or a message). It reaches the other side once or not at all.
 // Errors: ErrNotSent, ErrUnknown.
-func (c *Client) Once(req *http.Request) (Answer, error) { return c.do(c.fresh, req) }
-
-func (c *Client) do(h *http.Client, req *http.Request) (Answer, error) {
+func (c *Client) Once(req *http.Request) (Answer, error) {
 	ctx, cancel := context.WithTimeout(req.Context(), c.timeout)
 	defer cancel()
 	var connected atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
-	res, err := h.Do(req.WithContext(ctx))
+	res, err := c.http.Do(req.WithContext(ctx))
 	if err != nil {
 		return Answer{}, failure(err, connected.Load())
 	}
@@ -163,7 +152,7 @@ func (o observed) RoundTrip(req *http.Request) (*http.Response, error) {
 	begun := time.Now()
 	var connected atomic.Bool
 	ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
-	res, err := o.c.fresh.Transport.RoundTrip(req.WithContext(ctx))
+	res, err := o.c.http.Transport.RoundTrip(req.WithContext(ctx))
 	outcome := OutcomeOK
 	switch {
 	case err != nil && connected.Load():
