@@ -31,6 +31,7 @@ type Server struct {
 	now  func() time.Time
 	log  *slog.Logger
 	http *http.Server
+	web  net.Listener
 	mux  *http.ServeMux
 	stop chan struct{} // ends requests that hang on command
 	once sync.Once
@@ -59,7 +60,7 @@ func Start(o Options) (*Server, error) {
 		return nil, fmt.Errorf("listen for the stand-ins: %w", err)
 	}
 	s := &Server{
-		Place: Place{URL: "http://" + listener.Addr().String()}, now: o.Now, log: o.Log, mux: http.NewServeMux(), stop: make(chan struct{}),
+		Place: Place{URL: "http://" + listener.Addr().String()}, now: o.Now, log: o.Log, mux: http.NewServeMux(), web: listener, stop: make(chan struct{}),
 	}
 	s.faults.init()
 	s.wechat.init()
@@ -85,6 +86,7 @@ func (s *Server) Close() error {
 	s.once.Do(func() {
 		close(s.stop)
 		err = errors.Join(s.http.Close(), s.mail.close())
+		_ = s.web.Close() // the server knows it only once it serves
 	})
 	return err
 }
