@@ -958,10 +958,13 @@ type SessionList struct {
 
 // Staff Somebody who works for the retailer.
 //
-// Example: {"created_at":"2026-07-01T02:00:00Z","grants":[],"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","must_change_password":true,"name":"王店员","status":"active","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","updated_at":"2026-07-01T02:00:00Z","username":"wang","version":1}
+// Example: {"created_at":"2026-07-01T02:00:00Z","email":"w***@example.com","grants":[],"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","must_change_password":true,"name":"王店员","status":"active","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","updated_at":"2026-07-01T02:00:00Z","username":"wang","version":1}
 type Staff struct {
 	CreatedAt time.Time `json:"created_at"`
-	Grants    []Grant   `json:"grants"`
+
+	// Email Where links to a new password and warnings go, masked in every answer; null if there is none.
+	Email  nullable.Nullable[string] `json:"email"`
+	Grants []Grant                   `json:"grants"`
 
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
@@ -995,6 +998,8 @@ type Staff struct {
 
 // StaffCreate Example: {"grants":[{"role":"assistant","scope":"own"}],"name":"王店员","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","username":"wang"}
 type StaffCreate struct {
+	// Email For links to a new password and warnings of sign-ins.
+	Email  *string       `json:"email,omitempty"`
 	Grants *[]GrantInput `json:"grants,omitempty"`
 
 	// MustChangePassword Left out, the person is asked to choose another password at the first sign-in.
@@ -1037,7 +1042,9 @@ type StaffStatus string
 
 // StaffUpdate Example: {"status":"disabled"}
 type StaffUpdate struct {
-	Name *string `json:"name,omitempty"`
+	// Email Whoever reads its mail can choose a new password, so only those may change it who could set one. null removes it.
+	Email nullable.Nullable[string] `json:"email,omitempty"`
+	Name  *string                   `json:"name,omitempty"`
 
 	// Status Who is `disabled` cannot sign in.
 	//

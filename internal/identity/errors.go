@@ -38,6 +38,7 @@ var (
 	ErrPasswordInvalid    = apperr.Define(apperr.Invalid, "password.invalid", "The password has characters that cannot be stored.", "密码包含无法保存的字符。")
 
 	ErrStaffNotFound  = apperr.Define(apperr.NotFound, "staff.not_found", "There is no such member of staff within your scope.", "您的权限范围内没有该员工。")
+	ErrEmailInvalid   = apperr.Define(apperr.Invalid, "staff.email_invalid", "This is not a valid e-mail address.", "邮箱地址无效。")
 	ErrUsernameTaken  = apperr.Define(apperr.Conflict, "staff.username_taken", "This user name is taken.", "该用户名已被使用。")
 	ErrStaffInUse     = apperr.Define(apperr.Conflict, "staff.in_use", "This account has been used. Disable it instead of deleting it.", "该账号已被使用，请停用而不是删除。")
 	ErrOwnAccount     = apperr.Define(apperr.Forbidden, "staff.own_account", "Somebody else must make this change to your account.", "此更改须由他人对您的账号执行。")

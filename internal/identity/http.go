@@ -116,7 +116,7 @@ func (a API) GetMe(ctx context.Context, _ identityapi.GetMeRequestObject) (ident
 	if err != nil {
 		return nil, err
 	}
-	body.Staff.Set(toAPIStaff(own))
+	body.Staff.Set(a.toAPIStaff(own))
 	return body, nil
 }
 

@@ -55,7 +55,7 @@ func (a API) ListStaff(ctx context.Context, req identityapi.ListStaffRequestObje
 	rows, more := page.Cut(rows, l.limit)
 	body := identityapi.StaffList{Items: make([]identityapi.Staff, len(rows)), HasMore: more, TotalCount: count}
 	for i, r := range rows {
-		body.Items[i] = toAPIStaff(r)
+		body.Items[i] = a.toAPIStaff(r)
 	}
 	next, link := l.next(more, func() cursor {
 		last := rows[len(rows)-1]
@@ -67,7 +67,7 @@ func (a API) ListStaff(ctx context.Context, req identityapi.ListStaffRequestObje
 
 // CreateStaff (POST /v1/staff)
 func (a API) CreateStaff(ctx context.Context, req identityapi.CreateStaffRequestObject) (identityapi.CreateStaffResponseObject, error) {
-	in := CreateStaffInput{Username: req.Body.Username, Name: req.Body.Name, StoreID: req.Body.StoreId, Password: req.Body.Password, MustChangePassword: true}
+	in := CreateStaffInput{Username: req.Body.Username, Name: req.Body.Name, Email: req.Body.Email, StoreID: req.Body.StoreId, Password: req.Body.Password, MustChangePassword: true}
 	if req.Body.MustChangePassword != nil {
 		in.MustChangePassword = *req.Body.MustChangePassword
 	}
@@ -80,7 +80,7 @@ func (a API) CreateStaff(ctx context.Context, req identityapi.CreateStaffRequest
 	if err != nil {
 		return nil, err
 	}
-	body := toAPIStaff(made)
+	body := a.toAPIStaff(made)
 	if initial != "" {
 		body.InitialPassword = &initial
 	}
@@ -94,16 +94,16 @@ func (a API) GetStaff(ctx context.Context, req identityapi.GetStaffRequestObject
 	if err != nil {
 		return nil, staffError(err)
 	}
-	return identityapi.GetStaff200JSONResponse{Body: toAPIStaff(r), Headers: identityapi.GetStaff200ResponseHeaders{ETag: ref(etag.Of(r.Version))}}, nil
+	return identityapi.GetStaff200JSONResponse{Body: a.toAPIStaff(r), Headers: identityapi.GetStaff200ResponseHeaders{ETag: ref(etag.Of(r.Version))}}, nil
 }
 
 // UpdateStaff (PATCH /v1/staff/{id})
 func (a API) UpdateStaff(ctx context.Context, req identityapi.UpdateStaffRequestObject) (identityapi.UpdateStaffResponseObject, error) {
-	r, err := a.Service.UpdateStaff(ctx, req.Id, req.Params.IfMatch, UpdateStaffInput{Name: req.Body.Name, StoreID: req.Body.StoreId, Status: (*staff.Status)(req.Body.Status)})
+	r, err := a.Service.UpdateStaff(ctx, req.Id, req.Params.IfMatch, UpdateStaffInput{Name: req.Body.Name, Email: req.Body.Email, StoreID: req.Body.StoreId, Status: (*staff.Status)(req.Body.Status)})
 	if err != nil {
 		return nil, err
 	}
-	return identityapi.UpdateStaff200JSONResponse{Body: toAPIStaff(r), Headers: identityapi.UpdateStaff200ResponseHeaders{ETag: ref(etag.Of(r.Version))}}, nil
+	return identityapi.UpdateStaff200JSONResponse{Body: a.toAPIStaff(r), Headers: identityapi.UpdateStaff200ResponseHeaders{ETag: ref(etag.Of(r.Version))}}, nil
 }
 
 // DeleteStaff (DELETE /v1/staff/{id})
@@ -141,7 +141,7 @@ func (a API) CreateGrant(ctx context.Context, req identityapi.CreateGrantRequest
 	if err != nil {
 		return nil, err
 	}
-	return identityapi.CreateGrant201JSONResponse{Body: toAPIStaff(r),
+	return identityapi.CreateGrant201JSONResponse{Body: a.toAPIStaff(r),
 		Headers: identityapi.CreateGrant201ResponseHeaders{ETag: ref(etag.Of(r.Version)), Location: ref("/v1/staff/" + r.ID.String())}}, nil
 }
 
@@ -157,8 +157,8 @@ func fromAPIGrant(g identityapi.GrantInput) GrantInput {
 	return GrantInput{Role: g.Role, Scope: rolegrant.Scope(g.Scope), StoreID: g.StoreId, RegionID: g.RegionId, ExpiresAt: g.ExpiresAt}
 }
 
-func toAPIStaff(r *platform.Staff) identityapi.Staff {
-	out := identityapi.Staff{Id: r.ID, Username: r.Username, Name: r.Name, StoreId: orNull(r.StoreID), Status: identityapi.StaffStatus(r.Status),
+func (a API) toAPIStaff(r *platform.Staff) identityapi.Staff {
+	out := identityapi.Staff{Id: r.ID, Username: r.Username, Name: r.Name, Email: orNullText(a.maskedEmail(r)), StoreId: orNull(r.StoreID), Status: identityapi.StaffStatus(r.Status),
 		MustChangePassword: r.MustChangePassword, Grants: make([]identityapi.Grant, len(r.Edges.Grants)),
 		Version: r.Version, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt}
 	for i, g := range r.Edges.Grants {

@@ -177,6 +177,10 @@ func (s *Service) writeTry(ctx context.Context, staffID uuid.UUID, known bool) (
 	if known {
 		limit = triesKnown
 	}
+	// Looked at first without a lock: a storm of guesses holds nobody up.
+	if wait, err = triesWait(ctx, s.DB.Clients, staffID, known, limit, s.Clock.Now()); err != nil || wait > 0 {
+		return uuid.Nil, wait, err
+	}
 	if try, err = uuid.NewV7(); err != nil {
 		return uuid.Nil, 0, err
 	}
@@ -189,20 +193,26 @@ func (s *Service) writeTry(ctx context.Context, staffID uuid.UUID, known bool) (
 		if _, err := tx.Exec(ctx, `DELETE FROM factor_tries WHERE staff_id = $1 AND tried_at <= $2`, staffID, now.Add(-triesWindow)); err != nil {
 			return err
 		}
-		var at time.Time
-		err := tx.QueryRow(ctx, `SELECT tried_at FROM factor_tries WHERE staff_id = $1 AND known = $2 ORDER BY tried_at DESC OFFSET $3 LIMIT 1`,
-			staffID, known, limit-1).Scan(&at)
-		switch {
-		case err == nil:
-			wait = at.Add(triesWindow).Sub(now)
-			return nil
-		case !errors.Is(err, sql.ErrNoRows):
+		if wait, err = triesWait(ctx, tx.Clients, staffID, known, limit, now); err != nil || wait > 0 {
 			return err
 		}
 		_, err = tx.Exec(ctx, `INSERT INTO factor_tries (id, staff_id, known, tried_at) VALUES ($1, $2, $3, $4)`, try, staffID, known, now)
 		return err
 	})
 	return try, wait, err
+}
+
+// triesWait is how long to wait until fewer than limit guesses are younger than
+// the window.
+func triesWait(ctx context.Context, c *db.Clients, staffID uuid.UUID, known bool, limit int, now time.Time) (time.Duration, error) {
+	var at time.Time
+	err := c.QueryRow(ctx, `
+		SELECT tried_at FROM factor_tries WHERE staff_id = $1 AND known = $2 AND tried_at > $3 ORDER BY tried_at DESC OFFSET $4 LIMIT 1`,
+		staffID, known, now.Add(-triesWindow), limit-1).Scan(&at)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return at.Add(triesWindow).Sub(now), err
 }
 
 // takeBack forgets a guess that was right.

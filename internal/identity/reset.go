@@ -31,7 +31,24 @@ const (
 	mailsAtOnce  = 8
 )
 
+// staffEmail reads an address; nil is none.
+// Error: staff.email_invalid.
+func staffEmail(given *string) (string, error) {
+	if given == nil {
+		return "", nil
+	}
+	e, err := pii.NormalizeEmail(*given)
+	if err != nil {
+		return "", ErrEmailInvalid.At("/email")
+	}
+	return e.Address, nil
+}
+
+// sealEmail is nil for no address.
 func (s *Service) sealEmail(staffID uuid.UUID, address string) []byte {
+	if address == "" {
+		return nil
+	}
 	return s.Keys.SealBlob(emailPurpose, staffID[:], []byte(address))
 }
 

@@ -1,7 +1,12 @@
 package identity
 
 import (
+	"context"
+	"fmt"
+	"runtime"
+	"runtime/metrics"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -183,4 +188,52 @@ func TestOldestSessionsGiveWay(t *testing.T) {
 	assert.Equal(t, 1, w.count(`SELECT count(*) FROM sessions WHERE revoked_reason = 'too_many'`))
 	_, err = w.Authenticate(t.Context(), first.Access)
 	assert.True(t, ErrSessionEnded.Is(err), "%v", err)
+}
+
+// A hash takes 19 MiB, so 1,000 sign-ins that come at once would take 19 GiB.
+// They wait for one another instead, and whoever has waited too long goes away.
+func TestAStormOfSignInsKeepsWithinMemory(t *testing.T) {
+	w := newWorld(t)
+	w.login(AdminUsername, adminPassword)
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	runtime.GC()
+	metrics.Read(sample)
+	before, peak := sample[0].Value.Uint64(), uint64(0)
+	done := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(time.Millisecond):
+				metrics.Read(sample)
+				peak = max(peak, sample[0].Value.Uint64())
+			}
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	var judged, gone atomic.Int32
+	var wg sync.WaitGroup
+	for i := range 1000 {
+		wg.Go(func() {
+			from := WithClient(ctx, Client{IP: fmt.Sprintf("198.51.%d.%d", i/250, i%250)})
+			// Each of another name, so that no limit on an account spares the work;
+			// an unknown name costs as much as a known one.
+			if _, err := w.Login(from, fmt.Sprint("user", i), adminPassword); ErrInvalidCredentials.Is(err) {
+				judged.Add(1)
+			} else {
+				assert.ErrorIs(t, err, context.DeadlineExceeded)
+				gone.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	close(done)
+	watching.Wait()
+	t.Logf("%d judged, %d gone; the heap grew by at most %d MiB", judged.Load(), gone.Load(), (peak-min(before, peak))>>20)
+	assert.Greater(t, judged.Load(), int32(4))
+	assert.Less(t, peak, uint64(512<<20))
+	w.login(AdminUsername, adminPassword) // and all is well again
 }

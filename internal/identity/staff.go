@@ -25,6 +25,7 @@ import (
 // CreateStaffInput describes a new member of staff.
 type CreateStaffInput struct {
 	Username, Name     string
+	Email              *string
 	StoreID            *uuid.UUID
 	Password           *string // nil: one is made
 	MustChangePassword bool
@@ -37,6 +38,10 @@ type CreateStaffInput struct {
 // and those of CreateGrant.
 func (s *Service) CreateStaff(ctx context.Context, in CreateStaffInput) (created *platform.Staff, initial string, err error) {
 	username := normalUsername(in.Username)
+	email, err := staffEmail(in.Email)
+	if err != nil {
+		return nil, "", err
+	}
 	initial, hash, err := initialPassword(ctx, in.Password, username)
 	if err != nil {
 		return nil, "", err
@@ -51,7 +56,7 @@ func (s *Service) CreateStaff(ctx context.Context, in CreateStaffInput) (created
 		}
 		now := s.Clock.Now()
 		made, err := tx.Platform.Staff.Create().SetID(id).SetUsername(username).SetName(in.Name).SetNillableStoreID(in.StoreID).
-			SetPasswordHash(hash).SetMustChangePassword(in.MustChangePassword).SetCreatedAt(now).SetUpdatedAt(now).Save(ctx)
+			SetEmailSealed(s.sealEmail(id, email)).SetPasswordHash(hash).SetMustChangePassword(in.MustChangePassword).SetCreatedAt(now).SetUpdatedAt(now).Save(ctx)
 		if err != nil {
 			return staffError(err)
 		}
@@ -103,6 +108,7 @@ func homeStore(ctx context.Context, tx *db.Tx, id *uuid.UUID) error {
 // UpdateStaffInput holds the fields to change.
 type UpdateStaffInput struct {
 	Name    *string
+	Email   nullable.Nullable[string]    // null: none
 	StoreID nullable.Nullable[uuid.UUID] // null: head office
 	Status  *staff.Status
 }
@@ -133,6 +139,19 @@ func (s *Service) UpdateStaff(ctx context.Context, id uuid.UUID, ifMatch *string
 			u.SetName(*in.Name)
 			fields = append(fields, "name")
 			tx.AfterCommit(s.renamed)
+		}
+		if in.Email.IsSpecified() {
+			email, err := staffEmail(value(in.Email))
+			if err != nil {
+				return err
+			}
+			if u.SetEmailSealed(s.sealEmail(id, email)); email == "" {
+				u.ClearEmailSealed()
+			}
+			if err := s.voidResets(ctx, tx, id); err != nil { // links went to the former address
+				return err
+			}
+			fields = append(fields, "email")
 		}
 		if in.StoreID.IsSpecified() {
 			home := value(in.StoreID)
@@ -176,9 +195,10 @@ func (s *Service) UpdateStaff(ctx context.Context, id uuid.UUID, ifMatch *string
 
 // lockForUpdate locks the account. A name may be changed by anybody who sees
 // it, the own one included; where somebody belongs and whether they may sign
-// in only by others who hold as much.
+// in only by others who hold as much. Who reads somebody's mail can choose a
+// new password for them: an address is changed by oneself or by those others.
 func (s *Service) lockForUpdate(ctx context.Context, tx *db.Tx, id uuid.UUID, in UpdateStaffInput) (*platform.Staff, error) {
-	if in.Status != nil || in.StoreID.IsSpecified() {
+	if in.Status != nil || in.StoreID.IsSpecified() || in.Email.IsSpecified() && auth.Must(ctx).ID != id {
 		return s.lockForeign(ctx, tx, id)
 	}
 	target, err := tx.Platform.Staff.Query().Where(staff.ID(id)).ForUpdate().Only(ctx)

@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -18,8 +19,12 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/clock"
 	"github.com/shuke-crm/shuke/internal/platform/crypto"
 	"github.com/shuke-crm/shuke/internal/platform/db"
+	"github.com/shuke-crm/shuke/internal/platform/mail"
+	"github.com/shuke-crm/shuke/internal/platform/otp"
+	"github.com/shuke-crm/shuke/internal/platform/outside"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 	"github.com/shuke-crm/shuke/internal/platform/pgtest"
+	"github.com/shuke-crm/shuke/internal/platform/sms"
 )
 
 const (
@@ -38,6 +43,7 @@ type world struct {
 	mu      sync.Mutex
 	now     time.Time
 	changed []string // user names handed to PasswordChanged
+	sent    outbox
 }
 
 func newWorld(t testing.TB) *world { return newWorldOn(t, pgtest.Redis(t)) }
@@ -62,11 +68,49 @@ func (w *world) replica() *Service {
 	zone, err := time.LoadLocation("Asia/Shanghai")
 	require.NoError(w.t, err)
 	s := New(Deps{DB: w.db, Clock: clock.Fake(zone, w.time), Keys: w.keys, Cache: c, Pages: page.NewCodec(w.keys.Derive("page")),
-		Log: slog.New(slog.DiscardHandler), PasswordChanged: func(_ context.Context, name string) { w.changed = append(w.changed, name) }})
+		Log: slog.New(slog.DiscardHandler), PasswordChanged: func(_ context.Context, name string) { w.changed = append(w.changed, name) },
+		Codes: otp.New(w.db, clock.Fake(zone, w.time), w.keys), Outside: outside.Services{SMS: texting{&w.sent}, Mail: mailing{&w.sent}}})
 	ctx, stop := context.WithCancel(context.Background())
 	w.t.Cleanup(func() { stop(); s.Close() })
 	s.Start(ctx)
 	return s
+}
+
+// outbox is what was sent to people.
+type outbox struct {
+	mu    sync.Mutex
+	texts []sms.Message
+	mails []mail.Message
+}
+
+type texting struct{ to *outbox }
+
+func (s texting) Send(_ context.Context, m sms.Message) (sms.Receipt, error) {
+	s.to.mu.Lock()
+	defer s.to.mu.Unlock()
+	s.to.texts = append(s.to.texts, m)
+	return sms.Receipt{}, nil
+}
+
+type mailing struct{ to *outbox }
+
+func (s mailing) Send(_ context.Context, m mail.Message) error {
+	s.to.mu.Lock()
+	defer s.to.mu.Unlock()
+	s.to.mails = append(s.to.mails, m)
+	return nil
+}
+
+func (o *outbox) text() sms.Message {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.texts[len(o.texts)-1]
+}
+
+func (o *outbox) allMails() []mail.Message {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.mails)
 }
 
 func (w *world) time() time.Time {

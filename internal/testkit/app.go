@@ -61,6 +61,7 @@ type App struct {
 type adminToken struct {
 	mu     sync.Mutex
 	client *Client
+	proved time.Time // by the application's clock
 }
 
 // In is the same application for a subtest, whose failures are its own.
