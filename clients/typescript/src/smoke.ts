@@ -2,9 +2,10 @@
 //
 //   SHUKE_URL=http://127.0.0.1:8080 SHUKE_PASSWORD=… npm run smoke        (after npm run check)
 //
-// SHUKE_USERNAME is admin unless set. It makes one customer (and a store, if there is none) and archives the customer again.
+// SHUKE_USERNAME is admin unless set. It makes one customer (and a store, if there is none) and archives the customer again, and one
+// member of staff, who signs in with an authenticator app and is disabled again.
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
+import { createHmac, randomUUID } from 'node:crypto';
 import createClient from 'openapi-fetch';
 import type { components, paths } from '../generated/schema.js';
 
@@ -55,6 +56,68 @@ const session = await step('sign in', async () => {
 await step('who am I', async () => {
   const me = must(await api.GET('/v1/me/staff'));
   assert.ok(me.permissions.includes('customers.create'));
+});
+
+/** What an authenticator app shows (RFC 6238), ahead by some steps of 30 seconds. */
+function totp(secret: string, ahead = 0): string {
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
+  const bits = [...secret].map((c) => alphabet.indexOf(c).toString(2).padStart(5, '0')).join('');
+  const key = Buffer.from((bits.match(/.{8}/g) ?? []).map((byte) => parseInt(byte, 2)));
+  const counter = Buffer.alloc(8);
+  counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + ahead));
+  const sum = createHmac('sha1', key).update(counter).digest();
+  const code = (sum.readUInt32BE((sum[sum.length - 1] ?? 0) & 15) & 0x7fffffff) % 1_000_000;
+  return String(code).padStart(6, '0');
+}
+
+const adminToken = accessToken;
+const colleague = { username: `smoke-${randomUUID().slice(0, 8)}`, password: randomUUID() };
+const staff = await step('make a member of staff', async () => {
+  const body = { ...colleague, name: '试运行', must_change_password: false, grants: [{ role: 'analyst', scope: 'all' as const }] };
+  return must(await api.POST('/v1/staff', { body }));
+});
+
+const device = await step('set up an authenticator app', async () => {
+  const signedIn = must(await api.POST('/v1/auth/login', { body: colleague }));
+  assert.equal(signedIn.mfa_required, false);
+  assert.ok(signedIn.access_token && signedIn.device_token);
+  accessToken = signedIn.access_token;
+  const { secret, url } = must(await api.POST('/v1/auth/mfa/totp'));
+  assert.ok(url.startsWith('otpauth://totp/'));
+  const { recovery_codes } = must(await api.POST('/v1/auth/mfa/totp/confirm', { body: { code: totp(secret) } }));
+  assert.equal(recovery_codes.length, 10);
+  must(await api.DELETE('/v1/auth/sessions', { params: { query: { all: true } } }));
+  return { secret, recovery_codes, token: signedIn.device_token };
+});
+
+await step('sign in with the app', async () => {
+  accessToken = '';
+  const half = must(await api.POST('/v1/auth/login', { body: { ...colleague, device_token: device.token } }));
+  assert.equal(half.mfa_required, true);
+  assert.equal(half.access_token, undefined);
+  assert.deepEqual(half.methods, ['totp', 'recovery_code']);
+  assert.ok(half.mfa_token);
+  const verify = (code: string) =>
+    api.POST('/v1/auth/mfa/verify', { body: { mfa_token: half.mfa_token ?? '', method: 'totp', code } });
+  const wrong = await verify('no code');
+  assert.equal(wrong.error?.code, 'auth.code_wrong');
+  // The step now was spent on setting up; the service takes one step ahead.
+  const full = must(await verify(totp(device.secret, 1)));
+  assert.ok(full.access_token);
+  assert.equal(full.device_token, device.token);
+  accessToken = full.access_token;
+  assert.equal(must(await api.GET('/v1/me/staff')).name, colleague.username);
+});
+
+await step('prove again who is there', async () => {
+  const byPassword = await api.POST('/v1/auth/step-up', { body: { method: 'password', password: colleague.password } });
+  assert.equal(byPassword.error?.code, 'auth.method_not_counted');
+  must(await api.POST('/v1/auth/step-up', { body: { method: 'recovery_code', code: device.recovery_codes[0] ?? '' } }));
+  const own = must(await api.GET('/v1/auth/mfa'));
+  assert.equal(own.recovery_codes_left, 9);
+  assert.ok(own.fresh_until);
+  accessToken = adminToken;
+  must(await api.PATCH('/v1/staff/{id}', { params: { path: { id: staff.id } }, body: { status: 'disabled' } }));
 });
 
 const store = await step('list stores', async () => {
