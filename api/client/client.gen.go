@@ -60,6 +60,21 @@ func (e ApiKeyStatus) Valid() bool {
 	}
 }
 
+// Defines values for ApiKeyUpdateEndPrevious.
+const (
+	True ApiKeyUpdateEndPrevious = true
+)
+
+// Valid indicates whether the value is a known member of the ApiKeyUpdateEndPrevious enum.
+func (e ApiKeyUpdateEndPrevious) Valid() bool {
+	switch e {
+	case True:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for AuditActorKind.
 const (
 	AuditActorAPIKey AuditActorKind = "api_key"
@@ -1032,10 +1047,13 @@ type AddressInput struct {
 	Region *string `json:"region,omitempty"`
 }
 
-// ApiKey Example: {"all_stores":false,"created_at":"2026-07-01T02:00:00Z","created_by":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","expires_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a15","key_id":"k7q2mzp4xw6d","last_used_at":null,"name":"till 3","permissions":["customers.lookup","orders.ingest"],"revoked_at":null,"status":"active","store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"],"updated_at":"2026-07-01T02:00:00Z","version":1}
+// ApiKey Example: {"all_stores":false,"allowed_ips":["203.0.113.0/24","2001:db8::/48"],"created_at":"2026-07-01T02:00:00Z","created_by":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","expires_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a15","key_id":"k7q2mzp4xw6d","last_used_at":"2026-07-02T08:30:00Z","last_used_ip":"203.0.113.7","name":"till 3","permissions":["customers.lookup","orders.ingest"],"requests_per_minute":null,"revoked_at":null,"secrets":[{"created_at":"2026-07-01T02:00:00Z","ends_at":null,"last_used_at":"2026-07-02T08:30:00Z","last_used_ip":"203.0.113.7"}],"status":"active","store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"],"updated_at":"2026-07-01T02:00:00Z","version":1}
 type ApiKey struct {
-	AllStores bool      `json:"all_stores"`
-	CreatedAt time.Time `json:"created_at"`
+	AllStores bool `json:"all_stores"`
+
+	// AllowedIps Addresses and ranges it may be used from; empty means from anywhere.
+	AllowedIps []string  `json:"allowed_ips"`
+	CreatedAt  time.Time `json:"created_at"`
 
 	// CreatedBy The member of staff who made it.
 	CreatedBy nullable.Nullable[openapi_types.UUID] `json:"created_by"`
@@ -1055,12 +1073,21 @@ type ApiKey struct {
 	// LastUsedAt To the minute.
 	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
 
+	// LastUsedIp The address it was last used from.
+	LastUsedIp nullable.Nullable[string] `json:"last_used_ip"`
+
 	// Name Where it is used.
 	Name string `json:"name"`
 
 	// Permissions Sorted.
-	Permissions []string                     `json:"permissions"`
-	RevokedAt   nullable.Nullable[time.Time] `json:"revoked_at"`
+	Permissions []string `json:"permissions"`
+
+	// RequestsPerMinute Its own limit in place of the general ones, or null.
+	RequestsPerMinute nullable.Nullable[int32]     `json:"requests_per_minute"`
+	RevokedAt         nullable.Nullable[time.Time] `json:"revoked_at"`
+
+	// Secrets The secrets that work at present, the newest first; two for a time after a rotation.
+	Secrets []ApiKeySecret `json:"secrets"`
 
 	// Status Only an `active` key works.
 	//
@@ -1073,10 +1100,13 @@ type ApiKey struct {
 	Version int64 `json:"version"`
 }
 
-// ApiKeyCreate Example: {"name":"till 3","permissions":["customers.lookup","orders.ingest"],"store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"]}
+// ApiKeyCreate Example: {"allowed_ips":["203.0.113.0/24"],"name":"till 3","permissions":["customers.lookup","orders.ingest"],"store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"]}
 type ApiKeyCreate struct {
 	// AllStores Whether it sees the whole business.
 	AllStores *bool `json:"all_stores,omitempty"`
+
+	// AllowedIps Addresses and CIDR ranges, IPv4 and IPv6, it may be used from; left out or empty, from anywhere.
+	AllowedIps *[]string `json:"allowed_ips,omitempty"`
 
 	// ExpiresAt Left out, it holds until it is revoked.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
@@ -1086,6 +1116,9 @@ type ApiKeyCreate struct {
 
 	// Permissions From `GET /v1/permissions`.
 	Permissions []string `json:"permissions"`
+
+	// RequestsPerMinute A limit of its own, in place of the general ones.
+	RequestsPerMinute *int32 `json:"requests_per_minute,omitempty"`
 
 	// StoreIds The stores it sees, unless it sees all.
 	StoreIds *[]Id `json:"store_ids,omitempty"`
@@ -1103,10 +1136,47 @@ type ApiKeyList struct {
 	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
+// ApiKeyRotate Example: {"grace_hours":24}
+type ApiKeyRotate struct {
+	// GraceHours For how long the old secret goes on; 0 ends it at once.
+	GraceHours *int32 `json:"grace_hours,omitempty"`
+}
+
+// ApiKeySecret One of the secrets of a key; never the secret itself.
+//
+// Example: {"created_at":"2026-07-01T02:00:00Z","ends_at":null,"last_used_at":null,"last_used_ip":null}
+type ApiKeySecret struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// EndsAt When it stops after a rotation; null for the newest.
+	EndsAt     nullable.Nullable[time.Time] `json:"ends_at"`
+	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
+	LastUsedIp nullable.Nullable[string]    `json:"last_used_ip"`
+}
+
 // ApiKeyStatus Only an `active` key works.
 //
 // Example: active
 type ApiKeyStatus string
+
+// ApiKeyUpdate Example: {"allowed_ips":["203.0.113.0/24"],"requests_per_minute":1200}
+type ApiKeyUpdate struct {
+	// AllowedIps Addresses and CIDR ranges, IPv4 and IPv6; empty means from anywhere.
+	AllowedIps *[]string `json:"allowed_ips,omitempty"`
+
+	// EndPrevious Ends the secret from before the last rotation.
+	EndPrevious *ApiKeyUpdateEndPrevious `json:"end_previous,omitempty"`
+
+	// ExpiresAt null lets it hold until it is revoked.
+	ExpiresAt nullable.Nullable[time.Time] `json:"expires_at,omitempty"`
+	Name      *string                      `json:"name,omitempty"`
+
+	// RequestsPerMinute null means the general limits.
+	RequestsPerMinute nullable.Nullable[int32] `json:"requests_per_minute,omitempty"`
+}
+
+// ApiKeyUpdateEndPrevious Ends the secret from before the last rotation.
+type ApiKeyUpdateEndPrevious bool
 
 // Apparel What makes a product a piece of clothing.
 //
@@ -3887,6 +3957,19 @@ type GetApiKeyParams struct {
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
+// UpdateApiKeyParams defines parameters for UpdateApiKey.
+type UpdateApiKeyParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// RotateApiKeyParams defines parameters for RotateApiKey.
+type RotateApiKeyParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListAuditLogsParams defines parameters for ListAuditLogs.
 type ListAuditLogsParams struct {
 	// ActorId Only what this member of staff or API key did.
@@ -4672,6 +4755,12 @@ type UpdateVariantParams struct {
 // CreateApiKeyJSONRequestBody defines body for CreateApiKey for application/json ContentType.
 type CreateApiKeyJSONRequestBody = ApiKeyCreate
 
+// UpdateApiKeyJSONRequestBody defines body for UpdateApiKey for application/json ContentType.
+type UpdateApiKeyJSONRequestBody = ApiKeyUpdate
+
+// RotateApiKeyJSONRequestBody defines body for RotateApiKey for application/json ContentType.
+type RotateApiKeyJSONRequestBody = ApiKeyRotate
+
 // LoginJSONRequestBody defines body for Login for application/json ContentType.
 type LoginJSONRequestBody = LoginInput
 
@@ -4928,7 +5017,11 @@ type ClientInterface interface {
 	// CreateApiKeyWithBody Create an API key
 	//
 	// The key itself is in `key`, in this answer only: what is kept is its hash. Send it as `Authorization: Bearer shk_live_…`. Its permissions
-	// and stores must lie within the caller's own. To rotate, create a second key, move the machine over, then revoke the first.
+	// and stores must lie within the caller's own. `POST /v1/api-keys/{id}/rotate` gives it a new secret later without a moment's outage.
+	// `POST /v1/oauth/token` exchanges it for a token of 15 minutes, for integrators who prefer that.
+	//
+	// A key with `allowed_ips` is refused from everywhere else with 401, as if it did not exist. Behind a proxy this needs
+	// `SHUKE_TRUSTED_PROXIES`, or the proxy's own address is what counts.
 	//
 	// Keys match `shk_live_[a-z2-7]{12}_[a-z2-7]{59}`, the last seven characters being a checksum, so that secret scanners recognise a
 	// leaked one.
@@ -4943,7 +5036,11 @@ type ClientInterface interface {
 	// CreateApiKey Create an API key
 	//
 	// The key itself is in `key`, in this answer only: what is kept is its hash. Send it as `Authorization: Bearer shk_live_…`. Its permissions
-	// and stores must lie within the caller's own. To rotate, create a second key, move the machine over, then revoke the first.
+	// and stores must lie within the caller's own. `POST /v1/api-keys/{id}/rotate` gives it a new secret later without a moment's outage.
+	// `POST /v1/oauth/token` exchanges it for a token of 15 minutes, for integrators who prefer that.
+	//
+	// A key with `allowed_ips` is refused from everywhere else with 401, as if it did not exist. Behind a proxy this needs
+	// `SHUKE_TRUSTED_PROXIES`, or the proxy's own address is what counts.
 	//
 	// Keys match `shk_live_[a-z2-7]{12}_[a-z2-7]{59}`, the last seven characters being a checksum, so that secret scanners recognise a
 	// leaked one.
@@ -4966,10 +5063,56 @@ type ClientInterface interface {
 
 	// GetApiKey Read an API key
 	//
-	// What a key may do and when it was last used (to the minute), without its secret.
+	// What a key may do, and when and from where each of its secrets was last used (to the minute), without the secrets.
 	//
 	// Corresponds with GET /v1/api-keys/{id} (the `GetApiKey` operationId).
 	GetApiKey(ctx context.Context, id ApiKeyId, params *GetApiKeyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateApiKeyWithBody Change an API key
+	//
+	// Its name, end, allowed addresses and limit; permissions and stores stay as they were made. Takes effect everywhere within a second.
+	// `end_previous: true` ends the secret from before the last rotation at once. The key must lie within the caller's own rights.
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/api-keys/{id} (the `UpdateApiKey` operationId).
+	UpdateApiKeyWithBody(ctx context.Context, id ApiKeyId, params *UpdateApiKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateApiKey Change an API key
+	//
+	// Its name, end, allowed addresses and limit; permissions and stores stay as they were made. Takes effect everywhere within a second.
+	// `end_previous: true` ends the secret from before the last rotation at once. The key must lie within the caller's own rights.
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/api-keys/{id} (the `UpdateApiKey` operationId).
+	UpdateApiKey(ctx context.Context, id ApiKeyId, params *UpdateApiKeyParams, body UpdateApiKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateApiKeyWithBody Give an API key a new secret
+	//
+	// The new secret is in `key`, in this answer only. The one before goes on for `grace_hours`, so that machines can be moved over one by one;
+	// `secrets` shows when each was last used. Tokens from `POST /v1/oauth/token` end within a second and are exchanged anew. While two
+	// secrets live there is no third (409 `api_keys.two_live`): wait, or end the older with `PATCH`.
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/api-keys/{id}/rotate (the `RotateApiKey` operationId).
+	RotateApiKeyWithBody(ctx context.Context, id ApiKeyId, params *RotateApiKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateApiKey Give an API key a new secret
+	//
+	// The new secret is in `key`, in this answer only. The one before goes on for `grace_hours`, so that machines can be moved over one by one;
+	// `secrets` shows when each was last used. Tokens from `POST /v1/oauth/token` end within a second and are exchanged anew. While two
+	// secrets live there is no third (409 `api_keys.two_live`): wait, or end the older with `PATCH`.
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/api-keys/{id}/rotate (the `RotateApiKey` operationId).
+	RotateApiKey(ctx context.Context, id ApiKeyId, params *RotateApiKeyParams, body RotateApiKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListAuditLogs List audit entries
 	//
@@ -6517,7 +6660,11 @@ func (c *Client) ListApiKeys(ctx context.Context, params *ListApiKeysParams, req
 // CreateApiKeyWithBody Create an API key
 //
 // The key itself is in `key`, in this answer only: what is kept is its hash. Send it as `Authorization: Bearer shk_live_…`. Its permissions
-// and stores must lie within the caller's own. To rotate, create a second key, move the machine over, then revoke the first.
+// and stores must lie within the caller's own. `POST /v1/api-keys/{id}/rotate` gives it a new secret later without a moment's outage.
+// `POST /v1/oauth/token` exchanges it for a token of 15 minutes, for integrators who prefer that.
+//
+// A key with `allowed_ips` is refused from everywhere else with 401, as if it did not exist. Behind a proxy this needs
+// `SHUKE_TRUSTED_PROXIES`, or the proxy's own address is what counts.
 //
 // Keys match `shk_live_[a-z2-7]{12}_[a-z2-7]{59}`, the last seven characters being a checksum, so that secret scanners recognise a
 // leaked one.
@@ -6542,7 +6689,11 @@ func (c *Client) CreateApiKeyWithBody(ctx context.Context, params *CreateApiKeyP
 // CreateApiKey Create an API key
 //
 // The key itself is in `key`, in this answer only: what is kept is its hash. Send it as `Authorization: Bearer shk_live_…`. Its permissions
-// and stores must lie within the caller's own. To rotate, create a second key, move the machine over, then revoke the first.
+// and stores must lie within the caller's own. `POST /v1/api-keys/{id}/rotate` gives it a new secret later without a moment's outage.
+// `POST /v1/oauth/token` exchanges it for a token of 15 minutes, for integrators who prefer that.
+//
+// A key with `allowed_ips` is refused from everywhere else with 401, as if it did not exist. Behind a proxy this needs
+// `SHUKE_TRUSTED_PROXIES`, or the proxy's own address is what counts.
 //
 // Keys match `shk_live_[a-z2-7]{12}_[a-z2-7]{59}`, the last seven characters being a checksum, so that secret scanners recognise a
 // leaked one.
@@ -6585,11 +6736,97 @@ func (c *Client) RevokeApiKey(ctx context.Context, id ApiKeyId, reqEditors ...Re
 
 // GetApiKey Read an API key
 //
-// What a key may do and when it was last used (to the minute), without its secret.
+// What a key may do, and when and from where each of its secrets was last used (to the minute), without the secrets.
 //
 // Corresponds with GET /v1/api-keys/{id} (the `GetApiKey` operationId).
 func (c *Client) GetApiKey(ctx context.Context, id ApiKeyId, params *GetApiKeyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetApiKeyRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateApiKeyWithBody Change an API key
+//
+// Its name, end, allowed addresses and limit; permissions and stores stay as they were made. Takes effect everywhere within a second.
+// `end_previous: true` ends the secret from before the last rotation at once. The key must lie within the caller's own rights.
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/api-keys/{id} (the `UpdateApiKey` operationId).
+func (c *Client) UpdateApiKeyWithBody(ctx context.Context, id ApiKeyId, params *UpdateApiKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateApiKeyRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateApiKey Change an API key
+//
+// Its name, end, allowed addresses and limit; permissions and stores stay as they were made. Takes effect everywhere within a second.
+// `end_previous: true` ends the secret from before the last rotation at once. The key must lie within the caller's own rights.
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/api-keys/{id} (the `UpdateApiKey` operationId).
+func (c *Client) UpdateApiKey(ctx context.Context, id ApiKeyId, params *UpdateApiKeyParams, body UpdateApiKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateApiKeyRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateApiKeyWithBody Give an API key a new secret
+//
+// The new secret is in `key`, in this answer only. The one before goes on for `grace_hours`, so that machines can be moved over one by one;
+// `secrets` shows when each was last used. Tokens from `POST /v1/oauth/token` end within a second and are exchanged anew. While two
+// secrets live there is no third (409 `api_keys.two_live`): wait, or end the older with `PATCH`.
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/api-keys/{id}/rotate (the `RotateApiKey` operationId).
+func (c *Client) RotateApiKeyWithBody(ctx context.Context, id ApiKeyId, params *RotateApiKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateApiKeyRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateApiKey Give an API key a new secret
+//
+// The new secret is in `key`, in this answer only. The one before goes on for `grace_hours`, so that machines can be moved over one by one;
+// `secrets` shows when each was last used. Tokens from `POST /v1/oauth/token` end within a second and are exchanged anew. While two
+// secrets live there is no third (409 `api_keys.two_live`): wait, or end the older with `PATCH`.
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/api-keys/{id}/rotate (the `RotateApiKey` operationId).
+func (c *Client) RotateApiKey(ctx context.Context, id ApiKeyId, params *RotateApiKeyParams, body RotateApiKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateApiKeyRequest(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -9843,6 +10080,130 @@ func NewGetApiKeyRequest(server string, id ApiKeyId, params *GetApiKeyParams) (*
 			}
 
 			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateApiKeyRequest calls the generic UpdateApiKey builder with application/json body
+func NewUpdateApiKeyRequest(server string, id ApiKeyId, params *UpdateApiKeyParams, body UpdateApiKeyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateApiKeyRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewUpdateApiKeyRequestWithBody constructs an http.Request for the UpdateApiKey method, with any body, and a specified content type
+func NewUpdateApiKeyRequestWithBody(server string, id ApiKeyId, params *UpdateApiKeyParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/api-keys/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRotateApiKeyRequest calls the generic RotateApiKey builder with application/json body
+func NewRotateApiKeyRequest(server string, id ApiKeyId, params *RotateApiKeyParams, body RotateApiKeyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRotateApiKeyRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewRotateApiKeyRequestWithBody constructs an http.Request for the RotateApiKey method, with any body, and a specified content type
+func NewRotateApiKeyRequestWithBody(server string, id ApiKeyId, params *RotateApiKeyParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/api-keys/%s/rotate", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
 		}
 
 	}
@@ -16081,7 +16442,11 @@ type ClientWithResponsesInterface interface {
 	// CreateApiKeyWithBodyWithResponse Create an API key
 	//
 	// The key itself is in `key`, in this answer only: what is kept is its hash. Send it as `Authorization: Bearer shk_live_…`. Its permissions
-	// and stores must lie within the caller's own. To rotate, create a second key, move the machine over, then revoke the first.
+	// and stores must lie within the caller's own. `POST /v1/api-keys/{id}/rotate` gives it a new secret later without a moment's outage.
+	// `POST /v1/oauth/token` exchanges it for a token of 15 minutes, for integrators who prefer that.
+	//
+	// A key with `allowed_ips` is refused from everywhere else with 401, as if it did not exist. Behind a proxy this needs
+	// `SHUKE_TRUSTED_PROXIES`, or the proxy's own address is what counts.
 	//
 	// Keys match `shk_live_[a-z2-7]{12}_[a-z2-7]{59}`, the last seven characters being a checksum, so that secret scanners recognise a
 	// leaked one.
@@ -16096,7 +16461,11 @@ type ClientWithResponsesInterface interface {
 	// CreateApiKeyWithResponse Create an API key
 	//
 	// The key itself is in `key`, in this answer only: what is kept is its hash. Send it as `Authorization: Bearer shk_live_…`. Its permissions
-	// and stores must lie within the caller's own. To rotate, create a second key, move the machine over, then revoke the first.
+	// and stores must lie within the caller's own. `POST /v1/api-keys/{id}/rotate` gives it a new secret later without a moment's outage.
+	// `POST /v1/oauth/token` exchanges it for a token of 15 minutes, for integrators who prefer that.
+	//
+	// A key with `allowed_ips` is refused from everywhere else with 401, as if it did not exist. Behind a proxy this needs
+	// `SHUKE_TRUSTED_PROXIES`, or the proxy's own address is what counts.
 	//
 	// Keys match `shk_live_[a-z2-7]{12}_[a-z2-7]{59}`, the last seven characters being a checksum, so that secret scanners recognise a
 	// leaked one.
@@ -16121,12 +16490,58 @@ type ClientWithResponsesInterface interface {
 
 	// GetApiKeyWithResponse Read an API key
 	//
-	// What a key may do and when it was last used (to the minute), without its secret.
+	// What a key may do, and when and from where each of its secrets was last used (to the minute), without the secrets.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/api-keys/{id} (the `GetApiKey` operationId).
 	GetApiKeyWithResponse(ctx context.Context, id ApiKeyId, params *GetApiKeyParams, reqEditors ...RequestEditorFn) (*GetApiKeyReply, error)
+
+	// UpdateApiKeyWithBodyWithResponse Change an API key
+	//
+	// Its name, end, allowed addresses and limit; permissions and stores stay as they were made. Takes effect everywhere within a second.
+	// `end_previous: true` ends the secret from before the last rotation at once. The key must lie within the caller's own rights.
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/api-keys/{id} (the `UpdateApiKey` operationId).
+	UpdateApiKeyWithBodyWithResponse(ctx context.Context, id ApiKeyId, params *UpdateApiKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateApiKeyReply, error)
+
+	// UpdateApiKeyWithResponse Change an API key
+	//
+	// Its name, end, allowed addresses and limit; permissions and stores stay as they were made. Takes effect everywhere within a second.
+	// `end_previous: true` ends the secret from before the last rotation at once. The key must lie within the caller's own rights.
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/api-keys/{id} (the `UpdateApiKey` operationId).
+	UpdateApiKeyWithResponse(ctx context.Context, id ApiKeyId, params *UpdateApiKeyParams, body UpdateApiKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateApiKeyReply, error)
+
+	// RotateApiKeyWithBodyWithResponse Give an API key a new secret
+	//
+	// The new secret is in `key`, in this answer only. The one before goes on for `grace_hours`, so that machines can be moved over one by one;
+	// `secrets` shows when each was last used. Tokens from `POST /v1/oauth/token` end within a second and are exchanged anew. While two
+	// secrets live there is no third (409 `api_keys.two_live`): wait, or end the older with `PATCH`.
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/api-keys/{id}/rotate (the `RotateApiKey` operationId).
+	RotateApiKeyWithBodyWithResponse(ctx context.Context, id ApiKeyId, params *RotateApiKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateApiKeyReply, error)
+
+	// RotateApiKeyWithResponse Give an API key a new secret
+	//
+	// The new secret is in `key`, in this answer only. The one before goes on for `grace_hours`, so that machines can be moved over one by one;
+	// `secrets` shows when each was last used. Tokens from `POST /v1/oauth/token` end within a second and are exchanged anew. While two
+	// secrets live there is no third (409 `api_keys.two_live`): wait, or end the older with `PATCH`.
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/api-keys/{id}/rotate (the `RotateApiKey` operationId).
+	RotateApiKeyWithResponse(ctx context.Context, id ApiKeyId, params *RotateApiKeyParams, body RotateApiKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateApiKeyReply, error)
 
 	// ListAuditLogsWithResponse List audit entries
 	//
@@ -18259,6 +18674,132 @@ func (r GetApiKeyReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetApiKeyReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateApiKeyReply200Headers the declared response headers of an HTTP 200 response for UpdateApiKey
+type UpdateApiKeyReply200Headers struct {
+	ETag *string
+}
+
+// UpdateApiKeyReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateApiKey
+type UpdateApiKeyReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdateApiKeyReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ApiKey
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateApiKeyReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateApiKeyReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateApiKeyReply) GetJSON200() *ApiKey {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateApiKeyReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateApiKeyReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateApiKeyReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateApiKeyReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateApiKeyReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RotateApiKeyReply200Headers the declared response headers of an HTTP 200 response for RotateApiKey
+type RotateApiKeyReply200Headers struct {
+	ETag *string
+}
+
+// RotateApiKeyReplyDefaultHeaders the declared response headers of an HTTP default response for RotateApiKey
+type RotateApiKeyReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type RotateApiKeyReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ApiKey
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RotateApiKeyReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RotateApiKeyReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RotateApiKeyReply) GetJSON200() *ApiKey {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RotateApiKeyReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RotateApiKeyReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RotateApiKeyReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RotateApiKeyReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RotateApiKeyReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -24306,7 +24847,11 @@ func (c *ClientWithResponses) ListApiKeysWithResponse(ctx context.Context, param
 // CreateApiKeyWithBodyWithResponse Create an API key
 //
 // The key itself is in `key`, in this answer only: what is kept is its hash. Send it as `Authorization: Bearer shk_live_…`. Its permissions
-// and stores must lie within the caller's own. To rotate, create a second key, move the machine over, then revoke the first.
+// and stores must lie within the caller's own. `POST /v1/api-keys/{id}/rotate` gives it a new secret later without a moment's outage.
+// `POST /v1/oauth/token` exchanges it for a token of 15 minutes, for integrators who prefer that.
+//
+// A key with `allowed_ips` is refused from everywhere else with 401, as if it did not exist. Behind a proxy this needs
+// `SHUKE_TRUSTED_PROXIES`, or the proxy's own address is what counts.
 //
 // Keys match `shk_live_[a-z2-7]{12}_[a-z2-7]{59}`, the last seven characters being a checksum, so that secret scanners recognise a
 // leaked one.
@@ -24327,7 +24872,11 @@ func (c *ClientWithResponses) CreateApiKeyWithBodyWithResponse(ctx context.Conte
 // CreateApiKeyWithResponse Create an API key
 //
 // The key itself is in `key`, in this answer only: what is kept is its hash. Send it as `Authorization: Bearer shk_live_…`. Its permissions
-// and stores must lie within the caller's own. To rotate, create a second key, move the machine over, then revoke the first.
+// and stores must lie within the caller's own. `POST /v1/api-keys/{id}/rotate` gives it a new secret later without a moment's outage.
+// `POST /v1/oauth/token` exchanges it for a token of 15 minutes, for integrators who prefer that.
+//
+// A key with `allowed_ips` is refused from everywhere else with 401, as if it did not exist. Behind a proxy this needs
+// `SHUKE_TRUSTED_PROXIES`, or the proxy's own address is what counts.
 //
 // Keys match `shk_live_[a-z2-7]{12}_[a-z2-7]{59}`, the last seven characters being a checksum, so that secret scanners recognise a
 // leaked one.
@@ -24364,7 +24913,7 @@ func (c *ClientWithResponses) RevokeApiKeyWithResponse(ctx context.Context, id A
 
 // GetApiKeyWithResponse Read an API key
 //
-// What a key may do and when it was last used (to the minute), without its secret.
+// What a key may do, and when and from where each of its secrets was last used (to the minute), without the secrets.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -24375,6 +24924,76 @@ func (c *ClientWithResponses) GetApiKeyWithResponse(ctx context.Context, id ApiK
 		return nil, err
 	}
 	return ParseGetApiKeyReply(rsp)
+}
+
+// UpdateApiKeyWithBodyWithResponse Change an API key
+//
+// Its name, end, allowed addresses and limit; permissions and stores stay as they were made. Takes effect everywhere within a second.
+// `end_previous: true` ends the secret from before the last rotation at once. The key must lie within the caller's own rights.
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/api-keys/{id} (the `UpdateApiKey` operationId).
+func (c *ClientWithResponses) UpdateApiKeyWithBodyWithResponse(ctx context.Context, id ApiKeyId, params *UpdateApiKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateApiKeyReply, error) {
+	rsp, err := c.UpdateApiKeyWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateApiKeyReply(rsp)
+}
+
+// UpdateApiKeyWithResponse Change an API key
+//
+// Its name, end, allowed addresses and limit; permissions and stores stay as they were made. Takes effect everywhere within a second.
+// `end_previous: true` ends the secret from before the last rotation at once. The key must lie within the caller's own rights.
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/api-keys/{id} (the `UpdateApiKey` operationId).
+func (c *ClientWithResponses) UpdateApiKeyWithResponse(ctx context.Context, id ApiKeyId, params *UpdateApiKeyParams, body UpdateApiKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateApiKeyReply, error) {
+	rsp, err := c.UpdateApiKey(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateApiKeyReply(rsp)
+}
+
+// RotateApiKeyWithBodyWithResponse Give an API key a new secret
+//
+// The new secret is in `key`, in this answer only. The one before goes on for `grace_hours`, so that machines can be moved over one by one;
+// `secrets` shows when each was last used. Tokens from `POST /v1/oauth/token` end within a second and are exchanged anew. While two
+// secrets live there is no third (409 `api_keys.two_live`): wait, or end the older with `PATCH`.
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/api-keys/{id}/rotate (the `RotateApiKey` operationId).
+func (c *ClientWithResponses) RotateApiKeyWithBodyWithResponse(ctx context.Context, id ApiKeyId, params *RotateApiKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateApiKeyReply, error) {
+	rsp, err := c.RotateApiKeyWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateApiKeyReply(rsp)
+}
+
+// RotateApiKeyWithResponse Give an API key a new secret
+//
+// The new secret is in `key`, in this answer only. The one before goes on for `grace_hours`, so that machines can be moved over one by one;
+// `secrets` shows when each was last used. Tokens from `POST /v1/oauth/token` end within a second and are exchanged anew. While two
+// secrets live there is no third (409 `api_keys.two_live`): wait, or end the older with `PATCH`.
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/api-keys/{id}/rotate (the `RotateApiKey` operationId).
+func (c *ClientWithResponses) RotateApiKeyWithResponse(ctx context.Context, id ApiKeyId, params *RotateApiKeyParams, body RotateApiKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateApiKeyReply, error) {
+	rsp, err := c.RotateApiKey(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateApiKeyReply(rsp)
 }
 
 // ListAuditLogsWithResponse List audit entries
@@ -27333,6 +27952,132 @@ func ParseGetApiKeyReply(rsp *http.Response) (*GetApiKeyReply, error) {
 		response.Headers200 = &headers
 	case true:
 		var headers GetApiKeyReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateApiKeyReply parses an HTTP response from a UpdateApiKeyWithResponse call
+func ParseUpdateApiKeyReply(rsp *http.Response) (*UpdateApiKeyReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateApiKeyReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ApiKey
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateApiKeyReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateApiKeyReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRotateApiKeyReply parses an HTTP response from a RotateApiKeyWithResponse call
+func ParseRotateApiKeyReply(rsp *http.Response) (*RotateApiKeyReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RotateApiKeyReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ApiKey
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RotateApiKeyReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers RotateApiKeyReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

@@ -57,6 +57,21 @@ func (e ApiKeyStatus) Valid() bool {
 	}
 }
 
+// Defines values for ApiKeyUpdateEndPrevious.
+const (
+	True ApiKeyUpdateEndPrevious = true
+)
+
+// Valid indicates whether the value is a known member of the ApiKeyUpdateEndPrevious enum.
+func (e ApiKeyUpdateEndPrevious) Valid() bool {
+	switch e {
+	case True:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DelegationStatus.
 const (
 	DelegationActive  DelegationStatus = "active"
@@ -347,10 +362,13 @@ func (e ListStoresParamsInclude) Valid() bool {
 // Example: staff
 type ActorKind string
 
-// ApiKey Example: {"all_stores":false,"created_at":"2026-07-01T02:00:00Z","created_by":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","expires_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a15","key_id":"k7q2mzp4xw6d","last_used_at":null,"name":"till 3","permissions":["customers.lookup","orders.ingest"],"revoked_at":null,"status":"active","store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"],"updated_at":"2026-07-01T02:00:00Z","version":1}
+// ApiKey Example: {"all_stores":false,"allowed_ips":["203.0.113.0/24","2001:db8::/48"],"created_at":"2026-07-01T02:00:00Z","created_by":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","expires_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a15","key_id":"k7q2mzp4xw6d","last_used_at":"2026-07-02T08:30:00Z","last_used_ip":"203.0.113.7","name":"till 3","permissions":["customers.lookup","orders.ingest"],"requests_per_minute":null,"revoked_at":null,"secrets":[{"created_at":"2026-07-01T02:00:00Z","ends_at":null,"last_used_at":"2026-07-02T08:30:00Z","last_used_ip":"203.0.113.7"}],"status":"active","store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"],"updated_at":"2026-07-01T02:00:00Z","version":1}
 type ApiKey struct {
-	AllStores bool      `json:"all_stores"`
-	CreatedAt time.Time `json:"created_at"`
+	AllStores bool `json:"all_stores"`
+
+	// AllowedIps Addresses and ranges it may be used from; empty means from anywhere.
+	AllowedIps []string  `json:"allowed_ips"`
+	CreatedAt  time.Time `json:"created_at"`
 
 	// CreatedBy The member of staff who made it.
 	CreatedBy nullable.Nullable[openapi_types.UUID] `json:"created_by"`
@@ -370,12 +388,21 @@ type ApiKey struct {
 	// LastUsedAt To the minute.
 	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
 
+	// LastUsedIp The address it was last used from.
+	LastUsedIp nullable.Nullable[string] `json:"last_used_ip"`
+
 	// Name Where it is used.
 	Name string `json:"name"`
 
 	// Permissions Sorted.
-	Permissions []string                     `json:"permissions"`
-	RevokedAt   nullable.Nullable[time.Time] `json:"revoked_at"`
+	Permissions []string `json:"permissions"`
+
+	// RequestsPerMinute Its own limit in place of the general ones, or null.
+	RequestsPerMinute nullable.Nullable[int32]     `json:"requests_per_minute"`
+	RevokedAt         nullable.Nullable[time.Time] `json:"revoked_at"`
+
+	// Secrets The secrets that work at present, the newest first; two for a time after a rotation.
+	Secrets []ApiKeySecret `json:"secrets"`
 
 	// Status Only an `active` key works.
 	//
@@ -388,10 +415,13 @@ type ApiKey struct {
 	Version int64 `json:"version"`
 }
 
-// ApiKeyCreate Example: {"name":"till 3","permissions":["customers.lookup","orders.ingest"],"store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"]}
+// ApiKeyCreate Example: {"allowed_ips":["203.0.113.0/24"],"name":"till 3","permissions":["customers.lookup","orders.ingest"],"store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"]}
 type ApiKeyCreate struct {
 	// AllStores Whether it sees the whole business.
 	AllStores *bool `json:"all_stores,omitempty"`
+
+	// AllowedIps Addresses and CIDR ranges, IPv4 and IPv6, it may be used from; left out or empty, from anywhere.
+	AllowedIps *[]string `json:"allowed_ips,omitempty"`
 
 	// ExpiresAt Left out, it holds until it is revoked.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
@@ -401,6 +431,9 @@ type ApiKeyCreate struct {
 
 	// Permissions From `GET /v1/permissions`.
 	Permissions []string `json:"permissions"`
+
+	// RequestsPerMinute A limit of its own, in place of the general ones.
+	RequestsPerMinute *int32 `json:"requests_per_minute,omitempty"`
 
 	// StoreIds The stores it sees, unless it sees all.
 	StoreIds *[]externalRef0.Id `json:"store_ids,omitempty"`
@@ -418,10 +451,47 @@ type ApiKeyList struct {
 	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
+// ApiKeyRotate Example: {"grace_hours":24}
+type ApiKeyRotate struct {
+	// GraceHours For how long the old secret goes on; 0 ends it at once.
+	GraceHours *int32 `json:"grace_hours,omitempty"`
+}
+
+// ApiKeySecret One of the secrets of a key; never the secret itself.
+//
+// Example: {"created_at":"2026-07-01T02:00:00Z","ends_at":null,"last_used_at":null,"last_used_ip":null}
+type ApiKeySecret struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// EndsAt When it stops after a rotation; null for the newest.
+	EndsAt     nullable.Nullable[time.Time] `json:"ends_at"`
+	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
+	LastUsedIp nullable.Nullable[string]    `json:"last_used_ip"`
+}
+
 // ApiKeyStatus Only an `active` key works.
 //
 // Example: active
 type ApiKeyStatus string
+
+// ApiKeyUpdate Example: {"allowed_ips":["203.0.113.0/24"],"requests_per_minute":1200}
+type ApiKeyUpdate struct {
+	// AllowedIps Addresses and CIDR ranges, IPv4 and IPv6; empty means from anywhere.
+	AllowedIps *[]string `json:"allowed_ips,omitempty"`
+
+	// EndPrevious Ends the secret from before the last rotation.
+	EndPrevious *ApiKeyUpdateEndPrevious `json:"end_previous,omitempty"`
+
+	// ExpiresAt null lets it hold until it is revoked.
+	ExpiresAt nullable.Nullable[time.Time] `json:"expires_at,omitempty"`
+	Name      *string                      `json:"name,omitempty"`
+
+	// RequestsPerMinute null means the general limits.
+	RequestsPerMinute nullable.Nullable[int32] `json:"requests_per_minute,omitempty"`
+}
+
+// ApiKeyUpdateEndPrevious Ends the secret from before the last rotation.
+type ApiKeyUpdateEndPrevious bool
 
 // Bilingual A text in both languages.
 //
@@ -1291,6 +1361,19 @@ type GetApiKeyParams struct {
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
+// UpdateApiKeyParams defines parameters for UpdateApiKey.
+type UpdateApiKeyParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// RotateApiKeyParams defines parameters for RotateApiKey.
+type RotateApiKeyParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // RevokeOtherSessionsParams defines parameters for RevokeOtherSessions.
 type RevokeOtherSessionsParams struct {
 	// All Whether the current session ends too.
@@ -1541,6 +1624,12 @@ type UpdateStoreParams struct {
 // CreateApiKeyJSONRequestBody defines body for CreateApiKey for application/json ContentType.
 type CreateApiKeyJSONRequestBody = ApiKeyCreate
 
+// UpdateApiKeyJSONRequestBody defines body for UpdateApiKey for application/json ContentType.
+type UpdateApiKeyJSONRequestBody = ApiKeyUpdate
+
+// RotateApiKeyJSONRequestBody defines body for RotateApiKey for application/json ContentType.
+type RotateApiKeyJSONRequestBody = ApiKeyRotate
+
 // LoginJSONRequestBody defines body for Login for application/json ContentType.
 type LoginJSONRequestBody = LoginInput
 
@@ -1624,6 +1713,12 @@ type ServerInterface interface {
 	// GetApiKey Read an API key
 	// (GET /v1/api-keys/{id})
 	GetApiKey(ctx echo.Context, id ApiKeyId, params GetApiKeyParams) error
+	// UpdateApiKey Change an API key
+	// (PATCH /v1/api-keys/{id})
+	UpdateApiKey(ctx echo.Context, id ApiKeyId, params UpdateApiKeyParams) error
+	// RotateApiKey Give an API key a new secret
+	// (POST /v1/api-keys/{id}/rotate)
+	RotateApiKey(ctx echo.Context, id ApiKeyId, params RotateApiKeyParams) error
 	// Login Sign in with a password
 	// (POST /v1/auth/login)
 	Login(ctx echo.Context) error
@@ -1898,6 +1993,78 @@ func (w *ServerInterfaceWrapper) GetApiKey(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetApiKey(ctx, id, params)
+	return err
+}
+
+// UpdateApiKey converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateApiKey(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ApiKeyId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateApiKeyParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateApiKey(ctx, id, params)
+	return err
+}
+
+// RotateApiKey converts echo context to params.
+func (w *ServerInterfaceWrapper) RotateApiKey(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ApiKeyId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RotateApiKeyParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RotateApiKey(ctx, id, params)
 	return err
 }
 
@@ -3228,6 +3395,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/api-keys", wrapper.CreateApiKey, options.OperationMiddlewares["createApiKey"]...)
 	router.DELETE(options.BaseURL+"/v1/api-keys/:id", wrapper.RevokeApiKey, options.OperationMiddlewares["revokeApiKey"]...)
 	router.GET(options.BaseURL+"/v1/api-keys/:id", wrapper.GetApiKey, options.OperationMiddlewares["getApiKey"]...)
+	router.PATCH(options.BaseURL+"/v1/api-keys/:id", wrapper.UpdateApiKey, options.OperationMiddlewares["updateApiKey"]...)
+	router.POST(options.BaseURL+"/v1/api-keys/:id/rotate", wrapper.RotateApiKey, options.OperationMiddlewares["rotateApiKey"]...)
 
 }
 
@@ -3436,6 +3605,122 @@ type GetApiKeydefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetApiKeydefaultApplicationProblemPlusJSONResponse) VisitGetApiKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateApiKeyRequestObject struct {
+	Id     ApiKeyId `json:"id"`
+	Params UpdateApiKeyParams
+	Body   *UpdateApiKeyJSONRequestBody
+}
+
+type UpdateApiKeyResponseObject interface {
+	VisitUpdateApiKeyResponse(w http.ResponseWriter) error
+}
+
+type UpdateApiKey200ResponseHeaders struct {
+	ETag *string
+}
+
+type UpdateApiKey200JSONResponse struct {
+	Body    ApiKey
+	Headers UpdateApiKey200ResponseHeaders
+}
+
+func (response UpdateApiKey200JSONResponse) VisitUpdateApiKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateApiKeydefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response UpdateApiKeydefaultApplicationProblemPlusJSONResponse) VisitUpdateApiKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateApiKeyRequestObject struct {
+	Id     ApiKeyId `json:"id"`
+	Params RotateApiKeyParams
+	Body   *RotateApiKeyJSONRequestBody
+}
+
+type RotateApiKeyResponseObject interface {
+	VisitRotateApiKeyResponse(w http.ResponseWriter) error
+}
+
+type RotateApiKey200ResponseHeaders struct {
+	ETag *string
+}
+
+type RotateApiKey200JSONResponse struct {
+	Body    ApiKey
+	Headers RotateApiKey200ResponseHeaders
+}
+
+func (response RotateApiKey200JSONResponse) VisitRotateApiKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateApiKeydefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RotateApiKeydefaultApplicationProblemPlusJSONResponse) VisitRotateApiKeyResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5963,6 +6248,12 @@ type StrictServerInterface interface {
 	// GetApiKey Read an API key
 	// (GET /v1/api-keys/{id})
 	GetApiKey(ctx context.Context, request GetApiKeyRequestObject) (GetApiKeyResponseObject, error)
+	// UpdateApiKey Change an API key
+	// (PATCH /v1/api-keys/{id})
+	UpdateApiKey(ctx context.Context, request UpdateApiKeyRequestObject) (UpdateApiKeyResponseObject, error)
+	// RotateApiKey Give an API key a new secret
+	// (POST /v1/api-keys/{id}/rotate)
+	RotateApiKey(ctx context.Context, request RotateApiKeyRequestObject) (RotateApiKeyResponseObject, error)
 	// Login Sign in with a password
 	// (POST /v1/auth/login)
 	Login(ctx context.Context, request LoginRequestObject) (LoginResponseObject, error)
@@ -6245,6 +6536,104 @@ func (sh *strictHandler) GetApiKey(ctx echo.Context, id ApiKeyId, params GetApiK
 		return err
 	} else if validResponse, ok := response.(GetApiKeyResponseObject); ok {
 		return validResponse.VisitGetApiKeyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateApiKey operation middleware
+func (sh *strictHandler) UpdateApiKey(ctx echo.Context, id ApiKeyId, params UpdateApiKeyParams) error {
+	var request UpdateApiKeyRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body UpdateApiKeyJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateApiKey(ctx.Request().Context(), request.(UpdateApiKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateApiKey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateApiKeyResponseObject); ok {
+		return validResponse.VisitUpdateApiKeyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RotateApiKey operation middleware
+func (sh *strictHandler) RotateApiKey(ctx echo.Context, id ApiKeyId, params RotateApiKeyParams) error {
+	var request RotateApiKeyRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body RotateApiKeyJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RotateApiKey(ctx.Request().Context(), request.(RotateApiKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RotateApiKey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RotateApiKeyResponseObject); ok {
+		return validResponse.VisitRotateApiKeyResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -24,10 +25,11 @@ import (
 // client's token is checked once and not with every request.
 type credential struct {
 	principal uuid.UUID
-	access    token.Access // of an access token
-	keyID     string       // of an API key
-	keyHash   []byte
-	dead      atomic.Bool // its session has ended for good
+	access    token.Access       // of an access token
+	keyID     string             // of an API key, or of one that an access token was got with
+	keyHash   []byte             // of an API key
+	narrowed  auth.PermissionSet // of a machine's access token that may do less than its key; else nil
+	dead      atomic.Bool        // its session has ended for good
 }
 
 // Authenticate finds out who sends an access token or an API key. It costs
@@ -42,7 +44,7 @@ func (s *Service) Authenticate(ctx context.Context, bearer string) (auth.Actor, 
 		}
 		s.tokens.Add(strings.Clone(bearer), c)
 	}
-	if c.keyID != "" {
+	if c.keyHash != nil {
 		return s.authenticateKey(ctx, c)
 	}
 	if !s.Clock.Now().Before(c.access.Expires) {
@@ -50,6 +52,9 @@ func (s *Service) Authenticate(ctx context.Context, bearer string) (auth.Actor, 
 	}
 	if _, ours := s.Keys.SigningKeys().ByID(c.access.KeyID); !ours {
 		return auth.Actor{}, apperr.ErrUnauthenticated.New() // the key was dropped since
+	}
+	if c.keyID != "" {
+		return s.authenticateClient(ctx, c)
 	}
 	return s.authenticateSession(ctx, c)
 }
@@ -71,6 +76,16 @@ func (s *Service) verify(bearer string) (*credential, error) {
 	}
 	if a.Audience != token.Staff.Name {
 		return nil, apperr.ErrUnauthenticated.New()
+	}
+	if a.Client.ID != "" {
+		c := &credential{principal: keyPrincipal(a.Client.ID), access: a, keyID: a.Client.ID}
+		if a.Client.Scope != "" {
+			c.narrowed = auth.PermissionSet{}
+			for p := range strings.FieldsSeq(a.Client.Scope) {
+				c.narrowed[auth.Permission(p)] = struct{}{}
+			}
+		}
+		return c, nil
 	}
 	return &credential{principal: a.Subject, access: a}, nil
 }
@@ -94,16 +109,52 @@ func (s *Service) authenticateSession(ctx context.Context, c *credential) (auth.
 }
 
 func (s *Service) authenticateKey(ctx context.Context, c *credential) (auth.Actor, error) {
-	p, err := s.principals.Get(ctx, c.principal, func(ctx context.Context) (*principals.Principal, error) { return s.loadKey(ctx, c.keyID) })
+	p, err := s.liveKey(ctx, c.keyID, c.principal)
 	if err != nil {
 		return auth.Actor{}, err
 	}
 	now := s.Clock.Now()
-	if !p.Alive || !token.SameHash(p.KeyHash, c.keyHash) || (!p.Ends.IsZero() && !now.Before(p.Ends)) {
+	if !p.Key.Opens(c.keyHash, now) {
 		return auth.Actor{}, apperr.ErrUnauthenticated.New()
 	}
-	s.noteUse(p, now)
+	s.noteUse(ctx, p.Actor.ID, c.keyHash, now)
 	return p.Actor, nil
+}
+
+// authenticateClient takes the short token that a machine got for its key. It
+// is good as long as the key, and no longer than the secret it was got with is
+// the newest.
+func (s *Service) authenticateClient(ctx context.Context, c *credential) (auth.Actor, error) {
+	p, err := s.liveKey(ctx, c.keyID, c.principal)
+	if err != nil {
+		return auth.Actor{}, err
+	}
+	if p.Key.Rotation != c.access.Client.Rotation || p.Actor.ID != c.access.Subject {
+		return auth.Actor{}, apperr.ErrUnauthenticated.New()
+	}
+	actor := p.Actor
+	if c.narrowed != nil {
+		actor.Permissions = auth.PermissionSet{}
+		for permission := range c.narrowed {
+			if p.Actor.Permissions.Has(permission) {
+				actor.Permissions[permission] = struct{}{}
+			}
+		}
+	}
+	return actor, nil
+}
+
+// liveKey is a key that exists, has not ended and may be used from where the
+// request comes.
+func (s *Service) liveKey(ctx context.Context, keyID string, id uuid.UUID) (*principals.Principal, error) {
+	p, err := s.principals.Get(ctx, id, func(ctx context.Context) (*principals.Principal, error) { return s.loadKey(ctx, keyID) })
+	if err != nil {
+		return nil, err
+	}
+	if !p.Alive || (!p.Ends.IsZero() && !s.Clock.Now().Before(p.Ends)) || len(p.Key.From) > 0 && !p.Key.Allows(clientOf(ctx).addr()) {
+		return nil, apperr.ErrUnauthenticated.New()
+	}
+	return p, nil
 }
 
 // useEvery is how exact the last use of an API key is.
@@ -112,25 +163,29 @@ const (
 	noteLimit = 5 * time.Second
 )
 
-// noteUse writes the time of use at most once a minute and process, outside
-// the request.
-func (s *Service) noteUse(p *principals.Principal, now time.Time) {
-	id := p.Actor.ID
-	last, seen := s.used.Load(id)
+// noteUse writes when and from where a secret of a key was used, at most once
+// a minute and process, outside the request.
+func (s *Service) noteUse(ctx context.Context, id uuid.UUID, hash []byte, now time.Time) {
+	secret := [sha256.Size]byte(hash)
+	last, seen := s.used.Load(secret)
 	if seen && now.Sub(last.(time.Time)) < useEvery {
 		return
 	}
 	if seen {
-		if !s.used.CompareAndSwap(id, last, now) {
+		if !s.used.CompareAndSwap(secret, last, now) {
 			return // another request notes it
 		}
-	} else if _, raced := s.used.LoadOrStore(id, now); raced {
+	} else if _, raced := s.used.LoadOrStore(secret, now); raced {
 		return
+	}
+	from := ""
+	if at := clientOf(ctx).addr(); at.IsValid() {
+		from = at.String()
 	}
 	s.notes.Go(func() {
 		ctx, cancel := context.WithTimeout(auth.System(context.Background(), "api-keys"), noteLimit)
 		defer cancel()
-		if err := s.writeUse(ctx, id, now); err != nil {
+		if err := s.writeUse(ctx, id, hash, from, now); err != nil {
 			s.Log.Warn("the use of an API key was not noted", "error", err)
 		}
 	})
@@ -210,12 +265,12 @@ func (s *Service) RedeemStreamTicket(ctx context.Context, ticket, path string) (
 	if t.KeyID == "" {
 		return s.authenticateSession(ctx, &credential{principal: t.Principal, access: token.Access{Subject: t.Principal, SessionID: t.Session}})
 	}
-	p, err := s.principals.Get(ctx, keyPrincipal(t.KeyID), func(ctx context.Context) (*principals.Principal, error) { return s.loadKey(ctx, t.KeyID) })
+	p, err := s.liveKey(ctx, t.KeyID, keyPrincipal(t.KeyID))
+	if apperr.ErrUnauthenticated.Is(err) {
+		return auth.Actor{}, ErrTicketInvalid.Wrap(err)
+	}
 	if err != nil {
 		return auth.Actor{}, err
-	}
-	if !p.Alive || (!p.Ends.IsZero() && !s.Clock.Now().Before(p.Ends)) {
-		return auth.Actor{}, ErrTicketInvalid.New()
 	}
 	return p.Actor, nil
 }

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"net/netip"
 	"strings"
 	"unicode/utf8"
 )
@@ -14,15 +15,15 @@ type Client struct {
 
 type clientKey struct{}
 
-// WithClient is called by the edge before sign-in, refresh and password
-// change; without it the client counts as unknown.
+// WithClient is called by the edge before anything else looks at a request;
+// without it the client counts as unknown.
 func WithClient(ctx context.Context, c Client) context.Context {
-	c.IP, c.UserAgent = storable(c.IP, 45), storable(c.UserAgent, 300)
 	return context.WithValue(ctx, clientKey{}, c)
 }
 
 func clientOf(ctx context.Context) Client {
 	c, _ := ctx.Value(clientKey{}).(Client)
+	c.IP, c.UserAgent = storable(c.IP, 45), storable(c.UserAgent, 300)
 	return c
 }
 
@@ -33,6 +34,16 @@ func withDevice(ctx context.Context, token *string) context.Context {
 	c := clientOf(ctx)
 	c.Device = *token
 	return context.WithValue(ctx, clientKey{}, c)
+}
+
+// addr is the address as a number, without the zone of a link; the zero Addr
+// when it is not known.
+func (c Client) addr() netip.Addr {
+	a, err := netip.ParseAddr(c.IP)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return a.Unmap().WithZone("")
 }
 
 // storable cuts a header of a stranger to what its column takes.

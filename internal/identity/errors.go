@@ -74,6 +74,9 @@ var (
 
 	ErrAPIKeyNotFound = apperr.Define(apperr.NotFound, "api_keys.not_found", "There is no such key within your scope.", "您的权限范围内没有该密钥。")
 	ErrAPIKeyExpired  = apperr.Define(apperr.Invalid, "api_keys.expired", "The key would have run out already.", "密钥的到期时间已过。")
+	ErrAPIKeyAddress  = apperr.Define(apperr.Invalid, "api_keys.address", "Give an IPv4 or IPv6 address, or a range such as 203.0.113.0/24.", "请填写 IPv4 或 IPv6 地址，或如 203.0.113.0/24 的地址段。")
+	ErrAPIKeyEnded    = apperr.Define(apperr.Conflict, "api_keys.ended", "This key was revoked or has run out. Make a new one.", "该密钥已吊销或已过期，请新建密钥。")
+	ErrAPIKeyTwoLive  = apperr.Define(apperr.Conflict, "api_keys.two_live", "Two secrets of this key live already. Wait for the older to end, or end it.", "该密钥已有两个有效密文，请等待旧密文失效或先将其终止。")
 	ErrAPIKeyScope    = apperr.Define(apperr.Invalid, "api_keys.scope", "A key sees either all stores or the stores listed: give one of all_stores and store_ids.", "密钥须且只能选择全部门店（all_stores）或指定门店（store_ids）之一。")
 )
 

@@ -30,6 +30,8 @@ var (
 	eventRegionUpdated   = events.Define("region.updated", "区域已更改", "A region was changed")
 	eventRegionDeleted   = events.Define("region.deleted", "区域已删除", "A region was deleted")
 	eventAPIKeyCreated   = events.Define("api_key.created", "签发了 API 密钥", "An API key was issued")
+	eventAPIKeyUpdated   = events.Define("api_key.updated", "API 密钥已更改", "An API key was changed")
+	eventAPIKeyRotated   = events.Define("api_key.rotated", "API 密钥已轮换", "An API key was given a new secret")
 	eventAPIKeyRevoked   = events.Define("api_key.revoked", "API 密钥已吊销", "An API key was revoked")
 	eventNewDevice       = events.Define("staff.signed_in_from_new_device", "员工在新设备或新网络登录", "A member of staff signed in from a new device or network")
 )

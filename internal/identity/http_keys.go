@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/oapi-codegen/nullable"
 
 	identityapi "github.com/shuke-crm/shuke/api/identity"
 	"github.com/shuke-crm/shuke/ent/platform"
@@ -57,7 +58,10 @@ func (a API) ListApiKeys(ctx context.Context, req identityapi.ListApiKeysRequest
 // CreateApiKey (POST /v1/api-keys)
 func (a API) CreateApiKey(ctx context.Context, req identityapi.CreateApiKeyRequestObject) (identityapi.CreateApiKeyResponseObject, error) {
 	b := req.Body
-	in := CreateKeyInput{Name: b.Name, Permissions: b.Permissions, ExpiresAt: b.ExpiresAt}
+	in := CreateKeyInput{Name: b.Name, Permissions: b.Permissions, ExpiresAt: b.ExpiresAt, PerMinute: b.RequestsPerMinute}
+	if b.AllowedIps != nil {
+		in.AllowedIPs = *b.AllowedIps
+	}
 	if b.AllStores != nil {
 		in.AllStores = *b.AllStores
 	}
@@ -88,6 +92,18 @@ func (a API) GetApiKey(ctx context.Context, req identityapi.GetApiKeyRequestObje
 		Headers: identityapi.GetApiKey200ResponseHeaders{ETag: ref(etag.Of(r.Version))}}, nil
 }
 
+// UpdateApiKey (PATCH /v1/api-keys/{id})
+func (a API) UpdateApiKey(ctx context.Context, req identityapi.UpdateApiKeyRequestObject) (identityapi.UpdateApiKeyResponseObject, error) {
+	b := req.Body
+	r, err := a.UpdateKey(ctx, req.Id, req.Params.IfMatch, UpdateKeyInput{Name: b.Name, ExpiresAt: b.ExpiresAt, AllowedIPs: b.AllowedIps,
+		PerMinute: b.RequestsPerMinute, EndPrevious: b.EndPrevious != nil})
+	if err != nil {
+		return nil, err
+	}
+	return identityapi.UpdateApiKey200JSONResponse{Body: toAPIKey(r, a.Clock.Now()),
+		Headers: identityapi.UpdateApiKey200ResponseHeaders{ETag: ref(etag.Of(r.Version))}}, nil
+}
+
 // RevokeApiKey (DELETE /v1/api-keys/{id})
 func (a API) RevokeApiKey(ctx context.Context, req identityapi.RevokeApiKeyRequestObject) (identityapi.RevokeApiKeyResponseObject, error) {
 	if err := a.RevokeKey(ctx, req.Id); err != nil {
@@ -96,9 +112,44 @@ func (a API) RevokeApiKey(ctx context.Context, req identityapi.RevokeApiKeyReque
 	return identityapi.RevokeApiKey204Response{}, nil
 }
 
+// defaultGrace is how long a secret goes on after a rotation unless said otherwise.
+const defaultGrace = 24 * time.Hour
+
+// RotateApiKey (POST /v1/api-keys/{id}/rotate)
+func (a API) RotateApiKey(ctx context.Context, req identityapi.RotateApiKeyRequestObject) (identityapi.RotateApiKeyResponseObject, error) {
+	grace := defaultGrace
+	if req.Body.GraceHours != nil {
+		grace = time.Duration(*req.Body.GraceHours) * time.Hour
+	}
+	r, key, err := a.RotateKey(ctx, req.Id, grace)
+	if err != nil {
+		return nil, err
+	}
+	body := toAPIKey(r, a.Clock.Now())
+	body.Key = &key
+	return identityapi.RotateApiKey200JSONResponse{Body: body, Headers: identityapi.RotateApiKey200ResponseHeaders{ETag: ref(etag.Of(r.Version))}}, nil
+}
+
 func toAPIKey(r *platform.APIKey, now time.Time) identityapi.ApiKey {
-	return identityapi.ApiKey{Id: r.ID, Name: r.Name, KeyId: r.KeyID, Status: identityapi.ApiKeyStatus(statusOf(r, now)),
+	out := identityapi.ApiKey{Id: r.ID, Name: r.Name, KeyId: r.KeyID, Status: identityapi.ApiKeyStatus(statusOf(r, now)),
 		Permissions: append([]string{}, r.Permissions...), AllStores: r.AllStores, StoreIds: append([]uuid.UUID{}, r.StoreIds...),
-		CreatedBy: orNull(r.CreatedBy), ExpiresAt: orNull(r.ExpiresAt), LastUsedAt: orNull(r.LastUsedAt), RevokedAt: orNull(r.RevokedAt),
-		Version: r.Version, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt}
+		AllowedIps: append([]string{}, r.AllowedIps...), RequestsPerMinute: nullable.NewNullNullable[int32](),
+		CreatedBy: orNull(r.CreatedBy), ExpiresAt: orNull(r.ExpiresAt), LastUsedAt: orNull(r.LastUsedAt), LastUsedIp: orNullText(r.LastUsedIP),
+		Secrets: []identityapi.ApiKeySecret{}, RevokedAt: orNull(r.RevokedAt), Version: r.Version, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt}
+	if r.RequestsPerMinute != nil {
+		out.RequestsPerMinute.Set(int32(*r.RequestsPerMinute))
+	}
+	if r.PreviousUsedAt != nil && (r.LastUsedAt == nil || r.PreviousUsedAt.After(*r.LastUsedAt)) {
+		out.LastUsedAt, out.LastUsedIp = orNull(r.PreviousUsedAt), orNullText(r.PreviousUsedIP)
+	}
+	if statusOf(r, now) != KeyActive {
+		return out
+	}
+	out.Secrets = append(out.Secrets, identityapi.ApiKeySecret{CreatedAt: madeAt(r), EndsAt: nullable.NewNullNullable[time.Time](),
+		LastUsedAt: orNull(r.LastUsedAt), LastUsedIp: orNullText(r.LastUsedIP)})
+	if previousLives(r, now) {
+		out.Secrets = append(out.Secrets, identityapi.ApiKeySecret{CreatedAt: *r.PreviousCreatedAt, EndsAt: orNull(r.PreviousEndsAt),
+			LastUsedAt: orNull(r.PreviousUsedAt), LastUsedIp: orNullText(r.PreviousUsedIP)})
+	}
+	return out
 }

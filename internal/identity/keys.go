@@ -28,12 +28,14 @@ type CreateKeyInput struct {
 	AllStores   bool
 	StoreIDs    []uuid.UUID
 	ExpiresAt   *time.Time
+	AllowedIPs  []string
+	PerMinute   *int32 // a limit of its own
 }
 
 // CreateKey issues an API key within the caller's own rights. The key is
 // returned once; only its hash is kept.
 // Errors: roles.permission_unknown, staff.beyond_own_rights, stores.unknown,
-// api_keys.scope, api_keys.expired.
+// api_keys.scope, api_keys.expired, api_keys.address.
 func (s *Service) CreateKey(ctx context.Context, in CreateKeyInput) (made *platform.APIKey, key string, err error) {
 	actor, err := auth.From(ctx)
 	if err != nil {
@@ -48,6 +50,10 @@ func (s *Service) CreateKey(ctx context.Context, in CreateKeyInput) (made *platf
 	case in.AllStores && slices.ContainsFunc(in.Permissions, func(p string) bool { return !actor.ScopeOf(auth.Permission(p)).All }):
 		return nil, "", ErrBeyondOwn.At("/all_stores").Arg("right", "scope:all")
 	}
+	from, err := ranges(in.AllowedIPs)
+	if err != nil {
+		return nil, "", err
+	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, "", err
@@ -57,12 +63,12 @@ func (s *Service) CreateKey(ctx context.Context, in CreateKeyInput) (made *platf
 		if err := s.mayDefine(ctx, tx, in.Permissions); err != nil {
 			return err
 		}
-		if err := keyStores(ctx, tx, actor, in); err != nil {
+		if err := keyStores(ctx, tx, actor, in.Permissions, in.StoreIDs); err != nil {
 			return err
 		}
 		c := tx.Platform.APIKey.Create().SetID(id).SetName(in.Name).SetKeyID(keyID).SetSecretHash(token.Hash(key)).
 			SetPermissions(pgarray.Strings(sorted(in.Permissions))).SetAllStores(in.AllStores).SetStoreIds(pgarray.UUIDs(in.StoreIDs)).
-			SetNillableExpiresAt(in.ExpiresAt).SetCreatedAt(now).SetUpdatedAt(now)
+			SetNillableExpiresAt(in.ExpiresAt).SetAllowedIps(from).SetNillableRequestsPerMinute(wide(in.PerMinute)).SetCreatedAt(now).SetUpdatedAt(now)
 		if actor.Kind == auth.KindStaff {
 			c.SetCreatedBy(actor.ID)
 		}
@@ -79,8 +85,7 @@ func (s *Service) CreateKey(ctx context.Context, in CreateKeyInput) (made *platf
 
 // keyStores checks that the stores of a key exist and that the caller holds
 // every permission of the key there.
-func keyStores(ctx context.Context, tx *db.Tx, actor auth.Actor, in CreateKeyInput) error {
-	stores := in.StoreIDs
+func keyStores(ctx context.Context, tx *db.Tx, actor auth.Actor, permissions []string, stores []uuid.UUID) error {
 	if len(stores) == 0 {
 		return nil
 	}
@@ -90,7 +95,7 @@ func keyStores(ctx context.Context, tx *db.Tx, actor auth.Actor, in CreateKeyInp
 	}
 	for i, id := range stores {
 		beyond := func(p string) bool { return !actor.ScopeOf(auth.Permission(p)).SeesStore(id) }
-		if !slices.Contains(known, id) || slices.ContainsFunc(in.Permissions, beyond) {
+		if !slices.Contains(known, id) || slices.ContainsFunc(permissions, beyond) {
 			return ErrStoreUnknown.At("/store_ids/" + strconv.Itoa(i))
 		}
 	}

@@ -130,14 +130,17 @@ func (s *Service) loadGrants(ctx context.Context, staffID uuid.UUID) ([]grantedR
 
 // loadKey resolves an API key by its public id; an unknown one is not alive.
 func (s *Service) loadKey(ctx context.Context, keyID string) (*principals.Principal, error) {
-	p := &principals.Principal{Actor: auth.Actor{Kind: auth.KindAPIKey}}
-	var permissions pgarray.Strings
+	p := &principals.Principal{Actor: auth.Actor{Kind: auth.KindAPIKey}, Key: &principals.Key{}}
+	var permissions, from pgarray.Strings
 	var stores pgarray.UUIDs
-	var expires sql.NullTime
+	var ends, previousEnds sql.NullTime
+	var perMinute sql.NullInt64
 	err := s.DB.QueryRow(ctx, `
-		SELECT id, name, secret_hash, permissions, all_stores, store_ids, expires_at, revoked_at IS NULL
+		SELECT id, name, secret_hash, permissions, all_stores, store_ids, expires_at, revoked_at IS NULL,
+		       previous_secret_hash, previous_ends_at, rotations, coalesce(allowed_ips, '{}'), requests_per_minute
 		FROM api_keys WHERE key_id = $1`, keyID,
-	).Scan(&p.Actor.ID, &p.Actor.Name, &p.KeyHash, &permissions, &p.Actor.Scope.All, &stores, &expires, &p.Alive)
+	).Scan(&p.Actor.ID, &p.Actor.Name, &p.Key.Hash, &permissions, &p.Actor.Scope.All, &stores, &ends, &p.Alive,
+		&p.Key.Previous, &previousEnds, &p.Key.Rotation, &from, &perMinute)
 	if errors.Is(err, sql.ErrNoRows) {
 		return p, nil
 	}
@@ -148,7 +151,11 @@ func (s *Service) loadKey(ctx context.Context, keyID string) (*principals.Princi
 	for _, name := range permissions {
 		p.Actor.Permissions[auth.Permission(name)] = struct{}{}
 	}
-	p.Actor.Scope.StoreIDs, p.Ends = stores, expires.Time
+	if p.Key.From, err = addresses(from); err != nil {
+		return nil, fmt.Errorf("load API key: %w", err)
+	}
+	p.Actor.Scope.StoreIDs, p.Actor.RequestsPerMinute = stores, int(perMinute.Int64)
+	p.Ends, p.Key.PreviousEnds = ends.Time, previousEnds.Time
 	return p, nil
 }
 
@@ -157,12 +164,18 @@ func (s *Service) keyIDOf(ctx context.Context, id uuid.UUID) (keyID string, err 
 	return keyID, err
 }
 
-// writeUse notes when a key was last used, unless another process just did.
-func (s *Service) writeUse(ctx context.Context, id uuid.UUID, now time.Time) error {
-	_, err := s.DB.Exec(ctx, `
-		UPDATE api_keys SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $3)`,
-		id, now, now.Add(-useEvery))
-	return err
+// writeUse notes when and from where a secret of a key was last used, unless
+// another process just did. The secret may have become the previous one since.
+func (s *Service) writeUse(ctx context.Context, id uuid.UUID, hash []byte, from string, now time.Time) error {
+	for _, columns := range [][3]string{{"secret_hash", "last_used_at", "last_used_ip"}, {"previous_secret_hash", "previous_used_at", "previous_used_ip"}} {
+		_, err := s.DB.Exec(ctx, `UPDATE api_keys SET `+columns[1]+` = $2, `+columns[2]+` = NULLIF($3, '')
+			WHERE id = $1 AND `+columns[0]+` = $4 AND (`+columns[1]+` IS NULL OR `+columns[1]+` < $5)`,
+			id, now, from, hash, now.Add(-useEvery))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // knowsAddress reports whether an account has signed in from an address.

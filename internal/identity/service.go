@@ -57,7 +57,7 @@ type Service struct {
 
 	principals *principals.Store
 	tokens     *lru.Cache[string, *credential] // bearer text → what it was verified to be
-	used       sync.Map                        // API key id → time its use was last noted
+	used       sync.Map                        // hash of a key's secret → time its use was last noted
 	notes      sync.WaitGroup
 	mails      chan struct{} // mails on their way
 }

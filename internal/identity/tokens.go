@@ -33,11 +33,18 @@ const (
 var base32Lower = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 func newKey() (keyID, key string) {
-	raw := make([]byte, 8+32)
-	rand.Read(raw) // never fails
-	keyID = base32Lower.EncodeToString(raw[:8])[:keyIDSize]
-	head := keyLive + keyID + "_" + base32Lower.EncodeToString(raw[8:])
-	return keyID, head + checksum(head)
+	var raw [8]byte
+	rand.Read(raw[:]) // never fails
+	keyID = base32Lower.EncodeToString(raw[:])[:keyIDSize]
+	return keyID, newSecret(keyID)
+}
+
+// newSecret is a whole key with a new secret for an id.
+func newSecret(keyID string) string {
+	var raw [32]byte
+	rand.Read(raw[:]) // never fails
+	head := keyLive + keyID + "_" + base32Lower.EncodeToString(raw[:])
+	return head + checksum(head)
 }
 
 func checksum(head string) string {

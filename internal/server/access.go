@@ -17,10 +17,8 @@ import (
 // theirs, before anything of the body is read. An operation that is neither
 // public nor names a permission is closed to everybody.
 func (e *edge) admit(c echo.Context, op *contract.Operation) error {
-	if op.Tag == "auth" {
-		req := c.Request()
-		c.SetRequest(req.WithContext(identity.WithClient(req.Context(), identity.Client{IP: c.RealIP(), UserAgent: req.UserAgent()})))
-	}
+	from := c.Request()
+	c.SetRequest(from.WithContext(identity.WithClient(from.Context(), identity.Client{IP: c.RealIP(), UserAgent: from.UserAgent()})))
 	if op.Stream && isHead(c.Request()) {
 		return apperr.ErrMethodNotAllowed.New() // a stream has no end to measure
 	}

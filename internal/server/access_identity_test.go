@@ -463,6 +463,12 @@ var keyProbes = map[string]probe{
 		}
 		return judge(c.do(http.MethodPost, "/v1/api-keys", body))
 	},
+	"updateApiKey": func(c *cell) byte {
+		return judge(c.do(http.MethodPatch, "/v1/api-keys/"+c.someKey().String(), map[string]any{"name": "renamed"}))
+	},
+	"rotateApiKey": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/api-keys/"+c.someKey().String()+"/rotate", map[string]any{}))
+	},
 	"revokeApiKey": func(c *cell) byte { return judge(c.do(http.MethodDelete, "/v1/api-keys/"+c.someKey().String(), nil)) },
 }
 

@@ -3,7 +3,9 @@ package server
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -32,6 +34,7 @@ type edge struct {
 	publicURL    string // without a trailing slash; empty makes problem types relative
 	secure       bool   // reached through https
 	origins      map[string]bool
+	address      echo.IPExtractor
 	anyOrigin    bool
 	authenticate func(ctx context.Context, bearer string) (auth.Actor, error)
 	redeemTicket func(ctx context.Context, ticket, path string) (auth.Actor, error)
@@ -48,11 +51,24 @@ func (e *edge) newEcho() *echo.Echo {
 	router := echo.New()
 	router.HideBanner, router.HidePort = true, true
 	router.HTTPErrorHandler = e.answerError
-	// Forwarded addresses count only when they come from a proxy on a private network.
-	router.IPExtractor = echo.ExtractIPFromXFFHeader()
+	router.IPExtractor = e.address
 	router.Pre(e.requestID, e.observe, e.recoverPanic, e.cors, e.refuseOverride)
 	router.Use(e.guard)
 	return router
+}
+
+// addressBy finds the address of a caller: that of the connection, unless it
+// is a trusted proxy's, which tells whom it forwards for. Without a trusted
+// proxy the header is anybody's invention and not read.
+func addressBy(proxies []netip.Prefix) echo.IPExtractor {
+	if len(proxies) == 0 {
+		return echo.ExtractIPDirect()
+	}
+	trust := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+	for _, p := range proxies {
+		trust = append(trust, echo.TrustIPRange(&net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}))
+	}
+	return echo.ExtractIPFromXFFHeader(trust...)
 }
 
 // guard takes one routed request through everything the contract says about

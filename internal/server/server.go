@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -61,6 +62,8 @@ type Config struct {
 	// RequireSecondFactor demands one of people for what asks for a fresh proof.
 	RequireSecondFactor bool
 	PasswordResetURL    string // the front end's page for a new password; mails add #token=…
+	// TrustedProxies may say in X-Forwarded-For where a request comes from.
+	TrustedProxies []netip.Prefix
 }
 
 // Server is the whole application. The services are there for commands and
@@ -105,6 +108,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 		limiter:   ratelimit.New(d.Cache, secret[:]),
 		publicURL: strings.TrimRight(cfg.PublicURL, "/"), secure: strings.HasPrefix(cfg.PublicURL, "https://"),
 		origins:      map[string]bool{},
+		address:      addressBy(cfg.TrustedProxies),
 		authenticate: s.Identity.Authenticate, redeemTicket: s.Identity.RedeemStreamTicket,
 		demandOwnPassword: s.Identity.DemandOwnPassword, demandProof: s.Identity.DemandProof,
 		stopping: stopping,

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -130,6 +131,10 @@ func New(t testing.TB, opts ...Option) *App {
 	}
 	if o.server.Currency == "" {
 		o.server.Currency = "CNY"
+	}
+	if o.server.TrustedProxies == nil {
+		// Tests come from one address and say where they want to come from.
+		o.server.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	}
 	a := &App{T: t, Keys: o.keys, made: &atomic.Int64{}, root: &adminToken{}}
 	if a.Keys == nil {

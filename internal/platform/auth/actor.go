@@ -34,6 +34,9 @@ type Actor struct {
 	Permissions PermissionSet `json:"permissions"`
 	Scope       Scope         `json:"scope"` // of the operation's permission once the edge has admitted the request; before, of all grants together
 
+	// RequestsPerMinute is a limit of an API key's own; 0: the general ones.
+	RequestsPerMinute int `json:"requests_per_minute,omitempty"`
+
 	// Reach is how far each permission goes, for actors whose grants differ in
 	// scope: an assistant of their own customers who is also analyst of the whole
 	// business must not change customers everywhere. Nil when Scope says it all.

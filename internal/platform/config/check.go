@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -118,6 +119,19 @@ func (c *Config) webProblems() []string {
 		found = append(found, "SHUKE_PASSWORD_RESET_URL must be a page of your front end, such as https://admin.example.com/new-password, without a fragment")
 	}
 
+	c.proxies = nil
+	for _, text := range c.TrustedProxies {
+		text = strings.TrimSpace(text)
+		p, err := netip.ParsePrefix(text)
+		if a, single := netip.ParseAddr(text); err != nil && single == nil && a.Zone() == "" {
+			p, err = netip.PrefixFrom(a, a.BitLen()), nil
+		}
+		if err != nil {
+			found = append(found, fmt.Sprintf("SHUKE_TRUSTED_PROXIES holds %q; use addresses or ranges such as 10.0.0.0/8", text))
+			continue
+		}
+		c.proxies = append(c.proxies, p.Masked())
+	}
 	for _, origin := range c.CORSOrigins {
 		if origin == "*" {
 			if c.Env == Production {

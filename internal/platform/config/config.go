@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -77,6 +78,10 @@ type Config struct {
 	PasswordResetURL string `env:"SHUKE_PASSWORD_RESET_URL"`
 	// CORSOrigins are the web origins that browsers may call from; "*" means any (development only).
 	CORSOrigins []string `env:"SHUKE_CORS_ORIGINS"`
+	// TrustedProxies are the addresses and CIDR ranges of balancers whose
+	// X-Forwarded-For is believed; none by default, so that no caller can claim
+	// an address.
+	TrustedProxies []string `env:"SHUKE_TRUSTED_PROXIES"`
 	// Roles says what this process does.
 	Roles []Role `env:"SHUKE_ROLES" envDefault:"serve,worker"`
 
@@ -95,6 +100,7 @@ type Config struct {
 	Outside
 
 	location *time.Location
+	proxies  []netip.Prefix
 	file     string
 	sources  map[string]string
 }
@@ -244,6 +250,9 @@ func (c Config) Has(role Role) bool { return slices.Contains(c.Roles, role) }
 
 // Location is the business time zone.
 func (c Config) Location() *time.Location { return c.location }
+
+// Proxies are the ranges of TrustedProxies.
+func (c Config) Proxies() []netip.Prefix { return c.proxies }
 
 // EmbeddedPostgres reports whether the process runs its own PostgreSQL.
 func (c Config) EmbeddedPostgres() bool { return c.DatabaseURL == "" }

@@ -14,6 +14,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,20 +30,42 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/clock"
 	"github.com/shuke-crm/shuke/internal/platform/crypto"
 	"github.com/shuke-crm/shuke/internal/platform/db"
+	"github.com/shuke-crm/shuke/internal/platform/token"
 )
 
 // Principal is what somebody may do: for people their rights and live
-// sessions, for an API key its rights and hash. Entries are shared and never
+// sessions, for an API key its rights and secrets. Entries are shared and never
 // changed.
 type Principal struct {
 	Actor    auth.Actor            `json:"actor"`
 	Alive    bool                  `json:"alive"` // an active person; a key that exists and is not revoked
 	Sessions map[uuid.UUID]Session `json:"sessions,omitempty"`
-	KeyHash  []byte                `json:"key_hash,omitempty"`
+	Key      *Key                  `json:"key,omitempty"`
 	Ends     time.Time             `json:"ends,omitzero"`  // the key dies then
 	Until    time.Time             `json:"until,omitzero"` // rights change by themselves then (a grant runs out)
 
 	read time.Time // when this process began to get hold of it
+}
+
+// Key is how an API key is recognised.
+type Key struct {
+	Hash         []byte         `json:"hash"`
+	Previous     []byte         `json:"previous,omitempty"` // of the secret before, until PreviousEnds
+	PreviousEnds time.Time      `json:"previous_ends,omitzero"`
+	Rotation     int            `json:"rotation,omitempty"` // short tokens are good under the one they were made in
+	From         []netip.Prefix `json:"from,omitempty"`     // where it may be used; empty: anywhere
+}
+
+// Opens reports whether the hash of a secret is one of the key's.
+func (k *Key) Opens(hash []byte, now time.Time) bool {
+	return token.SameHash(k.Hash, hash) || now.Before(k.PreviousEnds) && token.SameHash(k.Previous, hash)
+}
+
+// Allows reports whether the key may be used from an address; one that is not
+// known is nowhere.
+func (k *Key) Allows(from netip.Addr) bool {
+	from = from.Unmap()
+	return len(k.From) == 0 || slices.ContainsFunc(k.From, func(p netip.Prefix) bool { return p.Contains(from) })
 }
 
 // Session is a live session of a person.

@@ -50,6 +50,8 @@ type claims struct {
 	jwt.RegisteredClaims
 	SessionID string `json:"sid,omitempty"`
 	ClientID  string `json:"cid,omitempty"`
+	Rotation  int    `json:"rot,omitempty"`
+	Scope     string `json:"scope,omitempty"` // as RFC 9068 has it: permissions, separated by spaces
 }
 
 // Access is a verified access token.
@@ -57,9 +59,16 @@ type Access struct {
 	Audience  string
 	Subject   uuid.UUID // staff, customer or API key
 	SessionID uuid.UUID // zero in a machine's token
-	ClientID  string    // of a machine's token, else empty
+	Client    Client    // of a machine's token, else empty
 	KeyID     string    // of the key it is signed with
 	Expires   time.Time
+}
+
+// Client is the machine that a token was made for.
+type Client struct {
+	ID       string // public id of its API key
+	Rotation int    // of the key's secret: the token ends with the next one
+	Scope    string // narrower than what the key may do, or empty
 }
 
 // Sign makes the access token of a session.
@@ -68,8 +77,8 @@ func (a Audience) Sign(key crypto.SigningKey, subject, sessionID uuid.UUID, now 
 }
 
 // SignClient makes the access token of a machine, which has no session.
-func (a Audience) SignClient(key crypto.SigningKey, subject uuid.UUID, clientID string, now time.Time) (string, error) {
-	return a.sign(key, claims{ClientID: clientID}, subject, now)
+func (a Audience) SignClient(key crypto.SigningKey, subject uuid.UUID, c Client, now time.Time) (string, error) {
+	return a.sign(key, claims{ClientID: c.ID, Rotation: c.Rotation, Scope: c.Scope}, subject, now)
 }
 
 func (a Audience) sign(key crypto.SigningKey, c claims, subject uuid.UUID, now time.Time) (string, error) {
@@ -125,7 +134,7 @@ func (a *Access) read(c claims) (err error) {
 	if len(c.Audience) != 1 || c.IssuedAt == nil || c.ExpiresAt == nil || c.ExpiresAt.Sub(c.IssuedAt.Time) > AccessLife {
 		return errShape
 	}
-	a.Audience, a.ClientID, a.Expires = c.Audience[0], c.ClientID, c.ExpiresAt.Time
+	a.Audience, a.Client, a.Expires = c.Audience[0], Client{c.ClientID, c.Rotation, c.Scope}, c.ExpiresAt.Time
 	switch {
 	case a.Audience != Staff.Name && a.Audience != Member.Name,
 		(c.SessionID == "") == (c.ClientID == ""),

@@ -122,11 +122,11 @@ func TestAudiencesAndMachines(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, Access{Audience: "shuke-member", Subject: subject, SessionID: session, KeyID: keys.Current.ID, Expires: a.Expires}, a)
 
-	text, err = Staff.SignClient(keys.Current, subject, "abc", noon)
+	text, err = Staff.SignClient(keys.Current, subject, Client{"abc", 2, "orders.read"}, noon)
 	require.NoError(t, err)
 	a, err = Verify(keys, text, noon)
 	require.NoError(t, err)
-	assert.Equal(t, Access{Audience: "shuke-api", Subject: subject, ClientID: "abc", KeyID: keys.Current.ID, Expires: a.Expires}, a)
+	assert.Equal(t, Access{Audience: "shuke-api", Subject: subject, Client: Client{"abc", 2, "orders.read"}, KeyID: keys.Current.ID, Expires: a.Expires}, a)
 }
 
 func TestRotation(t *testing.T) {
