@@ -166,7 +166,9 @@ func (w *world) begin(ctx context.Context) error {
 
 func (w *world) serverEnv() []string {
 	return []string{"SHUKE_DATABASE_URL=" + w.servers.AppURL, "SHUKE_DATABASE_OWNER_URL=" + w.servers.OwnerURL, "SHUKE_REDIS_URL=" + w.servers.RedisURL,
-		"SHUKE_DATA_DIR=" + filepath.Join(w.dir, "service")}
+		"SHUKE_DATA_DIR=" + filepath.Join(w.dir, "service"),
+		// Limits are on and counted; nobody reaches them.
+		"SHUKE_RATE_LIMITS=staff.read=10000000,staff.write=10000000,key.read=10000000,key.write=10000000,address.read=10000000,address.write=10000000"}
 }
 
 // command is a service as it runs in a shop: the log is written, to a file.

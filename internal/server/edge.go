@@ -31,6 +31,7 @@ type edge struct {
 	clock        *clock.Clock
 	keys         *crypto.Keyring
 	limiter      *ratelimit.Limiter
+	rates        *rates
 	publicURL    string // without a trailing slash; empty makes problem types relative
 	secure       bool   // reached through https
 	origins      map[string]bool
@@ -83,10 +84,11 @@ func (e *edge) guard(handler echo.HandlerFunc) echo.HandlerFunc {
 		}
 		release := e.bound(c, op)
 		defer release()
-		if err := e.admit(c, op); err != nil {
-			return err
+		err := e.admit(c, op)
+		if limited := e.limitRate(c, op); limited != nil {
+			return limited // refused requests are counted too, and say less
 		}
-		if err := e.limitRate(c, op); err != nil {
+		if err != nil {
 			return err
 		}
 		if err := e.limitBody(c, op); err != nil {

@@ -30,6 +30,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/db"
 	"github.com/shuke-crm/shuke/internal/platform/outside"
 	"github.com/shuke-crm/shuke/internal/platform/pgtest"
+	"github.com/shuke-crm/shuke/internal/platform/ratelimit"
 	"github.com/shuke-crm/shuke/internal/platform/telemetry"
 	"github.com/shuke-crm/shuke/internal/server"
 )
@@ -131,6 +132,12 @@ func New(t testing.TB, opts ...Option) *App {
 	}
 	if o.server.Currency == "" {
 		o.server.Currency = "CNY"
+	}
+	if o.server.RateLimits == nil {
+		o.server.RateLimits = map[string]int{} // a test may well ask more than a person does
+		for name := range ratelimit.Defaults {
+			o.server.RateLimits[name] = 1_000_000
+		}
 	}
 	if o.server.TrustedProxies == nil {
 		// Tests come from one address and say where they want to come from.

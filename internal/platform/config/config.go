@@ -82,6 +82,9 @@ type Config struct {
 	// X-Forwarded-For is believed; none by default, so that no caller can claim
 	// an address.
 	TrustedProxies []string `env:"SHUKE_TRUSTED_PROXIES"`
+	// RateLimits replace the general limits, in requests a minute:
+	// "staff.read=1200,key.write=3000".
+	RateLimits map[string]int `env:"SHUKE_RATE_LIMITS" envKeyValSeparator:"="`
 	// Roles says what this process does.
 	Roles []Role `env:"SHUKE_ROLES" envDefault:"serve,worker"`
 

@@ -75,6 +75,14 @@ func (c Config) Summary() []Setting {
 }
 
 func show(value reflect.Value) string {
+	if value.Kind() == reflect.Map {
+		var parts []string
+		for _, key := range value.MapKeys() {
+			parts = append(parts, fmt.Sprintf("%v=%v", key, value.MapIndex(key)))
+		}
+		slices.Sort(parts)
+		return strings.Join(parts, ",")
+	}
 	if value.Kind() != reflect.Slice {
 		return fmt.Sprint(value.Interface())
 	}
@@ -96,6 +104,8 @@ func unset(name string) string {
 		return "(random at the first start)"
 	case "SHUKE_SMS_URL", "SHUKE_WECHAT_URL":
 		return "(the provider's own)"
+	case "SHUKE_RATE_LIMITS":
+		return "(the general limits)"
 	case "SHUKE_FAKES":
 		return "(no stand-ins)"
 	case "SHUKE_PUBLIC_URL":
