@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -23,7 +24,7 @@ func adminCommand() *cobra.Command {
 		Long: `Does what somebody who may read the data folder may do anyway. Everything is
 written to the audit log as done by the system. It works beside a running service.`,
 	}
-	cmd.AddCommand(apiKeyCommand(), resetPasswordCommand())
+	cmd.AddCommand(apiKeyCommand(), resetPasswordCommand(), resetFactorsCommand())
 	return cmd
 }
 
@@ -90,10 +91,7 @@ password on standard output. The person is asked to choose another at the next s
 				return err
 			}
 			ctx := auth.System(cmd.Context(), "admin")
-			who, err := i.db.Platform.Staff.Query().Where(staff.Username(strings.ToLower(username))).Only(ctx)
-			if platform.IsNotFound(err) {
-				return fmt.Errorf("there is no user %s", username)
-			}
+			who, err := i.member(ctx, username)
 			if err != nil {
 				return err
 			}
@@ -113,6 +111,46 @@ password on standard output. The person is asked to choose another at the next s
 	}
 	cmd.Flags().StringVar(&username, "username", identity.AdminUsername, "whose")
 	return cmd
+}
+
+func resetFactorsCommand() *cobra.Command {
+	var username string
+	cmd := &cobra.Command{
+		Use:   "reset-factors",
+		Short: "Take a member of staff's second factors away",
+		Long: `For the last administrator who has lost the app, the phone and the recovery
+codes; for others an administrator does it (DELETE /v1/staff/{id}/mfa). Ends all
+sessions of the account; the password stays.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			i, err := boot(cmd.Context(), bootOptions{attach: true, migrate: true})
+			if err != nil {
+				return err
+			}
+			defer i.close()
+			app, err := i.application()
+			if err != nil {
+				return err
+			}
+			ctx := auth.System(cmd.Context(), "admin")
+			who, err := i.member(ctx, username)
+			if err != nil {
+				return err
+			}
+			return explained(app.Identity.ResetFactors(ctx, who.ID))
+		},
+	}
+	cmd.Flags().StringVar(&username, "username", identity.AdminUsername, "whose")
+	return cmd
+}
+
+// member finds somebody by their user name.
+func (i *installation) member(ctx context.Context, username string) (*platform.Staff, error) {
+	who, err := i.db.Platform.Staff.Query().Where(staff.Username(strings.ToLower(username))).Only(ctx)
+	if platform.IsNotFound(err) {
+		return nil, fmt.Errorf("there is no user %s", username)
+	}
+	return who, err
 }
 
 // explained adds the text of an error meant for people.

@@ -57,6 +57,9 @@ func (s *Service) ChangePassword(ctx context.Context, current, next string) erro
 		if n == 0 {
 			return ErrWrongPassword.At("/current_password") // replaced meanwhile
 		}
+		if err := s.voidResets(ctx, tx, account.ID); err != nil {
+			return err
+		}
 		happened(ctx, tx, eventStaffUpdated, audit.Entry{Action: "staff.change_password", ObjectType: "staff", StoreID: account.StoreID,
 			Changes: map[string]any{"fields": []string{"password"}}}, account.ID, map[string]any{"fields": []string{"password"}})
 		if err := s.end(ctx, tx, account, nil, actor.SessionID, "password_changed"); err != nil {
@@ -88,6 +91,9 @@ func (s *Service) ResetPassword(ctx context.Context, id uuid.UUID, given *string
 	err = s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		target, err := s.lockForeign(ctx, tx, id)
 		if err != nil {
+			return err
+		}
+		if err := s.voidResets(ctx, tx, id); err != nil {
 			return err
 		}
 		err = tx.Platform.Staff.UpdateOne(target).SetPasswordHash(hash).SetMustChangePassword(true).AddVersion(1).SetUpdatedAt(s.Clock.Now()).Exec(ctx)
