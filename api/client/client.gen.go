@@ -375,6 +375,21 @@ func (e LoginResultTokenType) Valid() bool {
 	}
 }
 
+// Defines values for OAuthTokenTokenType.
+const (
+	OAuthTokenBearer OAuthTokenTokenType = "Bearer"
+)
+
+// Valid indicates whether the value is a known member of the OAuthTokenTokenType enum.
+func (e OAuthTokenTokenType) Valid() bool {
+	switch e {
+	case OAuthTokenBearer:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OrderChannel.
 const (
 	ChannelLive        OrderChannel = "live"
@@ -2246,6 +2261,64 @@ type Me struct {
 	Staff nullable.Nullable[Staff] `json:"staff"`
 }
 
+// OAuthError Example: {"code":"oauth.invalid_client","error":"invalid_client","error_description":"The client id or the secret is wrong.","request_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"}
+type OAuthError struct {
+	// Code Our own code, as in every problem.
+	Code string `json:"code"`
+
+	// Error The code of RFC 6749.
+	Error string `json:"error"`
+
+	// ErrorDescription In English, for developers.
+	ErrorDescription string `json:"error_description"`
+	RequestId        string `json:"request_id"`
+}
+
+// OAuthMetadata Example: {"grant_types_supported":["client_credentials"],"issuer":"https://crm.example.com","response_types_supported":[],"scopes_supported":["orders.read","stores.read"],"service_documentation":"https://crm.example.com/docs","token_endpoint":"https://crm.example.com/v1/oauth/token","token_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post"]}
+type OAuthMetadata struct {
+	GrantTypesSupported []string `json:"grant_types_supported"`
+	Issuer              string   `json:"issuer"`
+
+	// ResponseTypesSupported Empty, since nobody is sent here to sign in.
+	ResponseTypesSupported []string `json:"response_types_supported"`
+
+	// ScopesSupported Every permission.
+	ScopesSupported                   []string `json:"scopes_supported"`
+	ServiceDocumentation              string   `json:"service_documentation"`
+	TokenEndpoint                     string   `json:"token_endpoint"`
+	TokenEndpointAuthMethodsSupported []string `json:"token_endpoint_auth_methods_supported"`
+}
+
+// OAuthToken Example: {"access_token":"eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9…","expires_in":900,"scope":"orders.read","token_type":"Bearer"}
+type OAuthToken struct {
+	AccessToken string `json:"access_token"`
+
+	// ExpiresIn Seconds.
+	ExpiresIn int32 `json:"expires_in"`
+
+	// Scope What it may do, separated by spaces.
+	Scope     string              `json:"scope"`
+	TokenType OAuthTokenTokenType `json:"token_type"`
+}
+
+// OAuthTokenTokenType defines model for OAuthToken.TokenType.
+type OAuthTokenTokenType string
+
+// OAuthTokenInput Example: {"client_id":"k7q2mzp4xw6d","client_secret":"shk_live_k7q2mzp4xw6d_…","grant_type":"client_credentials","scope":"orders.read"}
+type OAuthTokenInput struct {
+	// ClientId The key's `key_id`, unless HTTP Basic carries it.
+	ClientId *string `json:"client_id,omitempty"`
+
+	// ClientSecret The whole key, unless HTTP Basic carries it.
+	ClientSecret *string `json:"client_secret,omitempty"`
+
+	// GrantType Always `client_credentials`.
+	GrantType *string `json:"grant_type,omitempty"`
+
+	// Scope Permissions, separated by spaces; left out, all of the key's.
+	Scope *string `json:"scope,omitempty"`
+}
+
 // OpenAPIDocument An OpenAPI 3.0.3 document.
 //
 // Example: {"openapi":"3.0.3"}
@@ -3926,6 +3999,9 @@ type TicketParameter = string
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type VariantId = Id
 
+// OAuthProblem Example: {"code":"oauth.invalid_client","error":"invalid_client","error_description":"The client id or the secret is wrong.","request_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"}
+type OAuthProblem = OAuthError
+
 // ListApiKeysParams defines parameters for ListApiKeys.
 type ListApiKeysParams struct {
 	// Status Only keys in this state.
@@ -4821,6 +4897,9 @@ type RevealCustomerJSONRequestBody = CustomerReveal
 // AddCustomerTagsJSONRequestBody defines body for AddCustomerTags for application/json ContentType.
 type AddCustomerTagsJSONRequestBody = CustomerTagsAdd
 
+// CreateOAuthTokenFormdataRequestBody defines body for CreateOAuthToken for application/x-www-form-urlencoded ContentType.
+type CreateOAuthTokenFormdataRequestBody = OAuthTokenInput
+
 // IngestPOSOrdersJSONRequestBody defines body for IngestPOSOrders for application/json ContentType.
 type IngestPOSOrdersJSONRequestBody = POSBatch
 
@@ -4957,6 +5036,13 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 
 // The interface specification for the client above.
 type ClientInterface interface {
+
+	// GetOAuthMetadata What the token endpoint can do
+	//
+	// The metadata of RFC 8414, by which OAuth 2 clients set themselves up.
+	//
+	// Corresponds with GET /.well-known/oauth-authorization-server (the `GetOAuthMetadata` operationId).
+	GetOAuthMetadata(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetDocs Documentation to read and try
 	//
@@ -5772,6 +5858,38 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/me/staff (the `GetMe` operationId).
 	GetMe(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// CreateOAuthTokenWithBody Exchange an API key for a short token
+	//
+	// OAuth 2 client credentials (RFC 6749, 4.4), for integrators whose tools expect them; a key works as a bearer token just as well. The
+	// client id is the key's `key_id`, the client secret the whole key, by HTTP Basic or in the form. The token is good for 15 minutes and
+	// ends within a second when the key is revoked or rotated. `scope` narrows it to some of the key's permissions, separated by spaces.
+	// Limits count the token's requests as the key's.
+	//
+	// Failures answer as RFC 6749, 5.2 asks, with `error` and `error_description` in plain JSON, and carry the fields of every other problem
+	// besides: `invalid_client` (401), `invalid_request`, `unsupported_grant_type`, `invalid_scope` (400), and `temporarily_unavailable` for
+	// limits and outages.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/oauth/token (the `CreateOAuthToken` operationId).
+	CreateOAuthTokenWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateOAuthTokenWithFormdataBody Exchange an API key for a short token
+	//
+	// OAuth 2 client credentials (RFC 6749, 4.4), for integrators whose tools expect them; a key works as a bearer token just as well. The
+	// client id is the key's `key_id`, the client secret the whole key, by HTTP Basic or in the form. The token is good for 15 minutes and
+	// ends within a second when the key is revoked or rotated. `scope` narrows it to some of the key's permissions, separated by spaces.
+	// Limits count the token's requests as the key's.
+	//
+	// Failures answer as RFC 6749, 5.2 asks, with `error` and `error_description` in plain JSON, and carry the fields of every other problem
+	// besides: `invalid_client` (401), `invalid_request`, `unsupported_grant_type`, `invalid_scope` (400), and `temporarily_unavailable` for
+	// limits and outages.
+	//
+	// Takes a body of the `application/x-www-form-urlencoded` content type.
+	//
+	// Corresponds with POST /v1/oauth/token (the `CreateOAuthToken` operationId).
+	CreateOAuthTokenWithFormdataBody(ctx context.Context, body CreateOAuthTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListOrders List orders
 	//
 	// The newest first, by the time they were placed. Filters combine; only orders within the caller's scope are seen.
@@ -6519,6 +6637,23 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /v1/variants/{id} (the `UpdateVariant` operationId).
 	UpdateVariant(ctx context.Context, id VariantId, params *UpdateVariantParams, body UpdateVariantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+}
+
+// GetOAuthMetadata What the token endpoint can do
+//
+// The metadata of RFC 8414, by which OAuth 2 clients set themselves up.
+//
+// Corresponds with GET /.well-known/oauth-authorization-server (the `GetOAuthMetadata` operationId).
+func (c *Client) GetOAuthMetadata(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetOAuthMetadataRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // GetDocs Documentation to read and try
@@ -8155,6 +8290,58 @@ func (c *Client) GetMe(ctx context.Context, reqEditors ...RequestEditorFn) (*htt
 	return c.Client.Do(req)
 }
 
+// CreateOAuthTokenWithBody Exchange an API key for a short token
+//
+// OAuth 2 client credentials (RFC 6749, 4.4), for integrators whose tools expect them; a key works as a bearer token just as well. The
+// client id is the key's `key_id`, the client secret the whole key, by HTTP Basic or in the form. The token is good for 15 minutes and
+// ends within a second when the key is revoked or rotated. `scope` narrows it to some of the key's permissions, separated by spaces.
+// Limits count the token's requests as the key's.
+//
+// Failures answer as RFC 6749, 5.2 asks, with `error` and `error_description` in plain JSON, and carry the fields of every other problem
+// besides: `invalid_client` (401), `invalid_request`, `unsupported_grant_type`, `invalid_scope` (400), and `temporarily_unavailable` for
+// limits and outages.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/oauth/token (the `CreateOAuthToken` operationId).
+func (c *Client) CreateOAuthTokenWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateOAuthTokenRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateOAuthTokenWithFormdataBody Exchange an API key for a short token
+//
+// OAuth 2 client credentials (RFC 6749, 4.4), for integrators whose tools expect them; a key works as a bearer token just as well. The
+// client id is the key's `key_id`, the client secret the whole key, by HTTP Basic or in the form. The token is good for 15 minutes and
+// ends within a second when the key is revoked or rotated. `scope` narrows it to some of the key's permissions, separated by spaces.
+// Limits count the token's requests as the key's.
+//
+// Failures answer as RFC 6749, 5.2 asks, with `error` and `error_description` in plain JSON, and carry the fields of every other problem
+// besides: `invalid_client` (401), `invalid_request`, `unsupported_grant_type`, `invalid_scope` (400), and `temporarily_unavailable` for
+// limits and outages.
+//
+// Takes a body of the `application/x-www-form-urlencoded` content type.
+//
+// Corresponds with POST /v1/oauth/token (the `CreateOAuthToken` operationId).
+func (c *Client) CreateOAuthTokenWithFormdataBody(ctx context.Context, body CreateOAuthTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateOAuthTokenRequestWithFormdataBody(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListOrders List orders
 //
 // The newest first, by the time they were placed. Filters combine; only orders within the caller's scope are seen.
@@ -9661,6 +9848,33 @@ func (c *Client) UpdateVariant(ctx context.Context, id VariantId, params *Update
 		return nil, err
 	}
 	return c.Client.Do(req)
+}
+
+// NewGetOAuthMetadataRequest constructs an http.Request for the GetOAuthMetadata method
+func NewGetOAuthMetadataRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/.well-known/oauth-authorization-server")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
 }
 
 // NewGetDocsRequest constructs an http.Request for the GetDocs method
@@ -12727,6 +12941,46 @@ func NewGetMeRequest(server string) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewCreateOAuthTokenRequestWithFormdataBody calls the generic CreateOAuthToken builder with application/x-www-form-urlencoded body
+func NewCreateOAuthTokenRequestWithFormdataBody(server string, body CreateOAuthTokenFormdataRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	bodyStr, err := runtime.MarshalForm(body, nil)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = strings.NewReader(bodyStr.Encode())
+	return NewCreateOAuthTokenRequestWithBody(server, "application/x-www-form-urlencoded", bodyReader)
+}
+
+// NewCreateOAuthTokenRequestWithBody constructs an http.Request for the CreateOAuthToken method, with any body, and a specified content type
+func NewCreateOAuthTokenRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/oauth/token")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -16367,6 +16621,15 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
+	// GetOAuthMetadataWithResponse What the token endpoint can do
+	//
+	// The metadata of RFC 8414, by which OAuth 2 clients set themselves up.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /.well-known/oauth-authorization-server (the `GetOAuthMetadata` operationId).
+	GetOAuthMetadataWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetOAuthMetadataReply, error)
+
 	// GetDocsWithResponse Documentation to read and try
 	//
 	// A page that shows this contract and can call it. All of it comes from the service itself.
@@ -17253,6 +17516,38 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/me/staff (the `GetMe` operationId).
 	GetMeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetMeReply, error)
 
+	// CreateOAuthTokenWithBodyWithResponse Exchange an API key for a short token
+	//
+	// OAuth 2 client credentials (RFC 6749, 4.4), for integrators whose tools expect them; a key works as a bearer token just as well. The
+	// client id is the key's `key_id`, the client secret the whole key, by HTTP Basic or in the form. The token is good for 15 minutes and
+	// ends within a second when the key is revoked or rotated. `scope` narrows it to some of the key's permissions, separated by spaces.
+	// Limits count the token's requests as the key's.
+	//
+	// Failures answer as RFC 6749, 5.2 asks, with `error` and `error_description` in plain JSON, and carry the fields of every other problem
+	// besides: `invalid_client` (401), `invalid_request`, `unsupported_grant_type`, `invalid_scope` (400), and `temporarily_unavailable` for
+	// limits and outages.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/oauth/token (the `CreateOAuthToken` operationId).
+	CreateOAuthTokenWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateOAuthTokenReply, error)
+
+	// CreateOAuthTokenWithFormdataBodyWithResponse Exchange an API key for a short token
+	//
+	// OAuth 2 client credentials (RFC 6749, 4.4), for integrators whose tools expect them; a key works as a bearer token just as well. The
+	// client id is the key's `key_id`, the client secret the whole key, by HTTP Basic or in the form. The token is good for 15 minutes and
+	// ends within a second when the key is revoked or rotated. `scope` narrows it to some of the key's permissions, separated by spaces.
+	// Limits count the token's requests as the key's.
+	//
+	// Failures answer as RFC 6749, 5.2 asks, with `error` and `error_description` in plain JSON, and carry the fields of every other problem
+	// besides: `invalid_client` (401), `invalid_request`, `unsupported_grant_type`, `invalid_scope` (400), and `temporarily_unavailable` for
+	// limits and outages.
+	//
+	// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/oauth/token (the `CreateOAuthToken` operationId).
+	CreateOAuthTokenWithFormdataBodyWithResponse(ctx context.Context, body CreateOAuthTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*CreateOAuthTokenReply, error)
+
 	// ListOrdersWithResponse List orders
 	//
 	// The newest first, by the time they were placed. Filters combine; only orders within the caller's scope are seen.
@@ -18068,6 +18363,62 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /v1/variants/{id} (the `UpdateVariant` operationId).
 	UpdateVariantWithResponse(ctx context.Context, id VariantId, params *UpdateVariantParams, body UpdateVariantJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateVariantReply, error)
+}
+
+// GetOAuthMetadataReplyDefaultHeaders the declared response headers of an HTTP default response for GetOAuthMetadata
+type GetOAuthMetadataReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetOAuthMetadataReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OAuthMetadata
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetOAuthMetadataReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetOAuthMetadataReply) GetJSON200() *OAuthMetadata {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetOAuthMetadataReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetOAuthMetadataReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetOAuthMetadataReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetOAuthMetadataReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetOAuthMetadataReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
 }
 
 // GetDocsReplyDefaultHeaders the declared response headers of an HTTP default response for GetDocs
@@ -21426,6 +21777,61 @@ func (r GetMeReply) ContentType() string {
 	return ""
 }
 
+// CreateOAuthTokenReply200Headers the declared response headers of an HTTP 200 response for CreateOAuthToken
+type CreateOAuthTokenReply200Headers struct {
+	Pragma *string
+}
+
+type CreateOAuthTokenReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OAuthToken
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *OAuthProblem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *CreateOAuthTokenReply200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreateOAuthTokenReply) GetJSON200() *OAuthToken {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r CreateOAuthTokenReply) GetJSONDefault() *OAuthProblem {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateOAuthTokenReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateOAuthTokenReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateOAuthTokenReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateOAuthTokenReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListOrdersReply200Headers the declared response headers of an HTTP 200 response for ListOrders
 type ListOrdersReply200Headers struct {
 	Link *string
@@ -24724,6 +25130,21 @@ func (r UpdateVariantReply) ContentType() string {
 	return ""
 }
 
+// GetOAuthMetadataWithResponse What the token endpoint can do
+//
+// The metadata of RFC 8414, by which OAuth 2 clients set themselves up.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /.well-known/oauth-authorization-server (the `GetOAuthMetadata` operationId).
+func (c *ClientWithResponses) GetOAuthMetadataWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetOAuthMetadataReply, error) {
+	rsp, err := c.GetOAuthMetadata(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetOAuthMetadataReply(rsp)
+}
+
 // GetDocsWithResponse Documentation to read and try
 //
 // A page that shows this contract and can call it. All of it comes from the service itself.
@@ -26102,6 +26523,50 @@ func (c *ClientWithResponses) GetMeWithResponse(ctx context.Context, reqEditors 
 	return ParseGetMeReply(rsp)
 }
 
+// CreateOAuthTokenWithBodyWithResponse Exchange an API key for a short token
+//
+// OAuth 2 client credentials (RFC 6749, 4.4), for integrators whose tools expect them; a key works as a bearer token just as well. The
+// client id is the key's `key_id`, the client secret the whole key, by HTTP Basic or in the form. The token is good for 15 minutes and
+// ends within a second when the key is revoked or rotated. `scope` narrows it to some of the key's permissions, separated by spaces.
+// Limits count the token's requests as the key's.
+//
+// Failures answer as RFC 6749, 5.2 asks, with `error` and `error_description` in plain JSON, and carry the fields of every other problem
+// besides: `invalid_client` (401), `invalid_request`, `unsupported_grant_type`, `invalid_scope` (400), and `temporarily_unavailable` for
+// limits and outages.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/oauth/token (the `CreateOAuthToken` operationId).
+func (c *ClientWithResponses) CreateOAuthTokenWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateOAuthTokenReply, error) {
+	rsp, err := c.CreateOAuthTokenWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateOAuthTokenReply(rsp)
+}
+
+// CreateOAuthTokenWithFormdataBodyWithResponse Exchange an API key for a short token
+//
+// OAuth 2 client credentials (RFC 6749, 4.4), for integrators whose tools expect them; a key works as a bearer token just as well. The
+// client id is the key's `key_id`, the client secret the whole key, by HTTP Basic or in the form. The token is good for 15 minutes and
+// ends within a second when the key is revoked or rotated. `scope` narrows it to some of the key's permissions, separated by spaces.
+// Limits count the token's requests as the key's.
+//
+// Failures answer as RFC 6749, 5.2 asks, with `error` and `error_description` in plain JSON, and carry the fields of every other problem
+// besides: `invalid_client` (401), `invalid_request`, `unsupported_grant_type`, `invalid_scope` (400), and `temporarily_unavailable` for
+// limits and outages.
+//
+// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/oauth/token (the `CreateOAuthToken` operationId).
+func (c *ClientWithResponses) CreateOAuthTokenWithFormdataBodyWithResponse(ctx context.Context, body CreateOAuthTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*CreateOAuthTokenReply, error) {
+	rsp, err := c.CreateOAuthTokenWithFormdataBody(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateOAuthTokenReply(rsp)
+}
+
 // ListOrdersWithResponse List orders
 //
 // The newest first, by the time they were placed. Filters combine; only orders within the caller's scope are seen.
@@ -27372,6 +27837,59 @@ func (c *ClientWithResponses) UpdateVariantWithResponse(ctx context.Context, id 
 		return nil, err
 	}
 	return ParseUpdateVariantReply(rsp)
+}
+
+// ParseGetOAuthMetadataReply parses an HTTP response from a GetOAuthMetadataWithResponse call
+func ParseGetOAuthMetadataReply(rsp *http.Response) (*GetOAuthMetadataReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetOAuthMetadataReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OAuthMetadata
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetOAuthMetadataReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
 }
 
 // ParseGetDocsReply parses an HTTP response from a GetDocsWithResponse call
@@ -30683,6 +31201,52 @@ func ParseGetMeReply(rsp *http.Response) (*GetMeReply, error) {
 			headers.XRequestId = &value
 		}
 		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateOAuthTokenReply parses an HTTP response from a CreateOAuthTokenWithResponse call
+func ParseCreateOAuthTokenReply(rsp *http.Response) (*CreateOAuthTokenReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateOAuthTokenReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OAuthToken
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest OAuthProblem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers CreateOAuthTokenReply200Headers
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = &value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil

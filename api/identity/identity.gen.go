@@ -150,6 +150,21 @@ func (e LoginResultTokenType) Valid() bool {
 	}
 }
 
+// Defines values for OAuthTokenTokenType.
+const (
+	OAuthTokenBearer OAuthTokenTokenType = "Bearer"
+)
+
+// Valid indicates whether the value is a known member of the OAuthTokenTokenType enum.
+func (e OAuthTokenTokenType) Valid() bool {
+	switch e {
+	case OAuthTokenBearer:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProofMethod.
 const (
 	ProofPassword     ProofMethod = "password"
@@ -718,6 +733,64 @@ type Me struct {
 
 	// Staff The own account; null for an API key.
 	Staff nullable.Nullable[Staff] `json:"staff"`
+}
+
+// OAuthError Example: {"code":"oauth.invalid_client","error":"invalid_client","error_description":"The client id or the secret is wrong.","request_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"}
+type OAuthError struct {
+	// Code Our own code, as in every problem.
+	Code string `json:"code"`
+
+	// Error The code of RFC 6749.
+	Error string `json:"error"`
+
+	// ErrorDescription In English, for developers.
+	ErrorDescription string `json:"error_description"`
+	RequestId        string `json:"request_id"`
+}
+
+// OAuthMetadata Example: {"grant_types_supported":["client_credentials"],"issuer":"https://crm.example.com","response_types_supported":[],"scopes_supported":["orders.read","stores.read"],"service_documentation":"https://crm.example.com/docs","token_endpoint":"https://crm.example.com/v1/oauth/token","token_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post"]}
+type OAuthMetadata struct {
+	GrantTypesSupported []string `json:"grant_types_supported"`
+	Issuer              string   `json:"issuer"`
+
+	// ResponseTypesSupported Empty, since nobody is sent here to sign in.
+	ResponseTypesSupported []string `json:"response_types_supported"`
+
+	// ScopesSupported Every permission.
+	ScopesSupported                   []string `json:"scopes_supported"`
+	ServiceDocumentation              string   `json:"service_documentation"`
+	TokenEndpoint                     string   `json:"token_endpoint"`
+	TokenEndpointAuthMethodsSupported []string `json:"token_endpoint_auth_methods_supported"`
+}
+
+// OAuthToken Example: {"access_token":"eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9…","expires_in":900,"scope":"orders.read","token_type":"Bearer"}
+type OAuthToken struct {
+	AccessToken string `json:"access_token"`
+
+	// ExpiresIn Seconds.
+	ExpiresIn int32 `json:"expires_in"`
+
+	// Scope What it may do, separated by spaces.
+	Scope     string              `json:"scope"`
+	TokenType OAuthTokenTokenType `json:"token_type"`
+}
+
+// OAuthTokenTokenType defines model for OAuthToken.TokenType.
+type OAuthTokenTokenType string
+
+// OAuthTokenInput Example: {"client_id":"k7q2mzp4xw6d","client_secret":"shk_live_k7q2mzp4xw6d_…","grant_type":"client_credentials","scope":"orders.read"}
+type OAuthTokenInput struct {
+	// ClientId The key's `key_id`, unless HTTP Basic carries it.
+	ClientId *string `json:"client_id,omitempty"`
+
+	// ClientSecret The whole key, unless HTTP Basic carries it.
+	ClientSecret *string `json:"client_secret,omitempty"`
+
+	// GrantType Always `client_credentials`.
+	GrantType *string `json:"grant_type,omitempty"`
+
+	// Scope Permissions, separated by spaces; left out, all of the key's.
+	Scope *string `json:"scope,omitempty"`
 }
 
 // PasswordInput Example: {"current_password":"correct horse battery staple","new_password":"eleven purple tractors"}
@@ -1330,6 +1403,9 @@ type StaffId = externalRef0.Id
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type StoreId = externalRef0.Id
 
+// OAuthProblem Example: {"code":"oauth.invalid_client","error":"invalid_client","error_description":"The client id or the secret is wrong.","request_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"}
+type OAuthProblem = OAuthError
+
 // ListApiKeysParams defines parameters for ListApiKeys.
 type ListApiKeysParams struct {
 	// Status Only keys in this state.
@@ -1663,6 +1739,9 @@ type RefreshSessionJSONRequestBody = RefreshInput
 // StepUpJSONRequestBody defines body for StepUp for application/json ContentType.
 type StepUpJSONRequestBody = StepUpInput
 
+// CreateOAuthTokenFormdataRequestBody defines body for CreateOAuthToken for application/x-www-form-urlencoded ContentType.
+type CreateOAuthTokenFormdataRequestBody = OAuthTokenInput
+
 // CreateRegionJSONRequestBody defines body for CreateRegion for application/json ContentType.
 type CreateRegionJSONRequestBody = RegionCreate
 
@@ -1701,6 +1780,9 @@ type CreateStreamTicketJSONRequestBody = StreamTicketInput
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// GetOAuthMetadata What the token endpoint can do
+	// (GET /.well-known/oauth-authorization-server)
+	GetOAuthMetadata(ctx echo.Context) error
 	// ListApiKeys List API keys
 	// (GET /v1/api-keys)
 	ListApiKeys(ctx echo.Context, params ListApiKeysParams) error
@@ -1779,6 +1861,9 @@ type ServerInterface interface {
 	// GetMe Who am I
 	// (GET /v1/me/staff)
 	GetMe(ctx echo.Context) error
+	// CreateOAuthToken Exchange an API key for a short token
+	// (POST /v1/oauth/token)
+	CreateOAuthToken(ctx echo.Context) error
 	// ListPermissions List permissions
 	// (GET /v1/permissions)
 	ListPermissions(ctx echo.Context, params ListPermissionsParams) error
@@ -1874,6 +1959,15 @@ type ServerInterface interface {
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// GetOAuthMetadata converts echo context to params.
+func (w *ServerInterfaceWrapper) GetOAuthMetadata(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetOAuthMetadata(ctx)
+	return err
 }
 
 // ListApiKeys converts echo context to params.
@@ -2284,6 +2378,15 @@ func (w *ServerInterfaceWrapper) GetMe(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetMe(ctx)
+	return err
+}
+
+// CreateOAuthToken converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateOAuthToken(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateOAuthToken(ctx)
 	return err
 }
 
@@ -3397,7 +3500,56 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/api-keys/:id", wrapper.GetApiKey, options.OperationMiddlewares["getApiKey"]...)
 	router.PATCH(options.BaseURL+"/v1/api-keys/:id", wrapper.UpdateApiKey, options.OperationMiddlewares["updateApiKey"]...)
 	router.POST(options.BaseURL+"/v1/api-keys/:id/rotate", wrapper.RotateApiKey, options.OperationMiddlewares["rotateApiKey"]...)
+	router.POST(options.BaseURL+"/v1/oauth/token", wrapper.CreateOAuthToken, options.OperationMiddlewares["createOAuthToken"]...)
+	router.GET(options.BaseURL+"/.well-known/oauth-authorization-server", wrapper.GetOAuthMetadata, options.OperationMiddlewares["getOAuthMetadata"]...)
 
+}
+
+type OAuthProblemJSONResponse OAuthError
+
+type GetOAuthMetadataRequestObject struct {
+}
+
+type GetOAuthMetadataResponseObject interface {
+	VisitGetOAuthMetadataResponse(w http.ResponseWriter) error
+}
+
+type GetOAuthMetadata200JSONResponse OAuthMetadata
+
+func (response GetOAuthMetadata200JSONResponse) VisitGetOAuthMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOAuthMetadatadefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetOAuthMetadatadefaultApplicationProblemPlusJSONResponse) VisitGetOAuthMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type ListApiKeysRequestObject struct {
@@ -4616,6 +4768,55 @@ func (response GetMedefaultApplicationProblemPlusJSONResponse) VisitGetMeRespons
 	if response.Headers.XRequestId != nil {
 		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
 	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateOAuthTokenRequestObject struct {
+	Body *CreateOAuthTokenFormdataRequestBody
+}
+
+type CreateOAuthTokenResponseObject interface {
+	VisitCreateOAuthTokenResponse(w http.ResponseWriter) error
+}
+
+type CreateOAuthToken200ResponseHeaders struct {
+	Pragma *string
+}
+
+type CreateOAuthToken200JSONResponse struct {
+	Body    OAuthToken
+	Headers CreateOAuthToken200ResponseHeaders
+}
+
+func (response CreateOAuthToken200JSONResponse) VisitCreateOAuthTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Pragma != nil {
+		w.Header().Set("Pragma", fmt.Sprint(*response.Headers.Pragma))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateOAuthTokendefaultJSONResponse struct {
+	Body       OAuthError
+	StatusCode int
+}
+
+func (response CreateOAuthTokendefaultJSONResponse) VisitCreateOAuthTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -6236,6 +6437,9 @@ func (response CreateStreamTicketdefaultApplicationProblemPlusJSONResponse) Visi
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// GetOAuthMetadata What the token endpoint can do
+	// (GET /.well-known/oauth-authorization-server)
+	GetOAuthMetadata(ctx context.Context, request GetOAuthMetadataRequestObject) (GetOAuthMetadataResponseObject, error)
 	// ListApiKeys List API keys
 	// (GET /v1/api-keys)
 	ListApiKeys(ctx context.Context, request ListApiKeysRequestObject) (ListApiKeysResponseObject, error)
@@ -6314,6 +6518,9 @@ type StrictServerInterface interface {
 	// GetMe Who am I
 	// (GET /v1/me/staff)
 	GetMe(ctx context.Context, request GetMeRequestObject) (GetMeResponseObject, error)
+	// CreateOAuthToken Exchange an API key for a short token
+	// (POST /v1/oauth/token)
+	CreateOAuthToken(ctx context.Context, request CreateOAuthTokenRequestObject) (CreateOAuthTokenResponseObject, error)
 	// ListPermissions List permissions
 	// (GET /v1/permissions)
 	ListPermissions(ctx context.Context, request ListPermissionsRequestObject) (ListPermissionsResponseObject, error)
@@ -6416,6 +6623,29 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// GetOAuthMetadata operation middleware
+func (sh *strictHandler) GetOAuthMetadata(ctx echo.Context) error {
+	var request GetOAuthMetadataRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetOAuthMetadata(ctx.Request().Context(), request.(GetOAuthMetadataRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetOAuthMetadata")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetOAuthMetadataResponseObject); ok {
+		return validResponse.VisitGetOAuthMetadataResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // ListApiKeys operation middleware
@@ -7355,6 +7585,39 @@ func (sh *strictHandler) GetMe(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetMeResponseObject); ok {
 		return validResponse.VisitGetMeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateOAuthToken operation middleware
+func (sh *strictHandler) CreateOAuthToken(ctx echo.Context) error {
+	var request CreateOAuthTokenRequestObject
+
+	if form, err := ctx.FormParams(); err == nil {
+		var body CreateOAuthTokenFormdataRequestBody
+		if err := runtime.BindForm(&body, form, nil, nil); err != nil {
+			return err
+		}
+		request.Body = &body
+	} else {
+		return err
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateOAuthToken(ctx.Request().Context(), request.(CreateOAuthTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateOAuthToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateOAuthTokenResponseObject); ok {
+		return validResponse.VisitCreateOAuthTokenResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

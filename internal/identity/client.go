@@ -11,6 +11,9 @@ import (
 type Client struct {
 	IP, UserAgent string
 	Device        string // device token, as sent
+	// User and Password are of HTTP Basic, where an operation without a sign-in was
+	// sent it: a machine's id and secret.
+	User, Password string
 }
 
 type clientKey struct{}

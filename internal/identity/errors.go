@@ -77,6 +77,10 @@ var (
 	ErrAPIKeyAddress  = apperr.Define(apperr.Invalid, "api_keys.address", "Give an IPv4 or IPv6 address, or a range such as 203.0.113.0/24.", "请填写 IPv4 或 IPv6 地址，或如 203.0.113.0/24 的地址段。")
 	ErrAPIKeyEnded    = apperr.Define(apperr.Conflict, "api_keys.ended", "This key was revoked or has run out. Make a new one.", "该密钥已吊销或已过期，请新建密钥。")
 	ErrAPIKeyTwoLive  = apperr.Define(apperr.Conflict, "api_keys.two_live", "Two secrets of this key live already. Wait for the older to end, or end it.", "该密钥已有两个有效密文，请等待旧密文失效或先将其终止。")
+	ErrOAuthClient    = apperr.Define(apperr.Unauthenticated, "oauth.invalid_client", "The client id or the secret is wrong, or not to be used from here.", "客户端标识或密文错误，或不允许从此处使用。")
+	ErrOAuthGrant     = apperr.Define(apperr.Malformed, "oauth.unsupported_grant_type", "grant_type must be client_credentials.", "grant_type 只能是 client_credentials。")
+	ErrOAuthScope     = apperr.Define(apperr.Malformed, "oauth.invalid_scope", "The scope names a permission that the key does not have.", "scope 中包含该密钥没有的权限。")
+	ErrOAuthRequest   = apperr.Define(apperr.Malformed, "oauth.invalid_request", "Send the client id and secret once, by HTTP Basic or in the form.", "请通过 HTTP Basic 或表单提交一次客户端标识和密文。")
 	ErrAPIKeyScope    = apperr.Define(apperr.Invalid, "api_keys.scope", "A key sees either all stores or the stores listed: give one of all_stores and store_ids.", "密钥须且只能选择全部门店（all_stores）或指定门店（store_ids）之一。")
 )
 

@@ -11,6 +11,7 @@ import (
 	identityapi "github.com/shuke-crm/shuke/api/identity"
 	"github.com/shuke-crm/shuke/ent/platform"
 	"github.com/shuke-crm/shuke/ent/platform/apikey"
+	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/etag"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 )
@@ -152,4 +153,36 @@ func toAPIKey(r *platform.APIKey, now time.Time) identityapi.ApiKey {
 			LastUsedAt: orNull(r.PreviousUsedAt), LastUsedIp: orNullText(r.PreviousUsedIP)})
 	}
 	return out
+}
+
+// CreateOAuthToken (POST /v1/oauth/token)
+func (a API) CreateOAuthToken(ctx context.Context, req identityapi.CreateOAuthTokenRequestObject) (identityapi.CreateOAuthTokenResponseObject, error) {
+	var in ExchangeInput
+	if b := req.Body; b != nil {
+		in = ExchangeInput{GrantType: deref(b.GrantType), ClientID: deref(b.ClientId), Secret: deref(b.ClientSecret), Scope: deref(b.Scope)}
+	}
+	t, err := a.Exchange(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	return identityapi.CreateOAuthToken200JSONResponse{
+		Body:    identityapi.OAuthToken{AccessToken: t.Access, TokenType: identityapi.OAuthTokenBearer, ExpiresIn: int32(t.ExpiresIn.Seconds()), Scope: t.Scope},
+		Headers: identityapi.CreateOAuthToken200ResponseHeaders{Pragma: ref("no-cache")}}, nil
+}
+
+func deref(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// GetOAuthMetadata (GET /.well-known/oauth-authorization-server)
+func (a API) GetOAuthMetadata(context.Context, identityapi.GetOAuthMetadataRequestObject) (identityapi.GetOAuthMetadataResponseObject, error) {
+	return identityapi.GetOAuthMetadata200JSONResponse{
+		Issuer: a.PublicURL, TokenEndpoint: a.PublicURL + "/v1/oauth/token",
+		TokenEndpointAuthMethodsSupported: []string{"client_secret_basic", "client_secret_post"},
+		GrantTypesSupported:               []string{"client_credentials"}, ResponseTypesSupported: []string{},
+		ScopesSupported: texts(auth.All()), ServiceDocumentation: a.PublicURL + "/docs",
+	}, nil
 }

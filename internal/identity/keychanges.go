@@ -178,7 +178,8 @@ func (s *Service) UpdateKey(ctx context.Context, id uuid.UUID, ifMatch *string, 
 			changes["requests_per_minute"] = value(in.PerMinute)
 		}
 		if in.EndPrevious {
-			u.ClearPreviousSecretHash().ClearPreviousCreatedAt().ClearPreviousEndsAt().ClearPreviousUsedAt().ClearPreviousUsedIP()
+			u.ClearPreviousSecretHash().ClearPreviousCreatedAt().ClearPreviousEndsAt().ClearPreviousUsedAt().ClearPreviousUsedIP().
+				AddRotations(1) // short tokens got with it end too
 			changes["end_previous"] = true
 		}
 		if after, err = u.Save(ctx); err != nil {

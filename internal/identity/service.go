@@ -41,6 +41,8 @@ type Deps struct {
 	// RequireSecondFactor refuses operations that ask for a fresh proof to whoever
 	// has no second factor.
 	RequireSecondFactor bool
+	// PublicURL is the address clients use, without a trailing slash.
+	PublicURL string
 	// Operations lists the operations of the contract.
 	Operations func() []Operation
 	// PasswordChanged is called after somebody changed their own password.

@@ -18,7 +18,11 @@ import (
 // public nor names a permission is closed to everybody.
 func (e *edge) admit(c echo.Context, op *contract.Operation) error {
 	from := c.Request()
-	c.SetRequest(from.WithContext(identity.WithClient(from.Context(), identity.Client{IP: c.RealIP(), UserAgent: from.UserAgent()})))
+	client := identity.Client{IP: c.RealIP(), UserAgent: from.UserAgent()}
+	if op.Public {
+		client.User, client.Password, _ = from.BasicAuth()
+	}
+	c.SetRequest(from.WithContext(identity.WithClient(from.Context(), client)))
 	if op.Stream && isHead(c.Request()) {
 		return apperr.ErrMethodNotAllowed.New() // a stream has no end to measure
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -469,7 +470,23 @@ var keyProbes = map[string]probe{
 	"rotateApiKey": func(c *cell) byte {
 		return judge(c.do(http.MethodPost, "/v1/api-keys/"+c.someKey().String()+"/rotate", map[string]any{}))
 	},
-	"revokeApiKey": func(c *cell) byte { return judge(c.do(http.MethodDelete, "/v1/api-keys/"+c.someKey().String(), nil)) },
+	"createOAuthToken": func(c *cell) byte {
+		key := once(c.world, "a machine's key", func() *actor { return c.apiKey([]string{"stores.read"}, c.a) })
+		return judge(c.exchange(key.token))
+	},
+	"createOAuthToken/wrong": func(c *cell) byte {
+		key := once(c.world, "a machine's key", func() *actor { return c.apiKey([]string{"stores.read"}, c.a) })
+		return judge(c.exchange(key.token[:len(key.token)-1] + "0"))
+	},
+	"getOAuthMetadata": plain(http.MethodGet, "/.well-known/oauth-authorization-server", nil),
+	"revokeApiKey":     func(c *cell) byte { return judge(c.do(http.MethodDelete, "/v1/api-keys/"+c.someKey().String(), nil)) },
+}
+
+// exchange asks for a short token, each time from an address of its own.
+func (c *cell) exchange(key string) *testkit.Response {
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {strings.Split(key, "_")[2]}, "client_secret": {key}}
+	return c.do(http.MethodPost, "/v1/oauth/token", strings.NewReader(form.Encode()),
+		"Content-Type", "application/x-www-form-urlencoded", "X-Forwarded-For", address(c.numbers.Add(1)))
 }
 
 // someKey is a new key that reaches as far as the object's name says.

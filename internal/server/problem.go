@@ -125,7 +125,11 @@ func (e *edge) answerError(err error, c echo.Context) {
 	h.Set(echo.HeaderContentType, "application/problem+json")
 	h.Set("Content-Language", contentLanguage(lang))
 	h.Set(echo.HeaderCacheControl, "no-store")
-	body, merr := json.Marshal(e.document(problem, lang, id, c.Request().URL.EscapedPath()))
+	doc := e.document(problem, lang, id, c.Request().URL.EscapedPath())
+	if op := e.contract.Lookup(c.Request().Method, c.Path()); op != nil && op.ID == oauthOperation {
+		asOAuth(h, doc, problem, status)
+	}
+	body, merr := json.Marshal(doc)
 	if merr != nil {
 		e.log.Error("problem document", "error", merr)
 		c.Response().WriteHeader(http.StatusInternalServerError)
@@ -133,6 +137,26 @@ func (e *edge) answerError(err error, c echo.Context) {
 	}
 	c.Response().WriteHeader(status)
 	_, _ = c.Response().Write(body) // the connection is gone if this fails
+}
+
+// oauthOperation answers failures as RFC 6749, 5.2 prescribes.
+const oauthOperation = "createOAuthToken"
+
+func asOAuth(h http.Header, doc map[string]any, problem *apperr.Error, status int) {
+	code, ours := strings.CutPrefix(problem.Def.Code, "oauth.")
+	switch {
+	case ours:
+	case status == http.StatusTooManyRequests || status >= 500:
+		code = "temporarily_unavailable"
+	default:
+		code = "invalid_request"
+	}
+	doc["error"], doc["error_description"] = code, problem.Def.Text("en", problem.Args)
+	h.Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
+	h.Set("Pragma", "no-cache")
+	if status == http.StatusUnauthorized {
+		h.Set(echo.HeaderWWWAuthenticate, `Basic realm="shuke"`)
+	}
 }
 
 // document is the problem as RFC 9457 describes it. Neither causes nor values

@@ -150,7 +150,7 @@ func (s *Server) buildServices(cfg Config) error {
 		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Log: d.Log,
 		Codes: otp.New(d.DB, d.Clock, d.Keys), Outside: d.Outside,
 		RequireSecondFactor: cfg.RequireSecondFactor, PasswordResetURL: cfg.PasswordResetURL,
-		Operations: s.operations, PasswordChanged: d.PasswordChanged,
+		PublicURL: strings.TrimRight(cfg.PublicURL, "/"), Operations: s.operations, PasswordChanged: d.PasswordChanged,
 		Renamed: func(ctx context.Context) { s.Customers.ClearProfiles(ctx) },
 	})
 	s.Customers = customers.New(customers.Deps{DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages})
