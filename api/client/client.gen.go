@@ -2073,6 +2073,36 @@ type GrantInput struct {
 // Example: store
 type GrantScope string
 
+// HandOver Example: {"customer_count":412,"job":{"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","kind":"customers.hand_over","progress":{"done":0,"total":null},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":null,"started_at":null,"status":"queued","updated_at":"2026-07-01T02:00:00Z","version":1}}
+type HandOver struct {
+	// CustomerCount How many customers there were to move when it was accepted.
+	CustomerCount int64 `json:"customer_count"`
+
+	// Job Work that goes on after the answer.
+	//
+	// Example: {"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","kind":"rfm.refresh","progress":{"done":400,"total":1000},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":null,"started_at":"2026-07-01T02:00:01Z","status":"running","updated_at":"2026-07-01T02:00:05Z","version":3}
+	Job Job `json:"job"`
+}
+
+// HandOverInput Example: {"from_staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","reason":"left the company","to_staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14"}
+type HandOverInput struct {
+	// DistributeInStore Instead of `to_staff_id`.
+	DistributeInStore *bool `json:"distribute_in_store,omitempty"`
+
+	// FromStaffId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	FromStaffId Id `json:"from_staff_id"`
+
+	// Reason For the audit log.
+	Reason string `json:"reason"`
+
+	// ToStaffId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	ToStaffId *Id `json:"to_staff_id,omitempty"`
+}
+
 // Health Example: {"status":"ok"}
 type Health struct {
 	Status HealthStatus `json:"status"`
@@ -4217,6 +4247,13 @@ type BulkCustomersParams struct {
 	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
 }
 
+// HandOverCustomersParams defines parameters for HandOverCustomers.
+type HandOverCustomersParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // DeleteCustomerParams defines parameters for DeleteCustomer.
 type DeleteCustomerParams struct {
 	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
@@ -4881,6 +4918,9 @@ type CreateCustomerJSONRequestBody = CustomerCreate
 
 // BulkCustomersJSONRequestBody defines body for BulkCustomers for application/json ContentType.
 type BulkCustomersJSONRequestBody = CustomerBulk
+
+// HandOverCustomersJSONRequestBody defines body for HandOverCustomers for application/json ContentType.
+type HandOverCustomersJSONRequestBody = HandOverInput
 
 // LookupCustomerJSONRequestBody defines body for LookupCustomer for application/json ContentType.
 type LookupCustomerJSONRequestBody = CustomerLookup
@@ -5655,6 +5695,34 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/customers/bulk (the `BulkCustomers` operationId).
 	BulkCustomers(ctx context.Context, params *BulkCustomersParams, body BulkCustomersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// HandOverCustomersWithBody Hand all customers of an assistant over
+	//
+	// For good, when somebody leaves or moves; for a leave, `POST /v1/staff/{id}/delegations` is meant. They go to one colleague, or with
+	// `distribute_in_store` evenly to the active assistants of the same store. Only customers that the caller may change are moved, archived
+	// ones too; `customer_count` says how many there are, the job's result how many were moved. Each move is in the audit log, and the new
+	// assistant sees the customer at once. Needs `customers.update` as well.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customers/hand-over (the `HandOverCustomers` operationId).
+	HandOverCustomersWithBody(ctx context.Context, params *HandOverCustomersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// HandOverCustomers Hand all customers of an assistant over
+	//
+	// For good, when somebody leaves or moves; for a leave, `POST /v1/staff/{id}/delegations` is meant. They go to one colleague, or with
+	// `distribute_in_store` evenly to the active assistants of the same store. Only customers that the caller may change are moved, archived
+	// ones too; `customer_count` says how many there are, the job's result how many were moved. Each move is in the audit log, and the new
+	// assistant sees the customer at once. Needs `customers.update` as well.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/customers/hand-over (the `HandOverCustomers` operationId).
+	HandOverCustomers(ctx context.Context, params *HandOverCustomersParams, body HandOverCustomersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// LookupCustomerWithBody Look up a customer at the till
 	//
@@ -7858,6 +7926,54 @@ func (c *Client) BulkCustomersWithBody(ctx context.Context, params *BulkCustomer
 // Corresponds with POST /v1/customers/bulk (the `BulkCustomers` operationId).
 func (c *Client) BulkCustomers(ctx context.Context, params *BulkCustomersParams, body BulkCustomersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewBulkCustomersRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// HandOverCustomersWithBody Hand all customers of an assistant over
+//
+// For good, when somebody leaves or moves; for a leave, `POST /v1/staff/{id}/delegations` is meant. They go to one colleague, or with
+// `distribute_in_store` evenly to the active assistants of the same store. Only customers that the caller may change are moved, archived
+// ones too; `customer_count` says how many there are, the job's result how many were moved. Each move is in the audit log, and the new
+// assistant sees the customer at once. Needs `customers.update` as well.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customers/hand-over (the `HandOverCustomers` operationId).
+func (c *Client) HandOverCustomersWithBody(ctx context.Context, params *HandOverCustomersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewHandOverCustomersRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// HandOverCustomers Hand all customers of an assistant over
+//
+// For good, when somebody leaves or moves; for a leave, `POST /v1/staff/{id}/delegations` is meant. They go to one colleague, or with
+// `distribute_in_store` evenly to the active assistants of the same store. Only customers that the caller may change are moved, archived
+// ones too; `customer_count` says how many there are, the job's result how many were moved. Each move is in the audit log, and the new
+// assistant sees the customer at once. Needs `customers.update` as well.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/customers/hand-over (the `HandOverCustomers` operationId).
+func (c *Client) HandOverCustomers(ctx context.Context, params *HandOverCustomersParams, body HandOverCustomersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewHandOverCustomersRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -12027,6 +12143,61 @@ func NewBulkCustomersRequestWithBody(server string, params *BulkCustomersParams,
 			}
 
 			req.Header.Set("Accept-Language", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewHandOverCustomersRequest calls the generic HandOverCustomers builder with application/json body
+func NewHandOverCustomersRequest(server string, params *HandOverCustomersParams, body HandOverCustomersJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewHandOverCustomersRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewHandOverCustomersRequestWithBody constructs an http.Request for the HandOverCustomers method, with any body, and a specified content type
+func NewHandOverCustomersRequestWithBody(server string, params *HandOverCustomersParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/hand-over")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
 		}
 
 	}
@@ -17290,6 +17461,34 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/customers/bulk (the `BulkCustomers` operationId).
 	BulkCustomersWithResponse(ctx context.Context, params *BulkCustomersParams, body BulkCustomersJSONRequestBody, reqEditors ...RequestEditorFn) (*BulkCustomersReply, error)
 
+	// HandOverCustomersWithBodyWithResponse Hand all customers of an assistant over
+	//
+	// For good, when somebody leaves or moves; for a leave, `POST /v1/staff/{id}/delegations` is meant. They go to one colleague, or with
+	// `distribute_in_store` evenly to the active assistants of the same store. Only customers that the caller may change are moved, archived
+	// ones too; `customer_count` says how many there are, the job's result how many were moved. Each move is in the audit log, and the new
+	// assistant sees the customer at once. Needs `customers.update` as well.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/hand-over (the `HandOverCustomers` operationId).
+	HandOverCustomersWithBodyWithResponse(ctx context.Context, params *HandOverCustomersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*HandOverCustomersReply, error)
+
+	// HandOverCustomersWithResponse Hand all customers of an assistant over
+	//
+	// For good, when somebody leaves or moves; for a leave, `POST /v1/staff/{id}/delegations` is meant. They go to one colleague, or with
+	// `distribute_in_store` evenly to the active assistants of the same store. Only customers that the caller may change are moved, archived
+	// ones too; `customer_count` says how many there are, the job's result how many were moved. Each move is in the audit log, and the new
+	// assistant sees the customer at once. Needs `customers.update` as well.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/hand-over (the `HandOverCustomers` operationId).
+	HandOverCustomersWithResponse(ctx context.Context, params *HandOverCustomersParams, body HandOverCustomersJSONRequestBody, reqEditors ...RequestEditorFn) (*HandOverCustomersReply, error)
+
 	// LookupCustomerWithBodyWithResponse Look up a customer at the till
 	//
 	// Finds any customer, also beyond the caller's scope, by exactly one of a full phone number, card number or external id. The answer
@@ -20777,6 +20976,69 @@ func (r BulkCustomersReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r BulkCustomersReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// HandOverCustomersReply202Headers the declared response headers of an HTTP 202 response for HandOverCustomers
+type HandOverCustomersReply202Headers struct {
+	Location *string
+}
+
+// HandOverCustomersReplyDefaultHeaders the declared response headers of an HTTP default response for HandOverCustomers
+type HandOverCustomersReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type HandOverCustomersReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *HandOver
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *HandOverCustomersReply202Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *HandOverCustomersReplyDefaultHeaders
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r HandOverCustomersReply) GetJSON202() *HandOver {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r HandOverCustomersReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r HandOverCustomersReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r HandOverCustomersReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r HandOverCustomersReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r HandOverCustomersReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -26165,6 +26427,46 @@ func (c *ClientWithResponses) BulkCustomersWithResponse(ctx context.Context, par
 	return ParseBulkCustomersReply(rsp)
 }
 
+// HandOverCustomersWithBodyWithResponse Hand all customers of an assistant over
+//
+// For good, when somebody leaves or moves; for a leave, `POST /v1/staff/{id}/delegations` is meant. They go to one colleague, or with
+// `distribute_in_store` evenly to the active assistants of the same store. Only customers that the caller may change are moved, archived
+// ones too; `customer_count` says how many there are, the job's result how many were moved. Each move is in the audit log, and the new
+// assistant sees the customer at once. Needs `customers.update` as well.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/hand-over (the `HandOverCustomers` operationId).
+func (c *ClientWithResponses) HandOverCustomersWithBodyWithResponse(ctx context.Context, params *HandOverCustomersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*HandOverCustomersReply, error) {
+	rsp, err := c.HandOverCustomersWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseHandOverCustomersReply(rsp)
+}
+
+// HandOverCustomersWithResponse Hand all customers of an assistant over
+//
+// For good, when somebody leaves or moves; for a leave, `POST /v1/staff/{id}/delegations` is meant. They go to one colleague, or with
+// `distribute_in_store` evenly to the active assistants of the same store. Only customers that the caller may change are moved, archived
+// ones too; `customer_count` says how many there are, the job's result how many were moved. Each move is in the audit log, and the new
+// assistant sees the customer at once. Needs `customers.update` as well.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/hand-over (the `HandOverCustomers` operationId).
+func (c *ClientWithResponses) HandOverCustomersWithResponse(ctx context.Context, params *HandOverCustomersParams, body HandOverCustomersJSONRequestBody, reqEditors ...RequestEditorFn) (*HandOverCustomersReply, error) {
+	rsp, err := c.HandOverCustomers(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseHandOverCustomersReply(rsp)
+}
+
 // LookupCustomerWithBodyWithResponse Look up a customer at the till
 //
 // Finds any customer, also beyond the caller's scope, by exactly one of a full phone number, card number or external id. The answer
@@ -30198,6 +30500,69 @@ func ParseBulkCustomersReply(rsp *http.Response) (*BulkCustomersReply, error) {
 	switch {
 	case true:
 		var headers BulkCustomersReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseHandOverCustomersReply parses an HTTP response from a HandOverCustomersWithResponse call
+func ParseHandOverCustomersReply(rsp *http.Response) (*HandOverCustomersReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &HandOverCustomersReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest HandOver
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers HandOverCustomersReply202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers202 = &headers
+	case true:
+		var headers HandOverCustomersReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

@@ -758,6 +758,36 @@ type CustomerUpdate struct {
 	Tags *[]string `json:"tags,omitempty"`
 }
 
+// HandOver Example: {"customer_count":412,"job":{"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","kind":"customers.hand_over","progress":{"done":0,"total":null},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":null,"started_at":null,"status":"queued","updated_at":"2026-07-01T02:00:00Z","version":1}}
+type HandOver struct {
+	// CustomerCount How many customers there were to move when it was accepted.
+	CustomerCount int64 `json:"customer_count"`
+
+	// Job Work that goes on after the answer.
+	//
+	// Example: {"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","kind":"rfm.refresh","progress":{"done":400,"total":1000},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":null,"started_at":"2026-07-01T02:00:01Z","status":"running","updated_at":"2026-07-01T02:00:05Z","version":3}
+	Job externalRef0.Job `json:"job"`
+}
+
+// HandOverInput Example: {"from_staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","reason":"left the company","to_staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14"}
+type HandOverInput struct {
+	// DistributeInStore Instead of `to_staff_id`.
+	DistributeInStore *bool `json:"distribute_in_store,omitempty"`
+
+	// FromStaffId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	FromStaffId externalRef0.Id `json:"from_staff_id"`
+
+	// Reason For the audit log.
+	Reason string `json:"reason"`
+
+	// ToStaffId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	ToStaffId *externalRef0.Id `json:"to_staff_id,omitempty"`
+}
+
 // LifecycleStage Where the customer stands with the retailer.
 //
 // Example: active
@@ -1051,6 +1081,13 @@ type BulkCustomersParams struct {
 	AcceptLanguage *externalRef0.AcceptLanguage `json:"Accept-Language,omitempty"`
 }
 
+// HandOverCustomersParams defines parameters for HandOverCustomers.
+type HandOverCustomersParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // DeleteCustomerParams defines parameters for DeleteCustomer.
 type DeleteCustomerParams struct {
 	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
@@ -1155,6 +1192,9 @@ type CreateCustomerJSONRequestBody = CustomerCreate
 // BulkCustomersJSONRequestBody defines body for BulkCustomers for application/json ContentType.
 type BulkCustomersJSONRequestBody = CustomerBulk
 
+// HandOverCustomersJSONRequestBody defines body for HandOverCustomers for application/json ContentType.
+type HandOverCustomersJSONRequestBody = HandOverInput
+
 // LookupCustomerJSONRequestBody defines body for LookupCustomer for application/json ContentType.
 type LookupCustomerJSONRequestBody = CustomerLookup
 
@@ -1190,6 +1230,9 @@ type ServerInterface interface {
 	// BulkCustomers Create, upsert or archive many customers
 	// (POST /v1/customers/bulk)
 	BulkCustomers(ctx echo.Context, params BulkCustomersParams) error
+	// HandOverCustomers Hand all customers of an assistant over
+	// (POST /v1/customers/hand-over)
+	HandOverCustomers(ctx echo.Context, params HandOverCustomersParams) error
 	// LookupCustomer Look up a customer at the till
 	// (POST /v1/customers/lookup)
 	LookupCustomer(ctx echo.Context) error
@@ -1462,6 +1505,35 @@ func (w *ServerInterfaceWrapper) BulkCustomers(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.BulkCustomers(ctx, params)
+	return err
+}
+
+// HandOverCustomers converts echo context to params.
+func (w *ServerInterfaceWrapper) HandOverCustomers(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params HandOverCustomersParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.HandOverCustomers(ctx, params)
 	return err
 }
 
@@ -2062,6 +2134,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/customers/lookup", wrapper.LookupCustomer, options.OperationMiddlewares["lookupCustomer"]...)
 	router.POST(options.BaseURL+"/v1/customers/search", wrapper.SearchCustomers, options.OperationMiddlewares["searchCustomers"]...)
 	router.POST(options.BaseURL+"/v1/customers/bulk", wrapper.BulkCustomers, options.OperationMiddlewares["bulkCustomers"]...)
+	router.POST(options.BaseURL+"/v1/customers/hand-over", wrapper.HandOverCustomers, options.OperationMiddlewares["handOverCustomers"]...)
 	router.DELETE(options.BaseURL+"/v1/customers/:id", wrapper.DeleteCustomer, options.OperationMiddlewares["deleteCustomer"]...)
 	router.GET(options.BaseURL+"/v1/customers/:id", wrapper.GetCustomer, options.OperationMiddlewares["getCustomer"]...)
 	router.PATCH(options.BaseURL+"/v1/customers/:id", wrapper.UpdateCustomer, options.OperationMiddlewares["updateCustomer"]...)
@@ -2227,6 +2300,63 @@ type BulkCustomersdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response BulkCustomersdefaultApplicationProblemPlusJSONResponse) VisitBulkCustomersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HandOverCustomersRequestObject struct {
+	Params HandOverCustomersParams
+	Body   *HandOverCustomersJSONRequestBody
+}
+
+type HandOverCustomersResponseObject interface {
+	VisitHandOverCustomersResponse(w http.ResponseWriter) error
+}
+
+type HandOverCustomers202ResponseHeaders struct {
+	Location *string
+}
+
+type HandOverCustomers202JSONResponse struct {
+	Body    HandOver
+	Headers HandOverCustomers202ResponseHeaders
+}
+
+func (response HandOverCustomers202JSONResponse) VisitHandOverCustomersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HandOverCustomersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response HandOverCustomersdefaultApplicationProblemPlusJSONResponse) VisitHandOverCustomersResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3165,6 +3295,9 @@ type StrictServerInterface interface {
 	// BulkCustomers Create, upsert or archive many customers
 	// (POST /v1/customers/bulk)
 	BulkCustomers(ctx context.Context, request BulkCustomersRequestObject) (BulkCustomersResponseObject, error)
+	// HandOverCustomers Hand all customers of an assistant over
+	// (POST /v1/customers/hand-over)
+	HandOverCustomers(ctx context.Context, request HandOverCustomersRequestObject) (HandOverCustomersResponseObject, error)
 	// LookupCustomer Look up a customer at the till
 	// (POST /v1/customers/lookup)
 	LookupCustomer(ctx context.Context, request LookupCustomerRequestObject) (LookupCustomerResponseObject, error)
@@ -3345,6 +3478,54 @@ func (sh *strictHandler) BulkCustomers(ctx echo.Context, params BulkCustomersPar
 		return err
 	} else if validResponse, ok := response.(BulkCustomersResponseObject); ok {
 		return validResponse.VisitBulkCustomersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// HandOverCustomers operation middleware
+func (sh *strictHandler) HandOverCustomers(ctx echo.Context, params HandOverCustomersParams) error {
+	var request HandOverCustomersRequestObject
+
+	request.Params = params
+
+	var body HandOverCustomersJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.HandOverCustomers(ctx.Request().Context(), request.(HandOverCustomersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "HandOverCustomers")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(HandOverCustomersResponseObject); ok {
+		return validResponse.VisitHandOverCustomersResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

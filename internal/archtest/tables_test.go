@@ -83,6 +83,7 @@ var rawSQL = map[string]string{
 	"internal/customers/blocks.go":            "numbers of arrival, from a sequence",
 	"internal/customers/bulk.go":              "archives rows that the caller's scope has been checked for, set-based",
 	"internal/customers/create.go":            "who holds a phone or card already, beyond the scope; says so only where the caller may see",
+	"internal/customers/handover.go":          "moves the rows of one assistant that the caller's scope covers, set-based",
 	"internal/customers/http_profile_read.go": "the profile in one statement; its row is checked against the scope",
 	"internal/customers/list.go":              "counts with the scope in the condition",
 	"internal/customers/resolve.go":           "tills: any customer by a full identifier",

@@ -25,6 +25,8 @@ var (
 	ErrTooLong     = apperr.Define(apperr.Invalid, "customers.value_too_long", "The value is longer than {max} characters.", "该值超过 {max} 个字符。")
 	ErrStore       = apperr.Define(apperr.Invalid, "customers.store_invalid", "There is no such store within your reach.", "您的权限范围内没有该门店。")
 	ErrStaff       = apperr.Define(apperr.Invalid, "customers.staff_invalid", "There is no such member of staff within your reach.", "您的权限范围内没有该员工。")
+	ErrHandOverTo  = apperr.Define(apperr.Invalid, "customers.hand_over_to", "Give either to_staff_id or distribute_in_store.", "请在 to_staff_id 与 distribute_in_store 中二选一。")
+	ErrNobody      = apperr.Define(apperr.Invalid, "customers.nobody_to_take_over", "There is no other active assistant in this store within your reach.", "该门店没有您权限范围内的其他在职导购可接收。")
 	ErrStoreNeeded = apperr.Define(apperr.Invalid, "customers.store_required", "Name the store: your scope covers several.", "您的权限范围包含多家门店，请指定门店。")
 	ErrLeaves      = apperr.Define(apperr.Invalid, "customers.leaves_reach", "This would put the customer beyond your own reach; ask somebody who sees more.", "此更改会使该顾客超出您的权限范围，请由权限更大的同事操作。")
 	ErrReason      = apperr.Define(apperr.Invalid, "customers.reason_required", "Say why, in at least two characters.", "请填写原因，至少两个字符。")

@@ -9,6 +9,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/clock"
 	"github.com/shuke-crm/shuke/internal/platform/crypto"
 	"github.com/shuke-crm/shuke/internal/platform/db"
+	"github.com/shuke-crm/shuke/internal/platform/jobs"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 )
 
@@ -19,6 +20,7 @@ type Deps struct {
 	Keys  *crypto.Keyring
 	Cache *cache.Client // hot profiles; may be down
 	Pages *page.Codec
+	Queue *jobs.Queue // for handing over; nil where nobody does
 }
 
 // Service owns customers and tags. It is safe for concurrent use.
@@ -27,6 +29,7 @@ type Service struct {
 	clock    *clock.Clock
 	keys     *crypto.Keyring
 	pages    *page.Codec
+	queue    *jobs.Queue
 	profiles *cache.Hot
 	stats    *tokenStats
 	blocks   blocks
@@ -34,11 +37,15 @@ type Service struct {
 
 // New makes the service.
 func New(d Deps) *Service {
-	return &Service{
-		db: d.DB, clock: d.Clock, keys: d.Keys, pages: d.Pages,
+	s := &Service{
+		db: d.DB, clock: d.Clock, keys: d.Keys, pages: d.Pages, queue: d.Queue,
 		profiles: cache.NewHot(d.Cache, "profile"),
 		stats:    &tokenStats{},
 	}
+	if d.Queue != nil {
+		jobs.RegisterVisible(d.Queue, jobHandOver, func(ctx context.Context, h handOver, p *jobs.Progress) (any, error) { return s.runHandOver(ctx, h, p) })
+	}
+	return s
 }
 
 // Touch must be called in every transaction that changes what a customer's

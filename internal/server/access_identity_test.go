@@ -23,7 +23,7 @@ import (
 var probes = map[string]probe{}
 
 func init() {
-	add(signInProbes, staffProbes, delegationProbes, roleProbes, storeProbes, keyProbes, customerProbes, tagProbes, catalogProbes, segmentProbes, orderProbes, operationProbes)
+	add(signInProbes, staffProbes, delegationProbes, handOverProbes, roleProbes, storeProbes, keyProbes, customerProbes, tagProbes, catalogProbes, segmentProbes, orderProbes, operationProbes)
 }
 
 func add(groups ...map[string]probe) {
@@ -355,6 +355,24 @@ var delegationProbes = map[string]probe{
 		}
 		return judge(c.do(http.MethodDelete, "/v1/staff/"+away.String()+"/delegations/"+id.String(), nil))
 	},
+}
+
+func (c *cell) handOver(from, home uuid.UUID) byte {
+	to := c.person("taker", home, grant{role: "assistant", scope: "own"})
+	return judge(c.do(http.MethodPost, "/v1/customers/hand-over", map[string]any{"from_staff_id": from, "to_staff_id": to.staff, "reason": "left"}))
+}
+
+var handOverProbes = map[string]probe{
+	"handOverCustomers":        func(c *cell) byte { return c.handOver(c.somebody(true), c.storeAt2()) },
+	"handOverCustomers/deputy": func(c *cell) byte { return c.handOver(c.person("leaver", c.a).staff, c.b) },
+}
+
+// storeAt2 is the store of those who take over: of the same place.
+func (c *cell) storeAt2() uuid.UUID {
+	if c.object == "other" {
+		return c.b
+	}
+	return c.a
 }
 
 // counted tells whether a total is more than none.
