@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -37,6 +38,62 @@ func (w *world) hot(ctx context.Context) error {
 	return w.versus("profile, hot", "bare Echo, one Redis GET of the same bytes",
 		func() (result, error) { return run(w.addr, w.o.conns, w.o.round, cycle(ours)) },
 		func() (result, error) { return run(w.bareAdr, w.o.conns, w.o.round, cycle(bare)) })
+}
+
+// overhead: what authentication, permission and scope cost a request, as the
+// difference of two operations that do next to nothing. Both are counted by
+// shared limits (go test -bench Allow ./internal/platform/ratelimit tells those).
+func (w *world) overhead(ctx context.Context) error {
+	heading("Overhead of an authenticated request: GET /v1/me/staff by key against an operation open to everybody")
+	key, err := w.issueKey(ctx)
+	if err != nil {
+		return err
+	}
+	signed, open := [][]byte{request("GET", "/v1/me/staff", key, nil)}, [][]byte{request("GET", "/.well-known/oauth-authorization-server", "", nil)}
+	var spent []float64
+	var as, bs []result
+	for range w.o.rounds {
+		a, err := run(w.addr, w.o.conns, w.o.round, cycle(signed))
+		if err != nil {
+			return err
+		}
+		b, err := run(w.addr, w.o.conns, w.o.round, cycle(open))
+		if err != nil {
+			return err
+		}
+		as, bs = append(as, a), append(bs, b)
+		spent = append(spent, 1e6/a.rate()-1e6/b.rate())
+	}
+	row("authenticated and limited, on the key itself", median(as))
+	row("open to everybody, limited by address", median(bs))
+	slices.Sort(spent)
+	fmt.Printf("  overhead, median of %d interleaved rounds: %.1f µs a request of the whole machine's time (%.1f to %.1f)\n",
+		len(spent), spent[len(spent)/2], spent[0], spent[len(spent)-1])
+	return nil
+}
+
+// issueKey makes an API key through the API.
+func (w *world) issueKey(ctx context.Context) (string, error) {
+	body := `{"name":"bench","permissions":["stores.read"],"all_stores":true,"requests_per_minute":10000000}`
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+w.addr+"/v1/api-keys", strings.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+w.admin)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = res.Body.Close() }()
+	var made struct{ Key string }
+	if err := json.NewDecoder(res.Body).Decode(&made); err != nil {
+		return "", err
+	}
+	if res.StatusCode != http.StatusCreated {
+		return "", fmt.Errorf("create an API key: status %d", res.StatusCode)
+	}
+	return made.Key, nil
 }
 
 // cold: profiles nobody asked for before.
