@@ -144,6 +144,30 @@ func (e BulkMode) Valid() bool {
 	}
 }
 
+// Defines values for ConsentPurpose.
+const (
+	ConsentGuardian  ConsentPurpose = "guardian"
+	ConsentMarketing ConsentPurpose = "marketing"
+	ConsentProfiling ConsentPurpose = "profiling"
+	ConsentTerms     ConsentPurpose = "terms"
+)
+
+// Valid indicates whether the value is a known member of the ConsentPurpose enum.
+func (e ConsentPurpose) Valid() bool {
+	switch e {
+	case ConsentGuardian:
+		return true
+	case ConsentMarketing:
+		return true
+	case ConsentProfiling:
+		return true
+	case ConsentTerms:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CustomerGender.
 const (
 	GenderFemale  CustomerGender = "female"
@@ -303,6 +327,33 @@ func (e HealthStatus) Valid() bool {
 	}
 }
 
+// Defines values for IdentityProvider.
+const (
+	IdentityMiniProgram     IdentityProvider = "wechat_mini"
+	IdentityOfficialAccount IdentityProvider = "wechat_official"
+	IdentityOpenIDConnect   IdentityProvider = "oidc"
+	IdentityPassword        IdentityProvider = "password"
+	IdentityPhone           IdentityProvider = "phone"
+)
+
+// Valid indicates whether the value is a known member of the IdentityProvider enum.
+func (e IdentityProvider) Valid() bool {
+	switch e {
+	case IdentityMiniProgram:
+		return true
+	case IdentityOfficialAccount:
+		return true
+	case IdentityOpenIDConnect:
+		return true
+	case IdentityPassword:
+		return true
+	case IdentityPhone:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for JobStatus.
 const (
 	JobCancelled JobStatus = "cancelled"
@@ -369,6 +420,63 @@ const (
 func (e LoginResultTokenType) Valid() bool {
 	switch e {
 	case LoginTokenBearer:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MemberCodeRequestPurpose.
+const (
+	CodeToLink   MemberCodeRequestPurpose = "link"
+	CodeToSignIn MemberCodeRequestPurpose = "sign_in"
+)
+
+// Valid indicates whether the value is a known member of the MemberCodeRequestPurpose enum.
+func (e MemberCodeRequestPurpose) Valid() bool {
+	switch e {
+	case CodeToLink:
+		return true
+	case CodeToSignIn:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MemberLinkInputProvider.
+const (
+	LinkMiniProgram     MemberLinkInputProvider = "wechat_mini"
+	LinkOfficialAccount MemberLinkInputProvider = "wechat_official"
+	LinkOpenIDConnect   MemberLinkInputProvider = "oidc"
+	LinkPhone           MemberLinkInputProvider = "phone"
+)
+
+// Valid indicates whether the value is a known member of the MemberLinkInputProvider enum.
+func (e MemberLinkInputProvider) Valid() bool {
+	switch e {
+	case LinkMiniProgram:
+		return true
+	case LinkOfficialAccount:
+		return true
+	case LinkOpenIDConnect:
+		return true
+	case LinkPhone:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MemberTokensTokenType.
+const (
+	MemberTokenBearer MemberTokensTokenType = "Bearer"
+)
+
+// Valid indicates whether the value is a known member of the MemberTokensTokenType enum.
+func (e MemberTokensTokenType) Valid() bool {
+	switch e {
+	case MemberTokenBearer:
 		return true
 	default:
 		return false
@@ -1383,6 +1491,37 @@ type CodeInput struct {
 	Code string `json:"code"`
 }
 
+// ConsentPurpose `terms` makes a member; `guardian` is for members under 14; `marketing` allows messages; `profiling` allows personal recommendations.
+//
+// Example: terms
+type ConsentPurpose string
+
+// ConsentText The current version of a text.
+//
+// Example: {"body":"To run your membership we process …","hash":"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824","published_at":"2026-07-01T02:00:00Z","purpose":"terms","title":"Membership terms and privacy notice","version":1}
+type ConsentText struct {
+	Body string `json:"body"`
+
+	// Hash SHA-256 over the wordings in all languages, in hexadecimal; it is kept with each consent.
+	Hash        string    `json:"hash"`
+	PublishedAt time.Time `json:"published_at"`
+
+	// Purpose `terms` makes a member; `guardian` is for members under 14; `marketing` allows messages; `profiling` allows personal recommendations.
+	//
+	//
+	// Example: terms
+	Purpose ConsentPurpose `json:"purpose"`
+	Title   string         `json:"title"`
+
+	// Version To be named when agreeing.
+	Version int32 `json:"version"`
+}
+
+// ConsentTexts Example: {"texts":[{"body":"To run your membership we process …","hash":"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824","published_at":"2026-07-01T02:00:00Z","purpose":"terms","title":"Membership terms and privacy notice","version":1}]}
+type ConsentTexts struct {
+	Texts []ConsentText `json:"texts"`
+}
+
 // Currency ISO 4217 code. Amounts beside it are integers in its minor unit.
 //
 // Example: CNY
@@ -1660,6 +1799,36 @@ type CustomerCreate struct {
 
 // CustomerGender Example: female
 type CustomerGender string
+
+// CustomerIdentity A way in which a customer signs in on their own side.
+//
+// Example: {"app":"","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","last_used_at":"2026-07-01T02:00:00Z","provider":"phone","subject":"138****0000","verified_at":"2026-07-01T02:00:00Z"}
+type CustomerIdentity struct {
+	// App The app id at WeChat, or the name of the OpenID Connect provider; else empty.
+	App string `json:"app"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id         Id        `json:"id"`
+	LastUsedAt time.Time `json:"last_used_at"`
+
+	// Provider Example: wechat_mini
+	Provider IdentityProvider `json:"provider"`
+
+	// Subject The name it has outside, masked; empty for a password.
+	Subject    string    `json:"subject"`
+	VerifiedAt time.Time `json:"verified_at"`
+}
+
+// CustomerIdentityList Example: {"has_more":false,"items":[{"app":"","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","last_used_at":"2026-07-01T02:00:00Z","provider":"phone","subject":"138****0000","verified_at":"2026-07-01T02:00:00Z"}],"next_cursor":null}
+type CustomerIdentityList struct {
+	HasMore bool               `json:"has_more"`
+	Items   []CustomerIdentity `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
 
 // CustomerInclude Example: total_count
 type CustomerInclude string
@@ -2116,6 +2285,9 @@ type HealthStatus string
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type Id = openapi_types.UUID
 
+// IdentityProvider Example: wechat_mini
+type IdentityProvider string
+
 // Job Work that goes on after the answer.
 //
 // Example: {"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","kind":"rfm.refresh","progress":{"done":400,"total":1000},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":null,"started_at":"2026-07-01T02:00:01Z","status":"running","updated_at":"2026-07-01T02:00:05Z","version":3}
@@ -2290,6 +2462,487 @@ type Me struct {
 	// Staff The own account; null for an API key.
 	Staff nullable.Nullable[Staff] `json:"staff"`
 }
+
+// MemberAuthorization Example: {"state":"AQABc2VhbGVk","url":"https://id.example.com/authorize?client_id=shuke\u0026state=AQABc2VhbGVk"}
+type MemberAuthorization struct {
+	// State To be sent back with the code; keep it only to compare.
+	State string `json:"state"`
+
+	// Url Where to send the browser.
+	Url string `json:"url"`
+}
+
+// MemberCodeRequest Example: {"device_id":"5d1f0c3e-9a77-4c55","phone":"13800000000","purpose":"sign_in"}
+type MemberCodeRequest struct {
+	// DeviceId A random name that the app made up once and keeps.
+	DeviceId string `json:"device_id"`
+
+	// Phone In any usual spelling; without a country code it is taken as Chinese.
+	Phone string `json:"phone"`
+
+	// Purpose What the code is to be used for; it works for nothing else.
+	Purpose MemberCodeRequestPurpose `json:"purpose"`
+}
+
+// MemberCodeRequestPurpose What the code is to be used for; it works for nothing else.
+type MemberCodeRequestPurpose string
+
+// MemberCodeSent Example: {"challenge_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","expires_at":"2026-07-01T02:05:00Z","resend_at":"2026-07-01T02:01:00Z"}
+type MemberCodeSent struct {
+	// ChallengeId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	ChallengeId Id        `json:"challenge_id"`
+	ExpiresAt   time.Time `json:"expires_at"`
+
+	// ResendAt Not before then can another code be asked for.
+	ResendAt time.Time `json:"resend_at"`
+}
+
+// MemberCodeSignIn Example: {"challenge_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","code":"123456","consent":{"text_version":1},"device_id":"5d1f0c3e-9a77-4c55","phone":"13800000000"}
+type MemberCodeSignIn struct {
+	// ChallengeId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	ChallengeId Id     `json:"challenge_id"`
+	Code        string `json:"code"`
+
+	// Consent The versions of the texts that were shown and agreed to.
+	//
+	// Example: {"text_version":1}
+	Consent *MemberConsentGiven `json:"consent,omitempty"`
+
+	// DeviceId A random name that the app made up once and keeps.
+	DeviceId string `json:"device_id"`
+
+	// DeviceLabel What the member knows the device by, shown in the list of sessions.
+	DeviceLabel *string `json:"device_label,omitempty"`
+	Phone       string  `json:"phone"`
+
+	// Profile What the person says about themselves. It fills what the record lacks, on signing up only.
+	//
+	// Example: {"name":"李小明"}
+	Profile *MemberSignUpProfile `json:"profile,omitempty"`
+}
+
+// MemberConsent Something the member agreed to.
+//
+// Example: {"channel":"wechat_mini","granted_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a17","purpose":"terms","text_hash":"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824","text_version":1,"withdrawn_at":null}
+type MemberConsent struct {
+	// Channel Where it was given.
+	Channel   string    `json:"channel"`
+	GrantedAt time.Time `json:"granted_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// Purpose `terms` makes a member; `guardian` is for members under 14; `marketing` allows messages; `profiling` allows personal recommendations.
+	//
+	//
+	// Example: terms
+	Purpose ConsentPurpose `json:"purpose"`
+
+	// TextHash Of the text that was agreed to.
+	TextHash    string                       `json:"text_hash"`
+	TextVersion int32                        `json:"text_version"`
+	WithdrawnAt nullable.Nullable[time.Time] `json:"withdrawn_at"`
+}
+
+// MemberConsentGiven The versions of the texts that were shown and agreed to.
+//
+// Example: {"text_version":1}
+type MemberConsentGiven struct {
+	// GuardianTextVersion Of `guardian`, where a guardian agreed.
+	GuardianTextVersion *int32 `json:"guardian_text_version,omitempty"`
+
+	// TextVersion Of `terms`.
+	TextVersion int32 `json:"text_version"`
+}
+
+// MemberConsentInput Example: {"purpose":"marketing","text_version":1}
+type MemberConsentInput struct {
+	// Purpose `terms` makes a member; `guardian` is for members under 14; `marketing` allows messages; `profiling` allows personal recommendations.
+	//
+	//
+	// Example: terms
+	Purpose     ConsentPurpose `json:"purpose"`
+	TextVersion int32          `json:"text_version"`
+}
+
+// MemberConsentList Example: {"has_more":false,"items":[{"channel":"wechat_mini","granted_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a17","purpose":"terms","text_hash":"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824","text_version":1,"withdrawn_at":null}],"next_cursor":null}
+type MemberConsentList struct {
+	HasMore bool            `json:"has_more"`
+	Items   []MemberConsent `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// MemberLinkInput The proof of another way to sign in. `phone` needs `challenge_id` and `phone`; `wechat_official` and `oidc` need `state`.
+//
+// Example: {"challenge_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","code":"123456","device_id":"5d1f0c3e-9a77-4c55","phone":"13800000000","provider":"phone"}
+type MemberLinkInput struct {
+	// ChallengeId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	ChallengeId *Id                     `json:"challenge_id,omitempty"`
+	Code        string                  `json:"code"`
+	DeviceId    string                  `json:"device_id"`
+	Phone       *string                 `json:"phone,omitempty"`
+	Provider    MemberLinkInputProvider `json:"provider"`
+
+	// ProviderName Name of the OpenID Connect provider.
+	ProviderName *string `json:"provider_name,omitempty"`
+	State        *string `json:"state,omitempty"`
+}
+
+// MemberLinkInputProvider defines model for MemberLinkInput.Provider.
+type MemberLinkInputProvider string
+
+// MemberLinked Example: {"identity_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","joined":false,"tokens":null}
+type MemberLinked struct {
+	// IdentityId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	IdentityId Id `json:"identity_id"`
+
+	// Joined Whether the member turned out to be another customer and goes on as that one.
+	Joined bool `json:"joined"`
+
+	// Tokens Set where `joined` is true, since the session in use has ended then.
+	Tokens nullable.Nullable[MemberTokens] `json:"tokens"`
+}
+
+// MemberMiniPhone Example: {"code":"e31968a7f94cc5ee25fafc2aef2773f0bb8c3937b22520eb8ee345274d00c144"}
+type MemberMiniPhone struct {
+	// Code Of the phone button; not the one of `wx.login`.
+	Code string `json:"code"`
+}
+
+// MemberMiniSignIn Example: {"code":"0c1aBcDe0fGhIj1kLmNo0pQrSt0aBcDe","consent":{"text_version":1},"device_id":"5d1f0c3e-9a77-4c55"}
+type MemberMiniSignIn struct {
+	// Code Of `wx.login`.
+	Code string `json:"code"`
+
+	// Consent The versions of the texts that were shown and agreed to.
+	//
+	// Example: {"text_version":1}
+	Consent *MemberConsentGiven `json:"consent,omitempty"`
+
+	// DeviceId A random name that the app made up once and keeps.
+	DeviceId string `json:"device_id"`
+
+	// DeviceLabel What the member knows the device by, shown in the list of sessions.
+	DeviceLabel *string `json:"device_label,omitempty"`
+
+	// Profile What the person says about themselves. It fills what the record lacks, on signing up only.
+	//
+	// Example: {"name":"李小明"}
+	Profile *MemberSignUpProfile `json:"profile,omitempty"`
+}
+
+// MemberOIDCSignIn Example: {"code":"SplxlOBeZQQYbYS6WxSbIA","device_id":"5d1f0c3e-9a77-4c55","state":"AQABc2VhbGVk"}
+type MemberOIDCSignIn struct {
+	// Code As it came back.
+	Code string `json:"code"`
+
+	// Consent The versions of the texts that were shown and agreed to.
+	//
+	// Example: {"text_version":1}
+	Consent *MemberConsentGiven `json:"consent,omitempty"`
+
+	// DeviceId A random name that the app made up once and keeps.
+	DeviceId string `json:"device_id"`
+
+	// DeviceLabel What the member knows the device by, shown in the list of sessions.
+	DeviceLabel *string `json:"device_label,omitempty"`
+
+	// Profile What the person says about themselves. It fills what the record lacks, on signing up only.
+	//
+	// Example: {"name":"李小明"}
+	Profile *MemberSignUpProfile `json:"profile,omitempty"`
+
+	// State As it came back.
+	State string `json:"state"`
+}
+
+// MemberOfficialSignIn Example: {"code":"021aBcDe0fGhIj1kLmNo0pQrSt0aBcDe","device_id":"5d1f0c3e-9a77-4c55","state":"6a4c0f0e5a0b4c53"}
+type MemberOfficialSignIn struct {
+	// Code As it came back.
+	Code string `json:"code"`
+
+	// Consent The versions of the texts that were shown and agreed to.
+	//
+	// Example: {"text_version":1}
+	Consent *MemberConsentGiven `json:"consent,omitempty"`
+
+	// DeviceId A random name that the app made up once and keeps.
+	DeviceId string `json:"device_id"`
+
+	// DeviceLabel What the member knows the device by, shown in the list of sessions.
+	DeviceLabel *string `json:"device_label,omitempty"`
+
+	// Profile What the person says about themselves. It fills what the record lacks, on signing up only.
+	//
+	// Example: {"name":"李小明"}
+	Profile *MemberSignUpProfile `json:"profile,omitempty"`
+
+	// State As it came back.
+	State string `json:"state"`
+}
+
+// MemberOrder A purchase, as its buyer sees it.
+//
+// Example: {"business_on":"2026-07-01","channel":"pos","created_at":"2026-07-01T02:00:01Z","currency":"CNY","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","line_count":1,"order_number":"O0000000042","placed_at":"2026-07-01T02:00:00Z","returned_amount":0,"status":"completed","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","store_name":"南京路店","total_amount":3900,"unit_count":1,"updated_at":"2026-07-01T02:00:01Z","version":1}
+type MemberOrder struct {
+	BusinessOn openapi_types.Date `json:"business_on"`
+
+	// Channel Where the order was placed.
+	//
+	// Example: pos
+	Channel   OrderChannel `json:"channel"`
+	CreatedAt time.Time    `json:"created_at"`
+
+	// Currency ISO 4217 code. Amounts beside it are integers in its minor unit.
+	//
+	// Example: CNY
+	Currency Currency `json:"currency"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id        Id    `json:"id"`
+	LineCount int32 `json:"line_count"`
+
+	// Lines Only where a single order is read.
+	Lines          *[]MemberOrderLine `json:"lines,omitempty"`
+	OrderNumber    string             `json:"order_number"`
+	PlacedAt       time.Time          `json:"placed_at"`
+	ReturnedAmount int64              `json:"returned_amount"`
+
+	// Status Where the order stands. Tickets of tills are completed from the start.
+	//
+	// Example: completed
+	Status OrderStatus `json:"status"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId     Id        `json:"store_id"`
+	StoreName   string    `json:"store_name"`
+	TotalAmount int64     `json:"total_amount"`
+	UnitCount   int64     `json:"unit_count"`
+	UpdatedAt   time.Time `json:"updated_at"`
+	Version     int64     `json:"version"`
+}
+
+// MemberOrderLine Example: {"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a15","line_number":1,"quantity":1,"returned_quantity":0,"sku":"BOOK-1","title":"围城","total_amount":3900,"unit_price_amount":3900,"variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16"}
+type MemberOrderLine struct {
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id               Id     `json:"id"`
+	LineNumber       int32  `json:"line_number"`
+	Quantity         int64  `json:"quantity"`
+	ReturnedQuantity int64  `json:"returned_quantity"`
+	Sku              string `json:"sku"`
+	Title            string `json:"title"`
+	TotalAmount      int64  `json:"total_amount"`
+	UnitPriceAmount  int64  `json:"unit_price_amount"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId Id `json:"variant_id"`
+}
+
+// MemberOrderList Example: {"has_more":false,"items":[{"business_on":"2026-07-01","channel":"pos","created_at":"2026-07-01T02:00:01Z","currency":"CNY","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","line_count":1,"order_number":"O0000000042","placed_at":"2026-07-01T02:00:00Z","returned_amount":0,"status":"completed","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","store_name":"南京路店","total_amount":3900,"unit_count":1,"updated_at":"2026-07-01T02:00:01Z","version":1}],"next_cursor":null}
+type MemberOrderList struct {
+	HasMore bool          `json:"has_more"`
+	Items   []MemberOrder `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// MemberPasswordInput Example: {"password":"eleven purple tractors"}
+type MemberPasswordInput struct {
+	CurrentPassword *string `json:"current_password,omitempty"`
+
+	// Password Its length and whether it is too common is judged by the service, so that the answer says what to do.
+	Password string `json:"password"`
+}
+
+// MemberPasswordSignIn Example: {"device_id":"5d1f0c3e-9a77-4c55","password":"correct horse battery staple","phone":"13800000000"}
+type MemberPasswordSignIn struct {
+	// Consent The versions of the texts that were shown and agreed to.
+	//
+	// Example: {"text_version":1}
+	Consent *MemberConsentGiven `json:"consent,omitempty"`
+
+	// DeviceId A random name that the app made up once and keeps.
+	DeviceId    string  `json:"device_id"`
+	DeviceLabel *string `json:"device_label,omitempty"`
+	Password    string  `json:"password"`
+	Phone       string  `json:"phone"`
+}
+
+// MemberProfile The member's own record, in clear.
+//
+// Example: {"address":null,"birth_date":null,"card_number":null,"created_at":"2026-07-01T02:00:00Z","email":null,"gender":"unknown","home_store_id":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","language":"zh-CN","marketing_preferences":{},"name":"李小明","phone":"+8613800000000","phone_verified":true,"preferences":{},"terms_version":1,"updated_at":"2026-07-01T02:00:01Z","version":2}
+type MemberProfile struct {
+	Address    nullable.Nullable[Address]            `json:"address"`
+	BirthDate  nullable.Nullable[openapi_types.Date] `json:"birth_date"`
+	CardNumber nullable.Nullable[string]             `json:"card_number"`
+	CreatedAt  time.Time                             `json:"created_at"`
+	Email      nullable.Nullable[string]             `json:"email"`
+
+	// Gender Example: female
+	Gender      CustomerGender                        `json:"gender"`
+	HomeStoreId nullable.Nullable[openapi_types.UUID] `json:"home_store_id"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id       Id     `json:"id"`
+	Language string `json:"language"`
+
+	// MarketingPreferences Channels the customer has agreed (true) or refused (false) to be written to on.
+	//
+	// Example: {"email":false,"sms":true}
+	MarketingPreferences MarketingPreferences      `json:"marketing_preferences"`
+	Name                 nullable.Nullable[string] `json:"name"`
+
+	// Phone E.164.
+	Phone nullable.Nullable[string] `json:"phone"`
+
+	// PhoneVerified Whether the member has proved to have it.
+	PhoneVerified bool `json:"phone_verified"`
+
+	// Preferences Tastes the customer has declared, in the retailer's own words. At most 16 KiB as JSON.
+	//
+	// Example: {"genres":["文学"]}
+	Preferences CustomerPreferences `json:"preferences"`
+
+	// TermsVersion Of the terms that the member agreed to.
+	TermsVersion int32     `json:"terms_version"`
+	UpdatedAt    time.Time `json:"updated_at"`
+	Version      int64     `json:"version"`
+}
+
+// MemberProfileUpdate What to change; `null` empties a field.
+//
+// Example: {"birth_date":"1990-05-01","name":"李小明"}
+type MemberProfileUpdate struct {
+	Address nullable.Nullable[AddressInput] `json:"address,omitempty"`
+
+	// BirthDate Once.
+	BirthDate *openapi_types.Date       `json:"birth_date,omitempty"`
+	Email     nullable.Nullable[string] `json:"email,omitempty"`
+
+	// Gender Example: female
+	Gender   *CustomerGender `json:"gender,omitempty"`
+	Language *string         `json:"language,omitempty"`
+
+	// MarketingPreferences Channels the customer has agreed (true) or refused (false) to be written to on.
+	//
+	// Example: {"email":false,"sms":true}
+	MarketingPreferences *MarketingPreferences     `json:"marketing_preferences,omitempty"`
+	Name                 nullable.Nullable[string] `json:"name,omitempty"`
+
+	// Preferences Tastes the customer has declared, in the retailer's own words. At most 16 KiB as JSON.
+	//
+	// Example: {"genres":["文学"]}
+	Preferences *CustomerPreferences `json:"preferences,omitempty"`
+}
+
+// MemberRefresh Example: {"refresh_token":"shm_AZLxpHwee1KcVT8_fwwqEQ"}
+type MemberRefresh struct {
+	RefreshToken string `json:"refresh_token"`
+}
+
+// MemberSession One sign-in.
+//
+// Example: {"created_at":"2026-07-01T02:00:00Z","current":true,"device_label":"iPhone 15","expires_at":"2026-07-31T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","ip":"192.0.2.10","last_used_at":"2026-07-01T03:00:00Z","provider":"wechat_mini","user_agent":"MicroMessenger"}
+type MemberSession struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Current Whether this request was made with it.
+	Current bool `json:"current"`
+
+	// DeviceLabel As the device named itself; may be empty.
+	DeviceLabel string    `json:"device_label"`
+	ExpiresAt   time.Time `json:"expires_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// Ip The address it was last refreshed from.
+	Ip string `json:"ip"`
+
+	// LastUsedAt The last sign-in or refresh.
+	LastUsedAt time.Time `json:"last_used_at"`
+
+	// Provider The way it was opened by; empty when that is no longer linked.
+	Provider string `json:"provider"`
+
+	// UserAgent The program that last refreshed it; may be empty.
+	UserAgent string `json:"user_agent"`
+}
+
+// MemberSessionList Example: {"has_more":false,"items":[{"created_at":"2026-07-01T02:00:00Z","current":true,"device_label":"iPhone 15","expires_at":"2026-07-31T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","ip":"192.0.2.10","last_used_at":"2026-07-01T03:00:00Z","provider":"wechat_mini","user_agent":"MicroMessenger"}],"next_cursor":null}
+type MemberSessionList struct {
+	HasMore bool            `json:"has_more"`
+	Items   []MemberSession `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// MemberSignUpProfile What the person says about themselves. It fills what the record lacks, on signing up only.
+//
+// Example: {"name":"李小明"}
+type MemberSignUpProfile struct {
+	// BirthDate Under 14 a guardian's consent is needed.
+	BirthDate *openapi_types.Date `json:"birth_date,omitempty"`
+
+	// Gender Example: female
+	Gender *CustomerGender `json:"gender,omitempty"`
+	Name   *string         `json:"name,omitempty"`
+}
+
+// MemberTokens Example: {"access_token":"eyJhbGciOiJIUzI1NiIsImtpZCI6IjEiLCJ0eXAiOiJhdCtqd3QifQ.e30.c2ln","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","expires_in":900,"new_member":true,"refresh_token":"shm_AZLxpHwee1KcVT8_fwwqEQ","session_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","token_type":"Bearer"}
+type MemberTokens struct {
+	// AccessToken For the `Authorization` header, as `Bearer …`.
+	AccessToken string `json:"access_token"`
+
+	// CustomerId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	CustomerId Id `json:"customer_id"`
+
+	// ExpiresIn Seconds the access token is good for.
+	ExpiresIn int32 `json:"expires_in"`
+
+	// NewMember Whether the person became a member by this very request.
+	NewMember bool `json:"new_member"`
+
+	// RefreshToken Replaces any earlier one of this session.
+	RefreshToken string `json:"refresh_token"`
+
+	// SessionId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	SessionId Id                    `json:"session_id"`
+	TokenType MemberTokensTokenType `json:"token_type"`
+}
+
+// MemberTokensTokenType defines model for MemberTokens.TokenType.
+type MemberTokensTokenType string
 
 // OAuthError Example: {"code":"oauth.invalid_client","error":"invalid_client","error_description":"The client id or the secret is wrong.","request_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"}
 type OAuthError struct {
@@ -4282,6 +4935,15 @@ type ArchiveCustomerParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListCustomerIdentitiesParams defines parameters for ListCustomerIdentities.
+type ListCustomerIdentitiesParams struct {
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // GetCustomerMetricsParams defines parameters for GetCustomerMetrics.
 type GetCustomerMetricsParams struct {
 	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
@@ -4352,6 +5014,81 @@ type StreamJobEventsParams struct {
 
 	// LastEventID The id of the last event received; a browser sends it by itself when it connects again.
 	LastEventID *LastEventId `json:"Last-Event-ID,omitempty"`
+}
+
+// BeginOpenIDConnectParams defines parameters for BeginOpenIDConnect.
+type BeginOpenIDConnectParams struct {
+	// DeviceId The device that signs in, the same as in the request that follows.
+	DeviceId string `form:"device_id" json:"device_id"`
+}
+
+// ListMemberSessionsParams defines parameters for ListMemberSessions.
+type ListMemberSessionsParams struct {
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// BeginOfficialAccountParams defines parameters for BeginOfficialAccount.
+type BeginOfficialAccountParams struct {
+	// DeviceId The device that signs in, the same as in the request that follows.
+	DeviceId string `form:"device_id" json:"device_id"`
+
+	// RedirectUri Where WeChat sends the browser back to; https, on a domain that the official account names.
+	RedirectUri string `form:"redirect_uri" json:"redirect_uri"`
+}
+
+// GetConsentTextsParams defines parameters for GetConsentTexts.
+type GetConsentTextsParams struct {
+	// AcceptLanguage Language of messages, zh-CN or en.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// ListMemberConsentsParams defines parameters for ListMemberConsents.
+type ListMemberConsentsParams struct {
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListMemberIdentitiesParams defines parameters for ListMemberIdentities.
+type ListMemberIdentitiesParams struct {
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListMemberOrdersParams defines parameters for ListMemberOrders.
+type ListMemberOrdersParams struct {
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// GetMemberOrderParams defines parameters for GetMemberOrder.
+type GetMemberOrderParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// GetMemberProfileParams defines parameters for GetMemberProfile.
+type GetMemberProfileParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateMemberProfileParams defines parameters for UpdateMemberProfile.
+type UpdateMemberProfileParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // ListOrdersParams defines parameters for ListOrders.
@@ -4936,6 +5673,42 @@ type RevealCustomerJSONRequestBody = CustomerReveal
 
 // AddCustomerTagsJSONRequestBody defines body for AddCustomerTags for application/json ContentType.
 type AddCustomerTagsJSONRequestBody = CustomerTagsAdd
+
+// SignInByOpenIDConnectJSONRequestBody defines body for SignInByOpenIDConnect for application/json ContentType.
+type SignInByOpenIDConnectJSONRequestBody = MemberOIDCSignIn
+
+// SignInByPasswordJSONRequestBody defines body for SignInByPassword for application/json ContentType.
+type SignInByPasswordJSONRequestBody = MemberPasswordSignIn
+
+// RefreshMemberSessionJSONRequestBody defines body for RefreshMemberSession for application/json ContentType.
+type RefreshMemberSessionJSONRequestBody = MemberRefresh
+
+// SignInByCodeJSONRequestBody defines body for SignInByCode for application/json ContentType.
+type SignInByCodeJSONRequestBody = MemberCodeSignIn
+
+// SendMemberCodeJSONRequestBody defines body for SendMemberCode for application/json ContentType.
+type SendMemberCodeJSONRequestBody = MemberCodeRequest
+
+// SignInByMiniProgramJSONRequestBody defines body for SignInByMiniProgram for application/json ContentType.
+type SignInByMiniProgramJSONRequestBody = MemberMiniSignIn
+
+// BindMiniProgramPhoneJSONRequestBody defines body for BindMiniProgramPhone for application/json ContentType.
+type BindMiniProgramPhoneJSONRequestBody = MemberMiniPhone
+
+// SignInByOfficialAccountJSONRequestBody defines body for SignInByOfficialAccount for application/json ContentType.
+type SignInByOfficialAccountJSONRequestBody = MemberOfficialSignIn
+
+// GrantMemberConsentJSONRequestBody defines body for GrantMemberConsent for application/json ContentType.
+type GrantMemberConsentJSONRequestBody = MemberConsentInput
+
+// LinkMemberIdentityJSONRequestBody defines body for LinkMemberIdentity for application/json ContentType.
+type LinkMemberIdentityJSONRequestBody = MemberLinkInput
+
+// SetMemberPasswordJSONRequestBody defines body for SetMemberPassword for application/json ContentType.
+type SetMemberPasswordJSONRequestBody = MemberPasswordInput
+
+// UpdateMemberProfileJSONRequestBody defines body for UpdateMemberProfile for application/json ContentType.
+type UpdateMemberProfileJSONRequestBody = MemberProfileUpdate
 
 // CreateOAuthTokenFormdataRequestBody defines body for CreateOAuthToken for application/x-www-form-urlencoded ContentType.
 type CreateOAuthTokenFormdataRequestBody = OAuthTokenInput
@@ -5820,6 +6593,21 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/customers/{id}/archive (the `ArchiveCustomer` operationId).
 	ArchiveCustomer(ctx context.Context, id CustomerId, params *ArchiveCustomerParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListCustomerIdentities List how a customer signs in
+	//
+	// The ways in which the customer signs in on their own side, with their outside names masked.
+	//
+	// Corresponds with GET /v1/customers/{id}/identities (the `ListCustomerIdentities` operationId).
+	ListCustomerIdentities(ctx context.Context, id CustomerId, params *ListCustomerIdentitiesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteCustomerIdentity Take a way to sign in off a customer
+	//
+	// For an account that is somebody else's, or a phone that was lost. The sessions it opened end within a second. Unlike members themselves, staff may
+	// take off the last one. A phone takes the password along.
+	//
+	// Corresponds with DELETE /v1/customers/{id}/identities/{identity_id} (the `DeleteCustomerIdentity` operationId).
+	DeleteCustomerIdentity(ctx context.Context, id CustomerId, identityId Id, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetCustomerMetrics Read a customer's metrics
 	//
 	// What the customer's completed orders and returns add up to. Days are business days. A customer who never bought has zeros.
@@ -5925,6 +6713,386 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/me/staff (the `GetMe` operationId).
 	GetMe(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LogoutMember Sign out
+	//
+	// Ends the session in use, everywhere within a second.
+	//
+	// Corresponds with POST /v1/member/auth/logout (the `LogoutMember` operationId).
+	LogoutMember(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SignInByOpenIDConnectWithBody Sign in by an OpenID Connect provider
+	//
+	// Takes what the provider sent the browser back with. A phone that the provider verified joins the sign-in to the customer who has it.
+	// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+	// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+	// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/member/auth/oidc/{provider} (the `SignInByOpenIDConnect` operationId).
+	SignInByOpenIDConnectWithBody(ctx context.Context, provider string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SignInByOpenIDConnect Sign in by an OpenID Connect provider
+	//
+	// Takes what the provider sent the browser back with. A phone that the provider verified joins the sign-in to the customer who has it.
+	// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+	// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+	// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/member/auth/oidc/{provider} (the `SignInByOpenIDConnect` operationId).
+	SignInByOpenIDConnect(ctx context.Context, provider string, body SignInByOpenIDConnectJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// BeginOpenIDConnect Begin a sign-in by an OpenID Connect provider
+	//
+	// Gives the address to open in a browser; it comes back to the address registered for this installation, with `code` and `state`.
+	//
+	// Corresponds with GET /v1/member/auth/oidc/{provider}/authorize (the `BeginOpenIDConnect` operationId).
+	BeginOpenIDConnect(ctx context.Context, provider string, params *BeginOpenIDConnectParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SignInByPasswordWithBody Sign in by phone and password
+	//
+	// For members who have set a password. A number that nobody has and a wrong password answer alike, 401 `member.invalid_credentials`. Too many tries
+	// for one number are put off (429 `member.too_many_attempts`); a code by text message works all the while.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/member/auth/password (the `SignInByPassword` operationId).
+	SignInByPasswordWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SignInByPassword Sign in by phone and password
+	//
+	// For members who have set a password. A number that nobody has and a wrong password answer alike, 401 `member.invalid_credentials`. Too many tries
+	// for one number are put off (429 `member.too_many_attempts`); a code by text message works all the while.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/member/auth/password (the `SignInByPassword` operationId).
+	SignInByPassword(ctx context.Context, body SignInByPasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RefreshMemberSessionWithBody Exchange a refresh token
+	//
+	// Gives a new access token and a new refresh token; the old refresh token is spent. Sending it again within 10 seconds gives the same new one. Later it
+	// counts as theft: the session ends (401 `auth.refresh_reused`).
+	//
+	// A session ends 30 days after sign-in, or after 7 days without a refresh.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/member/auth/refresh (the `RefreshMemberSession` operationId).
+	RefreshMemberSessionWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RefreshMemberSession Exchange a refresh token
+	//
+	// Gives a new access token and a new refresh token; the old refresh token is spent. Sending it again within 10 seconds gives the same new one. Later it
+	// counts as theft: the session ends (401 `auth.refresh_reused`).
+	//
+	// A session ends 30 days after sign-in, or after 7 days without a refresh.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/member/auth/refresh (the `RefreshMemberSession` operationId).
+	RefreshMemberSession(ctx context.Context, body RefreshMemberSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LogoutMemberEverywhere Sign out everywhere
+	//
+	// Ends every session of the member, the one in use among them. Codes that signed in a moment ago do so no more.
+	//
+	// Corresponds with DELETE /v1/member/auth/sessions (the `LogoutMemberEverywhere` operationId).
+	LogoutMemberEverywhere(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListMemberSessions List own sessions
+	//
+	// The member's live sessions, newest first; `current` marks the one in use.
+	//
+	// Corresponds with GET /v1/member/auth/sessions (the `ListMemberSessions` operationId).
+	ListMemberSessions(ctx context.Context, params *ListMemberSessionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EndMemberSession End one of the own sessions
+	//
+	// Ends a session, for example on a lost phone. Ending one that has already ended changes nothing.
+	//
+	// Corresponds with DELETE /v1/member/auth/sessions/{id} (the `EndMemberSession` operationId).
+	EndMemberSession(ctx context.Context, id Id, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SignInByCodeWithBody Sign in by a code from a text message
+	//
+	// Signs in the customer with this phone, or makes a new one. A customer whose record has the phone (from the till, for example) is the same person.
+	// A code takes five guesses (422 `codes.wrong`, then `codes.expired`).
+	// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+	// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+	// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/member/auth/sms (the `SignInByCode` operationId).
+	SignInByCodeWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SignInByCode Sign in by a code from a text message
+	//
+	// Signs in the customer with this phone, or makes a new one. A customer whose record has the phone (from the till, for example) is the same person.
+	// A code takes five guesses (422 `codes.wrong`, then `codes.expired`).
+	// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+	// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+	// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/member/auth/sms (the `SignInByCode` operationId).
+	SignInByCode(ctx context.Context, body SignInByCodeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SendMemberCodeWithBody Send a code by text message
+	//
+	// Sends six digits, good once and for five minutes. The answer is the same for known and unknown numbers. A number gets at most one code a minute,
+	// five an hour and ten a day, a device ten an hour (429 `codes.too_many` with `Retry-After`). 503 with a code that names the setting where no
+	// text messages can be sent.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/member/auth/sms-codes (the `SendMemberCode` operationId).
+	SendMemberCodeWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SendMemberCode Send a code by text message
+	//
+	// Sends six digits, good once and for five minutes. The answer is the same for known and unknown numbers. A number gets at most one code a minute,
+	// five an hour and ten a day, a device ten an hour (429 `codes.too_many` with `Retry-After`). 503 with a code that names the setting where no
+	// text messages can be sent.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/member/auth/sms-codes (the `SendMemberCode` operationId).
+	SendMemberCode(ctx context.Context, body SendMemberCodeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SignInByMiniProgramWithBody Sign in by a WeChat mini-program
+	//
+	// Takes the code of `wx.login`. The person is known by the mini-program's open id; another customer with the same union id is the same person. A
+	// union id that appears later and belongs to another customer joins the two if this one is nothing but the open id; otherwise both stay as
+	// they are and staff are told (`customer.duplicate_suspected`).
+	// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+	// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+	// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/member/auth/wechat-mini (the `SignInByMiniProgram` operationId).
+	SignInByMiniProgramWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SignInByMiniProgram Sign in by a WeChat mini-program
+	//
+	// Takes the code of `wx.login`. The person is known by the mini-program's open id; another customer with the same union id is the same person. A
+	// union id that appears later and belongs to another customer joins the two if this one is nothing but the open id; otherwise both stay as
+	// they are and staff are told (`customer.duplicate_suspected`).
+	// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+	// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+	// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/member/auth/wechat-mini (the `SignInByMiniProgram` operationId).
+	SignInByMiniProgram(ctx context.Context, body SignInByMiniProgramJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// BindMiniProgramPhoneWithBody Bind the phone of the mini-program
+	//
+	// Takes the code of the phone button (`getPhoneNumber`), which completes a sign-up by WeChat. The phone becomes the member's, on the record too. Where
+	// another customer has it:
+	//
+	// - The member is nothing yet but the way they signed in: they are that customer. Their sign-in is joined to it, this session ends and
+	//   `tokens` holds a new one, which the client must use from then on.
+	// - The holder proved to have the phone and has not signed in by it for 180 days: numbers are handed out again, so it moves to the member.
+	// - Otherwise 409 `member.phone_taken`: sign in by that phone instead, or ask the shop to join the two.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/member/auth/wechat-mini/phone (the `BindMiniProgramPhone` operationId).
+	BindMiniProgramPhoneWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// BindMiniProgramPhone Bind the phone of the mini-program
+	//
+	// Takes the code of the phone button (`getPhoneNumber`), which completes a sign-up by WeChat. The phone becomes the member's, on the record too. Where
+	// another customer has it:
+	//
+	// - The member is nothing yet but the way they signed in: they are that customer. Their sign-in is joined to it, this session ends and
+	//   `tokens` holds a new one, which the client must use from then on.
+	// - The holder proved to have the phone and has not signed in by it for 180 days: numbers are handed out again, so it moves to the member.
+	// - Otherwise 409 `member.phone_taken`: sign in by that phone instead, or ask the shop to join the two.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/member/auth/wechat-mini/phone (the `BindMiniProgramPhone` operationId).
+	BindMiniProgramPhone(ctx context.Context, body BindMiniProgramPhoneJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SignInByOfficialAccountWithBody Sign in by a WeChat official account
+	//
+	// Takes what WeChat sent the browser back with. The state must be of a sign-in that the same device began in the last ten minutes (422
+	// `member.state_invalid`).
+	// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+	// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+	// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/member/auth/wechat-official (the `SignInByOfficialAccount` operationId).
+	SignInByOfficialAccountWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SignInByOfficialAccount Sign in by a WeChat official account
+	//
+	// Takes what WeChat sent the browser back with. The state must be of a sign-in that the same device began in the last ten minutes (422
+	// `member.state_invalid`).
+	// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+	// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+	// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/member/auth/wechat-official (the `SignInByOfficialAccount` operationId).
+	SignInByOfficialAccount(ctx context.Context, body SignInByOfficialAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// BeginOfficialAccount Begin a sign-in by a WeChat official account
+	//
+	// Gives the address to open inside WeChat. It comes back to `redirect_uri` with `code` and `state`.
+	//
+	// Corresponds with GET /v1/member/auth/wechat-official/authorize (the `BeginOfficialAccount` operationId).
+	BeginOfficialAccount(ctx context.Context, params *BeginOfficialAccountParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetConsentTexts Read the texts that members agree to
+	//
+	// The current version for each purpose, in the language asked for. Show `terms` before a sign-up and send its `version` along; `guardian` where the
+	// member is under 14. An outdated version is refused (422 `member.text_version`).
+	//
+	// Corresponds with GET /v1/member/consent-texts (the `GetConsentTexts` operationId).
+	GetConsentTexts(ctx context.Context, params *GetConsentTextsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListMemberConsents List own consents
+	//
+	// What the member agreed to and withdrew, newest first.
+	//
+	// Corresponds with GET /v1/member/consents (the `ListMemberConsents` operationId).
+	ListMemberConsents(ctx context.Context, params *ListMemberConsentsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GrantMemberConsentWithBody Give a consent
+	//
+	// To the current version of a text (422 `member.text_version` otherwise). Giving it again changes nothing; agreeing to a newer version replaces the older
+	// consent.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/member/consents (the `GrantMemberConsent` operationId).
+	GrantMemberConsentWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GrantMemberConsent Give a consent
+	//
+	// To the current version of a text (422 `member.text_version` otherwise). Giving it again changes nothing; agreeing to a newer version replaces the older
+	// consent.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/member/consents (the `GrantMemberConsent` operationId).
+	GrantMemberConsent(ctx context.Context, body GrantMemberConsentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// WithdrawMemberConsent Withdraw a consent
+	//
+	// Counts at once. Again, it changes nothing. There is no membership without `terms`: withdrawing it signs out everywhere, and signing in asks for it again.
+	//
+	// Corresponds with POST /v1/member/consents/{id}/withdraw (the `WithdrawMemberConsent` operationId).
+	WithdrawMemberConsent(ctx context.Context, id Id, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListMemberIdentities List own ways to sign in
+	//
+	// All of them; outside names come masked.
+	//
+	// Corresponds with GET /v1/member/identities (the `ListMemberIdentities` operationId).
+	ListMemberIdentities(ctx context.Context, params *ListMemberIdentitiesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LinkMemberIdentityWithBody Link another way to sign in
+	//
+	// Takes the same proof as signing in by it would. A phone follows the rules of `POST /v1/member/auth/wechat-mini/phone`; its code is asked for with
+	// `purpose: link`. An account that another customer signs in by is refused (409 `member.identity_taken`), unless that customer is nothing but it.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/member/identities (the `LinkMemberIdentity` operationId).
+	LinkMemberIdentityWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LinkMemberIdentity Link another way to sign in
+	//
+	// Takes the same proof as signing in by it would. A phone follows the rules of `POST /v1/member/auth/wechat-mini/phone`; its code is asked for with
+	// `purpose: link`. An account that another customer signs in by is refused (409 `member.identity_taken`), unless that customer is nothing but it.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/member/identities (the `LinkMemberIdentity` operationId).
+	LinkMemberIdentity(ctx context.Context, body LinkMemberIdentityJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UnlinkMemberIdentity Unlink a way to sign in
+	//
+	// Ends the sessions opened by it, except the one in use. The last way cannot be unlinked (409 `member.last_identity`); a password does not count, and goes
+	// with the phone.
+	//
+	// Corresponds with DELETE /v1/member/identities/{id} (the `UnlinkMemberIdentity` operationId).
+	UnlinkMemberIdentity(ctx context.Context, id Id, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListMemberOrders List own orders
+	//
+	// The member's orders in all stores, the newest first.
+	//
+	// Corresponds with GET /v1/member/orders (the `ListMemberOrders` operationId).
+	ListMemberOrders(ctx context.Context, params *ListMemberOrdersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetMemberOrder Read an own order
+	//
+	// With its lines.
+	//
+	// Corresponds with GET /v1/member/orders/{id} (the `GetMemberOrder` operationId).
+	GetMemberOrder(ctx context.Context, id Id, params *GetMemberOrderParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetMemberPasswordWithBody Set or change the own password
+	//
+	// Needs the current password, or a sign-in of the last five minutes (403 `member.password_proof_needed`), which is also the way for somebody who forgot
+	// theirs. The password is used together with the phone, so one must be bound (409 `member.phone_needed`). All other sessions of the member end.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/member/password (the `SetMemberPassword` operationId).
+	SetMemberPasswordWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetMemberPassword Set or change the own password
+	//
+	// Needs the current password, or a sign-in of the last five minutes (403 `member.password_proof_needed`), which is also the way for somebody who forgot
+	// theirs. The password is used together with the phone, so one must be bound (409 `member.phone_needed`). All other sessions of the member end.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/member/password (the `SetMemberPassword` operationId).
+	SetMemberPassword(ctx context.Context, body SetMemberPasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetMemberProfile Read the own profile
+	//
+	// The member's own record, in clear.
+	//
+	// Corresponds with GET /v1/member/profile (the `GetMemberProfile` operationId).
+	GetMemberProfile(ctx context.Context, params *GetMemberProfileParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateMemberProfileWithBody Change the own profile
+	//
+	// Changes the fields sent; `null` empties a field. A birth date is given once (409 `member.birth_date_set`); under 14 it needs a live consent for
+	// `guardian` (422 `member.guardian_consent_needed`). Phones are bound by a code.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/member/profile (the `UpdateMemberProfile` operationId).
+	UpdateMemberProfileWithBody(ctx context.Context, params *UpdateMemberProfileParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateMemberProfile Change the own profile
+	//
+	// Changes the fields sent; `null` empties a field. A birth date is given once (409 `member.birth_date_set`); under 14 it needs a live consent for
+	// `guardian` (422 `member.guardian_consent_needed`). Phones are bound by a code.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/member/profile (the `UpdateMemberProfile` operationId).
+	UpdateMemberProfile(ctx context.Context, params *UpdateMemberProfileParams, body UpdateMemberProfileJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateOAuthTokenWithBody Exchange an API key for a short token
 	//
@@ -8170,6 +9338,41 @@ func (c *Client) ArchiveCustomer(ctx context.Context, id CustomerId, params *Arc
 	return c.Client.Do(req)
 }
 
+// ListCustomerIdentities List how a customer signs in
+//
+// The ways in which the customer signs in on their own side, with their outside names masked.
+//
+// Corresponds with GET /v1/customers/{id}/identities (the `ListCustomerIdentities` operationId).
+func (c *Client) ListCustomerIdentities(ctx context.Context, id CustomerId, params *ListCustomerIdentitiesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCustomerIdentitiesRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteCustomerIdentity Take a way to sign in off a customer
+//
+// For an account that is somebody else's, or a phone that was lost. The sessions it opened end within a second. Unlike members themselves, staff may
+// take off the last one. A phone takes the password along.
+//
+// Corresponds with DELETE /v1/customers/{id}/identities/{identity_id} (the `DeleteCustomerIdentity` operationId).
+func (c *Client) DeleteCustomerIdentity(ctx context.Context, id CustomerId, identityId Id, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteCustomerIdentityRequest(c.Server, id, identityId)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetCustomerMetrics Read a customer's metrics
 //
 // What the customer's completed orders and returns add up to. Days are business days. A customer who never bought has zeros.
@@ -8396,6 +9599,766 @@ func (c *Client) StreamJobEvents(ctx context.Context, id JobId, params *StreamJo
 // Corresponds with GET /v1/me/staff (the `GetMe` operationId).
 func (c *Client) GetMe(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetMeRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LogoutMember Sign out
+//
+// Ends the session in use, everywhere within a second.
+//
+// Corresponds with POST /v1/member/auth/logout (the `LogoutMember` operationId).
+func (c *Client) LogoutMember(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLogoutMemberRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SignInByOpenIDConnectWithBody Sign in by an OpenID Connect provider
+//
+// Takes what the provider sent the browser back with. A phone that the provider verified joins the sign-in to the customer who has it.
+// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/member/auth/oidc/{provider} (the `SignInByOpenIDConnect` operationId).
+func (c *Client) SignInByOpenIDConnectWithBody(ctx context.Context, provider string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSignInByOpenIDConnectRequestWithBody(c.Server, provider, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SignInByOpenIDConnect Sign in by an OpenID Connect provider
+//
+// Takes what the provider sent the browser back with. A phone that the provider verified joins the sign-in to the customer who has it.
+// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/member/auth/oidc/{provider} (the `SignInByOpenIDConnect` operationId).
+func (c *Client) SignInByOpenIDConnect(ctx context.Context, provider string, body SignInByOpenIDConnectJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSignInByOpenIDConnectRequest(c.Server, provider, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// BeginOpenIDConnect Begin a sign-in by an OpenID Connect provider
+//
+// Gives the address to open in a browser; it comes back to the address registered for this installation, with `code` and `state`.
+//
+// Corresponds with GET /v1/member/auth/oidc/{provider}/authorize (the `BeginOpenIDConnect` operationId).
+func (c *Client) BeginOpenIDConnect(ctx context.Context, provider string, params *BeginOpenIDConnectParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewBeginOpenIDConnectRequest(c.Server, provider, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SignInByPasswordWithBody Sign in by phone and password
+//
+// For members who have set a password. A number that nobody has and a wrong password answer alike, 401 `member.invalid_credentials`. Too many tries
+// for one number are put off (429 `member.too_many_attempts`); a code by text message works all the while.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/member/auth/password (the `SignInByPassword` operationId).
+func (c *Client) SignInByPasswordWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSignInByPasswordRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SignInByPassword Sign in by phone and password
+//
+// For members who have set a password. A number that nobody has and a wrong password answer alike, 401 `member.invalid_credentials`. Too many tries
+// for one number are put off (429 `member.too_many_attempts`); a code by text message works all the while.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/member/auth/password (the `SignInByPassword` operationId).
+func (c *Client) SignInByPassword(ctx context.Context, body SignInByPasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSignInByPasswordRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RefreshMemberSessionWithBody Exchange a refresh token
+//
+// Gives a new access token and a new refresh token; the old refresh token is spent. Sending it again within 10 seconds gives the same new one. Later it
+// counts as theft: the session ends (401 `auth.refresh_reused`).
+//
+// A session ends 30 days after sign-in, or after 7 days without a refresh.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/member/auth/refresh (the `RefreshMemberSession` operationId).
+func (c *Client) RefreshMemberSessionWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRefreshMemberSessionRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RefreshMemberSession Exchange a refresh token
+//
+// Gives a new access token and a new refresh token; the old refresh token is spent. Sending it again within 10 seconds gives the same new one. Later it
+// counts as theft: the session ends (401 `auth.refresh_reused`).
+//
+// A session ends 30 days after sign-in, or after 7 days without a refresh.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/member/auth/refresh (the `RefreshMemberSession` operationId).
+func (c *Client) RefreshMemberSession(ctx context.Context, body RefreshMemberSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRefreshMemberSessionRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LogoutMemberEverywhere Sign out everywhere
+//
+// Ends every session of the member, the one in use among them. Codes that signed in a moment ago do so no more.
+//
+// Corresponds with DELETE /v1/member/auth/sessions (the `LogoutMemberEverywhere` operationId).
+func (c *Client) LogoutMemberEverywhere(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLogoutMemberEverywhereRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListMemberSessions List own sessions
+//
+// The member's live sessions, newest first; `current` marks the one in use.
+//
+// Corresponds with GET /v1/member/auth/sessions (the `ListMemberSessions` operationId).
+func (c *Client) ListMemberSessions(ctx context.Context, params *ListMemberSessionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListMemberSessionsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// EndMemberSession End one of the own sessions
+//
+// Ends a session, for example on a lost phone. Ending one that has already ended changes nothing.
+//
+// Corresponds with DELETE /v1/member/auth/sessions/{id} (the `EndMemberSession` operationId).
+func (c *Client) EndMemberSession(ctx context.Context, id Id, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEndMemberSessionRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SignInByCodeWithBody Sign in by a code from a text message
+//
+// Signs in the customer with this phone, or makes a new one. A customer whose record has the phone (from the till, for example) is the same person.
+// A code takes five guesses (422 `codes.wrong`, then `codes.expired`).
+// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/member/auth/sms (the `SignInByCode` operationId).
+func (c *Client) SignInByCodeWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSignInByCodeRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SignInByCode Sign in by a code from a text message
+//
+// Signs in the customer with this phone, or makes a new one. A customer whose record has the phone (from the till, for example) is the same person.
+// A code takes five guesses (422 `codes.wrong`, then `codes.expired`).
+// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/member/auth/sms (the `SignInByCode` operationId).
+func (c *Client) SignInByCode(ctx context.Context, body SignInByCodeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSignInByCodeRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SendMemberCodeWithBody Send a code by text message
+//
+// Sends six digits, good once and for five minutes. The answer is the same for known and unknown numbers. A number gets at most one code a minute,
+// five an hour and ten a day, a device ten an hour (429 `codes.too_many` with `Retry-After`). 503 with a code that names the setting where no
+// text messages can be sent.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/member/auth/sms-codes (the `SendMemberCode` operationId).
+func (c *Client) SendMemberCodeWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSendMemberCodeRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SendMemberCode Send a code by text message
+//
+// Sends six digits, good once and for five minutes. The answer is the same for known and unknown numbers. A number gets at most one code a minute,
+// five an hour and ten a day, a device ten an hour (429 `codes.too_many` with `Retry-After`). 503 with a code that names the setting where no
+// text messages can be sent.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/member/auth/sms-codes (the `SendMemberCode` operationId).
+func (c *Client) SendMemberCode(ctx context.Context, body SendMemberCodeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSendMemberCodeRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SignInByMiniProgramWithBody Sign in by a WeChat mini-program
+//
+// Takes the code of `wx.login`. The person is known by the mini-program's open id; another customer with the same union id is the same person. A
+// union id that appears later and belongs to another customer joins the two if this one is nothing but the open id; otherwise both stay as
+// they are and staff are told (`customer.duplicate_suspected`).
+// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/member/auth/wechat-mini (the `SignInByMiniProgram` operationId).
+func (c *Client) SignInByMiniProgramWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSignInByMiniProgramRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SignInByMiniProgram Sign in by a WeChat mini-program
+//
+// Takes the code of `wx.login`. The person is known by the mini-program's open id; another customer with the same union id is the same person. A
+// union id that appears later and belongs to another customer joins the two if this one is nothing but the open id; otherwise both stay as
+// they are and staff are told (`customer.duplicate_suspected`).
+// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/member/auth/wechat-mini (the `SignInByMiniProgram` operationId).
+func (c *Client) SignInByMiniProgram(ctx context.Context, body SignInByMiniProgramJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSignInByMiniProgramRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// BindMiniProgramPhoneWithBody Bind the phone of the mini-program
+//
+// Takes the code of the phone button (`getPhoneNumber`), which completes a sign-up by WeChat. The phone becomes the member's, on the record too. Where
+// another customer has it:
+//
+//   - The member is nothing yet but the way they signed in: they are that customer. Their sign-in is joined to it, this session ends and
+//     `tokens` holds a new one, which the client must use from then on.
+//   - The holder proved to have the phone and has not signed in by it for 180 days: numbers are handed out again, so it moves to the member.
+//   - Otherwise 409 `member.phone_taken`: sign in by that phone instead, or ask the shop to join the two.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/member/auth/wechat-mini/phone (the `BindMiniProgramPhone` operationId).
+func (c *Client) BindMiniProgramPhoneWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewBindMiniProgramPhoneRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// BindMiniProgramPhone Bind the phone of the mini-program
+//
+// Takes the code of the phone button (`getPhoneNumber`), which completes a sign-up by WeChat. The phone becomes the member's, on the record too. Where
+// another customer has it:
+//
+//   - The member is nothing yet but the way they signed in: they are that customer. Their sign-in is joined to it, this session ends and
+//     `tokens` holds a new one, which the client must use from then on.
+//   - The holder proved to have the phone and has not signed in by it for 180 days: numbers are handed out again, so it moves to the member.
+//   - Otherwise 409 `member.phone_taken`: sign in by that phone instead, or ask the shop to join the two.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/member/auth/wechat-mini/phone (the `BindMiniProgramPhone` operationId).
+func (c *Client) BindMiniProgramPhone(ctx context.Context, body BindMiniProgramPhoneJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewBindMiniProgramPhoneRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SignInByOfficialAccountWithBody Sign in by a WeChat official account
+//
+// Takes what WeChat sent the browser back with. The state must be of a sign-in that the same device began in the last ten minutes (422
+// `member.state_invalid`).
+// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/member/auth/wechat-official (the `SignInByOfficialAccount` operationId).
+func (c *Client) SignInByOfficialAccountWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSignInByOfficialAccountRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SignInByOfficialAccount Sign in by a WeChat official account
+//
+// Takes what WeChat sent the browser back with. The state must be of a sign-in that the same device began in the last ten minutes (422
+// `member.state_invalid`).
+// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/member/auth/wechat-official (the `SignInByOfficialAccount` operationId).
+func (c *Client) SignInByOfficialAccount(ctx context.Context, body SignInByOfficialAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSignInByOfficialAccountRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// BeginOfficialAccount Begin a sign-in by a WeChat official account
+//
+// Gives the address to open inside WeChat. It comes back to `redirect_uri` with `code` and `state`.
+//
+// Corresponds with GET /v1/member/auth/wechat-official/authorize (the `BeginOfficialAccount` operationId).
+func (c *Client) BeginOfficialAccount(ctx context.Context, params *BeginOfficialAccountParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewBeginOfficialAccountRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetConsentTexts Read the texts that members agree to
+//
+// The current version for each purpose, in the language asked for. Show `terms` before a sign-up and send its `version` along; `guardian` where the
+// member is under 14. An outdated version is refused (422 `member.text_version`).
+//
+// Corresponds with GET /v1/member/consent-texts (the `GetConsentTexts` operationId).
+func (c *Client) GetConsentTexts(ctx context.Context, params *GetConsentTextsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetConsentTextsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListMemberConsents List own consents
+//
+// What the member agreed to and withdrew, newest first.
+//
+// Corresponds with GET /v1/member/consents (the `ListMemberConsents` operationId).
+func (c *Client) ListMemberConsents(ctx context.Context, params *ListMemberConsentsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListMemberConsentsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GrantMemberConsentWithBody Give a consent
+//
+// To the current version of a text (422 `member.text_version` otherwise). Giving it again changes nothing; agreeing to a newer version replaces the older
+// consent.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/member/consents (the `GrantMemberConsent` operationId).
+func (c *Client) GrantMemberConsentWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGrantMemberConsentRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GrantMemberConsent Give a consent
+//
+// To the current version of a text (422 `member.text_version` otherwise). Giving it again changes nothing; agreeing to a newer version replaces the older
+// consent.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/member/consents (the `GrantMemberConsent` operationId).
+func (c *Client) GrantMemberConsent(ctx context.Context, body GrantMemberConsentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGrantMemberConsentRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// WithdrawMemberConsent Withdraw a consent
+//
+// Counts at once. Again, it changes nothing. There is no membership without `terms`: withdrawing it signs out everywhere, and signing in asks for it again.
+//
+// Corresponds with POST /v1/member/consents/{id}/withdraw (the `WithdrawMemberConsent` operationId).
+func (c *Client) WithdrawMemberConsent(ctx context.Context, id Id, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWithdrawMemberConsentRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListMemberIdentities List own ways to sign in
+//
+// All of them; outside names come masked.
+//
+// Corresponds with GET /v1/member/identities (the `ListMemberIdentities` operationId).
+func (c *Client) ListMemberIdentities(ctx context.Context, params *ListMemberIdentitiesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListMemberIdentitiesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LinkMemberIdentityWithBody Link another way to sign in
+//
+// Takes the same proof as signing in by it would. A phone follows the rules of `POST /v1/member/auth/wechat-mini/phone`; its code is asked for with
+// `purpose: link`. An account that another customer signs in by is refused (409 `member.identity_taken`), unless that customer is nothing but it.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/member/identities (the `LinkMemberIdentity` operationId).
+func (c *Client) LinkMemberIdentityWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLinkMemberIdentityRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LinkMemberIdentity Link another way to sign in
+//
+// Takes the same proof as signing in by it would. A phone follows the rules of `POST /v1/member/auth/wechat-mini/phone`; its code is asked for with
+// `purpose: link`. An account that another customer signs in by is refused (409 `member.identity_taken`), unless that customer is nothing but it.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/member/identities (the `LinkMemberIdentity` operationId).
+func (c *Client) LinkMemberIdentity(ctx context.Context, body LinkMemberIdentityJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLinkMemberIdentityRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UnlinkMemberIdentity Unlink a way to sign in
+//
+// Ends the sessions opened by it, except the one in use. The last way cannot be unlinked (409 `member.last_identity`); a password does not count, and goes
+// with the phone.
+//
+// Corresponds with DELETE /v1/member/identities/{id} (the `UnlinkMemberIdentity` operationId).
+func (c *Client) UnlinkMemberIdentity(ctx context.Context, id Id, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUnlinkMemberIdentityRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListMemberOrders List own orders
+//
+// The member's orders in all stores, the newest first.
+//
+// Corresponds with GET /v1/member/orders (the `ListMemberOrders` operationId).
+func (c *Client) ListMemberOrders(ctx context.Context, params *ListMemberOrdersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListMemberOrdersRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetMemberOrder Read an own order
+//
+// With its lines.
+//
+// Corresponds with GET /v1/member/orders/{id} (the `GetMemberOrder` operationId).
+func (c *Client) GetMemberOrder(ctx context.Context, id Id, params *GetMemberOrderParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetMemberOrderRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetMemberPasswordWithBody Set or change the own password
+//
+// Needs the current password, or a sign-in of the last five minutes (403 `member.password_proof_needed`), which is also the way for somebody who forgot
+// theirs. The password is used together with the phone, so one must be bound (409 `member.phone_needed`). All other sessions of the member end.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/member/password (the `SetMemberPassword` operationId).
+func (c *Client) SetMemberPasswordWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetMemberPasswordRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetMemberPassword Set or change the own password
+//
+// Needs the current password, or a sign-in of the last five minutes (403 `member.password_proof_needed`), which is also the way for somebody who forgot
+// theirs. The password is used together with the phone, so one must be bound (409 `member.phone_needed`). All other sessions of the member end.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/member/password (the `SetMemberPassword` operationId).
+func (c *Client) SetMemberPassword(ctx context.Context, body SetMemberPasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetMemberPasswordRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetMemberProfile Read the own profile
+//
+// The member's own record, in clear.
+//
+// Corresponds with GET /v1/member/profile (the `GetMemberProfile` operationId).
+func (c *Client) GetMemberProfile(ctx context.Context, params *GetMemberProfileParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetMemberProfileRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateMemberProfileWithBody Change the own profile
+//
+// Changes the fields sent; `null` empties a field. A birth date is given once (409 `member.birth_date_set`); under 14 it needs a live consent for
+// `guardian` (422 `member.guardian_consent_needed`). Phones are bound by a code.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/member/profile (the `UpdateMemberProfile` operationId).
+func (c *Client) UpdateMemberProfileWithBody(ctx context.Context, params *UpdateMemberProfileParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateMemberProfileRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateMemberProfile Change the own profile
+//
+// Changes the fields sent; `null` empties a field. A birth date is given once (409 `member.birth_date_set`); under 14 it needs a live consent for
+// `guardian` (422 `member.guardian_consent_needed`). Phones are bound by a code.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/member/profile (the `UpdateMemberProfile` operationId).
+func (c *Client) UpdateMemberProfile(ctx context.Context, params *UpdateMemberProfileParams, body UpdateMemberProfileJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateMemberProfileRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -12505,6 +14468,120 @@ func NewArchiveCustomerRequest(server string, id CustomerId, params *ArchiveCust
 	return req, nil
 }
 
+// NewListCustomerIdentitiesRequest constructs an http.Request for the ListCustomerIdentities method
+func NewListCustomerIdentitiesRequest(server string, id CustomerId, params *ListCustomerIdentitiesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/identities", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDeleteCustomerIdentityRequest constructs an http.Request for the DeleteCustomerIdentity method
+func NewDeleteCustomerIdentityRequest(server string, id CustomerId, identityId Id) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "identity_id", identityId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/identities/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetCustomerMetricsRequest constructs an http.Request for the GetCustomerMetrics method
 func NewGetCustomerMetricsRequest(server string, id Id, params *GetCustomerMetricsParams) (*http.Request, error) {
 	var err error
@@ -13111,6 +15188,1176 @@ func NewGetMeRequest(server string) (*http.Request, error) {
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewLogoutMemberRequest constructs an http.Request for the LogoutMember method
+func NewLogoutMemberRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/auth/logout")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSignInByOpenIDConnectRequest calls the generic SignInByOpenIDConnect builder with application/json body
+func NewSignInByOpenIDConnectRequest(server string, provider string, body SignInByOpenIDConnectJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSignInByOpenIDConnectRequestWithBody(server, provider, "application/json", bodyReader)
+}
+
+// NewSignInByOpenIDConnectRequestWithBody constructs an http.Request for the SignInByOpenIDConnect method, with any body, and a specified content type
+func NewSignInByOpenIDConnectRequestWithBody(server string, provider string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "provider", provider, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/auth/oidc/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewBeginOpenIDConnectRequest constructs an http.Request for the BeginOpenIDConnect method
+func NewBeginOpenIDConnectRequest(server string, provider string, params *BeginOpenIDConnectParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "provider", provider, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/auth/oidc/%s/authorize", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "device_id", params.DeviceId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSignInByPasswordRequest calls the generic SignInByPassword builder with application/json body
+func NewSignInByPasswordRequest(server string, body SignInByPasswordJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSignInByPasswordRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewSignInByPasswordRequestWithBody constructs an http.Request for the SignInByPassword method, with any body, and a specified content type
+func NewSignInByPasswordRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/auth/password")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRefreshMemberSessionRequest calls the generic RefreshMemberSession builder with application/json body
+func NewRefreshMemberSessionRequest(server string, body RefreshMemberSessionJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRefreshMemberSessionRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewRefreshMemberSessionRequestWithBody constructs an http.Request for the RefreshMemberSession method, with any body, and a specified content type
+func NewRefreshMemberSessionRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/auth/refresh")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewLogoutMemberEverywhereRequest constructs an http.Request for the LogoutMemberEverywhere method
+func NewLogoutMemberEverywhereRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/auth/sessions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListMemberSessionsRequest constructs an http.Request for the ListMemberSessions method
+func NewListMemberSessionsRequest(server string, params *ListMemberSessionsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/auth/sessions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewEndMemberSessionRequest constructs an http.Request for the EndMemberSession method
+func NewEndMemberSessionRequest(server string, id Id) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/auth/sessions/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSignInByCodeRequest calls the generic SignInByCode builder with application/json body
+func NewSignInByCodeRequest(server string, body SignInByCodeJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSignInByCodeRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewSignInByCodeRequestWithBody constructs an http.Request for the SignInByCode method, with any body, and a specified content type
+func NewSignInByCodeRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/auth/sms")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewSendMemberCodeRequest calls the generic SendMemberCode builder with application/json body
+func NewSendMemberCodeRequest(server string, body SendMemberCodeJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSendMemberCodeRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewSendMemberCodeRequestWithBody constructs an http.Request for the SendMemberCode method, with any body, and a specified content type
+func NewSendMemberCodeRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/auth/sms-codes")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewSignInByMiniProgramRequest calls the generic SignInByMiniProgram builder with application/json body
+func NewSignInByMiniProgramRequest(server string, body SignInByMiniProgramJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSignInByMiniProgramRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewSignInByMiniProgramRequestWithBody constructs an http.Request for the SignInByMiniProgram method, with any body, and a specified content type
+func NewSignInByMiniProgramRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/auth/wechat-mini")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewBindMiniProgramPhoneRequest calls the generic BindMiniProgramPhone builder with application/json body
+func NewBindMiniProgramPhoneRequest(server string, body BindMiniProgramPhoneJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewBindMiniProgramPhoneRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewBindMiniProgramPhoneRequestWithBody constructs an http.Request for the BindMiniProgramPhone method, with any body, and a specified content type
+func NewBindMiniProgramPhoneRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/auth/wechat-mini/phone")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewSignInByOfficialAccountRequest calls the generic SignInByOfficialAccount builder with application/json body
+func NewSignInByOfficialAccountRequest(server string, body SignInByOfficialAccountJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSignInByOfficialAccountRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewSignInByOfficialAccountRequestWithBody constructs an http.Request for the SignInByOfficialAccount method, with any body, and a specified content type
+func NewSignInByOfficialAccountRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/auth/wechat-official")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewBeginOfficialAccountRequest constructs an http.Request for the BeginOfficialAccount method
+func NewBeginOfficialAccountRequest(server string, params *BeginOfficialAccountParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/auth/wechat-official/authorize")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "device_id", params.DeviceId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "redirect_uri", params.RedirectUri, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetConsentTextsRequest constructs an http.Request for the GetConsentTexts method
+func NewGetConsentTextsRequest(server string, params *GetConsentTextsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/consent-texts")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.AcceptLanguage != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Accept-Language", *params.AcceptLanguage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept-Language", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListMemberConsentsRequest constructs an http.Request for the ListMemberConsents method
+func NewListMemberConsentsRequest(server string, params *ListMemberConsentsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/consents")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGrantMemberConsentRequest calls the generic GrantMemberConsent builder with application/json body
+func NewGrantMemberConsentRequest(server string, body GrantMemberConsentJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewGrantMemberConsentRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewGrantMemberConsentRequestWithBody constructs an http.Request for the GrantMemberConsent method, with any body, and a specified content type
+func NewGrantMemberConsentRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/consents")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewWithdrawMemberConsentRequest constructs an http.Request for the WithdrawMemberConsent method
+func NewWithdrawMemberConsentRequest(server string, id Id) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/consents/%s/withdraw", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListMemberIdentitiesRequest constructs an http.Request for the ListMemberIdentities method
+func NewListMemberIdentitiesRequest(server string, params *ListMemberIdentitiesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/identities")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewLinkMemberIdentityRequest calls the generic LinkMemberIdentity builder with application/json body
+func NewLinkMemberIdentityRequest(server string, body LinkMemberIdentityJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewLinkMemberIdentityRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewLinkMemberIdentityRequestWithBody constructs an http.Request for the LinkMemberIdentity method, with any body, and a specified content type
+func NewLinkMemberIdentityRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/identities")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewUnlinkMemberIdentityRequest constructs an http.Request for the UnlinkMemberIdentity method
+func NewUnlinkMemberIdentityRequest(server string, id Id) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/identities/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListMemberOrdersRequest constructs an http.Request for the ListMemberOrders method
+func NewListMemberOrdersRequest(server string, params *ListMemberOrdersParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/orders")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetMemberOrderRequest constructs an http.Request for the GetMemberOrder method
+func NewGetMemberOrderRequest(server string, id Id, params *GetMemberOrderParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/orders/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewSetMemberPasswordRequest calls the generic SetMemberPassword builder with application/json body
+func NewSetMemberPasswordRequest(server string, body SetMemberPasswordJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetMemberPasswordRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewSetMemberPasswordRequestWithBody constructs an http.Request for the SetMemberPassword method, with any body, and a specified content type
+func NewSetMemberPasswordRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/password")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetMemberProfileRequest constructs an http.Request for the GetMemberProfile method
+func NewGetMemberProfileRequest(server string, params *GetMemberProfileParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/profile")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateMemberProfileRequest calls the generic UpdateMemberProfile builder with application/json body
+func NewUpdateMemberProfileRequest(server string, params *UpdateMemberProfileParams, body UpdateMemberProfileJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateMemberProfileRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewUpdateMemberProfileRequestWithBody constructs an http.Request for the UpdateMemberProfile method, with any body, and a specified content type
+func NewUpdateMemberProfileRequestWithBody(server string, params *UpdateMemberProfileParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/profile")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -17591,6 +20838,25 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/customers/{id}/archive (the `ArchiveCustomer` operationId).
 	ArchiveCustomerWithResponse(ctx context.Context, id CustomerId, params *ArchiveCustomerParams, reqEditors ...RequestEditorFn) (*ArchiveCustomerReply, error)
 
+	// ListCustomerIdentitiesWithResponse List how a customer signs in
+	//
+	// The ways in which the customer signs in on their own side, with their outside names masked.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{id}/identities (the `ListCustomerIdentities` operationId).
+	ListCustomerIdentitiesWithResponse(ctx context.Context, id CustomerId, params *ListCustomerIdentitiesParams, reqEditors ...RequestEditorFn) (*ListCustomerIdentitiesReply, error)
+
+	// DeleteCustomerIdentityWithResponse Take a way to sign in off a customer
+	//
+	// For an account that is somebody else's, or a phone that was lost. The sessions it opened end within a second. Unlike members themselves, staff may
+	// take off the last one. A phone takes the password along.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/customers/{id}/identities/{identity_id} (the `DeleteCustomerIdentity` operationId).
+	DeleteCustomerIdentityWithResponse(ctx context.Context, id CustomerId, identityId Id, reqEditors ...RequestEditorFn) (*DeleteCustomerIdentityReply, error)
+
 	// GetCustomerMetricsWithResponse Read a customer's metrics
 	//
 	// What the customer's completed orders and returns add up to. Days are business days. A customer who never bought has zeros.
@@ -17714,6 +20980,414 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/me/staff (the `GetMe` operationId).
 	GetMeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetMeReply, error)
+
+	// LogoutMemberWithResponse Sign out
+	//
+	// Ends the session in use, everywhere within a second.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/member/auth/logout (the `LogoutMember` operationId).
+	LogoutMemberWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*LogoutMemberReply, error)
+
+	// SignInByOpenIDConnectWithBodyWithResponse Sign in by an OpenID Connect provider
+	//
+	// Takes what the provider sent the browser back with. A phone that the provider verified joins the sign-in to the customer who has it.
+	// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+	// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+	// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/member/auth/oidc/{provider} (the `SignInByOpenIDConnect` operationId).
+	SignInByOpenIDConnectWithBodyWithResponse(ctx context.Context, provider string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SignInByOpenIDConnectReply, error)
+
+	// SignInByOpenIDConnectWithResponse Sign in by an OpenID Connect provider
+	//
+	// Takes what the provider sent the browser back with. A phone that the provider verified joins the sign-in to the customer who has it.
+	// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+	// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+	// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/member/auth/oidc/{provider} (the `SignInByOpenIDConnect` operationId).
+	SignInByOpenIDConnectWithResponse(ctx context.Context, provider string, body SignInByOpenIDConnectJSONRequestBody, reqEditors ...RequestEditorFn) (*SignInByOpenIDConnectReply, error)
+
+	// BeginOpenIDConnectWithResponse Begin a sign-in by an OpenID Connect provider
+	//
+	// Gives the address to open in a browser; it comes back to the address registered for this installation, with `code` and `state`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/member/auth/oidc/{provider}/authorize (the `BeginOpenIDConnect` operationId).
+	BeginOpenIDConnectWithResponse(ctx context.Context, provider string, params *BeginOpenIDConnectParams, reqEditors ...RequestEditorFn) (*BeginOpenIDConnectReply, error)
+
+	// SignInByPasswordWithBodyWithResponse Sign in by phone and password
+	//
+	// For members who have set a password. A number that nobody has and a wrong password answer alike, 401 `member.invalid_credentials`. Too many tries
+	// for one number are put off (429 `member.too_many_attempts`); a code by text message works all the while.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/member/auth/password (the `SignInByPassword` operationId).
+	SignInByPasswordWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SignInByPasswordReply, error)
+
+	// SignInByPasswordWithResponse Sign in by phone and password
+	//
+	// For members who have set a password. A number that nobody has and a wrong password answer alike, 401 `member.invalid_credentials`. Too many tries
+	// for one number are put off (429 `member.too_many_attempts`); a code by text message works all the while.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/member/auth/password (the `SignInByPassword` operationId).
+	SignInByPasswordWithResponse(ctx context.Context, body SignInByPasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*SignInByPasswordReply, error)
+
+	// RefreshMemberSessionWithBodyWithResponse Exchange a refresh token
+	//
+	// Gives a new access token and a new refresh token; the old refresh token is spent. Sending it again within 10 seconds gives the same new one. Later it
+	// counts as theft: the session ends (401 `auth.refresh_reused`).
+	//
+	// A session ends 30 days after sign-in, or after 7 days without a refresh.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/member/auth/refresh (the `RefreshMemberSession` operationId).
+	RefreshMemberSessionWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RefreshMemberSessionReply, error)
+
+	// RefreshMemberSessionWithResponse Exchange a refresh token
+	//
+	// Gives a new access token and a new refresh token; the old refresh token is spent. Sending it again within 10 seconds gives the same new one. Later it
+	// counts as theft: the session ends (401 `auth.refresh_reused`).
+	//
+	// A session ends 30 days after sign-in, or after 7 days without a refresh.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/member/auth/refresh (the `RefreshMemberSession` operationId).
+	RefreshMemberSessionWithResponse(ctx context.Context, body RefreshMemberSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*RefreshMemberSessionReply, error)
+
+	// LogoutMemberEverywhereWithResponse Sign out everywhere
+	//
+	// Ends every session of the member, the one in use among them. Codes that signed in a moment ago do so no more.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/member/auth/sessions (the `LogoutMemberEverywhere` operationId).
+	LogoutMemberEverywhereWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*LogoutMemberEverywhereReply, error)
+
+	// ListMemberSessionsWithResponse List own sessions
+	//
+	// The member's live sessions, newest first; `current` marks the one in use.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/member/auth/sessions (the `ListMemberSessions` operationId).
+	ListMemberSessionsWithResponse(ctx context.Context, params *ListMemberSessionsParams, reqEditors ...RequestEditorFn) (*ListMemberSessionsReply, error)
+
+	// EndMemberSessionWithResponse End one of the own sessions
+	//
+	// Ends a session, for example on a lost phone. Ending one that has already ended changes nothing.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/member/auth/sessions/{id} (the `EndMemberSession` operationId).
+	EndMemberSessionWithResponse(ctx context.Context, id Id, reqEditors ...RequestEditorFn) (*EndMemberSessionReply, error)
+
+	// SignInByCodeWithBodyWithResponse Sign in by a code from a text message
+	//
+	// Signs in the customer with this phone, or makes a new one. A customer whose record has the phone (from the till, for example) is the same person.
+	// A code takes five guesses (422 `codes.wrong`, then `codes.expired`).
+	// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+	// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+	// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/member/auth/sms (the `SignInByCode` operationId).
+	SignInByCodeWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SignInByCodeReply, error)
+
+	// SignInByCodeWithResponse Sign in by a code from a text message
+	//
+	// Signs in the customer with this phone, or makes a new one. A customer whose record has the phone (from the till, for example) is the same person.
+	// A code takes five guesses (422 `codes.wrong`, then `codes.expired`).
+	// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+	// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+	// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/member/auth/sms (the `SignInByCode` operationId).
+	SignInByCodeWithResponse(ctx context.Context, body SignInByCodeJSONRequestBody, reqEditors ...RequestEditorFn) (*SignInByCodeReply, error)
+
+	// SendMemberCodeWithBodyWithResponse Send a code by text message
+	//
+	// Sends six digits, good once and for five minutes. The answer is the same for known and unknown numbers. A number gets at most one code a minute,
+	// five an hour and ten a day, a device ten an hour (429 `codes.too_many` with `Retry-After`). 503 with a code that names the setting where no
+	// text messages can be sent.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/member/auth/sms-codes (the `SendMemberCode` operationId).
+	SendMemberCodeWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SendMemberCodeReply, error)
+
+	// SendMemberCodeWithResponse Send a code by text message
+	//
+	// Sends six digits, good once and for five minutes. The answer is the same for known and unknown numbers. A number gets at most one code a minute,
+	// five an hour and ten a day, a device ten an hour (429 `codes.too_many` with `Retry-After`). 503 with a code that names the setting where no
+	// text messages can be sent.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/member/auth/sms-codes (the `SendMemberCode` operationId).
+	SendMemberCodeWithResponse(ctx context.Context, body SendMemberCodeJSONRequestBody, reqEditors ...RequestEditorFn) (*SendMemberCodeReply, error)
+
+	// SignInByMiniProgramWithBodyWithResponse Sign in by a WeChat mini-program
+	//
+	// Takes the code of `wx.login`. The person is known by the mini-program's open id; another customer with the same union id is the same person. A
+	// union id that appears later and belongs to another customer joins the two if this one is nothing but the open id; otherwise both stay as
+	// they are and staff are told (`customer.duplicate_suspected`).
+	// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+	// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+	// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/member/auth/wechat-mini (the `SignInByMiniProgram` operationId).
+	SignInByMiniProgramWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SignInByMiniProgramReply, error)
+
+	// SignInByMiniProgramWithResponse Sign in by a WeChat mini-program
+	//
+	// Takes the code of `wx.login`. The person is known by the mini-program's open id; another customer with the same union id is the same person. A
+	// union id that appears later and belongs to another customer joins the two if this one is nothing but the open id; otherwise both stay as
+	// they are and staff are told (`customer.duplicate_suspected`).
+	// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+	// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+	// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/member/auth/wechat-mini (the `SignInByMiniProgram` operationId).
+	SignInByMiniProgramWithResponse(ctx context.Context, body SignInByMiniProgramJSONRequestBody, reqEditors ...RequestEditorFn) (*SignInByMiniProgramReply, error)
+
+	// BindMiniProgramPhoneWithBodyWithResponse Bind the phone of the mini-program
+	//
+	// Takes the code of the phone button (`getPhoneNumber`), which completes a sign-up by WeChat. The phone becomes the member's, on the record too. Where
+	// another customer has it:
+	//
+	// - The member is nothing yet but the way they signed in: they are that customer. Their sign-in is joined to it, this session ends and
+	//   `tokens` holds a new one, which the client must use from then on.
+	// - The holder proved to have the phone and has not signed in by it for 180 days: numbers are handed out again, so it moves to the member.
+	// - Otherwise 409 `member.phone_taken`: sign in by that phone instead, or ask the shop to join the two.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/member/auth/wechat-mini/phone (the `BindMiniProgramPhone` operationId).
+	BindMiniProgramPhoneWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*BindMiniProgramPhoneReply, error)
+
+	// BindMiniProgramPhoneWithResponse Bind the phone of the mini-program
+	//
+	// Takes the code of the phone button (`getPhoneNumber`), which completes a sign-up by WeChat. The phone becomes the member's, on the record too. Where
+	// another customer has it:
+	//
+	// - The member is nothing yet but the way they signed in: they are that customer. Their sign-in is joined to it, this session ends and
+	//   `tokens` holds a new one, which the client must use from then on.
+	// - The holder proved to have the phone and has not signed in by it for 180 days: numbers are handed out again, so it moves to the member.
+	// - Otherwise 409 `member.phone_taken`: sign in by that phone instead, or ask the shop to join the two.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/member/auth/wechat-mini/phone (the `BindMiniProgramPhone` operationId).
+	BindMiniProgramPhoneWithResponse(ctx context.Context, body BindMiniProgramPhoneJSONRequestBody, reqEditors ...RequestEditorFn) (*BindMiniProgramPhoneReply, error)
+
+	// SignInByOfficialAccountWithBodyWithResponse Sign in by a WeChat official account
+	//
+	// Takes what WeChat sent the browser back with. The state must be of a sign-in that the same device began in the last ten minutes (422
+	// `member.state_invalid`).
+	// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+	// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+	// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/member/auth/wechat-official (the `SignInByOfficialAccount` operationId).
+	SignInByOfficialAccountWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SignInByOfficialAccountReply, error)
+
+	// SignInByOfficialAccountWithResponse Sign in by a WeChat official account
+	//
+	// Takes what WeChat sent the browser back with. The state must be of a sign-in that the same device began in the last ten minutes (422
+	// `member.state_invalid`).
+	// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+	// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+	// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/member/auth/wechat-official (the `SignInByOfficialAccount` operationId).
+	SignInByOfficialAccountWithResponse(ctx context.Context, body SignInByOfficialAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*SignInByOfficialAccountReply, error)
+
+	// BeginOfficialAccountWithResponse Begin a sign-in by a WeChat official account
+	//
+	// Gives the address to open inside WeChat. It comes back to `redirect_uri` with `code` and `state`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/member/auth/wechat-official/authorize (the `BeginOfficialAccount` operationId).
+	BeginOfficialAccountWithResponse(ctx context.Context, params *BeginOfficialAccountParams, reqEditors ...RequestEditorFn) (*BeginOfficialAccountReply, error)
+
+	// GetConsentTextsWithResponse Read the texts that members agree to
+	//
+	// The current version for each purpose, in the language asked for. Show `terms` before a sign-up and send its `version` along; `guardian` where the
+	// member is under 14. An outdated version is refused (422 `member.text_version`).
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/member/consent-texts (the `GetConsentTexts` operationId).
+	GetConsentTextsWithResponse(ctx context.Context, params *GetConsentTextsParams, reqEditors ...RequestEditorFn) (*GetConsentTextsReply, error)
+
+	// ListMemberConsentsWithResponse List own consents
+	//
+	// What the member agreed to and withdrew, newest first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/member/consents (the `ListMemberConsents` operationId).
+	ListMemberConsentsWithResponse(ctx context.Context, params *ListMemberConsentsParams, reqEditors ...RequestEditorFn) (*ListMemberConsentsReply, error)
+
+	// GrantMemberConsentWithBodyWithResponse Give a consent
+	//
+	// To the current version of a text (422 `member.text_version` otherwise). Giving it again changes nothing; agreeing to a newer version replaces the older
+	// consent.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/member/consents (the `GrantMemberConsent` operationId).
+	GrantMemberConsentWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*GrantMemberConsentReply, error)
+
+	// GrantMemberConsentWithResponse Give a consent
+	//
+	// To the current version of a text (422 `member.text_version` otherwise). Giving it again changes nothing; agreeing to a newer version replaces the older
+	// consent.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/member/consents (the `GrantMemberConsent` operationId).
+	GrantMemberConsentWithResponse(ctx context.Context, body GrantMemberConsentJSONRequestBody, reqEditors ...RequestEditorFn) (*GrantMemberConsentReply, error)
+
+	// WithdrawMemberConsentWithResponse Withdraw a consent
+	//
+	// Counts at once. Again, it changes nothing. There is no membership without `terms`: withdrawing it signs out everywhere, and signing in asks for it again.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/member/consents/{id}/withdraw (the `WithdrawMemberConsent` operationId).
+	WithdrawMemberConsentWithResponse(ctx context.Context, id Id, reqEditors ...RequestEditorFn) (*WithdrawMemberConsentReply, error)
+
+	// ListMemberIdentitiesWithResponse List own ways to sign in
+	//
+	// All of them; outside names come masked.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/member/identities (the `ListMemberIdentities` operationId).
+	ListMemberIdentitiesWithResponse(ctx context.Context, params *ListMemberIdentitiesParams, reqEditors ...RequestEditorFn) (*ListMemberIdentitiesReply, error)
+
+	// LinkMemberIdentityWithBodyWithResponse Link another way to sign in
+	//
+	// Takes the same proof as signing in by it would. A phone follows the rules of `POST /v1/member/auth/wechat-mini/phone`; its code is asked for with
+	// `purpose: link`. An account that another customer signs in by is refused (409 `member.identity_taken`), unless that customer is nothing but it.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/member/identities (the `LinkMemberIdentity` operationId).
+	LinkMemberIdentityWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*LinkMemberIdentityReply, error)
+
+	// LinkMemberIdentityWithResponse Link another way to sign in
+	//
+	// Takes the same proof as signing in by it would. A phone follows the rules of `POST /v1/member/auth/wechat-mini/phone`; its code is asked for with
+	// `purpose: link`. An account that another customer signs in by is refused (409 `member.identity_taken`), unless that customer is nothing but it.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/member/identities (the `LinkMemberIdentity` operationId).
+	LinkMemberIdentityWithResponse(ctx context.Context, body LinkMemberIdentityJSONRequestBody, reqEditors ...RequestEditorFn) (*LinkMemberIdentityReply, error)
+
+	// UnlinkMemberIdentityWithResponse Unlink a way to sign in
+	//
+	// Ends the sessions opened by it, except the one in use. The last way cannot be unlinked (409 `member.last_identity`); a password does not count, and goes
+	// with the phone.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/member/identities/{id} (the `UnlinkMemberIdentity` operationId).
+	UnlinkMemberIdentityWithResponse(ctx context.Context, id Id, reqEditors ...RequestEditorFn) (*UnlinkMemberIdentityReply, error)
+
+	// ListMemberOrdersWithResponse List own orders
+	//
+	// The member's orders in all stores, the newest first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/member/orders (the `ListMemberOrders` operationId).
+	ListMemberOrdersWithResponse(ctx context.Context, params *ListMemberOrdersParams, reqEditors ...RequestEditorFn) (*ListMemberOrdersReply, error)
+
+	// GetMemberOrderWithResponse Read an own order
+	//
+	// With its lines.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/member/orders/{id} (the `GetMemberOrder` operationId).
+	GetMemberOrderWithResponse(ctx context.Context, id Id, params *GetMemberOrderParams, reqEditors ...RequestEditorFn) (*GetMemberOrderReply, error)
+
+	// SetMemberPasswordWithBodyWithResponse Set or change the own password
+	//
+	// Needs the current password, or a sign-in of the last five minutes (403 `member.password_proof_needed`), which is also the way for somebody who forgot
+	// theirs. The password is used together with the phone, so one must be bound (409 `member.phone_needed`). All other sessions of the member end.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/member/password (the `SetMemberPassword` operationId).
+	SetMemberPasswordWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetMemberPasswordReply, error)
+
+	// SetMemberPasswordWithResponse Set or change the own password
+	//
+	// Needs the current password, or a sign-in of the last five minutes (403 `member.password_proof_needed`), which is also the way for somebody who forgot
+	// theirs. The password is used together with the phone, so one must be bound (409 `member.phone_needed`). All other sessions of the member end.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/member/password (the `SetMemberPassword` operationId).
+	SetMemberPasswordWithResponse(ctx context.Context, body SetMemberPasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*SetMemberPasswordReply, error)
+
+	// GetMemberProfileWithResponse Read the own profile
+	//
+	// The member's own record, in clear.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/member/profile (the `GetMemberProfile` operationId).
+	GetMemberProfileWithResponse(ctx context.Context, params *GetMemberProfileParams, reqEditors ...RequestEditorFn) (*GetMemberProfileReply, error)
+
+	// UpdateMemberProfileWithBodyWithResponse Change the own profile
+	//
+	// Changes the fields sent; `null` empties a field. A birth date is given once (409 `member.birth_date_set`); under 14 it needs a live consent for
+	// `guardian` (422 `member.guardian_consent_needed`). Phones are bound by a code.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/member/profile (the `UpdateMemberProfile` operationId).
+	UpdateMemberProfileWithBodyWithResponse(ctx context.Context, params *UpdateMemberProfileParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateMemberProfileReply, error)
+
+	// UpdateMemberProfileWithResponse Change the own profile
+	//
+	// Changes the fields sent; `null` empties a field. A birth date is given once (409 `member.birth_date_set`); under 14 it needs a live consent for
+	// `guardian` (422 `member.guardian_consent_needed`). Phones are bound by a code.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/member/profile (the `UpdateMemberProfile` operationId).
+	UpdateMemberProfileWithResponse(ctx context.Context, params *UpdateMemberProfileParams, body UpdateMemberProfileJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateMemberProfileReply, error)
 
 	// CreateOAuthTokenWithBodyWithResponse Exchange an API key for a short token
 	//
@@ -21395,6 +25069,111 @@ func (r ArchiveCustomerReply) ContentType() string {
 	return ""
 }
 
+// ListCustomerIdentitiesReplyDefaultHeaders the declared response headers of an HTTP default response for ListCustomerIdentities
+type ListCustomerIdentitiesReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListCustomerIdentitiesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerIdentityList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListCustomerIdentitiesReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCustomerIdentitiesReply) GetJSON200() *CustomerIdentityList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListCustomerIdentitiesReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCustomerIdentitiesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCustomerIdentitiesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCustomerIdentitiesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCustomerIdentitiesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteCustomerIdentityReplyDefaultHeaders the declared response headers of an HTTP default response for DeleteCustomerIdentity
+type DeleteCustomerIdentityReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type DeleteCustomerIdentityReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteCustomerIdentityReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteCustomerIdentityReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteCustomerIdentityReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteCustomerIdentityReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteCustomerIdentityReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteCustomerIdentityReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetCustomerMetricsReply200Headers the declared response headers of an HTTP 200 response for GetCustomerMetrics
 type GetCustomerMetricsReply200Headers struct {
 	ETag *string
@@ -22033,6 +25812,1469 @@ func (r GetMeReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetMeReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// LogoutMemberReplyDefaultHeaders the declared response headers of an HTTP default response for LogoutMember
+type LogoutMemberReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type LogoutMemberReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *LogoutMemberReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r LogoutMemberReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r LogoutMemberReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r LogoutMemberReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r LogoutMemberReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r LogoutMemberReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SignInByOpenIDConnectReplyDefaultHeaders the declared response headers of an HTTP default response for SignInByOpenIDConnect
+type SignInByOpenIDConnectReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type SignInByOpenIDConnectReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MemberTokens
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *SignInByOpenIDConnectReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SignInByOpenIDConnectReply) GetJSON200() *MemberTokens {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SignInByOpenIDConnectReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SignInByOpenIDConnectReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SignInByOpenIDConnectReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SignInByOpenIDConnectReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SignInByOpenIDConnectReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// BeginOpenIDConnectReplyDefaultHeaders the declared response headers of an HTTP default response for BeginOpenIDConnect
+type BeginOpenIDConnectReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type BeginOpenIDConnectReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MemberAuthorization
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *BeginOpenIDConnectReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r BeginOpenIDConnectReply) GetJSON200() *MemberAuthorization {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r BeginOpenIDConnectReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r BeginOpenIDConnectReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r BeginOpenIDConnectReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r BeginOpenIDConnectReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r BeginOpenIDConnectReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SignInByPasswordReplyDefaultHeaders the declared response headers of an HTTP default response for SignInByPassword
+type SignInByPasswordReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type SignInByPasswordReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MemberTokens
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *SignInByPasswordReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SignInByPasswordReply) GetJSON200() *MemberTokens {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SignInByPasswordReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SignInByPasswordReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SignInByPasswordReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SignInByPasswordReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SignInByPasswordReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RefreshMemberSessionReplyDefaultHeaders the declared response headers of an HTTP default response for RefreshMemberSession
+type RefreshMemberSessionReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type RefreshMemberSessionReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MemberTokens
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RefreshMemberSessionReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RefreshMemberSessionReply) GetJSON200() *MemberTokens {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RefreshMemberSessionReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RefreshMemberSessionReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RefreshMemberSessionReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RefreshMemberSessionReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RefreshMemberSessionReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// LogoutMemberEverywhereReplyDefaultHeaders the declared response headers of an HTTP default response for LogoutMemberEverywhere
+type LogoutMemberEverywhereReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type LogoutMemberEverywhereReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *LogoutMemberEverywhereReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r LogoutMemberEverywhereReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r LogoutMemberEverywhereReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r LogoutMemberEverywhereReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r LogoutMemberEverywhereReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r LogoutMemberEverywhereReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListMemberSessionsReply200Headers the declared response headers of an HTTP 200 response for ListMemberSessions
+type ListMemberSessionsReply200Headers struct {
+	Link *string
+}
+
+// ListMemberSessionsReplyDefaultHeaders the declared response headers of an HTTP default response for ListMemberSessions
+type ListMemberSessionsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListMemberSessionsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MemberSessionList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListMemberSessionsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListMemberSessionsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListMemberSessionsReply) GetJSON200() *MemberSessionList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListMemberSessionsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListMemberSessionsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListMemberSessionsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListMemberSessionsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListMemberSessionsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// EndMemberSessionReplyDefaultHeaders the declared response headers of an HTTP default response for EndMemberSession
+type EndMemberSessionReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type EndMemberSessionReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *EndMemberSessionReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r EndMemberSessionReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r EndMemberSessionReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r EndMemberSessionReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r EndMemberSessionReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r EndMemberSessionReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SignInByCodeReplyDefaultHeaders the declared response headers of an HTTP default response for SignInByCode
+type SignInByCodeReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type SignInByCodeReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MemberTokens
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *SignInByCodeReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SignInByCodeReply) GetJSON200() *MemberTokens {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SignInByCodeReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SignInByCodeReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SignInByCodeReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SignInByCodeReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SignInByCodeReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SendMemberCodeReplyDefaultHeaders the declared response headers of an HTTP default response for SendMemberCode
+type SendMemberCodeReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type SendMemberCodeReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MemberCodeSent
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *SendMemberCodeReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SendMemberCodeReply) GetJSON200() *MemberCodeSent {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SendMemberCodeReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SendMemberCodeReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SendMemberCodeReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SendMemberCodeReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SendMemberCodeReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SignInByMiniProgramReplyDefaultHeaders the declared response headers of an HTTP default response for SignInByMiniProgram
+type SignInByMiniProgramReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type SignInByMiniProgramReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MemberTokens
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *SignInByMiniProgramReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SignInByMiniProgramReply) GetJSON200() *MemberTokens {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SignInByMiniProgramReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SignInByMiniProgramReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SignInByMiniProgramReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SignInByMiniProgramReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SignInByMiniProgramReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// BindMiniProgramPhoneReplyDefaultHeaders the declared response headers of an HTTP default response for BindMiniProgramPhone
+type BindMiniProgramPhoneReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type BindMiniProgramPhoneReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MemberLinked
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *BindMiniProgramPhoneReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r BindMiniProgramPhoneReply) GetJSON200() *MemberLinked {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r BindMiniProgramPhoneReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r BindMiniProgramPhoneReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r BindMiniProgramPhoneReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r BindMiniProgramPhoneReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r BindMiniProgramPhoneReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SignInByOfficialAccountReplyDefaultHeaders the declared response headers of an HTTP default response for SignInByOfficialAccount
+type SignInByOfficialAccountReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type SignInByOfficialAccountReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MemberTokens
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *SignInByOfficialAccountReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SignInByOfficialAccountReply) GetJSON200() *MemberTokens {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SignInByOfficialAccountReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SignInByOfficialAccountReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SignInByOfficialAccountReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SignInByOfficialAccountReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SignInByOfficialAccountReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// BeginOfficialAccountReplyDefaultHeaders the declared response headers of an HTTP default response for BeginOfficialAccount
+type BeginOfficialAccountReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type BeginOfficialAccountReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MemberAuthorization
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *BeginOfficialAccountReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r BeginOfficialAccountReply) GetJSON200() *MemberAuthorization {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r BeginOfficialAccountReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r BeginOfficialAccountReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r BeginOfficialAccountReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r BeginOfficialAccountReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r BeginOfficialAccountReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetConsentTextsReplyDefaultHeaders the declared response headers of an HTTP default response for GetConsentTexts
+type GetConsentTextsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetConsentTextsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ConsentTexts
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetConsentTextsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetConsentTextsReply) GetJSON200() *ConsentTexts {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetConsentTextsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetConsentTextsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetConsentTextsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetConsentTextsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetConsentTextsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListMemberConsentsReply200Headers the declared response headers of an HTTP 200 response for ListMemberConsents
+type ListMemberConsentsReply200Headers struct {
+	Link *string
+}
+
+// ListMemberConsentsReplyDefaultHeaders the declared response headers of an HTTP default response for ListMemberConsents
+type ListMemberConsentsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListMemberConsentsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MemberConsentList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListMemberConsentsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListMemberConsentsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListMemberConsentsReply) GetJSON200() *MemberConsentList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListMemberConsentsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListMemberConsentsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListMemberConsentsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListMemberConsentsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListMemberConsentsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GrantMemberConsentReplyDefaultHeaders the declared response headers of an HTTP default response for GrantMemberConsent
+type GrantMemberConsentReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GrantMemberConsentReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MemberConsent
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GrantMemberConsentReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GrantMemberConsentReply) GetJSON200() *MemberConsent {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GrantMemberConsentReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GrantMemberConsentReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GrantMemberConsentReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GrantMemberConsentReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GrantMemberConsentReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// WithdrawMemberConsentReplyDefaultHeaders the declared response headers of an HTTP default response for WithdrawMemberConsent
+type WithdrawMemberConsentReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type WithdrawMemberConsentReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MemberConsent
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *WithdrawMemberConsentReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r WithdrawMemberConsentReply) GetJSON200() *MemberConsent {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r WithdrawMemberConsentReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r WithdrawMemberConsentReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r WithdrawMemberConsentReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r WithdrawMemberConsentReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r WithdrawMemberConsentReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListMemberIdentitiesReplyDefaultHeaders the declared response headers of an HTTP default response for ListMemberIdentities
+type ListMemberIdentitiesReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListMemberIdentitiesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerIdentityList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListMemberIdentitiesReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListMemberIdentitiesReply) GetJSON200() *CustomerIdentityList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListMemberIdentitiesReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListMemberIdentitiesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListMemberIdentitiesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListMemberIdentitiesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListMemberIdentitiesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// LinkMemberIdentityReplyDefaultHeaders the declared response headers of an HTTP default response for LinkMemberIdentity
+type LinkMemberIdentityReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type LinkMemberIdentityReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MemberLinked
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *LinkMemberIdentityReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r LinkMemberIdentityReply) GetJSON200() *MemberLinked {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r LinkMemberIdentityReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r LinkMemberIdentityReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r LinkMemberIdentityReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r LinkMemberIdentityReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r LinkMemberIdentityReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UnlinkMemberIdentityReplyDefaultHeaders the declared response headers of an HTTP default response for UnlinkMemberIdentity
+type UnlinkMemberIdentityReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UnlinkMemberIdentityReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UnlinkMemberIdentityReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UnlinkMemberIdentityReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UnlinkMemberIdentityReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UnlinkMemberIdentityReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UnlinkMemberIdentityReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UnlinkMemberIdentityReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListMemberOrdersReply200Headers the declared response headers of an HTTP 200 response for ListMemberOrders
+type ListMemberOrdersReply200Headers struct {
+	Link *string
+}
+
+// ListMemberOrdersReplyDefaultHeaders the declared response headers of an HTTP default response for ListMemberOrders
+type ListMemberOrdersReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListMemberOrdersReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MemberOrderList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListMemberOrdersReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListMemberOrdersReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListMemberOrdersReply) GetJSON200() *MemberOrderList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListMemberOrdersReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListMemberOrdersReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListMemberOrdersReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListMemberOrdersReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListMemberOrdersReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetMemberOrderReply200Headers the declared response headers of an HTTP 200 response for GetMemberOrder
+type GetMemberOrderReply200Headers struct {
+	ETag *string
+}
+
+// GetMemberOrderReplyDefaultHeaders the declared response headers of an HTTP default response for GetMemberOrder
+type GetMemberOrderReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetMemberOrderReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MemberOrder
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetMemberOrderReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetMemberOrderReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetMemberOrderReply) GetJSON200() *MemberOrder {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetMemberOrderReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetMemberOrderReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetMemberOrderReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetMemberOrderReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetMemberOrderReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SetMemberPasswordReplyDefaultHeaders the declared response headers of an HTTP default response for SetMemberPassword
+type SetMemberPasswordReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type SetMemberPasswordReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *SetMemberPasswordReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SetMemberPasswordReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SetMemberPasswordReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SetMemberPasswordReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetMemberPasswordReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetMemberPasswordReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetMemberProfileReply200Headers the declared response headers of an HTTP 200 response for GetMemberProfile
+type GetMemberProfileReply200Headers struct {
+	ETag *string
+}
+
+// GetMemberProfileReplyDefaultHeaders the declared response headers of an HTTP default response for GetMemberProfile
+type GetMemberProfileReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetMemberProfileReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MemberProfile
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetMemberProfileReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetMemberProfileReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetMemberProfileReply) GetJSON200() *MemberProfile {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetMemberProfileReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetMemberProfileReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetMemberProfileReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetMemberProfileReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetMemberProfileReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateMemberProfileReply200Headers the declared response headers of an HTTP 200 response for UpdateMemberProfile
+type UpdateMemberProfileReply200Headers struct {
+	ETag *string
+}
+
+// UpdateMemberProfileReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateMemberProfile
+type UpdateMemberProfileReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdateMemberProfileReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MemberProfile
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateMemberProfileReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateMemberProfileReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateMemberProfileReply) GetJSON200() *MemberProfile {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateMemberProfileReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateMemberProfileReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateMemberProfileReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateMemberProfileReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateMemberProfileReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -26623,6 +31865,37 @@ func (c *ClientWithResponses) ArchiveCustomerWithResponse(ctx context.Context, i
 	return ParseArchiveCustomerReply(rsp)
 }
 
+// ListCustomerIdentitiesWithResponse List how a customer signs in
+//
+// The ways in which the customer signs in on their own side, with their outside names masked.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{id}/identities (the `ListCustomerIdentities` operationId).
+func (c *ClientWithResponses) ListCustomerIdentitiesWithResponse(ctx context.Context, id CustomerId, params *ListCustomerIdentitiesParams, reqEditors ...RequestEditorFn) (*ListCustomerIdentitiesReply, error) {
+	rsp, err := c.ListCustomerIdentities(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCustomerIdentitiesReply(rsp)
+}
+
+// DeleteCustomerIdentityWithResponse Take a way to sign in off a customer
+//
+// For an account that is somebody else's, or a phone that was lost. The sessions it opened end within a second. Unlike members themselves, staff may
+// take off the last one. A phone takes the password along.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/customers/{id}/identities/{identity_id} (the `DeleteCustomerIdentity` operationId).
+func (c *ClientWithResponses) DeleteCustomerIdentityWithResponse(ctx context.Context, id CustomerId, identityId Id, reqEditors ...RequestEditorFn) (*DeleteCustomerIdentityReply, error) {
+	rsp, err := c.DeleteCustomerIdentity(ctx, id, identityId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteCustomerIdentityReply(rsp)
+}
+
 // GetCustomerMetricsWithResponse Read a customer's metrics
 //
 // What the customer's completed orders and returns add up to. Days are business days. A customer who never bought has zeros.
@@ -26823,6 +32096,642 @@ func (c *ClientWithResponses) GetMeWithResponse(ctx context.Context, reqEditors 
 		return nil, err
 	}
 	return ParseGetMeReply(rsp)
+}
+
+// LogoutMemberWithResponse Sign out
+//
+// Ends the session in use, everywhere within a second.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/member/auth/logout (the `LogoutMember` operationId).
+func (c *ClientWithResponses) LogoutMemberWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*LogoutMemberReply, error) {
+	rsp, err := c.LogoutMember(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLogoutMemberReply(rsp)
+}
+
+// SignInByOpenIDConnectWithBodyWithResponse Sign in by an OpenID Connect provider
+//
+// Takes what the provider sent the browser back with. A phone that the provider verified joins the sign-in to the customer who has it.
+// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/member/auth/oidc/{provider} (the `SignInByOpenIDConnect` operationId).
+func (c *ClientWithResponses) SignInByOpenIDConnectWithBodyWithResponse(ctx context.Context, provider string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SignInByOpenIDConnectReply, error) {
+	rsp, err := c.SignInByOpenIDConnectWithBody(ctx, provider, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSignInByOpenIDConnectReply(rsp)
+}
+
+// SignInByOpenIDConnectWithResponse Sign in by an OpenID Connect provider
+//
+// Takes what the provider sent the browser back with. A phone that the provider verified joins the sign-in to the customer who has it.
+// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/member/auth/oidc/{provider} (the `SignInByOpenIDConnect` operationId).
+func (c *ClientWithResponses) SignInByOpenIDConnectWithResponse(ctx context.Context, provider string, body SignInByOpenIDConnectJSONRequestBody, reqEditors ...RequestEditorFn) (*SignInByOpenIDConnectReply, error) {
+	rsp, err := c.SignInByOpenIDConnect(ctx, provider, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSignInByOpenIDConnectReply(rsp)
+}
+
+// BeginOpenIDConnectWithResponse Begin a sign-in by an OpenID Connect provider
+//
+// Gives the address to open in a browser; it comes back to the address registered for this installation, with `code` and `state`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/member/auth/oidc/{provider}/authorize (the `BeginOpenIDConnect` operationId).
+func (c *ClientWithResponses) BeginOpenIDConnectWithResponse(ctx context.Context, provider string, params *BeginOpenIDConnectParams, reqEditors ...RequestEditorFn) (*BeginOpenIDConnectReply, error) {
+	rsp, err := c.BeginOpenIDConnect(ctx, provider, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseBeginOpenIDConnectReply(rsp)
+}
+
+// SignInByPasswordWithBodyWithResponse Sign in by phone and password
+//
+// For members who have set a password. A number that nobody has and a wrong password answer alike, 401 `member.invalid_credentials`. Too many tries
+// for one number are put off (429 `member.too_many_attempts`); a code by text message works all the while.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/member/auth/password (the `SignInByPassword` operationId).
+func (c *ClientWithResponses) SignInByPasswordWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SignInByPasswordReply, error) {
+	rsp, err := c.SignInByPasswordWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSignInByPasswordReply(rsp)
+}
+
+// SignInByPasswordWithResponse Sign in by phone and password
+//
+// For members who have set a password. A number that nobody has and a wrong password answer alike, 401 `member.invalid_credentials`. Too many tries
+// for one number are put off (429 `member.too_many_attempts`); a code by text message works all the while.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/member/auth/password (the `SignInByPassword` operationId).
+func (c *ClientWithResponses) SignInByPasswordWithResponse(ctx context.Context, body SignInByPasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*SignInByPasswordReply, error) {
+	rsp, err := c.SignInByPassword(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSignInByPasswordReply(rsp)
+}
+
+// RefreshMemberSessionWithBodyWithResponse Exchange a refresh token
+//
+// Gives a new access token and a new refresh token; the old refresh token is spent. Sending it again within 10 seconds gives the same new one. Later it
+// counts as theft: the session ends (401 `auth.refresh_reused`).
+//
+// A session ends 30 days after sign-in, or after 7 days without a refresh.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/member/auth/refresh (the `RefreshMemberSession` operationId).
+func (c *ClientWithResponses) RefreshMemberSessionWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RefreshMemberSessionReply, error) {
+	rsp, err := c.RefreshMemberSessionWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRefreshMemberSessionReply(rsp)
+}
+
+// RefreshMemberSessionWithResponse Exchange a refresh token
+//
+// Gives a new access token and a new refresh token; the old refresh token is spent. Sending it again within 10 seconds gives the same new one. Later it
+// counts as theft: the session ends (401 `auth.refresh_reused`).
+//
+// A session ends 30 days after sign-in, or after 7 days without a refresh.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/member/auth/refresh (the `RefreshMemberSession` operationId).
+func (c *ClientWithResponses) RefreshMemberSessionWithResponse(ctx context.Context, body RefreshMemberSessionJSONRequestBody, reqEditors ...RequestEditorFn) (*RefreshMemberSessionReply, error) {
+	rsp, err := c.RefreshMemberSession(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRefreshMemberSessionReply(rsp)
+}
+
+// LogoutMemberEverywhereWithResponse Sign out everywhere
+//
+// Ends every session of the member, the one in use among them. Codes that signed in a moment ago do so no more.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/member/auth/sessions (the `LogoutMemberEverywhere` operationId).
+func (c *ClientWithResponses) LogoutMemberEverywhereWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*LogoutMemberEverywhereReply, error) {
+	rsp, err := c.LogoutMemberEverywhere(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLogoutMemberEverywhereReply(rsp)
+}
+
+// ListMemberSessionsWithResponse List own sessions
+//
+// The member's live sessions, newest first; `current` marks the one in use.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/member/auth/sessions (the `ListMemberSessions` operationId).
+func (c *ClientWithResponses) ListMemberSessionsWithResponse(ctx context.Context, params *ListMemberSessionsParams, reqEditors ...RequestEditorFn) (*ListMemberSessionsReply, error) {
+	rsp, err := c.ListMemberSessions(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListMemberSessionsReply(rsp)
+}
+
+// EndMemberSessionWithResponse End one of the own sessions
+//
+// Ends a session, for example on a lost phone. Ending one that has already ended changes nothing.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/member/auth/sessions/{id} (the `EndMemberSession` operationId).
+func (c *ClientWithResponses) EndMemberSessionWithResponse(ctx context.Context, id Id, reqEditors ...RequestEditorFn) (*EndMemberSessionReply, error) {
+	rsp, err := c.EndMemberSession(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEndMemberSessionReply(rsp)
+}
+
+// SignInByCodeWithBodyWithResponse Sign in by a code from a text message
+//
+// Signs in the customer with this phone, or makes a new one. A customer whose record has the phone (from the till, for example) is the same person.
+// A code takes five guesses (422 `codes.wrong`, then `codes.expired`).
+// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/member/auth/sms (the `SignInByCode` operationId).
+func (c *ClientWithResponses) SignInByCodeWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SignInByCodeReply, error) {
+	rsp, err := c.SignInByCodeWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSignInByCodeReply(rsp)
+}
+
+// SignInByCodeWithResponse Sign in by a code from a text message
+//
+// Signs in the customer with this phone, or makes a new one. A customer whose record has the phone (from the till, for example) is the same person.
+// A code takes five guesses (422 `codes.wrong`, then `codes.expired`).
+// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/member/auth/sms (the `SignInByCode` operationId).
+func (c *ClientWithResponses) SignInByCodeWithResponse(ctx context.Context, body SignInByCodeJSONRequestBody, reqEditors ...RequestEditorFn) (*SignInByCodeReply, error) {
+	rsp, err := c.SignInByCode(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSignInByCodeReply(rsp)
+}
+
+// SendMemberCodeWithBodyWithResponse Send a code by text message
+//
+// Sends six digits, good once and for five minutes. The answer is the same for known and unknown numbers. A number gets at most one code a minute,
+// five an hour and ten a day, a device ten an hour (429 `codes.too_many` with `Retry-After`). 503 with a code that names the setting where no
+// text messages can be sent.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/member/auth/sms-codes (the `SendMemberCode` operationId).
+func (c *ClientWithResponses) SendMemberCodeWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SendMemberCodeReply, error) {
+	rsp, err := c.SendMemberCodeWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSendMemberCodeReply(rsp)
+}
+
+// SendMemberCodeWithResponse Send a code by text message
+//
+// Sends six digits, good once and for five minutes. The answer is the same for known and unknown numbers. A number gets at most one code a minute,
+// five an hour and ten a day, a device ten an hour (429 `codes.too_many` with `Retry-After`). 503 with a code that names the setting where no
+// text messages can be sent.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/member/auth/sms-codes (the `SendMemberCode` operationId).
+func (c *ClientWithResponses) SendMemberCodeWithResponse(ctx context.Context, body SendMemberCodeJSONRequestBody, reqEditors ...RequestEditorFn) (*SendMemberCodeReply, error) {
+	rsp, err := c.SendMemberCode(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSendMemberCodeReply(rsp)
+}
+
+// SignInByMiniProgramWithBodyWithResponse Sign in by a WeChat mini-program
+//
+// Takes the code of `wx.login`. The person is known by the mini-program's open id; another customer with the same union id is the same person. A
+// union id that appears later and belongs to another customer joins the two if this one is nothing but the open id; otherwise both stay as
+// they are and staff are told (`customer.duplicate_suspected`).
+// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/member/auth/wechat-mini (the `SignInByMiniProgram` operationId).
+func (c *ClientWithResponses) SignInByMiniProgramWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SignInByMiniProgramReply, error) {
+	rsp, err := c.SignInByMiniProgramWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSignInByMiniProgramReply(rsp)
+}
+
+// SignInByMiniProgramWithResponse Sign in by a WeChat mini-program
+//
+// Takes the code of `wx.login`. The person is known by the mini-program's open id; another customer with the same union id is the same person. A
+// union id that appears later and belongs to another customer joins the two if this one is nothing but the open id; otherwise both stay as
+// they are and staff are told (`customer.duplicate_suspected`).
+// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/member/auth/wechat-mini (the `SignInByMiniProgram` operationId).
+func (c *ClientWithResponses) SignInByMiniProgramWithResponse(ctx context.Context, body SignInByMiniProgramJSONRequestBody, reqEditors ...RequestEditorFn) (*SignInByMiniProgramReply, error) {
+	rsp, err := c.SignInByMiniProgram(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSignInByMiniProgramReply(rsp)
+}
+
+// BindMiniProgramPhoneWithBodyWithResponse Bind the phone of the mini-program
+//
+// Takes the code of the phone button (`getPhoneNumber`), which completes a sign-up by WeChat. The phone becomes the member's, on the record too. Where
+// another customer has it:
+//
+//   - The member is nothing yet but the way they signed in: they are that customer. Their sign-in is joined to it, this session ends and
+//     `tokens` holds a new one, which the client must use from then on.
+//   - The holder proved to have the phone and has not signed in by it for 180 days: numbers are handed out again, so it moves to the member.
+//   - Otherwise 409 `member.phone_taken`: sign in by that phone instead, or ask the shop to join the two.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/member/auth/wechat-mini/phone (the `BindMiniProgramPhone` operationId).
+func (c *ClientWithResponses) BindMiniProgramPhoneWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*BindMiniProgramPhoneReply, error) {
+	rsp, err := c.BindMiniProgramPhoneWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseBindMiniProgramPhoneReply(rsp)
+}
+
+// BindMiniProgramPhoneWithResponse Bind the phone of the mini-program
+//
+// Takes the code of the phone button (`getPhoneNumber`), which completes a sign-up by WeChat. The phone becomes the member's, on the record too. Where
+// another customer has it:
+//
+//   - The member is nothing yet but the way they signed in: they are that customer. Their sign-in is joined to it, this session ends and
+//     `tokens` holds a new one, which the client must use from then on.
+//   - The holder proved to have the phone and has not signed in by it for 180 days: numbers are handed out again, so it moves to the member.
+//   - Otherwise 409 `member.phone_taken`: sign in by that phone instead, or ask the shop to join the two.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/member/auth/wechat-mini/phone (the `BindMiniProgramPhone` operationId).
+func (c *ClientWithResponses) BindMiniProgramPhoneWithResponse(ctx context.Context, body BindMiniProgramPhoneJSONRequestBody, reqEditors ...RequestEditorFn) (*BindMiniProgramPhoneReply, error) {
+	rsp, err := c.BindMiniProgramPhone(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseBindMiniProgramPhoneReply(rsp)
+}
+
+// SignInByOfficialAccountWithBodyWithResponse Sign in by a WeChat official account
+//
+// Takes what WeChat sent the browser back with. The state must be of a sign-in that the same device began in the last ten minutes (422
+// `member.state_invalid`).
+// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/member/auth/wechat-official (the `SignInByOfficialAccount` operationId).
+func (c *ClientWithResponses) SignInByOfficialAccountWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SignInByOfficialAccountReply, error) {
+	rsp, err := c.SignInByOfficialAccountWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSignInByOfficialAccountReply(rsp)
+}
+
+// SignInByOfficialAccountWithResponse Sign in by a WeChat official account
+//
+// Takes what WeChat sent the browser back with. The state must be of a sign-in that the same device began in the last ten minutes (422
+// `member.state_invalid`).
+// Sending the same code again within five minutes from the same device signs in again without spending it twice: a client whose answer was
+// lost simply repeats its request. Another device is refused (403 `member.other_device`).
+// Whoever has not agreed to the terms gets 422 `member.consent_needed` with `text_version`; send the same code again with `consent`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/member/auth/wechat-official (the `SignInByOfficialAccount` operationId).
+func (c *ClientWithResponses) SignInByOfficialAccountWithResponse(ctx context.Context, body SignInByOfficialAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*SignInByOfficialAccountReply, error) {
+	rsp, err := c.SignInByOfficialAccount(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSignInByOfficialAccountReply(rsp)
+}
+
+// BeginOfficialAccountWithResponse Begin a sign-in by a WeChat official account
+//
+// Gives the address to open inside WeChat. It comes back to `redirect_uri` with `code` and `state`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/member/auth/wechat-official/authorize (the `BeginOfficialAccount` operationId).
+func (c *ClientWithResponses) BeginOfficialAccountWithResponse(ctx context.Context, params *BeginOfficialAccountParams, reqEditors ...RequestEditorFn) (*BeginOfficialAccountReply, error) {
+	rsp, err := c.BeginOfficialAccount(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseBeginOfficialAccountReply(rsp)
+}
+
+// GetConsentTextsWithResponse Read the texts that members agree to
+//
+// The current version for each purpose, in the language asked for. Show `terms` before a sign-up and send its `version` along; `guardian` where the
+// member is under 14. An outdated version is refused (422 `member.text_version`).
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/member/consent-texts (the `GetConsentTexts` operationId).
+func (c *ClientWithResponses) GetConsentTextsWithResponse(ctx context.Context, params *GetConsentTextsParams, reqEditors ...RequestEditorFn) (*GetConsentTextsReply, error) {
+	rsp, err := c.GetConsentTexts(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetConsentTextsReply(rsp)
+}
+
+// ListMemberConsentsWithResponse List own consents
+//
+// What the member agreed to and withdrew, newest first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/member/consents (the `ListMemberConsents` operationId).
+func (c *ClientWithResponses) ListMemberConsentsWithResponse(ctx context.Context, params *ListMemberConsentsParams, reqEditors ...RequestEditorFn) (*ListMemberConsentsReply, error) {
+	rsp, err := c.ListMemberConsents(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListMemberConsentsReply(rsp)
+}
+
+// GrantMemberConsentWithBodyWithResponse Give a consent
+//
+// To the current version of a text (422 `member.text_version` otherwise). Giving it again changes nothing; agreeing to a newer version replaces the older
+// consent.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/member/consents (the `GrantMemberConsent` operationId).
+func (c *ClientWithResponses) GrantMemberConsentWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*GrantMemberConsentReply, error) {
+	rsp, err := c.GrantMemberConsentWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGrantMemberConsentReply(rsp)
+}
+
+// GrantMemberConsentWithResponse Give a consent
+//
+// To the current version of a text (422 `member.text_version` otherwise). Giving it again changes nothing; agreeing to a newer version replaces the older
+// consent.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/member/consents (the `GrantMemberConsent` operationId).
+func (c *ClientWithResponses) GrantMemberConsentWithResponse(ctx context.Context, body GrantMemberConsentJSONRequestBody, reqEditors ...RequestEditorFn) (*GrantMemberConsentReply, error) {
+	rsp, err := c.GrantMemberConsent(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGrantMemberConsentReply(rsp)
+}
+
+// WithdrawMemberConsentWithResponse Withdraw a consent
+//
+// Counts at once. Again, it changes nothing. There is no membership without `terms`: withdrawing it signs out everywhere, and signing in asks for it again.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/member/consents/{id}/withdraw (the `WithdrawMemberConsent` operationId).
+func (c *ClientWithResponses) WithdrawMemberConsentWithResponse(ctx context.Context, id Id, reqEditors ...RequestEditorFn) (*WithdrawMemberConsentReply, error) {
+	rsp, err := c.WithdrawMemberConsent(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWithdrawMemberConsentReply(rsp)
+}
+
+// ListMemberIdentitiesWithResponse List own ways to sign in
+//
+// All of them; outside names come masked.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/member/identities (the `ListMemberIdentities` operationId).
+func (c *ClientWithResponses) ListMemberIdentitiesWithResponse(ctx context.Context, params *ListMemberIdentitiesParams, reqEditors ...RequestEditorFn) (*ListMemberIdentitiesReply, error) {
+	rsp, err := c.ListMemberIdentities(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListMemberIdentitiesReply(rsp)
+}
+
+// LinkMemberIdentityWithBodyWithResponse Link another way to sign in
+//
+// Takes the same proof as signing in by it would. A phone follows the rules of `POST /v1/member/auth/wechat-mini/phone`; its code is asked for with
+// `purpose: link`. An account that another customer signs in by is refused (409 `member.identity_taken`), unless that customer is nothing but it.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/member/identities (the `LinkMemberIdentity` operationId).
+func (c *ClientWithResponses) LinkMemberIdentityWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*LinkMemberIdentityReply, error) {
+	rsp, err := c.LinkMemberIdentityWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLinkMemberIdentityReply(rsp)
+}
+
+// LinkMemberIdentityWithResponse Link another way to sign in
+//
+// Takes the same proof as signing in by it would. A phone follows the rules of `POST /v1/member/auth/wechat-mini/phone`; its code is asked for with
+// `purpose: link`. An account that another customer signs in by is refused (409 `member.identity_taken`), unless that customer is nothing but it.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/member/identities (the `LinkMemberIdentity` operationId).
+func (c *ClientWithResponses) LinkMemberIdentityWithResponse(ctx context.Context, body LinkMemberIdentityJSONRequestBody, reqEditors ...RequestEditorFn) (*LinkMemberIdentityReply, error) {
+	rsp, err := c.LinkMemberIdentity(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLinkMemberIdentityReply(rsp)
+}
+
+// UnlinkMemberIdentityWithResponse Unlink a way to sign in
+//
+// Ends the sessions opened by it, except the one in use. The last way cannot be unlinked (409 `member.last_identity`); a password does not count, and goes
+// with the phone.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/member/identities/{id} (the `UnlinkMemberIdentity` operationId).
+func (c *ClientWithResponses) UnlinkMemberIdentityWithResponse(ctx context.Context, id Id, reqEditors ...RequestEditorFn) (*UnlinkMemberIdentityReply, error) {
+	rsp, err := c.UnlinkMemberIdentity(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUnlinkMemberIdentityReply(rsp)
+}
+
+// ListMemberOrdersWithResponse List own orders
+//
+// The member's orders in all stores, the newest first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/member/orders (the `ListMemberOrders` operationId).
+func (c *ClientWithResponses) ListMemberOrdersWithResponse(ctx context.Context, params *ListMemberOrdersParams, reqEditors ...RequestEditorFn) (*ListMemberOrdersReply, error) {
+	rsp, err := c.ListMemberOrders(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListMemberOrdersReply(rsp)
+}
+
+// GetMemberOrderWithResponse Read an own order
+//
+// With its lines.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/member/orders/{id} (the `GetMemberOrder` operationId).
+func (c *ClientWithResponses) GetMemberOrderWithResponse(ctx context.Context, id Id, params *GetMemberOrderParams, reqEditors ...RequestEditorFn) (*GetMemberOrderReply, error) {
+	rsp, err := c.GetMemberOrder(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetMemberOrderReply(rsp)
+}
+
+// SetMemberPasswordWithBodyWithResponse Set or change the own password
+//
+// Needs the current password, or a sign-in of the last five minutes (403 `member.password_proof_needed`), which is also the way for somebody who forgot
+// theirs. The password is used together with the phone, so one must be bound (409 `member.phone_needed`). All other sessions of the member end.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/member/password (the `SetMemberPassword` operationId).
+func (c *ClientWithResponses) SetMemberPasswordWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetMemberPasswordReply, error) {
+	rsp, err := c.SetMemberPasswordWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetMemberPasswordReply(rsp)
+}
+
+// SetMemberPasswordWithResponse Set or change the own password
+//
+// Needs the current password, or a sign-in of the last five minutes (403 `member.password_proof_needed`), which is also the way for somebody who forgot
+// theirs. The password is used together with the phone, so one must be bound (409 `member.phone_needed`). All other sessions of the member end.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/member/password (the `SetMemberPassword` operationId).
+func (c *ClientWithResponses) SetMemberPasswordWithResponse(ctx context.Context, body SetMemberPasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*SetMemberPasswordReply, error) {
+	rsp, err := c.SetMemberPassword(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetMemberPasswordReply(rsp)
+}
+
+// GetMemberProfileWithResponse Read the own profile
+//
+// The member's own record, in clear.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/member/profile (the `GetMemberProfile` operationId).
+func (c *ClientWithResponses) GetMemberProfileWithResponse(ctx context.Context, params *GetMemberProfileParams, reqEditors ...RequestEditorFn) (*GetMemberProfileReply, error) {
+	rsp, err := c.GetMemberProfile(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetMemberProfileReply(rsp)
+}
+
+// UpdateMemberProfileWithBodyWithResponse Change the own profile
+//
+// Changes the fields sent; `null` empties a field. A birth date is given once (409 `member.birth_date_set`); under 14 it needs a live consent for
+// `guardian` (422 `member.guardian_consent_needed`). Phones are bound by a code.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/member/profile (the `UpdateMemberProfile` operationId).
+func (c *ClientWithResponses) UpdateMemberProfileWithBodyWithResponse(ctx context.Context, params *UpdateMemberProfileParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateMemberProfileReply, error) {
+	rsp, err := c.UpdateMemberProfileWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateMemberProfileReply(rsp)
+}
+
+// UpdateMemberProfileWithResponse Change the own profile
+//
+// Changes the fields sent; `null` empties a field. A birth date is given once (409 `member.birth_date_set`); under 14 it needs a live consent for
+// `guardian` (422 `member.guardian_consent_needed`). Phones are bound by a code.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/member/profile (the `UpdateMemberProfile` operationId).
+func (c *ClientWithResponses) UpdateMemberProfileWithResponse(ctx context.Context, params *UpdateMemberProfileParams, body UpdateMemberProfileJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateMemberProfileReply, error) {
+	rsp, err := c.UpdateMemberProfile(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateMemberProfileReply(rsp)
 }
 
 // CreateOAuthTokenWithBodyWithResponse Exchange an API key for a short token
@@ -30930,6 +36839,108 @@ func ParseArchiveCustomerReply(rsp *http.Response) (*ArchiveCustomerReply, error
 	return response, nil
 }
 
+// ParseListCustomerIdentitiesReply parses an HTTP response from a ListCustomerIdentitiesWithResponse call
+func ParseListCustomerIdentitiesReply(rsp *http.Response) (*ListCustomerIdentitiesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCustomerIdentitiesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerIdentityList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ListCustomerIdentitiesReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteCustomerIdentityReply parses an HTTP response from a DeleteCustomerIdentityWithResponse call
+func ParseDeleteCustomerIdentityReply(rsp *http.Response) (*DeleteCustomerIdentityReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteCustomerIdentityReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteCustomerIdentityReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetCustomerMetricsReply parses an HTTP response from a GetCustomerMetricsWithResponse call
 func ParseGetCustomerMetricsReply(rsp *http.Response) (*GetCustomerMetricsReply, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -31551,6 +37562,1430 @@ func ParseGetMeReply(rsp *http.Response) (*GetMeReply, error) {
 	switch {
 	case true:
 		var headers GetMeReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseLogoutMemberReply parses an HTTP response from a LogoutMemberWithResponse call
+func ParseLogoutMemberReply(rsp *http.Response) (*LogoutMemberReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &LogoutMemberReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers LogoutMemberReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSignInByOpenIDConnectReply parses an HTTP response from a SignInByOpenIDConnectWithResponse call
+func ParseSignInByOpenIDConnectReply(rsp *http.Response) (*SignInByOpenIDConnectReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SignInByOpenIDConnectReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MemberTokens
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers SignInByOpenIDConnectReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseBeginOpenIDConnectReply parses an HTTP response from a BeginOpenIDConnectWithResponse call
+func ParseBeginOpenIDConnectReply(rsp *http.Response) (*BeginOpenIDConnectReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &BeginOpenIDConnectReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MemberAuthorization
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers BeginOpenIDConnectReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSignInByPasswordReply parses an HTTP response from a SignInByPasswordWithResponse call
+func ParseSignInByPasswordReply(rsp *http.Response) (*SignInByPasswordReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SignInByPasswordReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MemberTokens
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers SignInByPasswordReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRefreshMemberSessionReply parses an HTTP response from a RefreshMemberSessionWithResponse call
+func ParseRefreshMemberSessionReply(rsp *http.Response) (*RefreshMemberSessionReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RefreshMemberSessionReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MemberTokens
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RefreshMemberSessionReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseLogoutMemberEverywhereReply parses an HTTP response from a LogoutMemberEverywhereWithResponse call
+func ParseLogoutMemberEverywhereReply(rsp *http.Response) (*LogoutMemberEverywhereReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &LogoutMemberEverywhereReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers LogoutMemberEverywhereReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListMemberSessionsReply parses an HTTP response from a ListMemberSessionsWithResponse call
+func ParseListMemberSessionsReply(rsp *http.Response) (*ListMemberSessionsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListMemberSessionsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MemberSessionList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListMemberSessionsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListMemberSessionsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseEndMemberSessionReply parses an HTTP response from a EndMemberSessionWithResponse call
+func ParseEndMemberSessionReply(rsp *http.Response) (*EndMemberSessionReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &EndMemberSessionReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers EndMemberSessionReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSignInByCodeReply parses an HTTP response from a SignInByCodeWithResponse call
+func ParseSignInByCodeReply(rsp *http.Response) (*SignInByCodeReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SignInByCodeReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MemberTokens
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers SignInByCodeReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSendMemberCodeReply parses an HTTP response from a SendMemberCodeWithResponse call
+func ParseSendMemberCodeReply(rsp *http.Response) (*SendMemberCodeReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SendMemberCodeReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MemberCodeSent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers SendMemberCodeReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSignInByMiniProgramReply parses an HTTP response from a SignInByMiniProgramWithResponse call
+func ParseSignInByMiniProgramReply(rsp *http.Response) (*SignInByMiniProgramReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SignInByMiniProgramReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MemberTokens
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers SignInByMiniProgramReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseBindMiniProgramPhoneReply parses an HTTP response from a BindMiniProgramPhoneWithResponse call
+func ParseBindMiniProgramPhoneReply(rsp *http.Response) (*BindMiniProgramPhoneReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &BindMiniProgramPhoneReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MemberLinked
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers BindMiniProgramPhoneReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSignInByOfficialAccountReply parses an HTTP response from a SignInByOfficialAccountWithResponse call
+func ParseSignInByOfficialAccountReply(rsp *http.Response) (*SignInByOfficialAccountReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SignInByOfficialAccountReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MemberTokens
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers SignInByOfficialAccountReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseBeginOfficialAccountReply parses an HTTP response from a BeginOfficialAccountWithResponse call
+func ParseBeginOfficialAccountReply(rsp *http.Response) (*BeginOfficialAccountReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &BeginOfficialAccountReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MemberAuthorization
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers BeginOfficialAccountReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetConsentTextsReply parses an HTTP response from a GetConsentTextsWithResponse call
+func ParseGetConsentTextsReply(rsp *http.Response) (*GetConsentTextsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetConsentTextsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ConsentTexts
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetConsentTextsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListMemberConsentsReply parses an HTTP response from a ListMemberConsentsWithResponse call
+func ParseListMemberConsentsReply(rsp *http.Response) (*ListMemberConsentsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListMemberConsentsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MemberConsentList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListMemberConsentsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListMemberConsentsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGrantMemberConsentReply parses an HTTP response from a GrantMemberConsentWithResponse call
+func ParseGrantMemberConsentReply(rsp *http.Response) (*GrantMemberConsentReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GrantMemberConsentReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MemberConsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GrantMemberConsentReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseWithdrawMemberConsentReply parses an HTTP response from a WithdrawMemberConsentWithResponse call
+func ParseWithdrawMemberConsentReply(rsp *http.Response) (*WithdrawMemberConsentReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &WithdrawMemberConsentReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MemberConsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers WithdrawMemberConsentReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListMemberIdentitiesReply parses an HTTP response from a ListMemberIdentitiesWithResponse call
+func ParseListMemberIdentitiesReply(rsp *http.Response) (*ListMemberIdentitiesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListMemberIdentitiesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerIdentityList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ListMemberIdentitiesReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseLinkMemberIdentityReply parses an HTTP response from a LinkMemberIdentityWithResponse call
+func ParseLinkMemberIdentityReply(rsp *http.Response) (*LinkMemberIdentityReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &LinkMemberIdentityReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MemberLinked
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers LinkMemberIdentityReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUnlinkMemberIdentityReply parses an HTTP response from a UnlinkMemberIdentityWithResponse call
+func ParseUnlinkMemberIdentityReply(rsp *http.Response) (*UnlinkMemberIdentityReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UnlinkMemberIdentityReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers UnlinkMemberIdentityReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListMemberOrdersReply parses an HTTP response from a ListMemberOrdersWithResponse call
+func ParseListMemberOrdersReply(rsp *http.Response) (*ListMemberOrdersReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListMemberOrdersReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MemberOrderList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListMemberOrdersReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListMemberOrdersReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetMemberOrderReply parses an HTTP response from a GetMemberOrderWithResponse call
+func ParseGetMemberOrderReply(rsp *http.Response) (*GetMemberOrderReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetMemberOrderReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MemberOrder
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetMemberOrderReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetMemberOrderReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSetMemberPasswordReply parses an HTTP response from a SetMemberPasswordWithResponse call
+func ParseSetMemberPasswordReply(rsp *http.Response) (*SetMemberPasswordReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetMemberPasswordReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers SetMemberPasswordReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetMemberProfileReply parses an HTTP response from a GetMemberProfileWithResponse call
+func ParseGetMemberProfileReply(rsp *http.Response) (*GetMemberProfileReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetMemberProfileReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MemberProfile
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetMemberProfileReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetMemberProfileReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateMemberProfileReply parses an HTTP response from a UpdateMemberProfileWithResponse call
+func ParseUpdateMemberProfileReply(rsp *http.Response) (*UpdateMemberProfileReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateMemberProfileReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MemberProfile
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateMemberProfileReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateMemberProfileReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

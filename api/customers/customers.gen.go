@@ -144,6 +144,33 @@ func (e CustomerStatus) Valid() bool {
 	}
 }
 
+// Defines values for IdentityProvider.
+const (
+	IdentityMiniProgram     IdentityProvider = "wechat_mini"
+	IdentityOfficialAccount IdentityProvider = "wechat_official"
+	IdentityOpenIDConnect   IdentityProvider = "oidc"
+	IdentityPassword        IdentityProvider = "password"
+	IdentityPhone           IdentityProvider = "phone"
+)
+
+// Valid indicates whether the value is a known member of the IdentityProvider enum.
+func (e IdentityProvider) Valid() bool {
+	switch e {
+	case IdentityMiniProgram:
+		return true
+	case IdentityOfficialAccount:
+		return true
+	case IdentityOpenIDConnect:
+		return true
+	case IdentityPassword:
+		return true
+	case IdentityPhone:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for LifecycleStage.
 const (
 	StageActive   LifecycleStage = "active"
@@ -528,6 +555,36 @@ type CustomerCreate struct {
 // CustomerGender Example: female
 type CustomerGender string
 
+// CustomerIdentity A way in which a customer signs in on their own side.
+//
+// Example: {"app":"","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","last_used_at":"2026-07-01T02:00:00Z","provider":"phone","subject":"138****0000","verified_at":"2026-07-01T02:00:00Z"}
+type CustomerIdentity struct {
+	// App The app id at WeChat, or the name of the OpenID Connect provider; else empty.
+	App string `json:"app"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id         externalRef0.Id `json:"id"`
+	LastUsedAt time.Time       `json:"last_used_at"`
+
+	// Provider Example: wechat_mini
+	Provider IdentityProvider `json:"provider"`
+
+	// Subject The name it has outside, masked; empty for a password.
+	Subject    string    `json:"subject"`
+	VerifiedAt time.Time `json:"verified_at"`
+}
+
+// CustomerIdentityList Example: {"has_more":false,"items":[{"app":"","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","last_used_at":"2026-07-01T02:00:00Z","provider":"phone","subject":"138****0000","verified_at":"2026-07-01T02:00:00Z"}],"next_cursor":null}
+type CustomerIdentityList struct {
+	HasMore bool               `json:"has_more"`
+	Items   []CustomerIdentity `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
 // CustomerInclude Example: total_count
 type CustomerInclude string
 
@@ -787,6 +844,9 @@ type HandOverInput struct {
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 	ToStaffId *externalRef0.Id `json:"to_staff_id,omitempty"`
 }
+
+// IdentityProvider Example: wechat_mini
+type IdentityProvider string
 
 // LifecycleStage Where the customer stands with the retailer.
 //
@@ -1116,6 +1176,15 @@ type ArchiveCustomerParams struct {
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListCustomerIdentitiesParams defines parameters for ListCustomerIdentities.
+type ListCustomerIdentitiesParams struct {
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // GetCustomerProfileParams defines parameters for GetCustomerProfile.
 type GetCustomerProfileParams struct {
 	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
@@ -1251,6 +1320,12 @@ type ServerInterface interface {
 	// ArchiveCustomer Archive a customer
 	// (POST /v1/customers/{id}/archive)
 	ArchiveCustomer(ctx echo.Context, id CustomerId, params ArchiveCustomerParams) error
+	// ListCustomerIdentities List how a customer signs in
+	// (GET /v1/customers/{id}/identities)
+	ListCustomerIdentities(ctx echo.Context, id CustomerId, params ListCustomerIdentitiesParams) error
+	// DeleteCustomerIdentity Take a way to sign in off a customer
+	// (DELETE /v1/customers/{id}/identities/{identity_id})
+	DeleteCustomerIdentity(ctx echo.Context, id CustomerId, identityId externalRef0.Id) error
 	// GetCustomerProfile Read a customer's 360° profile
 	// (GET /v1/customers/{id}/profile)
 	GetCustomerProfile(ctx echo.Context, id CustomerId, params GetCustomerProfileParams) error
@@ -1714,6 +1789,62 @@ func (w *ServerInterfaceWrapper) ArchiveCustomer(ctx echo.Context) error {
 	return err
 }
 
+// ListCustomerIdentities converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomerIdentities(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CustomerId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCustomerIdentitiesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomerIdentities(ctx, id, params)
+	return err
+}
+
+// DeleteCustomerIdentity converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteCustomerIdentity(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CustomerId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// ------------- Path parameter "identity_id" -------------
+	var identityId externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "identity_id", ctx.Param("identity_id"), &identityId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter identity_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteCustomerIdentity(ctx, id, identityId)
+	return err
+}
+
 // GetCustomerProfile converts echo context to params.
 func (w *ServerInterfaceWrapper) GetCustomerProfile(ctx echo.Context) error {
 	var err error
@@ -2144,6 +2275,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/customers/:id/profile", wrapper.GetCustomerProfile, options.OperationMiddlewares["getCustomerProfile"]...)
 	router.POST(options.BaseURL+"/v1/customers/:id/tags", wrapper.AddCustomerTags, options.OperationMiddlewares["addCustomerTags"]...)
 	router.DELETE(options.BaseURL+"/v1/customers/:id/tags/:tag_id", wrapper.RemoveCustomerTag, options.OperationMiddlewares["removeCustomerTag"]...)
+	router.GET(options.BaseURL+"/v1/customers/:id/identities", wrapper.ListCustomerIdentities, options.OperationMiddlewares["listCustomerIdentities"]...)
+	router.DELETE(options.BaseURL+"/v1/customers/:id/identities/:identity_id", wrapper.DeleteCustomerIdentity, options.OperationMiddlewares["deleteCustomerIdentity"]...)
 	router.GET(options.BaseURL+"/v1/tags", wrapper.ListTags, options.OperationMiddlewares["listTags"]...)
 	router.POST(options.BaseURL+"/v1/tags", wrapper.CreateTag, options.OperationMiddlewares["createTag"]...)
 	router.DELETE(options.BaseURL+"/v1/tags/:id", wrapper.DeleteTag, options.OperationMiddlewares["deleteTag"]...)
@@ -2670,6 +2803,94 @@ type ArchiveCustomerdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ArchiveCustomerdefaultApplicationProblemPlusJSONResponse) VisitArchiveCustomerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerIdentitiesRequestObject struct {
+	Id     CustomerId `json:"id"`
+	Params ListCustomerIdentitiesParams
+}
+
+type ListCustomerIdentitiesResponseObject interface {
+	VisitListCustomerIdentitiesResponse(w http.ResponseWriter) error
+}
+
+type ListCustomerIdentities200JSONResponse CustomerIdentityList
+
+func (response ListCustomerIdentities200JSONResponse) VisitListCustomerIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerIdentitiesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListCustomerIdentitiesdefaultApplicationProblemPlusJSONResponse) VisitListCustomerIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCustomerIdentityRequestObject struct {
+	Id         CustomerId      `json:"id"`
+	IdentityId externalRef0.Id `json:"identity_id"`
+}
+
+type DeleteCustomerIdentityResponseObject interface {
+	VisitDeleteCustomerIdentityResponse(w http.ResponseWriter) error
+}
+
+type DeleteCustomerIdentity204Response struct {
+}
+
+func (response DeleteCustomerIdentity204Response) VisitDeleteCustomerIdentityResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteCustomerIdentitydefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response DeleteCustomerIdentitydefaultApplicationProblemPlusJSONResponse) VisitDeleteCustomerIdentityResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3316,6 +3537,12 @@ type StrictServerInterface interface {
 	// ArchiveCustomer Archive a customer
 	// (POST /v1/customers/{id}/archive)
 	ArchiveCustomer(ctx context.Context, request ArchiveCustomerRequestObject) (ArchiveCustomerResponseObject, error)
+	// ListCustomerIdentities List how a customer signs in
+	// (GET /v1/customers/{id}/identities)
+	ListCustomerIdentities(ctx context.Context, request ListCustomerIdentitiesRequestObject) (ListCustomerIdentitiesResponseObject, error)
+	// DeleteCustomerIdentity Take a way to sign in off a customer
+	// (DELETE /v1/customers/{id}/identities/{identity_id})
+	DeleteCustomerIdentity(ctx context.Context, request DeleteCustomerIdentityRequestObject) (DeleteCustomerIdentityResponseObject, error)
 	// GetCustomerProfile Read a customer's 360° profile
 	// (GET /v1/customers/{id}/profile)
 	GetCustomerProfile(ctx context.Context, request GetCustomerProfileRequestObject) (GetCustomerProfileResponseObject, error)
@@ -3745,6 +3972,58 @@ func (sh *strictHandler) ArchiveCustomer(ctx echo.Context, id CustomerId, params
 		return err
 	} else if validResponse, ok := response.(ArchiveCustomerResponseObject); ok {
 		return validResponse.VisitArchiveCustomerResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListCustomerIdentities operation middleware
+func (sh *strictHandler) ListCustomerIdentities(ctx echo.Context, id CustomerId, params ListCustomerIdentitiesParams) error {
+	var request ListCustomerIdentitiesRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomerIdentities(ctx.Request().Context(), request.(ListCustomerIdentitiesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomerIdentities")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomerIdentitiesResponseObject); ok {
+		return validResponse.VisitListCustomerIdentitiesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteCustomerIdentity operation middleware
+func (sh *strictHandler) DeleteCustomerIdentity(ctx echo.Context, id CustomerId, identityId externalRef0.Id) error {
+	var request DeleteCustomerIdentityRequestObject
+
+	request.Id = id
+	request.IdentityId = identityId
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteCustomerIdentity(ctx.Request().Context(), request.(DeleteCustomerIdentityRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteCustomerIdentity")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteCustomerIdentityResponseObject); ok {
+		return validResponse.VisitDeleteCustomerIdentityResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -135,6 +135,9 @@ func (i *installation) firstStart(ctx context.Context, app *server.Server) error
 	if err := app.Identity.EnsureBuiltInRoles(ctx); err != nil {
 		return err
 	}
+	if err := app.Member.EnsureTexts(ctx); err != nil {
+		return err
+	}
 	if given := i.cfg.AdminPassword.Reveal(); given != "" {
 		made, err := app.Identity.EnsureAdmin(ctx, given)
 		if made != "" {

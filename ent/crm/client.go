@@ -15,8 +15,13 @@ import (
 	"entgo.io/ent"
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
+	"entgo.io/ent/dialect/sql/sqlgraph"
+	"github.com/shuke-crm/shuke/ent/crm/consent"
+	"github.com/shuke-crm/shuke/ent/crm/consenttext"
 	"github.com/shuke-crm/shuke/ent/crm/customer"
+	"github.com/shuke-crm/shuke/ent/crm/customeridentity"
 	"github.com/shuke-crm/shuke/ent/crm/customermetrics"
+	"github.com/shuke-crm/shuke/ent/crm/membersession"
 	"github.com/shuke-crm/shuke/ent/crm/tag"
 
 	stdsql "database/sql"
@@ -27,10 +32,18 @@ type Client struct {
 	config
 	// Schema is the client for creating, migrating and dropping schema.
 	Schema *migrate.Schema
+	// Consent is the client for interacting with the Consent builders.
+	Consent *ConsentClient
+	// ConsentText is the client for interacting with the ConsentText builders.
+	ConsentText *ConsentTextClient
 	// Customer is the client for interacting with the Customer builders.
 	Customer *CustomerClient
+	// CustomerIdentity is the client for interacting with the CustomerIdentity builders.
+	CustomerIdentity *CustomerIdentityClient
 	// CustomerMetrics is the client for interacting with the CustomerMetrics builders.
 	CustomerMetrics *CustomerMetricsClient
+	// MemberSession is the client for interacting with the MemberSession builders.
+	MemberSession *MemberSessionClient
 	// Tag is the client for interacting with the Tag builders.
 	Tag *TagClient
 }
@@ -44,8 +57,12 @@ func NewClient(opts ...Option) *Client {
 
 func (c *Client) init() {
 	c.Schema = migrate.NewSchema(c.driver)
+	c.Consent = NewConsentClient(c.config)
+	c.ConsentText = NewConsentTextClient(c.config)
 	c.Customer = NewCustomerClient(c.config)
+	c.CustomerIdentity = NewCustomerIdentityClient(c.config)
 	c.CustomerMetrics = NewCustomerMetricsClient(c.config)
+	c.MemberSession = NewMemberSessionClient(c.config)
 	c.Tag = NewTagClient(c.config)
 }
 
@@ -137,11 +154,15 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 	cfg := c.config
 	cfg.driver = tx
 	return &Tx{
-		ctx:             ctx,
-		config:          cfg,
-		Customer:        NewCustomerClient(cfg),
-		CustomerMetrics: NewCustomerMetricsClient(cfg),
-		Tag:             NewTagClient(cfg),
+		ctx:              ctx,
+		config:           cfg,
+		Consent:          NewConsentClient(cfg),
+		ConsentText:      NewConsentTextClient(cfg),
+		Customer:         NewCustomerClient(cfg),
+		CustomerIdentity: NewCustomerIdentityClient(cfg),
+		CustomerMetrics:  NewCustomerMetricsClient(cfg),
+		MemberSession:    NewMemberSessionClient(cfg),
+		Tag:              NewTagClient(cfg),
 	}, nil
 }
 
@@ -159,18 +180,22 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 	cfg := c.config
 	cfg.driver = &txDriver{tx: tx, drv: c.driver}
 	return &Tx{
-		ctx:             ctx,
-		config:          cfg,
-		Customer:        NewCustomerClient(cfg),
-		CustomerMetrics: NewCustomerMetricsClient(cfg),
-		Tag:             NewTagClient(cfg),
+		ctx:              ctx,
+		config:           cfg,
+		Consent:          NewConsentClient(cfg),
+		ConsentText:      NewConsentTextClient(cfg),
+		Customer:         NewCustomerClient(cfg),
+		CustomerIdentity: NewCustomerIdentityClient(cfg),
+		CustomerMetrics:  NewCustomerMetricsClient(cfg),
+		MemberSession:    NewMemberSessionClient(cfg),
+		Tag:              NewTagClient(cfg),
 	}, nil
 }
 
 // Debug returns a new debug-client. It's used to get verbose logging on specific operations.
 //
 //	client.Debug().
-//		Customer.
+//		Consent.
 //		Query().
 //		Count(ctx)
 func (c *Client) Debug() *Client {
@@ -192,30 +217,328 @@ func (c *Client) Close() error {
 // Use adds the mutation hooks to all the entity clients.
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
-	c.Customer.Use(hooks...)
-	c.CustomerMetrics.Use(hooks...)
-	c.Tag.Use(hooks...)
+	for _, n := range []interface{ Use(...Hook) }{
+		c.Consent, c.ConsentText, c.Customer, c.CustomerIdentity, c.CustomerMetrics,
+		c.MemberSession, c.Tag,
+	} {
+		n.Use(hooks...)
+	}
 }
 
 // Intercept adds the query interceptors to all the entity clients.
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
-	c.Customer.Intercept(interceptors...)
-	c.CustomerMetrics.Intercept(interceptors...)
-	c.Tag.Intercept(interceptors...)
+	for _, n := range []interface{ Intercept(...Interceptor) }{
+		c.Consent, c.ConsentText, c.Customer, c.CustomerIdentity, c.CustomerMetrics,
+		c.MemberSession, c.Tag,
+	} {
+		n.Intercept(interceptors...)
+	}
 }
 
 // Mutate implements the ent.Mutator interface.
 func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 	switch m := m.(type) {
+	case *ConsentMutation:
+		return c.Consent.mutate(ctx, m)
+	case *ConsentTextMutation:
+		return c.ConsentText.mutate(ctx, m)
 	case *CustomerMutation:
 		return c.Customer.mutate(ctx, m)
+	case *CustomerIdentityMutation:
+		return c.CustomerIdentity.mutate(ctx, m)
 	case *CustomerMetricsMutation:
 		return c.CustomerMetrics.mutate(ctx, m)
+	case *MemberSessionMutation:
+		return c.MemberSession.mutate(ctx, m)
 	case *TagMutation:
 		return c.Tag.mutate(ctx, m)
 	default:
 		return nil, fmt.Errorf("crm: unknown mutation type %T", m)
+	}
+}
+
+// ConsentClient is a client for the Consent schema.
+type ConsentClient struct {
+	config
+}
+
+// NewConsentClient returns a client for the Consent from the given config.
+func NewConsentClient(c config) *ConsentClient {
+	return &ConsentClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `consent.Hooks(f(g(h())))`.
+func (c *ConsentClient) Use(hooks ...Hook) {
+	c.hooks.Consent = append(c.hooks.Consent, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `consent.Intercept(f(g(h())))`.
+func (c *ConsentClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Consent = append(c.inters.Consent, interceptors...)
+}
+
+// Create returns a builder for creating a Consent entity.
+func (c *ConsentClient) Create() *ConsentCreate {
+	mutation := newConsentMutation(c.config, OpCreate)
+	return &ConsentCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Consent entities.
+func (c *ConsentClient) CreateBulk(builders ...*ConsentCreate) *ConsentCreateBulk {
+	return &ConsentCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ConsentClient) MapCreateBulk(slice any, setFunc func(*ConsentCreate, int)) *ConsentCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ConsentCreateBulk{err: fmt.Errorf("calling to ConsentClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ConsentCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ConsentCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Consent.
+func (c *ConsentClient) Update() *ConsentUpdate {
+	mutation := newConsentMutation(c.config, OpUpdate)
+	return &ConsentUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ConsentClient) UpdateOne(_m *Consent) *ConsentUpdateOne {
+	mutation := newConsentMutation(c.config, OpUpdateOne, withConsent(_m))
+	return &ConsentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ConsentClient) UpdateOneID(id uuid.UUID) *ConsentUpdateOne {
+	mutation := newConsentMutation(c.config, OpUpdateOne, withConsentID(id))
+	return &ConsentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Consent.
+func (c *ConsentClient) Delete() *ConsentDelete {
+	mutation := newConsentMutation(c.config, OpDelete)
+	return &ConsentDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ConsentClient) DeleteOne(_m *Consent) *ConsentDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ConsentClient) DeleteOneID(id uuid.UUID) *ConsentDeleteOne {
+	builder := c.Delete().Where(consent.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ConsentDeleteOne{builder}
+}
+
+// Query returns a query builder for Consent.
+func (c *ConsentClient) Query() *ConsentQuery {
+	return &ConsentQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeConsent},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Consent entity by its id.
+func (c *ConsentClient) Get(ctx context.Context, id uuid.UUID) (*Consent, error) {
+	return c.Query().Where(consent.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ConsentClient) GetX(ctx context.Context, id uuid.UUID) *Consent {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryCustomer queries the customer edge of a Consent.
+func (c *ConsentClient) QueryCustomer(_m *Consent) *CustomerQuery {
+	query := (&CustomerClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(consent.Table, consent.FieldID, id),
+			sqlgraph.To(customer.Table, customer.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, consent.CustomerTable, consent.CustomerColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *ConsentClient) Hooks() []Hook {
+	hooks := c.hooks.Consent
+	return append(hooks[:len(hooks):len(hooks)], consent.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *ConsentClient) Interceptors() []Interceptor {
+	return c.inters.Consent
+}
+
+func (c *ConsentClient) mutate(ctx context.Context, m *ConsentMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ConsentCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ConsentUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ConsentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ConsentDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("crm: unknown Consent mutation op: %q", m.Op())
+	}
+}
+
+// ConsentTextClient is a client for the ConsentText schema.
+type ConsentTextClient struct {
+	config
+}
+
+// NewConsentTextClient returns a client for the ConsentText from the given config.
+func NewConsentTextClient(c config) *ConsentTextClient {
+	return &ConsentTextClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `consenttext.Hooks(f(g(h())))`.
+func (c *ConsentTextClient) Use(hooks ...Hook) {
+	c.hooks.ConsentText = append(c.hooks.ConsentText, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `consenttext.Intercept(f(g(h())))`.
+func (c *ConsentTextClient) Intercept(interceptors ...Interceptor) {
+	c.inters.ConsentText = append(c.inters.ConsentText, interceptors...)
+}
+
+// Create returns a builder for creating a ConsentText entity.
+func (c *ConsentTextClient) Create() *ConsentTextCreate {
+	mutation := newConsentTextMutation(c.config, OpCreate)
+	return &ConsentTextCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of ConsentText entities.
+func (c *ConsentTextClient) CreateBulk(builders ...*ConsentTextCreate) *ConsentTextCreateBulk {
+	return &ConsentTextCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ConsentTextClient) MapCreateBulk(slice any, setFunc func(*ConsentTextCreate, int)) *ConsentTextCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ConsentTextCreateBulk{err: fmt.Errorf("calling to ConsentTextClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ConsentTextCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ConsentTextCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for ConsentText.
+func (c *ConsentTextClient) Update() *ConsentTextUpdate {
+	mutation := newConsentTextMutation(c.config, OpUpdate)
+	return &ConsentTextUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ConsentTextClient) UpdateOne(_m *ConsentText) *ConsentTextUpdateOne {
+	mutation := newConsentTextMutation(c.config, OpUpdateOne, withConsentText(_m))
+	return &ConsentTextUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ConsentTextClient) UpdateOneID(id uuid.UUID) *ConsentTextUpdateOne {
+	mutation := newConsentTextMutation(c.config, OpUpdateOne, withConsentTextID(id))
+	return &ConsentTextUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for ConsentText.
+func (c *ConsentTextClient) Delete() *ConsentTextDelete {
+	mutation := newConsentTextMutation(c.config, OpDelete)
+	return &ConsentTextDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ConsentTextClient) DeleteOne(_m *ConsentText) *ConsentTextDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ConsentTextClient) DeleteOneID(id uuid.UUID) *ConsentTextDeleteOne {
+	builder := c.Delete().Where(consenttext.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ConsentTextDeleteOne{builder}
+}
+
+// Query returns a query builder for ConsentText.
+func (c *ConsentTextClient) Query() *ConsentTextQuery {
+	return &ConsentTextQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeConsentText},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a ConsentText entity by its id.
+func (c *ConsentTextClient) Get(ctx context.Context, id uuid.UUID) (*ConsentText, error) {
+	return c.Query().Where(consenttext.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ConsentTextClient) GetX(ctx context.Context, id uuid.UUID) *ConsentText {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *ConsentTextClient) Hooks() []Hook {
+	hooks := c.hooks.ConsentText
+	return append(hooks[:len(hooks):len(hooks)], consenttext.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *ConsentTextClient) Interceptors() []Interceptor {
+	return c.inters.ConsentText
+}
+
+func (c *ConsentTextClient) mutate(ctx context.Context, m *ConsentTextMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ConsentTextCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ConsentTextUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ConsentTextUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ConsentTextDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("crm: unknown ConsentText mutation op: %q", m.Op())
 	}
 }
 
@@ -353,6 +676,156 @@ func (c *CustomerClient) mutate(ctx context.Context, m *CustomerMutation) (Value
 	}
 }
 
+// CustomerIdentityClient is a client for the CustomerIdentity schema.
+type CustomerIdentityClient struct {
+	config
+}
+
+// NewCustomerIdentityClient returns a client for the CustomerIdentity from the given config.
+func NewCustomerIdentityClient(c config) *CustomerIdentityClient {
+	return &CustomerIdentityClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `customeridentity.Hooks(f(g(h())))`.
+func (c *CustomerIdentityClient) Use(hooks ...Hook) {
+	c.hooks.CustomerIdentity = append(c.hooks.CustomerIdentity, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `customeridentity.Intercept(f(g(h())))`.
+func (c *CustomerIdentityClient) Intercept(interceptors ...Interceptor) {
+	c.inters.CustomerIdentity = append(c.inters.CustomerIdentity, interceptors...)
+}
+
+// Create returns a builder for creating a CustomerIdentity entity.
+func (c *CustomerIdentityClient) Create() *CustomerIdentityCreate {
+	mutation := newCustomerIdentityMutation(c.config, OpCreate)
+	return &CustomerIdentityCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of CustomerIdentity entities.
+func (c *CustomerIdentityClient) CreateBulk(builders ...*CustomerIdentityCreate) *CustomerIdentityCreateBulk {
+	return &CustomerIdentityCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *CustomerIdentityClient) MapCreateBulk(slice any, setFunc func(*CustomerIdentityCreate, int)) *CustomerIdentityCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &CustomerIdentityCreateBulk{err: fmt.Errorf("calling to CustomerIdentityClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*CustomerIdentityCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &CustomerIdentityCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for CustomerIdentity.
+func (c *CustomerIdentityClient) Update() *CustomerIdentityUpdate {
+	mutation := newCustomerIdentityMutation(c.config, OpUpdate)
+	return &CustomerIdentityUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *CustomerIdentityClient) UpdateOne(_m *CustomerIdentity) *CustomerIdentityUpdateOne {
+	mutation := newCustomerIdentityMutation(c.config, OpUpdateOne, withCustomerIdentity(_m))
+	return &CustomerIdentityUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *CustomerIdentityClient) UpdateOneID(id uuid.UUID) *CustomerIdentityUpdateOne {
+	mutation := newCustomerIdentityMutation(c.config, OpUpdateOne, withCustomerIdentityID(id))
+	return &CustomerIdentityUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for CustomerIdentity.
+func (c *CustomerIdentityClient) Delete() *CustomerIdentityDelete {
+	mutation := newCustomerIdentityMutation(c.config, OpDelete)
+	return &CustomerIdentityDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *CustomerIdentityClient) DeleteOne(_m *CustomerIdentity) *CustomerIdentityDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *CustomerIdentityClient) DeleteOneID(id uuid.UUID) *CustomerIdentityDeleteOne {
+	builder := c.Delete().Where(customeridentity.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &CustomerIdentityDeleteOne{builder}
+}
+
+// Query returns a query builder for CustomerIdentity.
+func (c *CustomerIdentityClient) Query() *CustomerIdentityQuery {
+	return &CustomerIdentityQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeCustomerIdentity},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a CustomerIdentity entity by its id.
+func (c *CustomerIdentityClient) Get(ctx context.Context, id uuid.UUID) (*CustomerIdentity, error) {
+	return c.Query().Where(customeridentity.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *CustomerIdentityClient) GetX(ctx context.Context, id uuid.UUID) *CustomerIdentity {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryCustomer queries the customer edge of a CustomerIdentity.
+func (c *CustomerIdentityClient) QueryCustomer(_m *CustomerIdentity) *CustomerQuery {
+	query := (&CustomerClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(customeridentity.Table, customeridentity.FieldID, id),
+			sqlgraph.To(customer.Table, customer.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, customeridentity.CustomerTable, customeridentity.CustomerColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *CustomerIdentityClient) Hooks() []Hook {
+	hooks := c.hooks.CustomerIdentity
+	return append(hooks[:len(hooks):len(hooks)], customeridentity.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *CustomerIdentityClient) Interceptors() []Interceptor {
+	return c.inters.CustomerIdentity
+}
+
+func (c *CustomerIdentityClient) mutate(ctx context.Context, m *CustomerIdentityMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&CustomerIdentityCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&CustomerIdentityUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&CustomerIdentityUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&CustomerIdentityDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("crm: unknown CustomerIdentity mutation op: %q", m.Op())
+	}
+}
+
 // CustomerMetricsClient is a client for the CustomerMetrics schema.
 type CustomerMetricsClient struct {
 	config
@@ -484,6 +957,156 @@ func (c *CustomerMetricsClient) mutate(ctx context.Context, m *CustomerMetricsMu
 		return (&CustomerMetricsDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("crm: unknown CustomerMetrics mutation op: %q", m.Op())
+	}
+}
+
+// MemberSessionClient is a client for the MemberSession schema.
+type MemberSessionClient struct {
+	config
+}
+
+// NewMemberSessionClient returns a client for the MemberSession from the given config.
+func NewMemberSessionClient(c config) *MemberSessionClient {
+	return &MemberSessionClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `membersession.Hooks(f(g(h())))`.
+func (c *MemberSessionClient) Use(hooks ...Hook) {
+	c.hooks.MemberSession = append(c.hooks.MemberSession, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `membersession.Intercept(f(g(h())))`.
+func (c *MemberSessionClient) Intercept(interceptors ...Interceptor) {
+	c.inters.MemberSession = append(c.inters.MemberSession, interceptors...)
+}
+
+// Create returns a builder for creating a MemberSession entity.
+func (c *MemberSessionClient) Create() *MemberSessionCreate {
+	mutation := newMemberSessionMutation(c.config, OpCreate)
+	return &MemberSessionCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of MemberSession entities.
+func (c *MemberSessionClient) CreateBulk(builders ...*MemberSessionCreate) *MemberSessionCreateBulk {
+	return &MemberSessionCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *MemberSessionClient) MapCreateBulk(slice any, setFunc func(*MemberSessionCreate, int)) *MemberSessionCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &MemberSessionCreateBulk{err: fmt.Errorf("calling to MemberSessionClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*MemberSessionCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &MemberSessionCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for MemberSession.
+func (c *MemberSessionClient) Update() *MemberSessionUpdate {
+	mutation := newMemberSessionMutation(c.config, OpUpdate)
+	return &MemberSessionUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *MemberSessionClient) UpdateOne(_m *MemberSession) *MemberSessionUpdateOne {
+	mutation := newMemberSessionMutation(c.config, OpUpdateOne, withMemberSession(_m))
+	return &MemberSessionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *MemberSessionClient) UpdateOneID(id uuid.UUID) *MemberSessionUpdateOne {
+	mutation := newMemberSessionMutation(c.config, OpUpdateOne, withMemberSessionID(id))
+	return &MemberSessionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for MemberSession.
+func (c *MemberSessionClient) Delete() *MemberSessionDelete {
+	mutation := newMemberSessionMutation(c.config, OpDelete)
+	return &MemberSessionDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *MemberSessionClient) DeleteOne(_m *MemberSession) *MemberSessionDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *MemberSessionClient) DeleteOneID(id uuid.UUID) *MemberSessionDeleteOne {
+	builder := c.Delete().Where(membersession.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &MemberSessionDeleteOne{builder}
+}
+
+// Query returns a query builder for MemberSession.
+func (c *MemberSessionClient) Query() *MemberSessionQuery {
+	return &MemberSessionQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeMemberSession},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a MemberSession entity by its id.
+func (c *MemberSessionClient) Get(ctx context.Context, id uuid.UUID) (*MemberSession, error) {
+	return c.Query().Where(membersession.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *MemberSessionClient) GetX(ctx context.Context, id uuid.UUID) *MemberSession {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryCustomer queries the customer edge of a MemberSession.
+func (c *MemberSessionClient) QueryCustomer(_m *MemberSession) *CustomerQuery {
+	query := (&CustomerClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(membersession.Table, membersession.FieldID, id),
+			sqlgraph.To(customer.Table, customer.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, membersession.CustomerTable, membersession.CustomerColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *MemberSessionClient) Hooks() []Hook {
+	hooks := c.hooks.MemberSession
+	return append(hooks[:len(hooks):len(hooks)], membersession.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *MemberSessionClient) Interceptors() []Interceptor {
+	return c.inters.MemberSession
+}
+
+func (c *MemberSessionClient) mutate(ctx context.Context, m *MemberSessionMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&MemberSessionCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&MemberSessionUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&MemberSessionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&MemberSessionDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("crm: unknown MemberSession mutation op: %q", m.Op())
 	}
 }
 
@@ -624,10 +1247,12 @@ func (c *TagClient) mutate(ctx context.Context, m *TagMutation) (Value, error) {
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		Customer, CustomerMetrics, Tag []ent.Hook
+		Consent, ConsentText, Customer, CustomerIdentity, CustomerMetrics,
+		MemberSession, Tag []ent.Hook
 	}
 	inters struct {
-		Customer, CustomerMetrics, Tag []ent.Interceptor
+		Consent, ConsentText, Customer, CustomerIdentity, CustomerMetrics,
+		MemberSession, Tag []ent.Interceptor
 	}
 )
 

@@ -12,8 +12,12 @@ import (
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"github.com/shuke-crm/shuke/ent/crm/consent"
+	"github.com/shuke-crm/shuke/ent/crm/consenttext"
 	"github.com/shuke-crm/shuke/ent/crm/customer"
+	"github.com/shuke-crm/shuke/ent/crm/customeridentity"
 	"github.com/shuke-crm/shuke/ent/crm/customermetrics"
+	"github.com/shuke-crm/shuke/ent/crm/membersession"
 	"github.com/shuke-crm/shuke/ent/crm/tag"
 )
 
@@ -75,9 +79,13 @@ var (
 func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
-			customer.Table:        customer.ValidColumn,
-			customermetrics.Table: customermetrics.ValidColumn,
-			tag.Table:             tag.ValidColumn,
+			consent.Table:          consent.ValidColumn,
+			consenttext.Table:      consenttext.ValidColumn,
+			customer.Table:         customer.ValidColumn,
+			customeridentity.Table: customeridentity.ValidColumn,
+			customermetrics.Table:  customermetrics.ValidColumn,
+			membersession.Table:    membersession.ValidColumn,
+			tag.Table:              tag.ValidColumn,
 		})
 	})
 	return columnCheck(t, c)

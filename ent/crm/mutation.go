@@ -12,9 +12,14 @@ import (
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
+	"github.com/shuke-crm/shuke/ent/crm/consent"
+	"github.com/shuke-crm/shuke/ent/crm/consenttext"
 	"github.com/shuke-crm/shuke/ent/crm/customer"
+	"github.com/shuke-crm/shuke/ent/crm/customeridentity"
 	"github.com/shuke-crm/shuke/ent/crm/customermetrics"
+	"github.com/shuke-crm/shuke/ent/crm/membersession"
 	"github.com/shuke-crm/shuke/ent/crm/predicate"
+	"github.com/shuke-crm/shuke/ent/crm/schema"
 	"github.com/shuke-crm/shuke/ent/crm/tag"
 	"github.com/shuke-crm/shuke/internal/platform/pgarray"
 )
@@ -28,10 +33,1566 @@ const (
 	OpUpdateOne = ent.OpUpdateOne
 
 	// Node types.
-	TypeCustomer        = "Customer"
-	TypeCustomerMetrics = "CustomerMetrics"
-	TypeTag             = "Tag"
+	TypeConsent          = "Consent"
+	TypeConsentText      = "ConsentText"
+	TypeCustomer         = "Customer"
+	TypeCustomerIdentity = "CustomerIdentity"
+	TypeCustomerMetrics  = "CustomerMetrics"
+	TypeMemberSession    = "MemberSession"
+	TypeTag              = "Tag"
 )
+
+// ConsentMutation represents an operation that mutates the Consent nodes in the graph.
+type ConsentMutation struct {
+	config
+	op                Op
+	typ               string
+	id                *uuid.UUID
+	store_id          *uuid.UUID
+	assigned_staff_id *uuid.UUID
+	purpose           *consent.Purpose
+	text_version      *int
+	addtext_version   *int
+	text_hash         *[]byte
+	channel           *string
+	evidence_sealed   *[]byte
+	granted_at        *time.Time
+	withdrawn_at      *time.Time
+	clearedFields     map[string]struct{}
+	customer          *uuid.UUID
+	clearedcustomer   bool
+	done              bool
+	oldValue          func(context.Context) (*Consent, error)
+	predicates        []predicate.Consent
+}
+
+var _ ent.Mutation = (*ConsentMutation)(nil)
+
+// consentOption allows management of the mutation configuration using functional options.
+type consentOption func(*ConsentMutation)
+
+// newConsentMutation creates new mutation for the Consent entity.
+func newConsentMutation(c config, op Op, opts ...consentOption) *ConsentMutation {
+	m := &ConsentMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeConsent,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withConsentID sets the ID field of the mutation.
+func withConsentID(id uuid.UUID) consentOption {
+	return func(m *ConsentMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Consent
+		)
+		m.oldValue = func(ctx context.Context) (*Consent, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Consent.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withConsent sets the old Consent of the mutation.
+func withConsent(node *Consent) consentOption {
+	return func(m *ConsentMutation) {
+		m.oldValue = func(context.Context) (*Consent, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m ConsentMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m ConsentMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("crm: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Consent entities.
+func (m *ConsentMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *ConsentMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *ConsentMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Consent.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCustomerID sets the "customer_id" field.
+func (m *ConsentMutation) SetCustomerID(u uuid.UUID) {
+	m.customer = &u
+}
+
+// CustomerID returns the value of the "customer_id" field in the mutation.
+func (m *ConsentMutation) CustomerID() (r uuid.UUID, exists bool) {
+	v := m.customer
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCustomerID returns the old "customer_id" field's value of the Consent entity.
+// If the Consent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConsentMutation) OldCustomerID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCustomerID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCustomerID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCustomerID: %w", err)
+	}
+	return oldValue.CustomerID, nil
+}
+
+// ResetCustomerID resets all changes to the "customer_id" field.
+func (m *ConsentMutation) ResetCustomerID() {
+	m.customer = nil
+}
+
+// SetStoreID sets the "store_id" field.
+func (m *ConsentMutation) SetStoreID(u uuid.UUID) {
+	m.store_id = &u
+}
+
+// StoreID returns the value of the "store_id" field in the mutation.
+func (m *ConsentMutation) StoreID() (r uuid.UUID, exists bool) {
+	v := m.store_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStoreID returns the old "store_id" field's value of the Consent entity.
+// If the Consent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConsentMutation) OldStoreID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStoreID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStoreID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStoreID: %w", err)
+	}
+	return oldValue.StoreID, nil
+}
+
+// ClearStoreID clears the value of the "store_id" field.
+func (m *ConsentMutation) ClearStoreID() {
+	m.store_id = nil
+	m.clearedFields[consent.FieldStoreID] = struct{}{}
+}
+
+// StoreIDCleared returns if the "store_id" field was cleared in this mutation.
+func (m *ConsentMutation) StoreIDCleared() bool {
+	_, ok := m.clearedFields[consent.FieldStoreID]
+	return ok
+}
+
+// ResetStoreID resets all changes to the "store_id" field.
+func (m *ConsentMutation) ResetStoreID() {
+	m.store_id = nil
+	delete(m.clearedFields, consent.FieldStoreID)
+}
+
+// SetAssignedStaffID sets the "assigned_staff_id" field.
+func (m *ConsentMutation) SetAssignedStaffID(u uuid.UUID) {
+	m.assigned_staff_id = &u
+}
+
+// AssignedStaffID returns the value of the "assigned_staff_id" field in the mutation.
+func (m *ConsentMutation) AssignedStaffID() (r uuid.UUID, exists bool) {
+	v := m.assigned_staff_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAssignedStaffID returns the old "assigned_staff_id" field's value of the Consent entity.
+// If the Consent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConsentMutation) OldAssignedStaffID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAssignedStaffID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAssignedStaffID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAssignedStaffID: %w", err)
+	}
+	return oldValue.AssignedStaffID, nil
+}
+
+// ClearAssignedStaffID clears the value of the "assigned_staff_id" field.
+func (m *ConsentMutation) ClearAssignedStaffID() {
+	m.assigned_staff_id = nil
+	m.clearedFields[consent.FieldAssignedStaffID] = struct{}{}
+}
+
+// AssignedStaffIDCleared returns if the "assigned_staff_id" field was cleared in this mutation.
+func (m *ConsentMutation) AssignedStaffIDCleared() bool {
+	_, ok := m.clearedFields[consent.FieldAssignedStaffID]
+	return ok
+}
+
+// ResetAssignedStaffID resets all changes to the "assigned_staff_id" field.
+func (m *ConsentMutation) ResetAssignedStaffID() {
+	m.assigned_staff_id = nil
+	delete(m.clearedFields, consent.FieldAssignedStaffID)
+}
+
+// SetPurpose sets the "purpose" field.
+func (m *ConsentMutation) SetPurpose(c consent.Purpose) {
+	m.purpose = &c
+}
+
+// Purpose returns the value of the "purpose" field in the mutation.
+func (m *ConsentMutation) Purpose() (r consent.Purpose, exists bool) {
+	v := m.purpose
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPurpose returns the old "purpose" field's value of the Consent entity.
+// If the Consent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConsentMutation) OldPurpose(ctx context.Context) (v consent.Purpose, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPurpose is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPurpose requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPurpose: %w", err)
+	}
+	return oldValue.Purpose, nil
+}
+
+// ResetPurpose resets all changes to the "purpose" field.
+func (m *ConsentMutation) ResetPurpose() {
+	m.purpose = nil
+}
+
+// SetTextVersion sets the "text_version" field.
+func (m *ConsentMutation) SetTextVersion(i int) {
+	m.text_version = &i
+	m.addtext_version = nil
+}
+
+// TextVersion returns the value of the "text_version" field in the mutation.
+func (m *ConsentMutation) TextVersion() (r int, exists bool) {
+	v := m.text_version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTextVersion returns the old "text_version" field's value of the Consent entity.
+// If the Consent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConsentMutation) OldTextVersion(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTextVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTextVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTextVersion: %w", err)
+	}
+	return oldValue.TextVersion, nil
+}
+
+// AddTextVersion adds i to the "text_version" field.
+func (m *ConsentMutation) AddTextVersion(i int) {
+	if m.addtext_version != nil {
+		*m.addtext_version += i
+	} else {
+		m.addtext_version = &i
+	}
+}
+
+// AddedTextVersion returns the value that was added to the "text_version" field in this mutation.
+func (m *ConsentMutation) AddedTextVersion() (r int, exists bool) {
+	v := m.addtext_version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetTextVersion resets all changes to the "text_version" field.
+func (m *ConsentMutation) ResetTextVersion() {
+	m.text_version = nil
+	m.addtext_version = nil
+}
+
+// SetTextHash sets the "text_hash" field.
+func (m *ConsentMutation) SetTextHash(b []byte) {
+	m.text_hash = &b
+}
+
+// TextHash returns the value of the "text_hash" field in the mutation.
+func (m *ConsentMutation) TextHash() (r []byte, exists bool) {
+	v := m.text_hash
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTextHash returns the old "text_hash" field's value of the Consent entity.
+// If the Consent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConsentMutation) OldTextHash(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTextHash is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTextHash requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTextHash: %w", err)
+	}
+	return oldValue.TextHash, nil
+}
+
+// ResetTextHash resets all changes to the "text_hash" field.
+func (m *ConsentMutation) ResetTextHash() {
+	m.text_hash = nil
+}
+
+// SetChannel sets the "channel" field.
+func (m *ConsentMutation) SetChannel(s string) {
+	m.channel = &s
+}
+
+// Channel returns the value of the "channel" field in the mutation.
+func (m *ConsentMutation) Channel() (r string, exists bool) {
+	v := m.channel
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldChannel returns the old "channel" field's value of the Consent entity.
+// If the Consent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConsentMutation) OldChannel(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldChannel is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldChannel requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldChannel: %w", err)
+	}
+	return oldValue.Channel, nil
+}
+
+// ResetChannel resets all changes to the "channel" field.
+func (m *ConsentMutation) ResetChannel() {
+	m.channel = nil
+}
+
+// SetEvidenceSealed sets the "evidence_sealed" field.
+func (m *ConsentMutation) SetEvidenceSealed(b []byte) {
+	m.evidence_sealed = &b
+}
+
+// EvidenceSealed returns the value of the "evidence_sealed" field in the mutation.
+func (m *ConsentMutation) EvidenceSealed() (r []byte, exists bool) {
+	v := m.evidence_sealed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEvidenceSealed returns the old "evidence_sealed" field's value of the Consent entity.
+// If the Consent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConsentMutation) OldEvidenceSealed(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEvidenceSealed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEvidenceSealed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEvidenceSealed: %w", err)
+	}
+	return oldValue.EvidenceSealed, nil
+}
+
+// ResetEvidenceSealed resets all changes to the "evidence_sealed" field.
+func (m *ConsentMutation) ResetEvidenceSealed() {
+	m.evidence_sealed = nil
+}
+
+// SetGrantedAt sets the "granted_at" field.
+func (m *ConsentMutation) SetGrantedAt(t time.Time) {
+	m.granted_at = &t
+}
+
+// GrantedAt returns the value of the "granted_at" field in the mutation.
+func (m *ConsentMutation) GrantedAt() (r time.Time, exists bool) {
+	v := m.granted_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldGrantedAt returns the old "granted_at" field's value of the Consent entity.
+// If the Consent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConsentMutation) OldGrantedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldGrantedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldGrantedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldGrantedAt: %w", err)
+	}
+	return oldValue.GrantedAt, nil
+}
+
+// ResetGrantedAt resets all changes to the "granted_at" field.
+func (m *ConsentMutation) ResetGrantedAt() {
+	m.granted_at = nil
+}
+
+// SetWithdrawnAt sets the "withdrawn_at" field.
+func (m *ConsentMutation) SetWithdrawnAt(t time.Time) {
+	m.withdrawn_at = &t
+}
+
+// WithdrawnAt returns the value of the "withdrawn_at" field in the mutation.
+func (m *ConsentMutation) WithdrawnAt() (r time.Time, exists bool) {
+	v := m.withdrawn_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWithdrawnAt returns the old "withdrawn_at" field's value of the Consent entity.
+// If the Consent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConsentMutation) OldWithdrawnAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWithdrawnAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWithdrawnAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWithdrawnAt: %w", err)
+	}
+	return oldValue.WithdrawnAt, nil
+}
+
+// ClearWithdrawnAt clears the value of the "withdrawn_at" field.
+func (m *ConsentMutation) ClearWithdrawnAt() {
+	m.withdrawn_at = nil
+	m.clearedFields[consent.FieldWithdrawnAt] = struct{}{}
+}
+
+// WithdrawnAtCleared returns if the "withdrawn_at" field was cleared in this mutation.
+func (m *ConsentMutation) WithdrawnAtCleared() bool {
+	_, ok := m.clearedFields[consent.FieldWithdrawnAt]
+	return ok
+}
+
+// ResetWithdrawnAt resets all changes to the "withdrawn_at" field.
+func (m *ConsentMutation) ResetWithdrawnAt() {
+	m.withdrawn_at = nil
+	delete(m.clearedFields, consent.FieldWithdrawnAt)
+}
+
+// ClearCustomer clears the "customer" edge to the Customer entity.
+func (m *ConsentMutation) ClearCustomer() {
+	m.clearedcustomer = true
+	m.clearedFields[consent.FieldCustomerID] = struct{}{}
+}
+
+// CustomerCleared reports if the "customer" edge to the Customer entity was cleared.
+func (m *ConsentMutation) CustomerCleared() bool {
+	return m.clearedcustomer
+}
+
+// CustomerIDs returns the "customer" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// CustomerID instead. It exists only for internal usage by the builders.
+func (m *ConsentMutation) CustomerIDs() (ids []uuid.UUID) {
+	if id := m.customer; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetCustomer resets all changes to the "customer" edge.
+func (m *ConsentMutation) ResetCustomer() {
+	m.customer = nil
+	m.clearedcustomer = false
+}
+
+// Where appends a list predicates to the ConsentMutation builder.
+func (m *ConsentMutation) Where(ps ...predicate.Consent) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the ConsentMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *ConsentMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Consent, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *ConsentMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *ConsentMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Consent).
+func (m *ConsentMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *ConsentMutation) Fields() []string {
+	fields := make([]string, 0, 10)
+	if m.customer != nil {
+		fields = append(fields, consent.FieldCustomerID)
+	}
+	if m.store_id != nil {
+		fields = append(fields, consent.FieldStoreID)
+	}
+	if m.assigned_staff_id != nil {
+		fields = append(fields, consent.FieldAssignedStaffID)
+	}
+	if m.purpose != nil {
+		fields = append(fields, consent.FieldPurpose)
+	}
+	if m.text_version != nil {
+		fields = append(fields, consent.FieldTextVersion)
+	}
+	if m.text_hash != nil {
+		fields = append(fields, consent.FieldTextHash)
+	}
+	if m.channel != nil {
+		fields = append(fields, consent.FieldChannel)
+	}
+	if m.evidence_sealed != nil {
+		fields = append(fields, consent.FieldEvidenceSealed)
+	}
+	if m.granted_at != nil {
+		fields = append(fields, consent.FieldGrantedAt)
+	}
+	if m.withdrawn_at != nil {
+		fields = append(fields, consent.FieldWithdrawnAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *ConsentMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case consent.FieldCustomerID:
+		return m.CustomerID()
+	case consent.FieldStoreID:
+		return m.StoreID()
+	case consent.FieldAssignedStaffID:
+		return m.AssignedStaffID()
+	case consent.FieldPurpose:
+		return m.Purpose()
+	case consent.FieldTextVersion:
+		return m.TextVersion()
+	case consent.FieldTextHash:
+		return m.TextHash()
+	case consent.FieldChannel:
+		return m.Channel()
+	case consent.FieldEvidenceSealed:
+		return m.EvidenceSealed()
+	case consent.FieldGrantedAt:
+		return m.GrantedAt()
+	case consent.FieldWithdrawnAt:
+		return m.WithdrawnAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *ConsentMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case consent.FieldCustomerID:
+		return m.OldCustomerID(ctx)
+	case consent.FieldStoreID:
+		return m.OldStoreID(ctx)
+	case consent.FieldAssignedStaffID:
+		return m.OldAssignedStaffID(ctx)
+	case consent.FieldPurpose:
+		return m.OldPurpose(ctx)
+	case consent.FieldTextVersion:
+		return m.OldTextVersion(ctx)
+	case consent.FieldTextHash:
+		return m.OldTextHash(ctx)
+	case consent.FieldChannel:
+		return m.OldChannel(ctx)
+	case consent.FieldEvidenceSealed:
+		return m.OldEvidenceSealed(ctx)
+	case consent.FieldGrantedAt:
+		return m.OldGrantedAt(ctx)
+	case consent.FieldWithdrawnAt:
+		return m.OldWithdrawnAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown Consent field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ConsentMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case consent.FieldCustomerID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCustomerID(v)
+		return nil
+	case consent.FieldStoreID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStoreID(v)
+		return nil
+	case consent.FieldAssignedStaffID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAssignedStaffID(v)
+		return nil
+	case consent.FieldPurpose:
+		v, ok := value.(consent.Purpose)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPurpose(v)
+		return nil
+	case consent.FieldTextVersion:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTextVersion(v)
+		return nil
+	case consent.FieldTextHash:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTextHash(v)
+		return nil
+	case consent.FieldChannel:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetChannel(v)
+		return nil
+	case consent.FieldEvidenceSealed:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEvidenceSealed(v)
+		return nil
+	case consent.FieldGrantedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetGrantedAt(v)
+		return nil
+	case consent.FieldWithdrawnAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWithdrawnAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Consent field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *ConsentMutation) AddedFields() []string {
+	var fields []string
+	if m.addtext_version != nil {
+		fields = append(fields, consent.FieldTextVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *ConsentMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case consent.FieldTextVersion:
+		return m.AddedTextVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ConsentMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case consent.FieldTextVersion:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddTextVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Consent numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *ConsentMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(consent.FieldStoreID) {
+		fields = append(fields, consent.FieldStoreID)
+	}
+	if m.FieldCleared(consent.FieldAssignedStaffID) {
+		fields = append(fields, consent.FieldAssignedStaffID)
+	}
+	if m.FieldCleared(consent.FieldWithdrawnAt) {
+		fields = append(fields, consent.FieldWithdrawnAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *ConsentMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *ConsentMutation) ClearField(name string) error {
+	switch name {
+	case consent.FieldStoreID:
+		m.ClearStoreID()
+		return nil
+	case consent.FieldAssignedStaffID:
+		m.ClearAssignedStaffID()
+		return nil
+	case consent.FieldWithdrawnAt:
+		m.ClearWithdrawnAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Consent nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *ConsentMutation) ResetField(name string) error {
+	switch name {
+	case consent.FieldCustomerID:
+		m.ResetCustomerID()
+		return nil
+	case consent.FieldStoreID:
+		m.ResetStoreID()
+		return nil
+	case consent.FieldAssignedStaffID:
+		m.ResetAssignedStaffID()
+		return nil
+	case consent.FieldPurpose:
+		m.ResetPurpose()
+		return nil
+	case consent.FieldTextVersion:
+		m.ResetTextVersion()
+		return nil
+	case consent.FieldTextHash:
+		m.ResetTextHash()
+		return nil
+	case consent.FieldChannel:
+		m.ResetChannel()
+		return nil
+	case consent.FieldEvidenceSealed:
+		m.ResetEvidenceSealed()
+		return nil
+	case consent.FieldGrantedAt:
+		m.ResetGrantedAt()
+		return nil
+	case consent.FieldWithdrawnAt:
+		m.ResetWithdrawnAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Consent field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *ConsentMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.customer != nil {
+		edges = append(edges, consent.EdgeCustomer)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *ConsentMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case consent.EdgeCustomer:
+		if id := m.customer; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *ConsentMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *ConsentMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *ConsentMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedcustomer {
+		edges = append(edges, consent.EdgeCustomer)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *ConsentMutation) EdgeCleared(name string) bool {
+	switch name {
+	case consent.EdgeCustomer:
+		return m.clearedcustomer
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *ConsentMutation) ClearEdge(name string) error {
+	switch name {
+	case consent.EdgeCustomer:
+		m.ClearCustomer()
+		return nil
+	}
+	return fmt.Errorf("unknown Consent unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *ConsentMutation) ResetEdge(name string) error {
+	switch name {
+	case consent.EdgeCustomer:
+		m.ResetCustomer()
+		return nil
+	}
+	return fmt.Errorf("unknown Consent edge %s", name)
+}
+
+// ConsentTextMutation represents an operation that mutates the ConsentText nodes in the graph.
+type ConsentTextMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *uuid.UUID
+	purpose       *consenttext.Purpose
+	version       *int
+	addversion    *int
+	wordings      *map[string]schema.Wording
+	hash          *[]byte
+	published_at  *time.Time
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*ConsentText, error)
+	predicates    []predicate.ConsentText
+}
+
+var _ ent.Mutation = (*ConsentTextMutation)(nil)
+
+// consenttextOption allows management of the mutation configuration using functional options.
+type consenttextOption func(*ConsentTextMutation)
+
+// newConsentTextMutation creates new mutation for the ConsentText entity.
+func newConsentTextMutation(c config, op Op, opts ...consenttextOption) *ConsentTextMutation {
+	m := &ConsentTextMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeConsentText,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withConsentTextID sets the ID field of the mutation.
+func withConsentTextID(id uuid.UUID) consenttextOption {
+	return func(m *ConsentTextMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *ConsentText
+		)
+		m.oldValue = func(ctx context.Context) (*ConsentText, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().ConsentText.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withConsentText sets the old ConsentText of the mutation.
+func withConsentText(node *ConsentText) consenttextOption {
+	return func(m *ConsentTextMutation) {
+		m.oldValue = func(context.Context) (*ConsentText, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m ConsentTextMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m ConsentTextMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("crm: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of ConsentText entities.
+func (m *ConsentTextMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *ConsentTextMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *ConsentTextMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().ConsentText.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetPurpose sets the "purpose" field.
+func (m *ConsentTextMutation) SetPurpose(c consenttext.Purpose) {
+	m.purpose = &c
+}
+
+// Purpose returns the value of the "purpose" field in the mutation.
+func (m *ConsentTextMutation) Purpose() (r consenttext.Purpose, exists bool) {
+	v := m.purpose
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPurpose returns the old "purpose" field's value of the ConsentText entity.
+// If the ConsentText object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConsentTextMutation) OldPurpose(ctx context.Context) (v consenttext.Purpose, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPurpose is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPurpose requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPurpose: %w", err)
+	}
+	return oldValue.Purpose, nil
+}
+
+// ResetPurpose resets all changes to the "purpose" field.
+func (m *ConsentTextMutation) ResetPurpose() {
+	m.purpose = nil
+}
+
+// SetVersion sets the "version" field.
+func (m *ConsentTextMutation) SetVersion(i int) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *ConsentTextMutation) Version() (r int, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the ConsentText entity.
+// If the ConsentText object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConsentTextMutation) OldVersion(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *ConsentTextMutation) AddVersion(i int) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *ConsentTextMutation) AddedVersion() (r int, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *ConsentTextMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetWordings sets the "wordings" field.
+func (m *ConsentTextMutation) SetWordings(value map[string]schema.Wording) {
+	m.wordings = &value
+}
+
+// Wordings returns the value of the "wordings" field in the mutation.
+func (m *ConsentTextMutation) Wordings() (r map[string]schema.Wording, exists bool) {
+	v := m.wordings
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWordings returns the old "wordings" field's value of the ConsentText entity.
+// If the ConsentText object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConsentTextMutation) OldWordings(ctx context.Context) (v map[string]schema.Wording, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWordings is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWordings requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWordings: %w", err)
+	}
+	return oldValue.Wordings, nil
+}
+
+// ResetWordings resets all changes to the "wordings" field.
+func (m *ConsentTextMutation) ResetWordings() {
+	m.wordings = nil
+}
+
+// SetHash sets the "hash" field.
+func (m *ConsentTextMutation) SetHash(b []byte) {
+	m.hash = &b
+}
+
+// Hash returns the value of the "hash" field in the mutation.
+func (m *ConsentTextMutation) Hash() (r []byte, exists bool) {
+	v := m.hash
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldHash returns the old "hash" field's value of the ConsentText entity.
+// If the ConsentText object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConsentTextMutation) OldHash(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldHash is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldHash requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldHash: %w", err)
+	}
+	return oldValue.Hash, nil
+}
+
+// ResetHash resets all changes to the "hash" field.
+func (m *ConsentTextMutation) ResetHash() {
+	m.hash = nil
+}
+
+// SetPublishedAt sets the "published_at" field.
+func (m *ConsentTextMutation) SetPublishedAt(t time.Time) {
+	m.published_at = &t
+}
+
+// PublishedAt returns the value of the "published_at" field in the mutation.
+func (m *ConsentTextMutation) PublishedAt() (r time.Time, exists bool) {
+	v := m.published_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPublishedAt returns the old "published_at" field's value of the ConsentText entity.
+// If the ConsentText object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConsentTextMutation) OldPublishedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPublishedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPublishedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPublishedAt: %w", err)
+	}
+	return oldValue.PublishedAt, nil
+}
+
+// ResetPublishedAt resets all changes to the "published_at" field.
+func (m *ConsentTextMutation) ResetPublishedAt() {
+	m.published_at = nil
+}
+
+// Where appends a list predicates to the ConsentTextMutation builder.
+func (m *ConsentTextMutation) Where(ps ...predicate.ConsentText) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the ConsentTextMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *ConsentTextMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.ConsentText, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *ConsentTextMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *ConsentTextMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (ConsentText).
+func (m *ConsentTextMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *ConsentTextMutation) Fields() []string {
+	fields := make([]string, 0, 5)
+	if m.purpose != nil {
+		fields = append(fields, consenttext.FieldPurpose)
+	}
+	if m.version != nil {
+		fields = append(fields, consenttext.FieldVersion)
+	}
+	if m.wordings != nil {
+		fields = append(fields, consenttext.FieldWordings)
+	}
+	if m.hash != nil {
+		fields = append(fields, consenttext.FieldHash)
+	}
+	if m.published_at != nil {
+		fields = append(fields, consenttext.FieldPublishedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *ConsentTextMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case consenttext.FieldPurpose:
+		return m.Purpose()
+	case consenttext.FieldVersion:
+		return m.Version()
+	case consenttext.FieldWordings:
+		return m.Wordings()
+	case consenttext.FieldHash:
+		return m.Hash()
+	case consenttext.FieldPublishedAt:
+		return m.PublishedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *ConsentTextMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case consenttext.FieldPurpose:
+		return m.OldPurpose(ctx)
+	case consenttext.FieldVersion:
+		return m.OldVersion(ctx)
+	case consenttext.FieldWordings:
+		return m.OldWordings(ctx)
+	case consenttext.FieldHash:
+		return m.OldHash(ctx)
+	case consenttext.FieldPublishedAt:
+		return m.OldPublishedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown ConsentText field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ConsentTextMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case consenttext.FieldPurpose:
+		v, ok := value.(consenttext.Purpose)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPurpose(v)
+		return nil
+	case consenttext.FieldVersion:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case consenttext.FieldWordings:
+		v, ok := value.(map[string]schema.Wording)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWordings(v)
+		return nil
+	case consenttext.FieldHash:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetHash(v)
+		return nil
+	case consenttext.FieldPublishedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPublishedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown ConsentText field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *ConsentTextMutation) AddedFields() []string {
+	var fields []string
+	if m.addversion != nil {
+		fields = append(fields, consenttext.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *ConsentTextMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case consenttext.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ConsentTextMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case consenttext.FieldVersion:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown ConsentText numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *ConsentTextMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *ConsentTextMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *ConsentTextMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown ConsentText nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *ConsentTextMutation) ResetField(name string) error {
+	switch name {
+	case consenttext.FieldPurpose:
+		m.ResetPurpose()
+		return nil
+	case consenttext.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case consenttext.FieldWordings:
+		m.ResetWordings()
+		return nil
+	case consenttext.FieldHash:
+		m.ResetHash()
+		return nil
+	case consenttext.FieldPublishedAt:
+		m.ResetPublishedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown ConsentText field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *ConsentTextMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *ConsentTextMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *ConsentTextMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *ConsentTextMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *ConsentTextMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *ConsentTextMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *ConsentTextMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown ConsentText unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *ConsentTextMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown ConsentText edge %s", name)
+}
 
 // CustomerMutation represents an operation that mutates the Customer nodes in the graph.
 type CustomerMutation struct {
@@ -2471,6 +4032,1065 @@ func (m *CustomerMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown Customer edge %s", name)
 }
 
+// CustomerIdentityMutation represents an operation that mutates the CustomerIdentity nodes in the graph.
+type CustomerIdentityMutation struct {
+	config
+	op                Op
+	typ               string
+	id                *uuid.UUID
+	store_id          *uuid.UUID
+	assigned_staff_id *uuid.UUID
+	provider          *customeridentity.Provider
+	app               *string
+	subject_sealed    *[]byte
+	subject_index     *[]byte
+	union_index       *[]byte
+	password_hash     *string
+	verified_at       *time.Time
+	last_used_at      *time.Time
+	created_at        *time.Time
+	clearedFields     map[string]struct{}
+	customer          *uuid.UUID
+	clearedcustomer   bool
+	done              bool
+	oldValue          func(context.Context) (*CustomerIdentity, error)
+	predicates        []predicate.CustomerIdentity
+}
+
+var _ ent.Mutation = (*CustomerIdentityMutation)(nil)
+
+// customeridentityOption allows management of the mutation configuration using functional options.
+type customeridentityOption func(*CustomerIdentityMutation)
+
+// newCustomerIdentityMutation creates new mutation for the CustomerIdentity entity.
+func newCustomerIdentityMutation(c config, op Op, opts ...customeridentityOption) *CustomerIdentityMutation {
+	m := &CustomerIdentityMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeCustomerIdentity,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withCustomerIdentityID sets the ID field of the mutation.
+func withCustomerIdentityID(id uuid.UUID) customeridentityOption {
+	return func(m *CustomerIdentityMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *CustomerIdentity
+		)
+		m.oldValue = func(ctx context.Context) (*CustomerIdentity, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().CustomerIdentity.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withCustomerIdentity sets the old CustomerIdentity of the mutation.
+func withCustomerIdentity(node *CustomerIdentity) customeridentityOption {
+	return func(m *CustomerIdentityMutation) {
+		m.oldValue = func(context.Context) (*CustomerIdentity, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m CustomerIdentityMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m CustomerIdentityMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("crm: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of CustomerIdentity entities.
+func (m *CustomerIdentityMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *CustomerIdentityMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *CustomerIdentityMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().CustomerIdentity.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCustomerID sets the "customer_id" field.
+func (m *CustomerIdentityMutation) SetCustomerID(u uuid.UUID) {
+	m.customer = &u
+}
+
+// CustomerID returns the value of the "customer_id" field in the mutation.
+func (m *CustomerIdentityMutation) CustomerID() (r uuid.UUID, exists bool) {
+	v := m.customer
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCustomerID returns the old "customer_id" field's value of the CustomerIdentity entity.
+// If the CustomerIdentity object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerIdentityMutation) OldCustomerID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCustomerID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCustomerID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCustomerID: %w", err)
+	}
+	return oldValue.CustomerID, nil
+}
+
+// ResetCustomerID resets all changes to the "customer_id" field.
+func (m *CustomerIdentityMutation) ResetCustomerID() {
+	m.customer = nil
+}
+
+// SetStoreID sets the "store_id" field.
+func (m *CustomerIdentityMutation) SetStoreID(u uuid.UUID) {
+	m.store_id = &u
+}
+
+// StoreID returns the value of the "store_id" field in the mutation.
+func (m *CustomerIdentityMutation) StoreID() (r uuid.UUID, exists bool) {
+	v := m.store_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStoreID returns the old "store_id" field's value of the CustomerIdentity entity.
+// If the CustomerIdentity object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerIdentityMutation) OldStoreID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStoreID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStoreID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStoreID: %w", err)
+	}
+	return oldValue.StoreID, nil
+}
+
+// ClearStoreID clears the value of the "store_id" field.
+func (m *CustomerIdentityMutation) ClearStoreID() {
+	m.store_id = nil
+	m.clearedFields[customeridentity.FieldStoreID] = struct{}{}
+}
+
+// StoreIDCleared returns if the "store_id" field was cleared in this mutation.
+func (m *CustomerIdentityMutation) StoreIDCleared() bool {
+	_, ok := m.clearedFields[customeridentity.FieldStoreID]
+	return ok
+}
+
+// ResetStoreID resets all changes to the "store_id" field.
+func (m *CustomerIdentityMutation) ResetStoreID() {
+	m.store_id = nil
+	delete(m.clearedFields, customeridentity.FieldStoreID)
+}
+
+// SetAssignedStaffID sets the "assigned_staff_id" field.
+func (m *CustomerIdentityMutation) SetAssignedStaffID(u uuid.UUID) {
+	m.assigned_staff_id = &u
+}
+
+// AssignedStaffID returns the value of the "assigned_staff_id" field in the mutation.
+func (m *CustomerIdentityMutation) AssignedStaffID() (r uuid.UUID, exists bool) {
+	v := m.assigned_staff_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAssignedStaffID returns the old "assigned_staff_id" field's value of the CustomerIdentity entity.
+// If the CustomerIdentity object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerIdentityMutation) OldAssignedStaffID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAssignedStaffID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAssignedStaffID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAssignedStaffID: %w", err)
+	}
+	return oldValue.AssignedStaffID, nil
+}
+
+// ClearAssignedStaffID clears the value of the "assigned_staff_id" field.
+func (m *CustomerIdentityMutation) ClearAssignedStaffID() {
+	m.assigned_staff_id = nil
+	m.clearedFields[customeridentity.FieldAssignedStaffID] = struct{}{}
+}
+
+// AssignedStaffIDCleared returns if the "assigned_staff_id" field was cleared in this mutation.
+func (m *CustomerIdentityMutation) AssignedStaffIDCleared() bool {
+	_, ok := m.clearedFields[customeridentity.FieldAssignedStaffID]
+	return ok
+}
+
+// ResetAssignedStaffID resets all changes to the "assigned_staff_id" field.
+func (m *CustomerIdentityMutation) ResetAssignedStaffID() {
+	m.assigned_staff_id = nil
+	delete(m.clearedFields, customeridentity.FieldAssignedStaffID)
+}
+
+// SetProvider sets the "provider" field.
+func (m *CustomerIdentityMutation) SetProvider(c customeridentity.Provider) {
+	m.provider = &c
+}
+
+// Provider returns the value of the "provider" field in the mutation.
+func (m *CustomerIdentityMutation) Provider() (r customeridentity.Provider, exists bool) {
+	v := m.provider
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldProvider returns the old "provider" field's value of the CustomerIdentity entity.
+// If the CustomerIdentity object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerIdentityMutation) OldProvider(ctx context.Context) (v customeridentity.Provider, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldProvider is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldProvider requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldProvider: %w", err)
+	}
+	return oldValue.Provider, nil
+}
+
+// ResetProvider resets all changes to the "provider" field.
+func (m *CustomerIdentityMutation) ResetProvider() {
+	m.provider = nil
+}
+
+// SetApp sets the "app" field.
+func (m *CustomerIdentityMutation) SetApp(s string) {
+	m.app = &s
+}
+
+// App returns the value of the "app" field in the mutation.
+func (m *CustomerIdentityMutation) App() (r string, exists bool) {
+	v := m.app
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldApp returns the old "app" field's value of the CustomerIdentity entity.
+// If the CustomerIdentity object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerIdentityMutation) OldApp(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldApp is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldApp requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldApp: %w", err)
+	}
+	return oldValue.App, nil
+}
+
+// ResetApp resets all changes to the "app" field.
+func (m *CustomerIdentityMutation) ResetApp() {
+	m.app = nil
+}
+
+// SetSubjectSealed sets the "subject_sealed" field.
+func (m *CustomerIdentityMutation) SetSubjectSealed(b []byte) {
+	m.subject_sealed = &b
+}
+
+// SubjectSealed returns the value of the "subject_sealed" field in the mutation.
+func (m *CustomerIdentityMutation) SubjectSealed() (r []byte, exists bool) {
+	v := m.subject_sealed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSubjectSealed returns the old "subject_sealed" field's value of the CustomerIdentity entity.
+// If the CustomerIdentity object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerIdentityMutation) OldSubjectSealed(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSubjectSealed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSubjectSealed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSubjectSealed: %w", err)
+	}
+	return oldValue.SubjectSealed, nil
+}
+
+// ResetSubjectSealed resets all changes to the "subject_sealed" field.
+func (m *CustomerIdentityMutation) ResetSubjectSealed() {
+	m.subject_sealed = nil
+}
+
+// SetSubjectIndex sets the "subject_index" field.
+func (m *CustomerIdentityMutation) SetSubjectIndex(b []byte) {
+	m.subject_index = &b
+}
+
+// SubjectIndex returns the value of the "subject_index" field in the mutation.
+func (m *CustomerIdentityMutation) SubjectIndex() (r []byte, exists bool) {
+	v := m.subject_index
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSubjectIndex returns the old "subject_index" field's value of the CustomerIdentity entity.
+// If the CustomerIdentity object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerIdentityMutation) OldSubjectIndex(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSubjectIndex is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSubjectIndex requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSubjectIndex: %w", err)
+	}
+	return oldValue.SubjectIndex, nil
+}
+
+// ResetSubjectIndex resets all changes to the "subject_index" field.
+func (m *CustomerIdentityMutation) ResetSubjectIndex() {
+	m.subject_index = nil
+}
+
+// SetUnionIndex sets the "union_index" field.
+func (m *CustomerIdentityMutation) SetUnionIndex(b []byte) {
+	m.union_index = &b
+}
+
+// UnionIndex returns the value of the "union_index" field in the mutation.
+func (m *CustomerIdentityMutation) UnionIndex() (r []byte, exists bool) {
+	v := m.union_index
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUnionIndex returns the old "union_index" field's value of the CustomerIdentity entity.
+// If the CustomerIdentity object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerIdentityMutation) OldUnionIndex(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUnionIndex is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUnionIndex requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUnionIndex: %w", err)
+	}
+	return oldValue.UnionIndex, nil
+}
+
+// ClearUnionIndex clears the value of the "union_index" field.
+func (m *CustomerIdentityMutation) ClearUnionIndex() {
+	m.union_index = nil
+	m.clearedFields[customeridentity.FieldUnionIndex] = struct{}{}
+}
+
+// UnionIndexCleared returns if the "union_index" field was cleared in this mutation.
+func (m *CustomerIdentityMutation) UnionIndexCleared() bool {
+	_, ok := m.clearedFields[customeridentity.FieldUnionIndex]
+	return ok
+}
+
+// ResetUnionIndex resets all changes to the "union_index" field.
+func (m *CustomerIdentityMutation) ResetUnionIndex() {
+	m.union_index = nil
+	delete(m.clearedFields, customeridentity.FieldUnionIndex)
+}
+
+// SetPasswordHash sets the "password_hash" field.
+func (m *CustomerIdentityMutation) SetPasswordHash(s string) {
+	m.password_hash = &s
+}
+
+// PasswordHash returns the value of the "password_hash" field in the mutation.
+func (m *CustomerIdentityMutation) PasswordHash() (r string, exists bool) {
+	v := m.password_hash
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPasswordHash returns the old "password_hash" field's value of the CustomerIdentity entity.
+// If the CustomerIdentity object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerIdentityMutation) OldPasswordHash(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPasswordHash is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPasswordHash requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPasswordHash: %w", err)
+	}
+	return oldValue.PasswordHash, nil
+}
+
+// ClearPasswordHash clears the value of the "password_hash" field.
+func (m *CustomerIdentityMutation) ClearPasswordHash() {
+	m.password_hash = nil
+	m.clearedFields[customeridentity.FieldPasswordHash] = struct{}{}
+}
+
+// PasswordHashCleared returns if the "password_hash" field was cleared in this mutation.
+func (m *CustomerIdentityMutation) PasswordHashCleared() bool {
+	_, ok := m.clearedFields[customeridentity.FieldPasswordHash]
+	return ok
+}
+
+// ResetPasswordHash resets all changes to the "password_hash" field.
+func (m *CustomerIdentityMutation) ResetPasswordHash() {
+	m.password_hash = nil
+	delete(m.clearedFields, customeridentity.FieldPasswordHash)
+}
+
+// SetVerifiedAt sets the "verified_at" field.
+func (m *CustomerIdentityMutation) SetVerifiedAt(t time.Time) {
+	m.verified_at = &t
+}
+
+// VerifiedAt returns the value of the "verified_at" field in the mutation.
+func (m *CustomerIdentityMutation) VerifiedAt() (r time.Time, exists bool) {
+	v := m.verified_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVerifiedAt returns the old "verified_at" field's value of the CustomerIdentity entity.
+// If the CustomerIdentity object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerIdentityMutation) OldVerifiedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVerifiedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVerifiedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVerifiedAt: %w", err)
+	}
+	return oldValue.VerifiedAt, nil
+}
+
+// ResetVerifiedAt resets all changes to the "verified_at" field.
+func (m *CustomerIdentityMutation) ResetVerifiedAt() {
+	m.verified_at = nil
+}
+
+// SetLastUsedAt sets the "last_used_at" field.
+func (m *CustomerIdentityMutation) SetLastUsedAt(t time.Time) {
+	m.last_used_at = &t
+}
+
+// LastUsedAt returns the value of the "last_used_at" field in the mutation.
+func (m *CustomerIdentityMutation) LastUsedAt() (r time.Time, exists bool) {
+	v := m.last_used_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLastUsedAt returns the old "last_used_at" field's value of the CustomerIdentity entity.
+// If the CustomerIdentity object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerIdentityMutation) OldLastUsedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLastUsedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLastUsedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLastUsedAt: %w", err)
+	}
+	return oldValue.LastUsedAt, nil
+}
+
+// ResetLastUsedAt resets all changes to the "last_used_at" field.
+func (m *CustomerIdentityMutation) ResetLastUsedAt() {
+	m.last_used_at = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *CustomerIdentityMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *CustomerIdentityMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the CustomerIdentity entity.
+// If the CustomerIdentity object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerIdentityMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *CustomerIdentityMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// ClearCustomer clears the "customer" edge to the Customer entity.
+func (m *CustomerIdentityMutation) ClearCustomer() {
+	m.clearedcustomer = true
+	m.clearedFields[customeridentity.FieldCustomerID] = struct{}{}
+}
+
+// CustomerCleared reports if the "customer" edge to the Customer entity was cleared.
+func (m *CustomerIdentityMutation) CustomerCleared() bool {
+	return m.clearedcustomer
+}
+
+// CustomerIDs returns the "customer" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// CustomerID instead. It exists only for internal usage by the builders.
+func (m *CustomerIdentityMutation) CustomerIDs() (ids []uuid.UUID) {
+	if id := m.customer; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetCustomer resets all changes to the "customer" edge.
+func (m *CustomerIdentityMutation) ResetCustomer() {
+	m.customer = nil
+	m.clearedcustomer = false
+}
+
+// Where appends a list predicates to the CustomerIdentityMutation builder.
+func (m *CustomerIdentityMutation) Where(ps ...predicate.CustomerIdentity) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the CustomerIdentityMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *CustomerIdentityMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.CustomerIdentity, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *CustomerIdentityMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *CustomerIdentityMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (CustomerIdentity).
+func (m *CustomerIdentityMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *CustomerIdentityMutation) Fields() []string {
+	fields := make([]string, 0, 12)
+	if m.customer != nil {
+		fields = append(fields, customeridentity.FieldCustomerID)
+	}
+	if m.store_id != nil {
+		fields = append(fields, customeridentity.FieldStoreID)
+	}
+	if m.assigned_staff_id != nil {
+		fields = append(fields, customeridentity.FieldAssignedStaffID)
+	}
+	if m.provider != nil {
+		fields = append(fields, customeridentity.FieldProvider)
+	}
+	if m.app != nil {
+		fields = append(fields, customeridentity.FieldApp)
+	}
+	if m.subject_sealed != nil {
+		fields = append(fields, customeridentity.FieldSubjectSealed)
+	}
+	if m.subject_index != nil {
+		fields = append(fields, customeridentity.FieldSubjectIndex)
+	}
+	if m.union_index != nil {
+		fields = append(fields, customeridentity.FieldUnionIndex)
+	}
+	if m.password_hash != nil {
+		fields = append(fields, customeridentity.FieldPasswordHash)
+	}
+	if m.verified_at != nil {
+		fields = append(fields, customeridentity.FieldVerifiedAt)
+	}
+	if m.last_used_at != nil {
+		fields = append(fields, customeridentity.FieldLastUsedAt)
+	}
+	if m.created_at != nil {
+		fields = append(fields, customeridentity.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *CustomerIdentityMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case customeridentity.FieldCustomerID:
+		return m.CustomerID()
+	case customeridentity.FieldStoreID:
+		return m.StoreID()
+	case customeridentity.FieldAssignedStaffID:
+		return m.AssignedStaffID()
+	case customeridentity.FieldProvider:
+		return m.Provider()
+	case customeridentity.FieldApp:
+		return m.App()
+	case customeridentity.FieldSubjectSealed:
+		return m.SubjectSealed()
+	case customeridentity.FieldSubjectIndex:
+		return m.SubjectIndex()
+	case customeridentity.FieldUnionIndex:
+		return m.UnionIndex()
+	case customeridentity.FieldPasswordHash:
+		return m.PasswordHash()
+	case customeridentity.FieldVerifiedAt:
+		return m.VerifiedAt()
+	case customeridentity.FieldLastUsedAt:
+		return m.LastUsedAt()
+	case customeridentity.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *CustomerIdentityMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case customeridentity.FieldCustomerID:
+		return m.OldCustomerID(ctx)
+	case customeridentity.FieldStoreID:
+		return m.OldStoreID(ctx)
+	case customeridentity.FieldAssignedStaffID:
+		return m.OldAssignedStaffID(ctx)
+	case customeridentity.FieldProvider:
+		return m.OldProvider(ctx)
+	case customeridentity.FieldApp:
+		return m.OldApp(ctx)
+	case customeridentity.FieldSubjectSealed:
+		return m.OldSubjectSealed(ctx)
+	case customeridentity.FieldSubjectIndex:
+		return m.OldSubjectIndex(ctx)
+	case customeridentity.FieldUnionIndex:
+		return m.OldUnionIndex(ctx)
+	case customeridentity.FieldPasswordHash:
+		return m.OldPasswordHash(ctx)
+	case customeridentity.FieldVerifiedAt:
+		return m.OldVerifiedAt(ctx)
+	case customeridentity.FieldLastUsedAt:
+		return m.OldLastUsedAt(ctx)
+	case customeridentity.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown CustomerIdentity field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *CustomerIdentityMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case customeridentity.FieldCustomerID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCustomerID(v)
+		return nil
+	case customeridentity.FieldStoreID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStoreID(v)
+		return nil
+	case customeridentity.FieldAssignedStaffID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAssignedStaffID(v)
+		return nil
+	case customeridentity.FieldProvider:
+		v, ok := value.(customeridentity.Provider)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetProvider(v)
+		return nil
+	case customeridentity.FieldApp:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetApp(v)
+		return nil
+	case customeridentity.FieldSubjectSealed:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSubjectSealed(v)
+		return nil
+	case customeridentity.FieldSubjectIndex:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSubjectIndex(v)
+		return nil
+	case customeridentity.FieldUnionIndex:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUnionIndex(v)
+		return nil
+	case customeridentity.FieldPasswordHash:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPasswordHash(v)
+		return nil
+	case customeridentity.FieldVerifiedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVerifiedAt(v)
+		return nil
+	case customeridentity.FieldLastUsedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLastUsedAt(v)
+		return nil
+	case customeridentity.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown CustomerIdentity field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *CustomerIdentityMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *CustomerIdentityMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *CustomerIdentityMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown CustomerIdentity numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *CustomerIdentityMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(customeridentity.FieldStoreID) {
+		fields = append(fields, customeridentity.FieldStoreID)
+	}
+	if m.FieldCleared(customeridentity.FieldAssignedStaffID) {
+		fields = append(fields, customeridentity.FieldAssignedStaffID)
+	}
+	if m.FieldCleared(customeridentity.FieldUnionIndex) {
+		fields = append(fields, customeridentity.FieldUnionIndex)
+	}
+	if m.FieldCleared(customeridentity.FieldPasswordHash) {
+		fields = append(fields, customeridentity.FieldPasswordHash)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *CustomerIdentityMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *CustomerIdentityMutation) ClearField(name string) error {
+	switch name {
+	case customeridentity.FieldStoreID:
+		m.ClearStoreID()
+		return nil
+	case customeridentity.FieldAssignedStaffID:
+		m.ClearAssignedStaffID()
+		return nil
+	case customeridentity.FieldUnionIndex:
+		m.ClearUnionIndex()
+		return nil
+	case customeridentity.FieldPasswordHash:
+		m.ClearPasswordHash()
+		return nil
+	}
+	return fmt.Errorf("unknown CustomerIdentity nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *CustomerIdentityMutation) ResetField(name string) error {
+	switch name {
+	case customeridentity.FieldCustomerID:
+		m.ResetCustomerID()
+		return nil
+	case customeridentity.FieldStoreID:
+		m.ResetStoreID()
+		return nil
+	case customeridentity.FieldAssignedStaffID:
+		m.ResetAssignedStaffID()
+		return nil
+	case customeridentity.FieldProvider:
+		m.ResetProvider()
+		return nil
+	case customeridentity.FieldApp:
+		m.ResetApp()
+		return nil
+	case customeridentity.FieldSubjectSealed:
+		m.ResetSubjectSealed()
+		return nil
+	case customeridentity.FieldSubjectIndex:
+		m.ResetSubjectIndex()
+		return nil
+	case customeridentity.FieldUnionIndex:
+		m.ResetUnionIndex()
+		return nil
+	case customeridentity.FieldPasswordHash:
+		m.ResetPasswordHash()
+		return nil
+	case customeridentity.FieldVerifiedAt:
+		m.ResetVerifiedAt()
+		return nil
+	case customeridentity.FieldLastUsedAt:
+		m.ResetLastUsedAt()
+		return nil
+	case customeridentity.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown CustomerIdentity field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *CustomerIdentityMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.customer != nil {
+		edges = append(edges, customeridentity.EdgeCustomer)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *CustomerIdentityMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case customeridentity.EdgeCustomer:
+		if id := m.customer; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *CustomerIdentityMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *CustomerIdentityMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *CustomerIdentityMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedcustomer {
+		edges = append(edges, customeridentity.EdgeCustomer)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *CustomerIdentityMutation) EdgeCleared(name string) bool {
+	switch name {
+	case customeridentity.EdgeCustomer:
+		return m.clearedcustomer
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *CustomerIdentityMutation) ClearEdge(name string) error {
+	switch name {
+	case customeridentity.EdgeCustomer:
+		m.ClearCustomer()
+		return nil
+	}
+	return fmt.Errorf("unknown CustomerIdentity unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *CustomerIdentityMutation) ResetEdge(name string) error {
+	switch name {
+	case customeridentity.EdgeCustomer:
+		m.ResetCustomer()
+		return nil
+	}
+	return fmt.Errorf("unknown CustomerIdentity edge %s", name)
+}
+
 // CustomerMetricsMutation represents an operation that mutates the CustomerMetrics nodes in the graph.
 type CustomerMetricsMutation struct {
 	config
@@ -3922,6 +6542,1192 @@ func (m *CustomerMetricsMutation) ClearEdge(name string) error {
 // It returns an error if the edge is not defined in the schema.
 func (m *CustomerMetricsMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown CustomerMetrics edge %s", name)
+}
+
+// MemberSessionMutation represents an operation that mutates the MemberSession nodes in the graph.
+type MemberSessionMutation struct {
+	config
+	op                    Op
+	typ                   string
+	id                    *uuid.UUID
+	identity_id           *uuid.UUID
+	refresh_hash          *[]byte
+	previous_refresh_hash *[]byte
+	successor_sealed      *[]byte
+	refreshed_at          *time.Time
+	device_hash           *[]byte
+	program_hash          *[]byte
+	client_sealed         *[]byte
+	created_at            *time.Time
+	last_used_at          *time.Time
+	expires_at            *time.Time
+	revoked_at            *time.Time
+	revoked_reason        *string
+	clearedFields         map[string]struct{}
+	customer              *uuid.UUID
+	clearedcustomer       bool
+	done                  bool
+	oldValue              func(context.Context) (*MemberSession, error)
+	predicates            []predicate.MemberSession
+}
+
+var _ ent.Mutation = (*MemberSessionMutation)(nil)
+
+// membersessionOption allows management of the mutation configuration using functional options.
+type membersessionOption func(*MemberSessionMutation)
+
+// newMemberSessionMutation creates new mutation for the MemberSession entity.
+func newMemberSessionMutation(c config, op Op, opts ...membersessionOption) *MemberSessionMutation {
+	m := &MemberSessionMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeMemberSession,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withMemberSessionID sets the ID field of the mutation.
+func withMemberSessionID(id uuid.UUID) membersessionOption {
+	return func(m *MemberSessionMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *MemberSession
+		)
+		m.oldValue = func(ctx context.Context) (*MemberSession, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().MemberSession.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withMemberSession sets the old MemberSession of the mutation.
+func withMemberSession(node *MemberSession) membersessionOption {
+	return func(m *MemberSessionMutation) {
+		m.oldValue = func(context.Context) (*MemberSession, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m MemberSessionMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m MemberSessionMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("crm: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of MemberSession entities.
+func (m *MemberSessionMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *MemberSessionMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *MemberSessionMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().MemberSession.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCustomerID sets the "customer_id" field.
+func (m *MemberSessionMutation) SetCustomerID(u uuid.UUID) {
+	m.customer = &u
+}
+
+// CustomerID returns the value of the "customer_id" field in the mutation.
+func (m *MemberSessionMutation) CustomerID() (r uuid.UUID, exists bool) {
+	v := m.customer
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCustomerID returns the old "customer_id" field's value of the MemberSession entity.
+// If the MemberSession object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberSessionMutation) OldCustomerID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCustomerID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCustomerID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCustomerID: %w", err)
+	}
+	return oldValue.CustomerID, nil
+}
+
+// ResetCustomerID resets all changes to the "customer_id" field.
+func (m *MemberSessionMutation) ResetCustomerID() {
+	m.customer = nil
+}
+
+// SetIdentityID sets the "identity_id" field.
+func (m *MemberSessionMutation) SetIdentityID(u uuid.UUID) {
+	m.identity_id = &u
+}
+
+// IdentityID returns the value of the "identity_id" field in the mutation.
+func (m *MemberSessionMutation) IdentityID() (r uuid.UUID, exists bool) {
+	v := m.identity_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldIdentityID returns the old "identity_id" field's value of the MemberSession entity.
+// If the MemberSession object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberSessionMutation) OldIdentityID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldIdentityID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldIdentityID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldIdentityID: %w", err)
+	}
+	return oldValue.IdentityID, nil
+}
+
+// ResetIdentityID resets all changes to the "identity_id" field.
+func (m *MemberSessionMutation) ResetIdentityID() {
+	m.identity_id = nil
+}
+
+// SetRefreshHash sets the "refresh_hash" field.
+func (m *MemberSessionMutation) SetRefreshHash(b []byte) {
+	m.refresh_hash = &b
+}
+
+// RefreshHash returns the value of the "refresh_hash" field in the mutation.
+func (m *MemberSessionMutation) RefreshHash() (r []byte, exists bool) {
+	v := m.refresh_hash
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRefreshHash returns the old "refresh_hash" field's value of the MemberSession entity.
+// If the MemberSession object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberSessionMutation) OldRefreshHash(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRefreshHash is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRefreshHash requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRefreshHash: %w", err)
+	}
+	return oldValue.RefreshHash, nil
+}
+
+// ResetRefreshHash resets all changes to the "refresh_hash" field.
+func (m *MemberSessionMutation) ResetRefreshHash() {
+	m.refresh_hash = nil
+}
+
+// SetPreviousRefreshHash sets the "previous_refresh_hash" field.
+func (m *MemberSessionMutation) SetPreviousRefreshHash(b []byte) {
+	m.previous_refresh_hash = &b
+}
+
+// PreviousRefreshHash returns the value of the "previous_refresh_hash" field in the mutation.
+func (m *MemberSessionMutation) PreviousRefreshHash() (r []byte, exists bool) {
+	v := m.previous_refresh_hash
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPreviousRefreshHash returns the old "previous_refresh_hash" field's value of the MemberSession entity.
+// If the MemberSession object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberSessionMutation) OldPreviousRefreshHash(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPreviousRefreshHash is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPreviousRefreshHash requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPreviousRefreshHash: %w", err)
+	}
+	return oldValue.PreviousRefreshHash, nil
+}
+
+// ClearPreviousRefreshHash clears the value of the "previous_refresh_hash" field.
+func (m *MemberSessionMutation) ClearPreviousRefreshHash() {
+	m.previous_refresh_hash = nil
+	m.clearedFields[membersession.FieldPreviousRefreshHash] = struct{}{}
+}
+
+// PreviousRefreshHashCleared returns if the "previous_refresh_hash" field was cleared in this mutation.
+func (m *MemberSessionMutation) PreviousRefreshHashCleared() bool {
+	_, ok := m.clearedFields[membersession.FieldPreviousRefreshHash]
+	return ok
+}
+
+// ResetPreviousRefreshHash resets all changes to the "previous_refresh_hash" field.
+func (m *MemberSessionMutation) ResetPreviousRefreshHash() {
+	m.previous_refresh_hash = nil
+	delete(m.clearedFields, membersession.FieldPreviousRefreshHash)
+}
+
+// SetSuccessorSealed sets the "successor_sealed" field.
+func (m *MemberSessionMutation) SetSuccessorSealed(b []byte) {
+	m.successor_sealed = &b
+}
+
+// SuccessorSealed returns the value of the "successor_sealed" field in the mutation.
+func (m *MemberSessionMutation) SuccessorSealed() (r []byte, exists bool) {
+	v := m.successor_sealed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSuccessorSealed returns the old "successor_sealed" field's value of the MemberSession entity.
+// If the MemberSession object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberSessionMutation) OldSuccessorSealed(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSuccessorSealed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSuccessorSealed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSuccessorSealed: %w", err)
+	}
+	return oldValue.SuccessorSealed, nil
+}
+
+// ClearSuccessorSealed clears the value of the "successor_sealed" field.
+func (m *MemberSessionMutation) ClearSuccessorSealed() {
+	m.successor_sealed = nil
+	m.clearedFields[membersession.FieldSuccessorSealed] = struct{}{}
+}
+
+// SuccessorSealedCleared returns if the "successor_sealed" field was cleared in this mutation.
+func (m *MemberSessionMutation) SuccessorSealedCleared() bool {
+	_, ok := m.clearedFields[membersession.FieldSuccessorSealed]
+	return ok
+}
+
+// ResetSuccessorSealed resets all changes to the "successor_sealed" field.
+func (m *MemberSessionMutation) ResetSuccessorSealed() {
+	m.successor_sealed = nil
+	delete(m.clearedFields, membersession.FieldSuccessorSealed)
+}
+
+// SetRefreshedAt sets the "refreshed_at" field.
+func (m *MemberSessionMutation) SetRefreshedAt(t time.Time) {
+	m.refreshed_at = &t
+}
+
+// RefreshedAt returns the value of the "refreshed_at" field in the mutation.
+func (m *MemberSessionMutation) RefreshedAt() (r time.Time, exists bool) {
+	v := m.refreshed_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRefreshedAt returns the old "refreshed_at" field's value of the MemberSession entity.
+// If the MemberSession object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberSessionMutation) OldRefreshedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRefreshedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRefreshedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRefreshedAt: %w", err)
+	}
+	return oldValue.RefreshedAt, nil
+}
+
+// ClearRefreshedAt clears the value of the "refreshed_at" field.
+func (m *MemberSessionMutation) ClearRefreshedAt() {
+	m.refreshed_at = nil
+	m.clearedFields[membersession.FieldRefreshedAt] = struct{}{}
+}
+
+// RefreshedAtCleared returns if the "refreshed_at" field was cleared in this mutation.
+func (m *MemberSessionMutation) RefreshedAtCleared() bool {
+	_, ok := m.clearedFields[membersession.FieldRefreshedAt]
+	return ok
+}
+
+// ResetRefreshedAt resets all changes to the "refreshed_at" field.
+func (m *MemberSessionMutation) ResetRefreshedAt() {
+	m.refreshed_at = nil
+	delete(m.clearedFields, membersession.FieldRefreshedAt)
+}
+
+// SetDeviceHash sets the "device_hash" field.
+func (m *MemberSessionMutation) SetDeviceHash(b []byte) {
+	m.device_hash = &b
+}
+
+// DeviceHash returns the value of the "device_hash" field in the mutation.
+func (m *MemberSessionMutation) DeviceHash() (r []byte, exists bool) {
+	v := m.device_hash
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDeviceHash returns the old "device_hash" field's value of the MemberSession entity.
+// If the MemberSession object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberSessionMutation) OldDeviceHash(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDeviceHash is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDeviceHash requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDeviceHash: %w", err)
+	}
+	return oldValue.DeviceHash, nil
+}
+
+// ResetDeviceHash resets all changes to the "device_hash" field.
+func (m *MemberSessionMutation) ResetDeviceHash() {
+	m.device_hash = nil
+}
+
+// SetProgramHash sets the "program_hash" field.
+func (m *MemberSessionMutation) SetProgramHash(b []byte) {
+	m.program_hash = &b
+}
+
+// ProgramHash returns the value of the "program_hash" field in the mutation.
+func (m *MemberSessionMutation) ProgramHash() (r []byte, exists bool) {
+	v := m.program_hash
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldProgramHash returns the old "program_hash" field's value of the MemberSession entity.
+// If the MemberSession object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberSessionMutation) OldProgramHash(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldProgramHash is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldProgramHash requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldProgramHash: %w", err)
+	}
+	return oldValue.ProgramHash, nil
+}
+
+// ResetProgramHash resets all changes to the "program_hash" field.
+func (m *MemberSessionMutation) ResetProgramHash() {
+	m.program_hash = nil
+}
+
+// SetClientSealed sets the "client_sealed" field.
+func (m *MemberSessionMutation) SetClientSealed(b []byte) {
+	m.client_sealed = &b
+}
+
+// ClientSealed returns the value of the "client_sealed" field in the mutation.
+func (m *MemberSessionMutation) ClientSealed() (r []byte, exists bool) {
+	v := m.client_sealed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldClientSealed returns the old "client_sealed" field's value of the MemberSession entity.
+// If the MemberSession object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberSessionMutation) OldClientSealed(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldClientSealed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldClientSealed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldClientSealed: %w", err)
+	}
+	return oldValue.ClientSealed, nil
+}
+
+// ResetClientSealed resets all changes to the "client_sealed" field.
+func (m *MemberSessionMutation) ResetClientSealed() {
+	m.client_sealed = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *MemberSessionMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *MemberSessionMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the MemberSession entity.
+// If the MemberSession object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberSessionMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *MemberSessionMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetLastUsedAt sets the "last_used_at" field.
+func (m *MemberSessionMutation) SetLastUsedAt(t time.Time) {
+	m.last_used_at = &t
+}
+
+// LastUsedAt returns the value of the "last_used_at" field in the mutation.
+func (m *MemberSessionMutation) LastUsedAt() (r time.Time, exists bool) {
+	v := m.last_used_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLastUsedAt returns the old "last_used_at" field's value of the MemberSession entity.
+// If the MemberSession object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberSessionMutation) OldLastUsedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLastUsedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLastUsedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLastUsedAt: %w", err)
+	}
+	return oldValue.LastUsedAt, nil
+}
+
+// ResetLastUsedAt resets all changes to the "last_used_at" field.
+func (m *MemberSessionMutation) ResetLastUsedAt() {
+	m.last_used_at = nil
+}
+
+// SetExpiresAt sets the "expires_at" field.
+func (m *MemberSessionMutation) SetExpiresAt(t time.Time) {
+	m.expires_at = &t
+}
+
+// ExpiresAt returns the value of the "expires_at" field in the mutation.
+func (m *MemberSessionMutation) ExpiresAt() (r time.Time, exists bool) {
+	v := m.expires_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldExpiresAt returns the old "expires_at" field's value of the MemberSession entity.
+// If the MemberSession object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberSessionMutation) OldExpiresAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldExpiresAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldExpiresAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldExpiresAt: %w", err)
+	}
+	return oldValue.ExpiresAt, nil
+}
+
+// ResetExpiresAt resets all changes to the "expires_at" field.
+func (m *MemberSessionMutation) ResetExpiresAt() {
+	m.expires_at = nil
+}
+
+// SetRevokedAt sets the "revoked_at" field.
+func (m *MemberSessionMutation) SetRevokedAt(t time.Time) {
+	m.revoked_at = &t
+}
+
+// RevokedAt returns the value of the "revoked_at" field in the mutation.
+func (m *MemberSessionMutation) RevokedAt() (r time.Time, exists bool) {
+	v := m.revoked_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRevokedAt returns the old "revoked_at" field's value of the MemberSession entity.
+// If the MemberSession object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberSessionMutation) OldRevokedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRevokedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRevokedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRevokedAt: %w", err)
+	}
+	return oldValue.RevokedAt, nil
+}
+
+// ClearRevokedAt clears the value of the "revoked_at" field.
+func (m *MemberSessionMutation) ClearRevokedAt() {
+	m.revoked_at = nil
+	m.clearedFields[membersession.FieldRevokedAt] = struct{}{}
+}
+
+// RevokedAtCleared returns if the "revoked_at" field was cleared in this mutation.
+func (m *MemberSessionMutation) RevokedAtCleared() bool {
+	_, ok := m.clearedFields[membersession.FieldRevokedAt]
+	return ok
+}
+
+// ResetRevokedAt resets all changes to the "revoked_at" field.
+func (m *MemberSessionMutation) ResetRevokedAt() {
+	m.revoked_at = nil
+	delete(m.clearedFields, membersession.FieldRevokedAt)
+}
+
+// SetRevokedReason sets the "revoked_reason" field.
+func (m *MemberSessionMutation) SetRevokedReason(s string) {
+	m.revoked_reason = &s
+}
+
+// RevokedReason returns the value of the "revoked_reason" field in the mutation.
+func (m *MemberSessionMutation) RevokedReason() (r string, exists bool) {
+	v := m.revoked_reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRevokedReason returns the old "revoked_reason" field's value of the MemberSession entity.
+// If the MemberSession object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberSessionMutation) OldRevokedReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRevokedReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRevokedReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRevokedReason: %w", err)
+	}
+	return oldValue.RevokedReason, nil
+}
+
+// ClearRevokedReason clears the value of the "revoked_reason" field.
+func (m *MemberSessionMutation) ClearRevokedReason() {
+	m.revoked_reason = nil
+	m.clearedFields[membersession.FieldRevokedReason] = struct{}{}
+}
+
+// RevokedReasonCleared returns if the "revoked_reason" field was cleared in this mutation.
+func (m *MemberSessionMutation) RevokedReasonCleared() bool {
+	_, ok := m.clearedFields[membersession.FieldRevokedReason]
+	return ok
+}
+
+// ResetRevokedReason resets all changes to the "revoked_reason" field.
+func (m *MemberSessionMutation) ResetRevokedReason() {
+	m.revoked_reason = nil
+	delete(m.clearedFields, membersession.FieldRevokedReason)
+}
+
+// ClearCustomer clears the "customer" edge to the Customer entity.
+func (m *MemberSessionMutation) ClearCustomer() {
+	m.clearedcustomer = true
+	m.clearedFields[membersession.FieldCustomerID] = struct{}{}
+}
+
+// CustomerCleared reports if the "customer" edge to the Customer entity was cleared.
+func (m *MemberSessionMutation) CustomerCleared() bool {
+	return m.clearedcustomer
+}
+
+// CustomerIDs returns the "customer" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// CustomerID instead. It exists only for internal usage by the builders.
+func (m *MemberSessionMutation) CustomerIDs() (ids []uuid.UUID) {
+	if id := m.customer; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetCustomer resets all changes to the "customer" edge.
+func (m *MemberSessionMutation) ResetCustomer() {
+	m.customer = nil
+	m.clearedcustomer = false
+}
+
+// Where appends a list predicates to the MemberSessionMutation builder.
+func (m *MemberSessionMutation) Where(ps ...predicate.MemberSession) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the MemberSessionMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *MemberSessionMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.MemberSession, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *MemberSessionMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *MemberSessionMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (MemberSession).
+func (m *MemberSessionMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *MemberSessionMutation) Fields() []string {
+	fields := make([]string, 0, 14)
+	if m.customer != nil {
+		fields = append(fields, membersession.FieldCustomerID)
+	}
+	if m.identity_id != nil {
+		fields = append(fields, membersession.FieldIdentityID)
+	}
+	if m.refresh_hash != nil {
+		fields = append(fields, membersession.FieldRefreshHash)
+	}
+	if m.previous_refresh_hash != nil {
+		fields = append(fields, membersession.FieldPreviousRefreshHash)
+	}
+	if m.successor_sealed != nil {
+		fields = append(fields, membersession.FieldSuccessorSealed)
+	}
+	if m.refreshed_at != nil {
+		fields = append(fields, membersession.FieldRefreshedAt)
+	}
+	if m.device_hash != nil {
+		fields = append(fields, membersession.FieldDeviceHash)
+	}
+	if m.program_hash != nil {
+		fields = append(fields, membersession.FieldProgramHash)
+	}
+	if m.client_sealed != nil {
+		fields = append(fields, membersession.FieldClientSealed)
+	}
+	if m.created_at != nil {
+		fields = append(fields, membersession.FieldCreatedAt)
+	}
+	if m.last_used_at != nil {
+		fields = append(fields, membersession.FieldLastUsedAt)
+	}
+	if m.expires_at != nil {
+		fields = append(fields, membersession.FieldExpiresAt)
+	}
+	if m.revoked_at != nil {
+		fields = append(fields, membersession.FieldRevokedAt)
+	}
+	if m.revoked_reason != nil {
+		fields = append(fields, membersession.FieldRevokedReason)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *MemberSessionMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case membersession.FieldCustomerID:
+		return m.CustomerID()
+	case membersession.FieldIdentityID:
+		return m.IdentityID()
+	case membersession.FieldRefreshHash:
+		return m.RefreshHash()
+	case membersession.FieldPreviousRefreshHash:
+		return m.PreviousRefreshHash()
+	case membersession.FieldSuccessorSealed:
+		return m.SuccessorSealed()
+	case membersession.FieldRefreshedAt:
+		return m.RefreshedAt()
+	case membersession.FieldDeviceHash:
+		return m.DeviceHash()
+	case membersession.FieldProgramHash:
+		return m.ProgramHash()
+	case membersession.FieldClientSealed:
+		return m.ClientSealed()
+	case membersession.FieldCreatedAt:
+		return m.CreatedAt()
+	case membersession.FieldLastUsedAt:
+		return m.LastUsedAt()
+	case membersession.FieldExpiresAt:
+		return m.ExpiresAt()
+	case membersession.FieldRevokedAt:
+		return m.RevokedAt()
+	case membersession.FieldRevokedReason:
+		return m.RevokedReason()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *MemberSessionMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case membersession.FieldCustomerID:
+		return m.OldCustomerID(ctx)
+	case membersession.FieldIdentityID:
+		return m.OldIdentityID(ctx)
+	case membersession.FieldRefreshHash:
+		return m.OldRefreshHash(ctx)
+	case membersession.FieldPreviousRefreshHash:
+		return m.OldPreviousRefreshHash(ctx)
+	case membersession.FieldSuccessorSealed:
+		return m.OldSuccessorSealed(ctx)
+	case membersession.FieldRefreshedAt:
+		return m.OldRefreshedAt(ctx)
+	case membersession.FieldDeviceHash:
+		return m.OldDeviceHash(ctx)
+	case membersession.FieldProgramHash:
+		return m.OldProgramHash(ctx)
+	case membersession.FieldClientSealed:
+		return m.OldClientSealed(ctx)
+	case membersession.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case membersession.FieldLastUsedAt:
+		return m.OldLastUsedAt(ctx)
+	case membersession.FieldExpiresAt:
+		return m.OldExpiresAt(ctx)
+	case membersession.FieldRevokedAt:
+		return m.OldRevokedAt(ctx)
+	case membersession.FieldRevokedReason:
+		return m.OldRevokedReason(ctx)
+	}
+	return nil, fmt.Errorf("unknown MemberSession field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *MemberSessionMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case membersession.FieldCustomerID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCustomerID(v)
+		return nil
+	case membersession.FieldIdentityID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetIdentityID(v)
+		return nil
+	case membersession.FieldRefreshHash:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRefreshHash(v)
+		return nil
+	case membersession.FieldPreviousRefreshHash:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPreviousRefreshHash(v)
+		return nil
+	case membersession.FieldSuccessorSealed:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSuccessorSealed(v)
+		return nil
+	case membersession.FieldRefreshedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRefreshedAt(v)
+		return nil
+	case membersession.FieldDeviceHash:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDeviceHash(v)
+		return nil
+	case membersession.FieldProgramHash:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetProgramHash(v)
+		return nil
+	case membersession.FieldClientSealed:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetClientSealed(v)
+		return nil
+	case membersession.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case membersession.FieldLastUsedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLastUsedAt(v)
+		return nil
+	case membersession.FieldExpiresAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetExpiresAt(v)
+		return nil
+	case membersession.FieldRevokedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRevokedAt(v)
+		return nil
+	case membersession.FieldRevokedReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRevokedReason(v)
+		return nil
+	}
+	return fmt.Errorf("unknown MemberSession field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *MemberSessionMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *MemberSessionMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *MemberSessionMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown MemberSession numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *MemberSessionMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(membersession.FieldPreviousRefreshHash) {
+		fields = append(fields, membersession.FieldPreviousRefreshHash)
+	}
+	if m.FieldCleared(membersession.FieldSuccessorSealed) {
+		fields = append(fields, membersession.FieldSuccessorSealed)
+	}
+	if m.FieldCleared(membersession.FieldRefreshedAt) {
+		fields = append(fields, membersession.FieldRefreshedAt)
+	}
+	if m.FieldCleared(membersession.FieldRevokedAt) {
+		fields = append(fields, membersession.FieldRevokedAt)
+	}
+	if m.FieldCleared(membersession.FieldRevokedReason) {
+		fields = append(fields, membersession.FieldRevokedReason)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *MemberSessionMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *MemberSessionMutation) ClearField(name string) error {
+	switch name {
+	case membersession.FieldPreviousRefreshHash:
+		m.ClearPreviousRefreshHash()
+		return nil
+	case membersession.FieldSuccessorSealed:
+		m.ClearSuccessorSealed()
+		return nil
+	case membersession.FieldRefreshedAt:
+		m.ClearRefreshedAt()
+		return nil
+	case membersession.FieldRevokedAt:
+		m.ClearRevokedAt()
+		return nil
+	case membersession.FieldRevokedReason:
+		m.ClearRevokedReason()
+		return nil
+	}
+	return fmt.Errorf("unknown MemberSession nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *MemberSessionMutation) ResetField(name string) error {
+	switch name {
+	case membersession.FieldCustomerID:
+		m.ResetCustomerID()
+		return nil
+	case membersession.FieldIdentityID:
+		m.ResetIdentityID()
+		return nil
+	case membersession.FieldRefreshHash:
+		m.ResetRefreshHash()
+		return nil
+	case membersession.FieldPreviousRefreshHash:
+		m.ResetPreviousRefreshHash()
+		return nil
+	case membersession.FieldSuccessorSealed:
+		m.ResetSuccessorSealed()
+		return nil
+	case membersession.FieldRefreshedAt:
+		m.ResetRefreshedAt()
+		return nil
+	case membersession.FieldDeviceHash:
+		m.ResetDeviceHash()
+		return nil
+	case membersession.FieldProgramHash:
+		m.ResetProgramHash()
+		return nil
+	case membersession.FieldClientSealed:
+		m.ResetClientSealed()
+		return nil
+	case membersession.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case membersession.FieldLastUsedAt:
+		m.ResetLastUsedAt()
+		return nil
+	case membersession.FieldExpiresAt:
+		m.ResetExpiresAt()
+		return nil
+	case membersession.FieldRevokedAt:
+		m.ResetRevokedAt()
+		return nil
+	case membersession.FieldRevokedReason:
+		m.ResetRevokedReason()
+		return nil
+	}
+	return fmt.Errorf("unknown MemberSession field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *MemberSessionMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.customer != nil {
+		edges = append(edges, membersession.EdgeCustomer)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *MemberSessionMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case membersession.EdgeCustomer:
+		if id := m.customer; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *MemberSessionMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *MemberSessionMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *MemberSessionMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedcustomer {
+		edges = append(edges, membersession.EdgeCustomer)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *MemberSessionMutation) EdgeCleared(name string) bool {
+	switch name {
+	case membersession.EdgeCustomer:
+		return m.clearedcustomer
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *MemberSessionMutation) ClearEdge(name string) error {
+	switch name {
+	case membersession.EdgeCustomer:
+		m.ClearCustomer()
+		return nil
+	}
+	return fmt.Errorf("unknown MemberSession unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *MemberSessionMutation) ResetEdge(name string) error {
+	switch name {
+	case membersession.EdgeCustomer:
+		m.ResetCustomer()
+		return nil
+	}
+	return fmt.Errorf("unknown MemberSession edge %s", name)
 }
 
 // TagMutation represents an operation that mutates the Tag nodes in the graph.

@@ -14,10 +14,18 @@ import (
 // Tx is a transactional client that is created by calling Client.Tx().
 type Tx struct {
 	config
+	// Consent is the client for interacting with the Consent builders.
+	Consent *ConsentClient
+	// ConsentText is the client for interacting with the ConsentText builders.
+	ConsentText *ConsentTextClient
 	// Customer is the client for interacting with the Customer builders.
 	Customer *CustomerClient
+	// CustomerIdentity is the client for interacting with the CustomerIdentity builders.
+	CustomerIdentity *CustomerIdentityClient
 	// CustomerMetrics is the client for interacting with the CustomerMetrics builders.
 	CustomerMetrics *CustomerMetricsClient
+	// MemberSession is the client for interacting with the MemberSession builders.
+	MemberSession *MemberSessionClient
 	// Tag is the client for interacting with the Tag builders.
 	Tag *TagClient
 
@@ -151,8 +159,12 @@ func (tx *Tx) Client() *Client {
 }
 
 func (tx *Tx) init() {
+	tx.Consent = NewConsentClient(tx.config)
+	tx.ConsentText = NewConsentTextClient(tx.config)
 	tx.Customer = NewCustomerClient(tx.config)
+	tx.CustomerIdentity = NewCustomerIdentityClient(tx.config)
 	tx.CustomerMetrics = NewCustomerMetricsClient(tx.config)
+	tx.MemberSession = NewMemberSessionClient(tx.config)
 	tx.Tag = NewTagClient(tx.config)
 }
 
@@ -163,7 +175,7 @@ func (tx *Tx) init() {
 // of them in order to commit or rollback the transaction.
 //
 // If a closed transaction is embedded in one of the generated entities, and the entity
-// applies a query, for example: Customer.QueryXXX(), the query will be executed
+// applies a query, for example: Consent.QueryXXX(), the query will be executed
 // through the driver which created this transaction.
 //
 // Note that txDriver is not goroutine safe.

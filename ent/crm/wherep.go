@@ -8,6 +8,20 @@ import (
 )
 
 // WhereP adds storage-level predicates to the query.
+func (q *ConsentQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.Consent(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *ConsentTextQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.ConsentText(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
 func (q *CustomerQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.Customer(p))
@@ -15,9 +29,23 @@ func (q *CustomerQuery) WhereP(ps ...func(*sql.Selector)) {
 }
 
 // WhereP adds storage-level predicates to the query.
+func (q *CustomerIdentityQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.CustomerIdentity(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
 func (q *CustomerMetricsQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.CustomerMetrics(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *MemberSessionQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.MemberSession(p))
 	}
 }
 

@@ -111,7 +111,7 @@ const stepUpNote = "proof of identity within the last 5 minutes"
 var camelCase = regexp.MustCompile(`^[a-z][a-zA-Z0-9]*$`)
 
 func TestOperations(t *testing.T) {
-	permissions := map[string]bool{"self": true}
+	permissions := map[string]bool{"self": true, "member": true}
 	for _, p := range auth.All() {
 		permissions[string(p)] = true
 	}
@@ -128,6 +128,7 @@ func TestOperations(t *testing.T) {
 				assert.Zero(t, op.StepUp, "a public operation has nobody to ask for x-step-up")
 			} else {
 				assert.True(t, permissions[op.Permission], "x-permission %q is no permission", op.Permission)
+				assert.Equal(t, op.Tag == "member", op.Permission == "member", "members have operations of their own")
 			}
 			checkStepUp(t, op)
 			checkIdempotency(t, op)

@@ -66,7 +66,7 @@ func (s *Service) CreateMany(ctx context.Context, tx *db.Tx, inputs []*Input) ([
 		r.defaults(&c, in, &bad)
 		r.place(&c, in, &bad)
 		names.assign(&c, in, &bad)
-		if len(bad) == 0 && !c.identified() {
+		if len(bad) == 0 && !in.nameless && !c.identified() {
 			bad.add("", ErrNoIdentity)
 		}
 		if err := bad.err(); err != nil {

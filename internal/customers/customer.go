@@ -74,6 +74,8 @@ type Input struct {
 	CustomFields         *map[string]any // merged one level deep; a nil member is removed
 	Tags                 *[]string       // names; replaces all tags
 	LifecycleStage       *string
+
+	nameless bool // may be known by nothing but how they sign in
 }
 
 func (c *Customer) storeID() uuid.UUID { return orNil(c.HomeStoreID) }

@@ -33,6 +33,8 @@ var (
 	ErrUnknownTag  = apperr.Define(apperr.Invalid, "customers.unknown_tag", "There is no tag of this name, and you may not make one.", "没有该名称的标签，且您无权新建标签。")
 	ErrTagCount    = apperr.Define(apperr.Invalid, "customers.too_many_tags", "A customer has at most {max} tags.", "一位顾客最多 {max} 个标签。")
 
+	ErrIdentityNotFound = apperr.Define(apperr.NotFound, "customers.identity_not_found", "The customer has no such way to sign in.", "该顾客没有此登录方式。")
+
 	ErrTooShort = apperr.Define(apperr.Invalid, "search.too_short", "Search for at least two characters of a name.", "请至少输入姓名中的两个字符。")
 	ErrNeedle   = apperr.Define(apperr.Invalid, "search.too_long", "The fragment is too long.", "搜索内容过长。")
 

@@ -36,6 +36,9 @@ func (s *Service) note(ctx context.Context, tx *db.Tx, action, event string, c *
 	if event != EventCreated { // nobody can have cached what did not exist
 		s.Touch(ctx, tx, c.ID)
 	}
+	if (event == EventArchived || event == EventRestored) && s.members != nil {
+		s.members.Closed(ctx, tx, c.ID)
+	}
 }
 
 func noteTag(ctx context.Context, tx *db.Tx, action string, id uuid.UUID, fields []string) {

@@ -174,6 +174,27 @@ func (a API) RemoveCustomerTag(ctx context.Context, r customersapi.RemoveCustome
 	return customersapi.RemoveCustomerTag204Response{}, nil
 }
 
+// ListCustomerIdentities implements listCustomerIdentities.
+func (a API) ListCustomerIdentities(ctx context.Context, r customersapi.ListCustomerIdentitiesRequestObject) (customersapi.ListCustomerIdentitiesResponseObject, error) {
+	all, err := a.members.Identities(ctx, r.Id)
+	if err != nil {
+		return nil, err
+	}
+	body, err := IdentityPage(a.pages, "/v1/customers/"+r.Id.String()+"/identities", all, r.Params.Limit, r.Params.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	return customersapi.ListCustomerIdentities200JSONResponse(body), nil
+}
+
+// DeleteCustomerIdentity implements deleteCustomerIdentity.
+func (a API) DeleteCustomerIdentity(ctx context.Context, r customersapi.DeleteCustomerIdentityRequestObject) (customersapi.DeleteCustomerIdentityResponseObject, error) {
+	if err := a.members.Unlink(ctx, r.Id, r.IdentityId); err != nil {
+		return nil, err
+	}
+	return customersapi.DeleteCustomerIdentity204Response{}, nil
+}
+
 // ListTags implements listTags.
 func (a API) ListTags(ctx context.Context, r customersapi.ListTagsRequestObject) (customersapi.ListTagsResponseObject, error) {
 	var at struct {

@@ -65,7 +65,7 @@ func toAPICustomer(clear *Customer) customersapi.Customer {
 	out := customersapi.Customer{
 		Id: c.ID, ExternalId: pointerOrNull(c.ExternalID), Name: orNull(c.Name), Gender: customersapi.CustomerGender(c.Gender), BirthDate: dateOrNull(c.BirthDate),
 		Phone: orNull(c.Phone), PhoneKind: null[customersapi.PhoneKind](), Email: orNull(c.Email), CardNumber: orNull(c.Card), Source: c.Source,
-		Status: customersapi.CustomerActive, HomeStoreId: pointerOrNull(c.HomeStoreID), AssignedStaffId: pointerOrNull(c.AssignedStaffID), Address: toAPIAddress(c.Address),
+		Status: customersapi.CustomerActive, HomeStoreId: pointerOrNull(c.HomeStoreID), AssignedStaffId: pointerOrNull(c.AssignedStaffID), Address: ToAPIAddress(c.Address),
 		Language: c.Language, Preferences: c.Preferences, MarketingPreferences: c.MarketingPreferences, CustomFields: c.CustomFields, Tags: c.Tags,
 		LifecycleStage: customersapi.LifecycleStage(c.LifecycleStage), ArchivedAt: pointerOrNull(c.ArchivedAt),
 		Version: c.Version, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt,
@@ -91,7 +91,8 @@ func toAPICustomer(clear *Customer) customersapi.Customer {
 	return out
 }
 
-func toAPIAddress(a *Address) nullable.Nullable[commonapi.Address] {
+// ToAPIAddress writes an address as all contracts do.
+func ToAPIAddress(a *Address) nullable.Nullable[commonapi.Address] {
 	if a == nil {
 		return null[commonapi.Address]()
 	}
@@ -116,13 +117,14 @@ func toAPIRevealed(c *Customer, fields []customersapi.RevealField) customersapi.
 		case customersapi.RevealEmail:
 			out.Email = orNull(c.Email)
 		case customersapi.RevealAddress:
-			out.Address = toAPIAddress(c.Address)
+			out.Address = ToAPIAddress(c.Address)
 		}
 	}
 	return out
 }
 
-func fromAPIAddress(a commonapi.AddressInput) Address {
+// FromAPIAddress reads an address as all contracts write it.
+func FromAPIAddress(a commonapi.AddressInput) Address {
 	return Address{Country: deref(a.Country), Region: deref(a.Region), City: deref(a.City), District: deref(a.District),
 		Line1: deref(a.Line1), Line2: deref(a.Line2), PostalCode: deref(a.PostalCode)}
 }
@@ -138,7 +140,7 @@ func fromAPICreate(b *customersapi.CustomerCreate) Input {
 		in.BirthDate = value(b.BirthDate.Time)
 	}
 	if b.Address != nil {
-		in.Address = value(fromAPIAddress(*b.Address))
+		in.Address = value(FromAPIAddress(*b.Address))
 	}
 	return in
 }
@@ -158,7 +160,7 @@ func fromAPIUpdate(b *customersapi.CustomerUpdate) Input {
 	if b.Address.IsNull() {
 		in.Address = null[Address]()
 	} else if v, err := b.Address.Get(); err == nil {
-		in.Address = value(fromAPIAddress(v))
+		in.Address = value(FromAPIAddress(v))
 	}
 	return in
 }

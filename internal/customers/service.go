@@ -33,7 +33,11 @@ type Service struct {
 	profiles *cache.Hot
 	stats    *tokenStats
 	blocks   blocks
+	members  MemberSide
 }
+
+// UseMembers connects the customers' own side; call it before serving.
+func (s *Service) UseMembers(m MemberSide) { s.members = m }
 
 // New makes the service.
 func New(d Deps) *Service {

@@ -106,7 +106,7 @@ func (s *Service) alter(c *Customer, in *Input, r *reach, names tagNames) ([]str
 	_, bad := c.apply(in, s.clock.Today().Time())
 	r.place(c, in, &bad)
 	names.assign(c, in, &bad)
-	if len(bad) == 0 && !c.identified() {
+	if len(bad) == 0 && !c.identified() && old.identified() {
 		bad.add("", ErrNoIdentity)
 	}
 	return c.differences(&old), bad.err()

@@ -74,7 +74,7 @@ func (s *Service) verify(bearer string) (*credential, error) {
 	if err != nil {
 		return nil, err
 	}
-	if a.Audience != token.Staff.Name {
+	if a.Audience != token.Staff.Name && (a.Audience != token.Member.Name || s.Members == nil) {
 		return nil, apperr.ErrUnauthenticated.New()
 	}
 	if a.Client.ID != "" {
@@ -94,8 +94,15 @@ func (s *Service) authenticateSession(ctx context.Context, c *credential) (auth.
 	if c.dead.Load() {
 		return auth.Actor{}, ErrSessionEnded.New()
 	}
-	load := func(ctx context.Context) (*principals.Principal, error) { return s.loadStaff(ctx, c.principal) }
-	actor, gone, err := s.principals.OfSession(ctx, c.principal, c.access.SessionID, load)
+	var actor auth.Actor
+	var gone bool
+	var err error
+	if c.access.Audience == token.Member.Name {
+		actor, gone, err = s.Members(ctx, c.access)
+	} else {
+		load := func(ctx context.Context) (*principals.Principal, error) { return s.loadStaff(ctx, c.principal) }
+		actor, gone, err = s.principals.OfSession(ctx, c.principal, c.access.SessionID, load)
+	}
 	if err != nil {
 		return auth.Actor{}, err
 	}

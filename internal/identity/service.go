@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/cache"
 	"github.com/shuke-crm/shuke/internal/platform/clock"
 	"github.com/shuke-crm/shuke/internal/platform/crypto"
@@ -16,6 +17,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/outside"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 	"github.com/shuke-crm/shuke/internal/platform/principals"
+	"github.com/shuke-crm/shuke/internal/platform/token"
 )
 
 // Operation is one line of the API, for the explanation of permissions.
@@ -45,6 +47,9 @@ type Deps struct {
 	PublicURL string
 	// Operations lists the operations of the contract.
 	Operations func() []Operation
+	// Members judges the access tokens of members, who are another domain's;
+	// without it they are refused.
+	Members func(ctx context.Context, a token.Access) (actor auth.Actor, gone bool, err error)
 	// PasswordChanged is called after somebody changed their own password.
 	PasswordChanged func(ctx context.Context, username string)
 	// Renamed is called after the commit that changed the name or code of a store

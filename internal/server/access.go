@@ -61,7 +61,7 @@ func (e *edge) admit(c echo.Context, op *contract.Operation) error {
 		ctx = auth.WithProofDemand(ctx, func(ctx context.Context) error { return e.demandProof(ctx, actor, false) })
 	}
 	c.SetRequest(req.WithContext(ctx))
-	if p != auth.Self && !actor.Can(p) {
+	if !permits(actor, p) {
 		return apperr.ErrForbidden.New().Arg("permission", op.Permission)
 	}
 	return e.demand(c.Request(), op, actor)
@@ -81,6 +81,15 @@ func (e *edge) demand(req *http.Request, op *contract.Operation, actor auth.Acto
 		return nil
 	}
 	return e.demandProof(req.Context(), actor, ownAccount)
+}
+
+// permits reports whether an operation is open to an actor. Members and the
+// business have operations of their own, and neither may use the other's.
+func permits(actor auth.Actor, p auth.Permission) bool {
+	if (actor.Kind == auth.KindMember) != (p == auth.Member) {
+		return false
+	}
+	return p == auth.Self || actor.Can(p)
 }
 
 // whoCalls reads the bearer token. Streams also take a ticket from the query,

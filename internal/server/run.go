@@ -39,6 +39,7 @@ func (s *Server) Run(ctx context.Context, r Run) error {
 	identity, stopIdentity := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopIdentity()
 	s.Identity.Start(identity)
+	s.Member.Start(identity)
 
 	failed := make(chan error, 1)
 	web := s.httpServer()

@@ -7,12 +7,14 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
 	catalogapi "github.com/shuke-crm/shuke/api/catalog"
 	customersapi "github.com/shuke-crm/shuke/api/customers"
 	identityapi "github.com/shuke-crm/shuke/api/identity"
+	memberapi "github.com/shuke-crm/shuke/api/member"
 	operationsapi "github.com/shuke-crm/shuke/api/operations"
 	ordersapi "github.com/shuke-crm/shuke/api/orders"
 	segmentsapi "github.com/shuke-crm/shuke/api/segments"
@@ -20,9 +22,11 @@ import (
 	"github.com/shuke-crm/shuke/internal/contract"
 	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/identity"
+	"github.com/shuke-crm/shuke/internal/member"
 	"github.com/shuke-crm/shuke/internal/operations"
 	"github.com/shuke-crm/shuke/internal/orders"
 	"github.com/shuke-crm/shuke/internal/platform/audit"
+	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/cache"
 	"github.com/shuke-crm/shuke/internal/platform/clock"
 	"github.com/shuke-crm/shuke/internal/platform/crypto"
@@ -34,6 +38,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/page"
 	"github.com/shuke-crm/shuke/internal/platform/ratelimit"
 	"github.com/shuke-crm/shuke/internal/platform/telemetry"
+	"github.com/shuke-crm/shuke/internal/platform/token"
 	"github.com/shuke-crm/shuke/internal/segments"
 )
 
@@ -76,6 +81,7 @@ type Server struct {
 	Catalog    *catalog.Service
 	Segments   *segments.Service
 	Orders     *orders.Service
+	Member     *member.Service
 	Operations *operations.Service
 	Jobs       *jobs.Queue
 	Events     *events.Dispatcher
@@ -98,20 +104,21 @@ func New(cfg Config, d Deps) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{Contract: spec, deps: d}
-	if err := s.buildServices(cfg); err != nil {
+	secret := d.Keys.Derive("ratelimit.subject")
+	limiter := ratelimit.New(d.Cache, secret[:])
+	if err := s.buildServices(cfg, limiter); err != nil {
 		return nil, err
 	}
 	rates, err := newRates(spec.Operations(), cfg.RateLimits)
 	if err != nil {
 		return nil, err
 	}
-	secret := d.Keys.Derive("ratelimit.subject")
 	stopping, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.health = &health{db: d.DB, cache: d.Cache}
 	s.edge = &edge{
 		contract: spec, log: d.Log, db: d.DB, clock: d.Clock, keys: d.Keys, metrics: d.Metrics,
-		limiter: ratelimit.New(d.Cache, secret[:]), rates: rates,
+		limiter: limiter, rates: rates,
 		publicURL: strings.TrimRight(cfg.PublicURL, "/"), secure: strings.HasPrefix(cfg.PublicURL, "https://"),
 		origins:      map[string]bool{},
 		address:      addressBy(cfg.TrustedProxies),
@@ -137,7 +144,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 	return s, nil
 }
 
-func (s *Server) buildServices(cfg Config) error {
+func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 	d := s.deps
 	pages := page.NewCodec(d.Keys.Derive("page.cursor"))
 	var err error
@@ -146,11 +153,15 @@ func (s *Server) buildServices(cfg Config) error {
 	}
 	s.Events = events.NewDispatcher(d.DB, d.ListenURL, d.Log)
 	s.Sealer = audit.NewSealer(d.DB, d.Log)
+	codes := otp.New(d.DB, d.Clock, d.Keys)
 	s.Identity = identity.New(identity.Deps{
 		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Log: d.Log,
-		Codes: otp.New(d.DB, d.Clock, d.Keys), Outside: d.Outside,
+		Codes: codes, Outside: d.Outside,
 		RequireSecondFactor: cfg.RequireSecondFactor, PasswordResetURL: cfg.PasswordResetURL,
 		PublicURL: strings.TrimRight(cfg.PublicURL, "/"), Operations: s.operations, PasswordChanged: d.PasswordChanged,
+		Members: func(ctx context.Context, a token.Access) (auth.Actor, bool, error) {
+			return s.Member.Authenticate(ctx, a)
+		},
 		Renamed: func(ctx context.Context) { s.Customers.ClearProfiles(ctx) },
 	})
 	s.Customers = customers.New(customers.Deps{DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Queue: s.Jobs})
@@ -161,6 +172,17 @@ func (s *Server) buildServices(cfg Config) error {
 		Customers: s.Customers, Catalog: s.Catalog, Segments: s.Segments,
 	})
 	s.Orders.Subscribe(s.Events)
+	s.Member = member.New(member.Deps{
+		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Log: d.Log, Customers: s.Customers, Orders: s.Orders,
+		Codes: codes, Outside: d.Outside,
+		Attempt: func(ctx context.Context, subject string) time.Duration {
+			if r := limiter.Allow(ctx, ratelimit.SignInByAccount, ratelimit.Text(subject)); !r.Allowed {
+				return r.RetryAfter
+			}
+			return 0
+		},
+	})
+	s.Customers.UseMembers(s.Member)
 	s.Operations = operations.New(operations.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Jobs: s.Jobs, Keys: d.Keys, Log: d.Log})
 	return nil
 }
@@ -182,6 +204,7 @@ func (s *Server) register() {
 	catalogapi.RegisterHandlers(r, catalogapi.NewStrictHandler(catalog.API{Service: s.Catalog}, nil))
 	segmentsapi.RegisterHandlers(r, segmentsapi.NewStrictHandler(segments.API{Service: s.Segments}, nil))
 	ordersapi.RegisterHandlers(r, ordersapi.NewStrictHandler(orders.API{Service: s.Orders}, nil))
+	memberapi.RegisterHandlers(r, memberapi.NewStrictHandler(member.API{Service: s.Member}, nil))
 	operationsapi.RegisterHandlers(r, operationsapi.NewStrictHandler(operations.API{Service: s.Operations}, nil))
 	s.health.register(r)
 	metrics := s.deps.Metrics.Handler()

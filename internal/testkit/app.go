@@ -204,6 +204,7 @@ func (a *App) start(ctx context.Context, o options) {
 	require.NoError(t, err)
 	system := auth.System(ctx, "test")
 	require.NoError(t, a.Server.Identity.EnsureBuiltInRoles(system))
+	require.NoError(t, a.Server.Member.EnsureTexts(system))
 	_, err = a.Server.Identity.EnsureAdmin(system, AdminPassword)
 	require.NoError(t, err)
 

@@ -9,6 +9,30 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm"
 )
 
+// The ConsentFunc type is an adapter to allow the use of ordinary
+// function as Consent mutator.
+type ConsentFunc func(context.Context, *crm.ConsentMutation) (crm.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f ConsentFunc) Mutate(ctx context.Context, m crm.Mutation) (crm.Value, error) {
+	if mv, ok := m.(*crm.ConsentMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *crm.ConsentMutation", m)
+}
+
+// The ConsentTextFunc type is an adapter to allow the use of ordinary
+// function as ConsentText mutator.
+type ConsentTextFunc func(context.Context, *crm.ConsentTextMutation) (crm.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f ConsentTextFunc) Mutate(ctx context.Context, m crm.Mutation) (crm.Value, error) {
+	if mv, ok := m.(*crm.ConsentTextMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *crm.ConsentTextMutation", m)
+}
+
 // The CustomerFunc type is an adapter to allow the use of ordinary
 // function as Customer mutator.
 type CustomerFunc func(context.Context, *crm.CustomerMutation) (crm.Value, error)
@@ -21,6 +45,18 @@ func (f CustomerFunc) Mutate(ctx context.Context, m crm.Mutation) (crm.Value, er
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *crm.CustomerMutation", m)
 }
 
+// The CustomerIdentityFunc type is an adapter to allow the use of ordinary
+// function as CustomerIdentity mutator.
+type CustomerIdentityFunc func(context.Context, *crm.CustomerIdentityMutation) (crm.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f CustomerIdentityFunc) Mutate(ctx context.Context, m crm.Mutation) (crm.Value, error) {
+	if mv, ok := m.(*crm.CustomerIdentityMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *crm.CustomerIdentityMutation", m)
+}
+
 // The CustomerMetricsFunc type is an adapter to allow the use of ordinary
 // function as CustomerMetrics mutator.
 type CustomerMetricsFunc func(context.Context, *crm.CustomerMetricsMutation) (crm.Value, error)
@@ -31,6 +67,18 @@ func (f CustomerMetricsFunc) Mutate(ctx context.Context, m crm.Mutation) (crm.Va
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *crm.CustomerMetricsMutation", m)
+}
+
+// The MemberSessionFunc type is an adapter to allow the use of ordinary
+// function as MemberSession mutator.
+type MemberSessionFunc func(context.Context, *crm.MemberSessionMutation) (crm.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f MemberSessionFunc) Mutate(ctx context.Context, m crm.Mutation) (crm.Value, error) {
+	if mv, ok := m.(*crm.MemberSessionMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *crm.MemberSessionMutation", m)
 }
 
 // The TagFunc type is an adapter to allow the use of ordinary

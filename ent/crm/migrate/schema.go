@@ -9,6 +9,71 @@ import (
 )
 
 var (
+	// ConsentsColumns holds the columns for the "consents" table.
+	ConsentsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "store_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "assigned_staff_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "purpose", Type: field.TypeEnum, Enums: []string{"terms", "guardian", "marketing", "profiling"}},
+		{Name: "text_version", Type: field.TypeInt},
+		{Name: "text_hash", Type: field.TypeBytes},
+		{Name: "channel", Type: field.TypeString, Size: 32},
+		{Name: "evidence_sealed", Type: field.TypeBytes},
+		{Name: "granted_at", Type: field.TypeTime},
+		{Name: "withdrawn_at", Type: field.TypeTime, Nullable: true},
+		{Name: "customer_id", Type: field.TypeUUID},
+	}
+	// ConsentsTable holds the schema information for the "consents" table.
+	ConsentsTable = &schema.Table{
+		Name:       "consents",
+		Columns:    ConsentsColumns,
+		PrimaryKey: []*schema.Column{ConsentsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "consents_customers_customer",
+				Columns:    []*schema.Column{ConsentsColumns[10]},
+				RefColumns: []*schema.Column{CustomersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "consents_customer_idx",
+				Unique:  false,
+				Columns: []*schema.Column{ConsentsColumns[10], ConsentsColumns[0]},
+			},
+			{
+				Name:    "consents_live_key",
+				Unique:  true,
+				Columns: []*schema.Column{ConsentsColumns[10], ConsentsColumns[3]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "withdrawn_at IS NULL",
+				},
+			},
+		},
+	}
+	// ConsentTextsColumns holds the columns for the "consent_texts" table.
+	ConsentTextsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "purpose", Type: field.TypeEnum, Enums: []string{"terms", "guardian", "marketing", "profiling"}},
+		{Name: "version", Type: field.TypeInt},
+		{Name: "wordings", Type: field.TypeJSON},
+		{Name: "hash", Type: field.TypeBytes},
+		{Name: "published_at", Type: field.TypeTime},
+	}
+	// ConsentTextsTable holds the schema information for the "consent_texts" table.
+	ConsentTextsTable = &schema.Table{
+		Name:       "consent_texts",
+		Columns:    ConsentTextsColumns,
+		PrimaryKey: []*schema.Column{ConsentTextsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "consent_texts_version_key",
+				Unique:  true,
+				Columns: []*schema.Column{ConsentTextsColumns[1], ConsentTextsColumns[2]},
+			},
+		},
+	}
 	// CustomersColumns holds the columns for the "customers" table.
 	CustomersColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -108,6 +173,53 @@ var (
 			},
 		},
 	}
+	// CustomerIdentitiesColumns holds the columns for the "customer_identities" table.
+	CustomerIdentitiesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "store_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "assigned_staff_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "provider", Type: field.TypeEnum, Enums: []string{"phone", "password", "wechat_mini", "wechat_official", "oidc"}},
+		{Name: "app", Type: field.TypeString, Size: 64, Default: ""},
+		{Name: "subject_sealed", Type: field.TypeBytes},
+		{Name: "subject_index", Type: field.TypeBytes},
+		{Name: "union_index", Type: field.TypeBytes, Nullable: true},
+		{Name: "password_hash", Type: field.TypeString, Nullable: true},
+		{Name: "verified_at", Type: field.TypeTime},
+		{Name: "last_used_at", Type: field.TypeTime},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "customer_id", Type: field.TypeUUID},
+	}
+	// CustomerIdentitiesTable holds the schema information for the "customer_identities" table.
+	CustomerIdentitiesTable = &schema.Table{
+		Name:       "customer_identities",
+		Columns:    CustomerIdentitiesColumns,
+		PrimaryKey: []*schema.Column{CustomerIdentitiesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "customer_identities_customers_customer",
+				Columns:    []*schema.Column{CustomerIdentitiesColumns[12]},
+				RefColumns: []*schema.Column{CustomersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "customer_identities_subject_key",
+				Unique:  true,
+				Columns: []*schema.Column{CustomerIdentitiesColumns[3], CustomerIdentitiesColumns[4], CustomerIdentitiesColumns[6]},
+			},
+			{
+				Name:    "customer_identities_customer_idx",
+				Unique:  false,
+				Columns: []*schema.Column{CustomerIdentitiesColumns[12], CustomerIdentitiesColumns[0]},
+			},
+			{
+				Name:    "customer_identities_union_idx",
+				Unique:  false,
+				Columns: []*schema.Column{CustomerIdentitiesColumns[7]},
+			},
+		},
+	}
 	// CustomerMetricsColumns holds the columns for the "customer_metrics" table.
 	CustomerMetricsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -145,6 +257,50 @@ var (
 			},
 		},
 	}
+	// MemberSessionsColumns holds the columns for the "member_sessions" table.
+	MemberSessionsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "identity_id", Type: field.TypeUUID},
+		{Name: "refresh_hash", Type: field.TypeBytes},
+		{Name: "previous_refresh_hash", Type: field.TypeBytes, Nullable: true},
+		{Name: "successor_sealed", Type: field.TypeBytes, Nullable: true},
+		{Name: "refreshed_at", Type: field.TypeTime, Nullable: true},
+		{Name: "device_hash", Type: field.TypeBytes},
+		{Name: "program_hash", Type: field.TypeBytes},
+		{Name: "client_sealed", Type: field.TypeBytes},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "last_used_at", Type: field.TypeTime},
+		{Name: "expires_at", Type: field.TypeTime},
+		{Name: "revoked_at", Type: field.TypeTime, Nullable: true},
+		{Name: "revoked_reason", Type: field.TypeString, Nullable: true, Size: 64},
+		{Name: "customer_id", Type: field.TypeUUID},
+	}
+	// MemberSessionsTable holds the schema information for the "member_sessions" table.
+	MemberSessionsTable = &schema.Table{
+		Name:       "member_sessions",
+		Columns:    MemberSessionsColumns,
+		PrimaryKey: []*schema.Column{MemberSessionsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "member_sessions_customers_customer",
+				Columns:    []*schema.Column{MemberSessionsColumns[14]},
+				RefColumns: []*schema.Column{CustomersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "member_sessions_customer_idx",
+				Unique:  false,
+				Columns: []*schema.Column{MemberSessionsColumns[14], MemberSessionsColumns[0]},
+			},
+			{
+				Name:    "member_sessions_expires_idx",
+				Unique:  false,
+				Columns: []*schema.Column{MemberSessionsColumns[11]},
+			},
+		},
+	}
 	// TagsColumns holds the columns for the "tags" table.
 	TagsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -170,18 +326,33 @@ var (
 	}
 	// Tables holds all the tables in the schema.
 	Tables = []*schema.Table{
+		ConsentsTable,
+		ConsentTextsTable,
 		CustomersTable,
+		CustomerIdentitiesTable,
 		CustomerMetricsTable,
+		MemberSessionsTable,
 		TagsTable,
 	}
 )
 
 func init() {
+	ConsentsTable.ForeignKeys[0].RefTable = CustomersTable
+	ConsentsTable.Annotation = &entsql.Annotation{}
+	ConsentsTable.Annotation.Checks = map[string]string{
+		"consents_withdrawn_check": "withdrawn_at IS NULL OR withdrawn_at >= granted_at",
+	}
 	CustomersTable.Annotation = &entsql.Annotation{}
 	CustomersTable.Annotation.Checks = map[string]string{
 		"customers_version_check": "version > 0",
 	}
+	CustomerIdentitiesTable.ForeignKeys[0].RefTable = CustomersTable
+	CustomerIdentitiesTable.Annotation = &entsql.Annotation{}
+	CustomerIdentitiesTable.Annotation.Checks = map[string]string{
+		"customer_identities_password_check": "(provider = 'password') = (coalesce(password_hash, '') <> '')",
+	}
 	CustomerMetricsTable.Annotation = &entsql.Annotation{
 		Table: "customer_metrics",
 	}
+	MemberSessionsTable.ForeignKeys[0].RefTable = CustomersTable
 }

@@ -6,11 +6,23 @@ import (
 	"entgo.io/ent/dialect/sql"
 )
 
+// Consent is the predicate function for consent builders.
+type Consent func(*sql.Selector)
+
+// ConsentText is the predicate function for consenttext builders.
+type ConsentText func(*sql.Selector)
+
 // Customer is the predicate function for customer builders.
 type Customer func(*sql.Selector)
 
+// CustomerIdentity is the predicate function for customeridentity builders.
+type CustomerIdentity func(*sql.Selector)
+
 // CustomerMetrics is the predicate function for customermetrics builders.
 type CustomerMetrics func(*sql.Selector)
+
+// MemberSession is the predicate function for membersession builders.
+type MemberSession func(*sql.Selector)
 
 // Tag is the predicate function for tag builders.
 type Tag func(*sql.Selector)

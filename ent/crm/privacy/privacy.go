@@ -110,6 +110,54 @@ func DenyMutationOperationRule(op crm.Op) MutationRule {
 	return OnMutationOperation(rule, op)
 }
 
+// The ConsentQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type ConsentQueryRuleFunc func(context.Context, *crm.ConsentQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f ConsentQueryRuleFunc) EvalQuery(ctx context.Context, q crm.Query) error {
+	if q, ok := q.(*crm.ConsentQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("crm/privacy: unexpected query type %T, expect *crm.ConsentQuery", q)
+}
+
+// The ConsentMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type ConsentMutationRuleFunc func(context.Context, *crm.ConsentMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f ConsentMutationRuleFunc) EvalMutation(ctx context.Context, m crm.Mutation) error {
+	if m, ok := m.(*crm.ConsentMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("crm/privacy: unexpected mutation type %T, expect *crm.ConsentMutation", m)
+}
+
+// The ConsentTextQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type ConsentTextQueryRuleFunc func(context.Context, *crm.ConsentTextQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f ConsentTextQueryRuleFunc) EvalQuery(ctx context.Context, q crm.Query) error {
+	if q, ok := q.(*crm.ConsentTextQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("crm/privacy: unexpected query type %T, expect *crm.ConsentTextQuery", q)
+}
+
+// The ConsentTextMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type ConsentTextMutationRuleFunc func(context.Context, *crm.ConsentTextMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f ConsentTextMutationRuleFunc) EvalMutation(ctx context.Context, m crm.Mutation) error {
+	if m, ok := m.(*crm.ConsentTextMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("crm/privacy: unexpected mutation type %T, expect *crm.ConsentTextMutation", m)
+}
+
 // The CustomerQueryRuleFunc type is an adapter to allow the use of ordinary
 // functions as a query rule.
 type CustomerQueryRuleFunc func(context.Context, *crm.CustomerQuery) error
@@ -134,6 +182,30 @@ func (f CustomerMutationRuleFunc) EvalMutation(ctx context.Context, m crm.Mutati
 	return Denyf("crm/privacy: unexpected mutation type %T, expect *crm.CustomerMutation", m)
 }
 
+// The CustomerIdentityQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type CustomerIdentityQueryRuleFunc func(context.Context, *crm.CustomerIdentityQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f CustomerIdentityQueryRuleFunc) EvalQuery(ctx context.Context, q crm.Query) error {
+	if q, ok := q.(*crm.CustomerIdentityQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("crm/privacy: unexpected query type %T, expect *crm.CustomerIdentityQuery", q)
+}
+
+// The CustomerIdentityMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type CustomerIdentityMutationRuleFunc func(context.Context, *crm.CustomerIdentityMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f CustomerIdentityMutationRuleFunc) EvalMutation(ctx context.Context, m crm.Mutation) error {
+	if m, ok := m.(*crm.CustomerIdentityMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("crm/privacy: unexpected mutation type %T, expect *crm.CustomerIdentityMutation", m)
+}
+
 // The CustomerMetricsQueryRuleFunc type is an adapter to allow the use of ordinary
 // functions as a query rule.
 type CustomerMetricsQueryRuleFunc func(context.Context, *crm.CustomerMetricsQuery) error
@@ -156,6 +228,30 @@ func (f CustomerMetricsMutationRuleFunc) EvalMutation(ctx context.Context, m crm
 		return f(ctx, m)
 	}
 	return Denyf("crm/privacy: unexpected mutation type %T, expect *crm.CustomerMetricsMutation", m)
+}
+
+// The MemberSessionQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type MemberSessionQueryRuleFunc func(context.Context, *crm.MemberSessionQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f MemberSessionQueryRuleFunc) EvalQuery(ctx context.Context, q crm.Query) error {
+	if q, ok := q.(*crm.MemberSessionQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("crm/privacy: unexpected query type %T, expect *crm.MemberSessionQuery", q)
+}
+
+// The MemberSessionMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type MemberSessionMutationRuleFunc func(context.Context, *crm.MemberSessionMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f MemberSessionMutationRuleFunc) EvalMutation(ctx context.Context, m crm.Mutation) error {
+	if m, ok := m.(*crm.MemberSessionMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("crm/privacy: unexpected mutation type %T, expect *crm.MemberSessionMutation", m)
 }
 
 // The TagQueryRuleFunc type is an adapter to allow the use of ordinary

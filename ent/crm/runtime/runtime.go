@@ -6,8 +6,12 @@ import (
 	"context"
 	"time"
 
+	"github.com/shuke-crm/shuke/ent/crm/consent"
+	"github.com/shuke-crm/shuke/ent/crm/consenttext"
 	"github.com/shuke-crm/shuke/ent/crm/customer"
+	"github.com/shuke-crm/shuke/ent/crm/customeridentity"
 	"github.com/shuke-crm/shuke/ent/crm/customermetrics"
+	"github.com/shuke-crm/shuke/ent/crm/membersession"
 	"github.com/shuke-crm/shuke/ent/crm/schema"
 	"github.com/shuke-crm/shuke/ent/crm/tag"
 
@@ -19,6 +23,40 @@ import (
 // (default values, validators, hooks and policies) and stitches it
 // to their package variables.
 func init() {
+	consent.Policy = privacy.NewPolicies(schema.Consent{})
+	consent.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := consent.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	consentFields := schema.Consent{}.Fields()
+	_ = consentFields
+	// consentDescTextVersion is the schema descriptor for text_version field.
+	consentDescTextVersion := consentFields[5].Descriptor()
+	// consent.TextVersionValidator is a validator for the "text_version" field. It is called by the builders before save.
+	consent.TextVersionValidator = consentDescTextVersion.Validators[0].(func(int) error)
+	// consentDescChannel is the schema descriptor for channel field.
+	consentDescChannel := consentFields[7].Descriptor()
+	// consent.ChannelValidator is a validator for the "channel" field. It is called by the builders before save.
+	consent.ChannelValidator = consentDescChannel.Validators[0].(func(string) error)
+	consenttext.Policy = privacy.NewPolicies(schema.ConsentText{})
+	consenttext.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := consenttext.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	consenttextFields := schema.ConsentText{}.Fields()
+	_ = consenttextFields
+	// consenttextDescVersion is the schema descriptor for version field.
+	consenttextDescVersion := consenttextFields[2].Descriptor()
+	// consenttext.VersionValidator is a validator for the "version" field. It is called by the builders before save.
+	consenttext.VersionValidator = consenttextDescVersion.Validators[0].(func(int) error)
 	customer.Policy = privacy.NewPolicies(schema.Customer{})
 	customer.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
@@ -70,6 +108,27 @@ func init() {
 	customerDescUpdatedAt := customerFields[31].Descriptor()
 	// customer.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	customer.DefaultUpdatedAt = customerDescUpdatedAt.Default.(func() time.Time)
+	customeridentity.Policy = privacy.NewPolicies(schema.CustomerIdentity{})
+	customeridentity.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := customeridentity.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	customeridentityFields := schema.CustomerIdentity{}.Fields()
+	_ = customeridentityFields
+	// customeridentityDescApp is the schema descriptor for app field.
+	customeridentityDescApp := customeridentityFields[5].Descriptor()
+	// customeridentity.DefaultApp holds the default value on creation for the app field.
+	customeridentity.DefaultApp = customeridentityDescApp.Default.(string)
+	// customeridentity.AppValidator is a validator for the "app" field. It is called by the builders before save.
+	customeridentity.AppValidator = customeridentityDescApp.Validators[0].(func(string) error)
+	// customeridentityDescCreatedAt is the schema descriptor for created_at field.
+	customeridentityDescCreatedAt := customeridentityFields[12].Descriptor()
+	// customeridentity.DefaultCreatedAt holds the default value on creation for the created_at field.
+	customeridentity.DefaultCreatedAt = customeridentityDescCreatedAt.Default.(func() time.Time)
 	customermetrics.Policy = privacy.NewPolicies(schema.CustomerMetrics{})
 	customermetrics.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
@@ -123,6 +182,29 @@ func init() {
 	customermetricsDescUpdatedAt := customermetricsFields[15].Descriptor()
 	// customermetrics.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	customermetrics.DefaultUpdatedAt = customermetricsDescUpdatedAt.Default.(func() time.Time)
+	membersession.Policy = privacy.NewPolicies(schema.MemberSession{})
+	membersession.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := membersession.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	membersessionFields := schema.MemberSession{}.Fields()
+	_ = membersessionFields
+	// membersessionDescCreatedAt is the schema descriptor for created_at field.
+	membersessionDescCreatedAt := membersessionFields[10].Descriptor()
+	// membersession.DefaultCreatedAt holds the default value on creation for the created_at field.
+	membersession.DefaultCreatedAt = membersessionDescCreatedAt.Default.(func() time.Time)
+	// membersessionDescLastUsedAt is the schema descriptor for last_used_at field.
+	membersessionDescLastUsedAt := membersessionFields[11].Descriptor()
+	// membersession.DefaultLastUsedAt holds the default value on creation for the last_used_at field.
+	membersession.DefaultLastUsedAt = membersessionDescLastUsedAt.Default.(func() time.Time)
+	// membersessionDescRevokedReason is the schema descriptor for revoked_reason field.
+	membersessionDescRevokedReason := membersessionFields[14].Descriptor()
+	// membersession.RevokedReasonValidator is a validator for the "revoked_reason" field. It is called by the builders before save.
+	membersession.RevokedReasonValidator = membersessionDescRevokedReason.Validators[0].(func(string) error)
 	tag.Policy = privacy.NewPolicies(schema.Tag{})
 	tag.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {

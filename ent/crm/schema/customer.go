@@ -85,7 +85,7 @@ func (Customer) Annotations() []schema.Annotation {
 
 // Policy of the Customer: home store and assigned assistant.
 func (Customer) Policy() ent.Policy {
-	return scope.Policy(scope.Columns{Store: "home_store_id", Staff: "assigned_staff_id"})
+	return scope.Policy(scope.Columns{Store: "home_store_id", Staff: "assigned_staff_id", Member: "id"})
 }
 
 // Tag is a label for customers.

@@ -57,5 +57,5 @@ func (CustomerMetrics) Annotations() []schema.Annotation {
 
 // Policy of the CustomerMetrics.
 func (CustomerMetrics) Policy() ent.Policy {
-	return scope.Policy(scope.Columns{Store: "store_id", Staff: "assigned_staff_id"})
+	return scope.Policy(scope.Columns{Store: "store_id", Staff: "assigned_staff_id", Member: "id"})
 }

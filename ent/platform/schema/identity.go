@@ -76,8 +76,8 @@ func (Store) Indexes() []ent.Index {
 	}
 }
 
-// Policy of the Store: names and places of stores are known to all staff.
-func (Store) Policy() ent.Policy { return scope.Authenticated() }
+// Policy of the Store: names and places of stores are known to everybody.
+func (Store) Policy() ent.Policy { return scope.Everybody() }
 
 // Role is a named set of permissions.
 type Role struct{ ent.Schema }

@@ -100,6 +100,11 @@ func union(a, b []uuid.UUID) []uuid.UUID {
 	return slices.Compact(out)
 }
 
+// OfMember is a customer on their own side of the API.
+func OfMember(customerID uuid.UUID) Actor {
+	return Actor{Kind: KindMember, ID: customerID, Permissions: NewPermissionSet(Member), Scope: Scope{Member: customerID}}
+}
+
 // Own is the scope of what belongs to one member of staff.
 func Own(staffID uuid.UUID) Scope { return Scope{OwnStaff: []uuid.UUID{staffID}} }
 
@@ -109,6 +114,7 @@ type Scope struct {
 	All      bool        `json:"all,omitempty"`
 	StoreIDs []uuid.UUID `json:"store_ids,omitempty"` // stores granted one by one or through a region
 	OwnStaff []uuid.UUID `json:"own_staff,omitempty"` // rows assigned to these members of staff: oneself, and those one stands in for
+	Member   uuid.UUID   `json:"member,omitzero"`     // rows of this customer, for the customer
 }
 
 // Sees reports whether a row with this store and assistant lies in the scope.

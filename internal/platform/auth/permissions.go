@@ -17,6 +17,7 @@ const (
 	CustomersArchive    Permission = "customers.archive"
 	CustomersReveal     Permission = "customers.reveal"
 	CustomersLookup     Permission = "customers.lookup"
+	CustomersIdentities Permission = "customers.manage_identities"
 	TagsManage          Permission = "tags.manage"
 	OrdersRead          Permission = "orders.read"
 	OrdersIngest        Permission = "orders.ingest"
@@ -38,8 +39,13 @@ const (
 	AuditRead           Permission = "audit.read"
 )
 
-// Self marks operations open to every signed-in actor (own session, own profile).
-const Self Permission = "self"
+// Self marks operations open to every signed-in member of staff and machine
+// (own session, own account), and Member those of customers on their own side
+// of the API. Neither is granted by a role.
+const (
+	Self   Permission = "self"
+	Member Permission = "member"
+)
 
 // Lendable are the permissions that somebody who stands in for a colleague on
 // leave may use on that colleague's customers, if both of them hold it. What
@@ -60,6 +66,7 @@ var Catalogue = []Explained{
 	{CustomersArchive, "Archive and restore customers.", "归档和恢复顾客。"},
 	{CustomersReveal, "See personal fields unmasked; each view is audited.", "查看未脱敏的个人信息，每次查看都会记录审计。"},
 	{CustomersLookup, "Look up any customer at the till by a full phone, card or external number.", "在收银台凭完整手机号、卡号或外部编号查询任意顾客。"},
+	{CustomersIdentities, "Take ways to sign in off customers.", "解除顾客的登录方式。"},
 	{TagsManage, "Define tags.", "管理标签。"},
 	{OrdersRead, "Read orders and returns within the scope.", "查看权限范围内的订单和退货。"},
 	{OrdersIngest, "Send tickets from tills.", "上传收银小票。"},
@@ -95,7 +102,7 @@ var BuiltInRoles = []BuiltInRole{
 	{"administrator", "Administrator", "管理员", "all", All()},
 	{"store_manager", "Store manager", "店长", "store", []Permission{CustomersRead, CustomersLookup, OrdersRead, CatalogRead, CatalogReadCost, SegmentsRead, StoresRead, StaffRead, RolesRead}},
 	{"assistant", "Shop assistant", "导购", "own", []Permission{CustomersRead, CustomersCreate, CustomersUpdate, CustomersReveal, CustomersLookup, OrdersRead, OrdersIngest, CatalogRead, SegmentsRead, StoresRead}},
-	{"service_agent", "Service agent", "客服", "store", []Permission{CustomersRead, CustomersReveal, CustomersLookup, OrdersRead, CatalogRead, SegmentsRead, StoresRead}},
+	{"service_agent", "Service agent", "客服", "store", []Permission{CustomersRead, CustomersReveal, CustomersLookup, CustomersIdentities, OrdersRead, CatalogRead, SegmentsRead, StoresRead}},
 	{"marketer", "Marketer", "营销", "all", []Permission{CustomersRead, OrdersRead, CatalogRead, SegmentsRead, SegmentsManage, TagsManage, StoresRead}},
 	{"analyst", "Analyst", "分析师", "all", []Permission{CustomersRead, OrdersRead, CatalogRead, CatalogReadCost, SegmentsRead, StoresRead}},
 	{"inventory_clerk", "Inventory clerk", "库存员", "store", []Permission{CatalogRead, CatalogManage, CatalogReadCost, StoresRead}},

@@ -11,6 +11,7 @@ import (
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
+	"github.com/google/uuid"
 
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/pgarray"
@@ -21,16 +22,27 @@ import (
 type Columns struct {
 	Store string // column holding the store id
 	Staff string // column holding the assigned assistant's staff id
+	// Member is the column holding the customer's id: how far a customer sees on
+	// their own side of the API. Without it members see nothing of the entity.
+	Member string
 }
 
 // Policy restricts queries, updates and deletes to rows in the actor's scope.
 // Creation only needs an actor: what may be put where is a rule of the service.
-func Policy(c Columns) ent.Policy { return policy{c} }
+func Policy(c Columns) ent.Policy { return policy{columns: c} }
 
-// Authenticated is the policy of unscoped entities: any actor, all rows.
-func Authenticated() ent.Policy { return policy{} }
+// Authenticated is the policy of unscoped entities of the business: all rows
+// for any actor but members, who see none.
+func Authenticated() ent.Policy { return policy{unscoped: true} }
 
-type policy struct{ columns Columns }
+// Everybody is the policy of entities that members may see too: what is public,
+// and parts of rows that are scoped themselves.
+func Everybody() ent.Policy { return policy{unscoped: true, members: true} }
+
+type policy struct {
+	columns           Columns
+	unscoped, members bool
+}
 
 // whereP is implemented by every generated query and mutation.
 type whereP interface {
@@ -52,7 +64,7 @@ func (p policy) restrict(ctx context.Context, target any) error {
 	if err != nil {
 		return err
 	}
-	if p.columns == (Columns{}) || actor.Scope.All {
+	if actor.Scope.All || p.unscoped && (p.members || actor.Kind != auth.KindMember) {
 		return nil
 	}
 	t, ok := target.(whereP)
@@ -81,6 +93,9 @@ func (c Columns) predicate(sc auth.Scope, col func(string) string) *sql.Predicat
 		any = append(any, sql.P(func(b *sql.Builder) {
 			b.WriteString(col(c.Staff)).WriteString(" = ANY(").Arg(pgarray.UUIDs(sc.OwnStaff)).WriteString("::uuid[])")
 		}))
+	}
+	if c.Member != "" && sc.Member != uuid.Nil {
+		any = append(any, sql.EQ(col(c.Member), sc.Member))
 	}
 	if len(any) == 0 {
 		return sql.False()
@@ -111,6 +126,10 @@ func SQL(ctx context.Context, c Columns, alias string, first int) (string, []any
 	if c.Staff != "" && len(actor.Scope.OwnStaff) > 0 {
 		args = append(args, pgarray.UUIDs(actor.Scope.OwnStaff))
 		parts = append(parts, alias+c.Staff+" = ANY($"+strconv.Itoa(first+len(args)-1)+"::uuid[])")
+	}
+	if c.Member != "" && actor.Scope.Member != uuid.Nil {
+		args = append(args, actor.Scope.Member)
+		parts = append(parts, alias+c.Member+" = $"+strconv.Itoa(first+len(args)-1))
 	}
 	if len(parts) == 0 {
 		return "FALSE", nil, nil

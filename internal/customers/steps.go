@@ -1,0 +1,66 @@
+package customers
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/shuke-crm/shuke/internal/platform/db"
+)
+
+// MemberSide is the customers' own side of the API, which keeps how they sign
+// in. It comes after this domain, so the composition root hands it in.
+type MemberSide interface {
+	// Closed is told in the transaction that archives or restores customers.
+	Closed(ctx context.Context, tx *db.Tx, ids ...uuid.UUID)
+	// Identities lists how a customer of the caller's scope signs in.
+	Identities(ctx context.Context, customerID uuid.UUID) ([]Identity, error)
+	// Unlink takes one of them away and ends the sessions it opened.
+	// Error: ErrIdentityNotFound.
+	Unlink(ctx context.Context, customerID, id uuid.UUID) error
+}
+
+// SignUp makes a customer who signs in on their own side of the API. Unlike
+// other customers they may have nothing to be known by but that. The caller has
+// verified the phone and acts as the system.
+// Errors: ErrDuplicate, and those of single fields.
+func (s *Service) SignUp(ctx context.Context, tx *db.Tx, in Input) (*Customer, error) {
+	in.nameless = true
+	out, err := s.CreateMany(ctx, tx, []*Input{&in})
+	if err != nil {
+		return nil, err
+	}
+	return out[0].Customer, out[0].Err
+}
+
+// ChangeOwn changes a customer on their own behalf. Check sees the record as it
+// is, locked, and may refuse. Store, assistant, tags and whatever else the
+// business decides must not be in the input.
+// Errors: ErrNotFound, ErrArchived, ErrDuplicate, those of single fields,
+// request.version_mismatch.
+func (s *Service) ChangeOwn(ctx context.Context, id uuid.UUID, in Input, ifMatch *string, check func(*Customer) error) (*Customer, error) {
+	return s.change(ctx, id, ifMatch, func(_ context.Context, _ *db.Tx, c *Customer) (change, error) {
+		if c.ArchivedAt != nil {
+			return change{}, ErrArchived.New()
+		}
+		if check != nil {
+			if err := check(c); err != nil {
+				return change{}, err
+			}
+		}
+		old := *c
+		_, bad := c.apply(&in, s.clock.Today().Time())
+		return change{"customers.update", EventUpdated, c.differences(&old)}, bad.err()
+	})
+}
+
+// Identity is a way in which a customer signs in, as others see it.
+type Identity struct {
+	ID         uuid.UUID
+	Provider   string // phone, password, wechat_mini, wechat_official, oidc
+	App        string // app id at WeChat, name of an OpenID Connect provider
+	Subject    string // masked
+	VerifiedAt time.Time
+	LastUsedAt time.Time
+}

@@ -1,0 +1,478 @@
+package member
+
+import (
+	"context"
+	"encoding/hex"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/oapi-codegen/nullable"
+	openapi_types "github.com/oapi-codegen/runtime/types"
+
+	commonapi "github.com/shuke-crm/shuke/api/common"
+	customersapi "github.com/shuke-crm/shuke/api/customers"
+	memberapi "github.com/shuke-crm/shuke/api/member"
+	ordersapi "github.com/shuke-crm/shuke/api/orders"
+	"github.com/shuke-crm/shuke/ent/commerce"
+	"github.com/shuke-crm/shuke/ent/crm"
+	"github.com/shuke-crm/shuke/internal/customers"
+	"github.com/shuke-crm/shuke/internal/platform/apperr"
+	"github.com/shuke-crm/shuke/internal/platform/auth"
+	"github.com/shuke-crm/shuke/internal/platform/etag"
+	"github.com/shuke-crm/shuke/internal/platform/page"
+)
+
+// API is the HTTP side of the service.
+type API struct{ *Service }
+
+var _ memberapi.StrictServerInterface = API{}
+
+// GetConsentTexts implements getConsentTexts.
+func (a API) GetConsentTexts(ctx context.Context, r memberapi.GetConsentTextsRequestObject) (memberapi.GetConsentTextsResponseObject, error) {
+	rows, err := a.Texts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	language := apperr.Language(deref(r.Params.AcceptLanguage))
+	out := memberapi.GetConsentTexts200JSONResponse{Texts: make([]memberapi.ConsentText, len(rows))}
+	for i, t := range rows {
+		w := wording(t, language)
+		out.Texts[i] = memberapi.ConsentText{Purpose: memberapi.ConsentPurpose(t.Purpose), Version: int32(t.Version), Title: w.Title, Body: w.Body,
+			Hash: hex.EncodeToString(t.Hash), PublishedAt: t.PublishedAt.UTC()}
+	}
+	return out, nil
+}
+
+// SendMemberCode implements sendMemberCode.
+func (a API) SendMemberCode(ctx context.Context, r memberapi.SendMemberCodeRequestObject) (memberapi.SendMemberCodeResponseObject, error) {
+	c, err := a.SendCode(ctx, r.Body.Phone, string(r.Body.Purpose), r.Body.DeviceId)
+	if err != nil {
+		return nil, err
+	}
+	return memberapi.SendMemberCode200JSONResponse{ChallengeId: c.ID, ExpiresAt: c.ExpiresAt, ResendAt: c.ResendAt}, nil
+}
+
+// SignInByCode implements signInByCode.
+func (a API) SignInByCode(ctx context.Context, r memberapi.SignInByCodeRequestObject) (memberapi.SignInByCodeResponseObject, error) {
+	b := r.Body
+	in, err := a.SignInByPhone(ctx, b.ChallengeId, b.Phone, b.Code, entry(b.DeviceId, b.DeviceLabel, b.Consent, b.Profile))
+	if err != nil {
+		return nil, err
+	}
+	return memberapi.SignInByCode200JSONResponse(toAPITokens(in)), nil
+}
+
+// SignInByPassword implements signInByPassword.
+func (a API) SignInByPassword(ctx context.Context, r memberapi.SignInByPasswordRequestObject) (memberapi.SignInByPasswordResponseObject, error) {
+	b := r.Body
+	in, err := a.Service.SignInByPassword(ctx, b.Phone, b.Password, entry(b.DeviceId, b.DeviceLabel, b.Consent, nil))
+	if err != nil {
+		return nil, err
+	}
+	return memberapi.SignInByPassword200JSONResponse(toAPITokens(in)), nil
+}
+
+// SignInByMiniProgram implements signInByMiniProgram.
+func (a API) SignInByMiniProgram(ctx context.Context, r memberapi.SignInByMiniProgramRequestObject) (memberapi.SignInByMiniProgramResponseObject, error) {
+	b := r.Body
+	in, err := a.SignInByMini(ctx, b.Code, entry(b.DeviceId, b.DeviceLabel, b.Consent, b.Profile))
+	if err != nil {
+		return nil, err
+	}
+	return memberapi.SignInByMiniProgram200JSONResponse(toAPITokens(in)), nil
+}
+
+// BindMiniProgramPhone implements bindMiniProgramPhone.
+func (a API) BindMiniProgramPhone(ctx context.Context, r memberapi.BindMiniProgramPhoneRequestObject) (memberapi.BindMiniProgramPhoneResponseObject, error) {
+	out, err := a.BindMiniPhone(ctx, r.Body.Code)
+	if err != nil {
+		return nil, err
+	}
+	return memberapi.BindMiniProgramPhone200JSONResponse(toAPILinked(out)), nil
+}
+
+// BeginOfficialAccount implements beginOfficialAccount.
+func (a API) BeginOfficialAccount(ctx context.Context, r memberapi.BeginOfficialAccountRequestObject) (memberapi.BeginOfficialAccountResponseObject, error) {
+	address, state, err := a.BeginOfficial(ctx, r.Params.RedirectUri, r.Params.DeviceId)
+	if err != nil {
+		return nil, err
+	}
+	return memberapi.BeginOfficialAccount200JSONResponse{Url: address, State: state}, nil
+}
+
+// SignInByOfficialAccount implements signInByOfficialAccount.
+func (a API) SignInByOfficialAccount(ctx context.Context, r memberapi.SignInByOfficialAccountRequestObject) (memberapi.SignInByOfficialAccountResponseObject, error) {
+	b := r.Body
+	in, err := a.SignInByOfficial(ctx, b.Code, b.State, entry(b.DeviceId, b.DeviceLabel, b.Consent, b.Profile))
+	if err != nil {
+		return nil, err
+	}
+	return memberapi.SignInByOfficialAccount200JSONResponse(toAPITokens(in)), nil
+}
+
+// BeginOpenIDConnect implements beginOpenIDConnect.
+func (a API) BeginOpenIDConnect(ctx context.Context, r memberapi.BeginOpenIDConnectRequestObject) (memberapi.BeginOpenIDConnectResponseObject, error) {
+	address, state, err := a.BeginOIDC(ctx, r.Provider, r.Params.DeviceId)
+	if err != nil {
+		return nil, err
+	}
+	return memberapi.BeginOpenIDConnect200JSONResponse{Url: address, State: state}, nil
+}
+
+// SignInByOpenIDConnect implements signInByOpenIDConnect.
+func (a API) SignInByOpenIDConnect(ctx context.Context, r memberapi.SignInByOpenIDConnectRequestObject) (memberapi.SignInByOpenIDConnectResponseObject, error) {
+	b := r.Body
+	in, err := a.SignInByOIDC(ctx, r.Provider, b.Code, b.State, entry(b.DeviceId, b.DeviceLabel, b.Consent, b.Profile))
+	if err != nil {
+		return nil, err
+	}
+	return memberapi.SignInByOpenIDConnect200JSONResponse(toAPITokens(in)), nil
+}
+
+// RefreshMemberSession implements refreshMemberSession.
+func (a API) RefreshMemberSession(ctx context.Context, r memberapi.RefreshMemberSessionRequestObject) (memberapi.RefreshMemberSessionResponseObject, error) {
+	in, err := a.Refresh(ctx, r.Body.RefreshToken)
+	if err != nil {
+		return nil, err
+	}
+	return memberapi.RefreshMemberSession200JSONResponse(toAPITokens(in)), nil
+}
+
+// LogoutMember implements logoutMember.
+func (a API) LogoutMember(ctx context.Context, _ memberapi.LogoutMemberRequestObject) (memberapi.LogoutMemberResponseObject, error) {
+	if err := a.Logout(ctx); err != nil {
+		return nil, err
+	}
+	return memberapi.LogoutMember204Response{}, nil
+}
+
+// ListMemberSessions implements listMemberSessions.
+func (a API) ListMemberSessions(ctx context.Context, r memberapi.ListMemberSessionsRequestObject) (memberapi.ListMemberSessionsResponseObject, error) {
+	l := page.NewList("/v1/member/auth/sessions", r.Params.Limit)
+	at, err := a.after(ctx, l, r.Params.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := a.Sessions(ctx, at, l.Limit)
+	if err != nil {
+		return nil, err
+	}
+	rows, more := page.Cut(rows, l.Limit)
+	current := auth.Must(ctx).SessionID
+	out := memberapi.ListMemberSessions200JSONResponse{Body: memberapi.MemberSessionList{Items: make([]memberapi.MemberSession, len(rows)), HasMore: more,
+		NextCursor: nullable.NewNullNullable[string]()}}
+	for i, se := range rows {
+		out.Body.Items[i] = memberapi.MemberSession{Id: se.MemberSession.ID, Current: se.MemberSession.ID == current, Provider: se.Provider, DeviceLabel: se.Label,
+			UserAgent: se.Program, Ip: se.IP, CreatedAt: se.CreatedAt.UTC(), LastUsedAt: se.LastUsedAt.UTC(), ExpiresAt: se.ExpiresAt.UTC()}
+	}
+	if more {
+		var next *string
+		next, out.Headers.Link = l.After(a.Pages, a.position(ctx, rows[len(rows)-1].MemberSession.ID))
+		out.Body.NextCursor = orNull(next)
+	}
+	return out, nil
+}
+
+// LogoutMemberEverywhere implements logoutMemberEverywhere.
+func (a API) LogoutMemberEverywhere(ctx context.Context, _ memberapi.LogoutMemberEverywhereRequestObject) (memberapi.LogoutMemberEverywhereResponseObject, error) {
+	if err := a.LogoutEverywhere(ctx); err != nil {
+		return nil, err
+	}
+	return memberapi.LogoutMemberEverywhere204Response{}, nil
+}
+
+// EndMemberSession implements endMemberSession.
+func (a API) EndMemberSession(ctx context.Context, r memberapi.EndMemberSessionRequestObject) (memberapi.EndMemberSessionResponseObject, error) {
+	if err := a.EndSession(ctx, r.Id); err != nil {
+		return nil, err
+	}
+	return memberapi.EndMemberSession204Response{}, nil
+}
+
+// SetMemberPassword implements setMemberPassword.
+func (a API) SetMemberPassword(ctx context.Context, r memberapi.SetMemberPasswordRequestObject) (memberapi.SetMemberPasswordResponseObject, error) {
+	if err := a.SetPassword(ctx, r.Body.Password, r.Body.CurrentPassword); err != nil {
+		return nil, err
+	}
+	return memberapi.SetMemberPassword204Response{}, nil
+}
+
+// ListMemberIdentities implements listMemberIdentities.
+func (a API) ListMemberIdentities(ctx context.Context, r memberapi.ListMemberIdentitiesRequestObject) (memberapi.ListMemberIdentitiesResponseObject, error) {
+	all, err := a.Identities(ctx, auth.Must(ctx).ID)
+	if err != nil {
+		return nil, err
+	}
+	body, err := customers.IdentityPage(a.Pages, "/v1/member/identities "+auth.Must(ctx).ID.String(), all, r.Params.Limit, r.Params.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	return memberapi.ListMemberIdentities200JSONResponse(body), nil
+}
+
+// LinkMemberIdentity implements linkMemberIdentity.
+func (a API) LinkMemberIdentity(ctx context.Context, r memberapi.LinkMemberIdentityRequestObject) (memberapi.LinkMemberIdentityResponseObject, error) {
+	b := r.Body
+	in := LinkInput{Provider: Provider(b.Provider), ProviderName: deref(b.ProviderName), Code: b.Code, State: deref(b.State), Phone: deref(b.Phone), DeviceID: b.DeviceId}
+	if b.ChallengeId != nil {
+		in.Challenge = *b.ChallengeId
+	}
+	out, err := a.Link(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	return memberapi.LinkMemberIdentity200JSONResponse(toAPILinked(out)), nil
+}
+
+// UnlinkMemberIdentity implements unlinkMemberIdentity.
+func (a API) UnlinkMemberIdentity(ctx context.Context, r memberapi.UnlinkMemberIdentityRequestObject) (memberapi.UnlinkMemberIdentityResponseObject, error) {
+	if err := a.UnlinkOwn(ctx, r.Id); err != nil {
+		return nil, err
+	}
+	return memberapi.UnlinkMemberIdentity204Response{}, nil
+}
+
+// GetMemberProfile implements getMemberProfile.
+func (a API) GetMemberProfile(ctx context.Context, _ memberapi.GetMemberProfileRequestObject) (memberapi.GetMemberProfileResponseObject, error) {
+	p, err := a.Profile(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tag := etag.Of(p.Version)
+	return memberapi.GetMemberProfile200JSONResponse{Body: toAPIProfile(p), Headers: memberapi.GetMemberProfile200ResponseHeaders{ETag: &tag}}, nil
+}
+
+// UpdateMemberProfile implements updateMemberProfile.
+func (a API) UpdateMemberProfile(ctx context.Context, r memberapi.UpdateMemberProfileRequestObject) (memberapi.UpdateMemberProfileResponseObject, error) {
+	p, err := a.ChangeProfile(ctx, fromAPIProfile(r.Body), r.Params.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	tag := etag.Of(p.Version)
+	return memberapi.UpdateMemberProfile200JSONResponse{Body: toAPIProfile(p), Headers: memberapi.UpdateMemberProfile200ResponseHeaders{ETag: &tag}}, nil
+}
+
+// ListMemberOrders implements listMemberOrders.
+func (a API) ListMemberOrders(ctx context.Context, r memberapi.ListMemberOrdersRequestObject) (memberapi.ListMemberOrdersResponseObject, error) {
+	found, err := a.OwnOrders(ctx, r.Params.Limit, r.Params.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	names, err := a.storeNames(ctx, found.Items)
+	if err != nil {
+		return nil, err
+	}
+	out := memberapi.ListMemberOrders200JSONResponse{
+		Body:    memberapi.MemberOrderList{Items: make([]memberapi.MemberOrder, len(found.Items)), HasMore: found.Next != nil, NextCursor: orNull(found.Next)},
+		Headers: memberapi.ListMemberOrders200ResponseHeaders{Link: found.Link},
+	}
+	for i, o := range found.Items {
+		out.Body.Items[i] = toAPIOrder(o, names)
+	}
+	return out, nil
+}
+
+// GetMemberOrder implements getMemberOrder.
+func (a API) GetMemberOrder(ctx context.Context, r memberapi.GetMemberOrderRequestObject) (memberapi.GetMemberOrderResponseObject, error) {
+	o, err := a.Orders.Order(ctx, r.Id)
+	if err != nil {
+		return nil, err
+	}
+	names, err := a.storeNames(ctx, []*commerce.Order{o})
+	if err != nil {
+		return nil, err
+	}
+	body := toAPIOrder(o, names)
+	lines := make([]memberapi.MemberOrderLine, len(o.Edges.Lines))
+	for i, l := range o.Edges.Lines {
+		lines[i] = memberapi.MemberOrderLine{Id: l.ID, LineNumber: int32(l.LineNumber), VariantId: l.VariantID, Sku: l.Sku, Title: l.Title, Quantity: l.Quantity,
+			UnitPriceAmount: l.UnitPriceAmount, TotalAmount: l.TotalAmount, ReturnedQuantity: l.ReturnedQuantity}
+	}
+	body.Lines = &lines
+	tag := etag.Of(o.Version)
+	return memberapi.GetMemberOrder200JSONResponse{Body: body, Headers: memberapi.GetMemberOrder200ResponseHeaders{ETag: &tag}}, nil
+}
+
+// ListMemberConsents implements listMemberConsents.
+func (a API) ListMemberConsents(ctx context.Context, r memberapi.ListMemberConsentsRequestObject) (memberapi.ListMemberConsentsResponseObject, error) {
+	l := page.NewList("/v1/member/consents", r.Params.Limit)
+	at, err := a.after(ctx, l, r.Params.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := a.Consents(ctx, at, l.Limit)
+	if err != nil {
+		return nil, err
+	}
+	rows, more := page.Cut(rows, l.Limit)
+	out := memberapi.ListMemberConsents200JSONResponse{Body: memberapi.MemberConsentList{Items: make([]memberapi.MemberConsent, len(rows)), HasMore: more,
+		NextCursor: nullable.NewNullNullable[string]()}}
+	for i, c := range rows {
+		out.Body.Items[i] = toAPIConsent(c)
+	}
+	if more {
+		var next *string
+		next, out.Headers.Link = l.After(a.Pages, a.position(ctx, rows[len(rows)-1].ID))
+		out.Body.NextCursor = orNull(next)
+	}
+	return out, nil
+}
+
+// GrantMemberConsent implements grantMemberConsent.
+func (a API) GrantMemberConsent(ctx context.Context, r memberapi.GrantMemberConsentRequestObject) (memberapi.GrantMemberConsentResponseObject, error) {
+	c, err := a.Grant(ctx, Purpose(r.Body.Purpose), int(r.Body.TextVersion))
+	if err != nil {
+		return nil, err
+	}
+	return memberapi.GrantMemberConsent200JSONResponse(toAPIConsent(c)), nil
+}
+
+// WithdrawMemberConsent implements withdrawMemberConsent.
+func (a API) WithdrawMemberConsent(ctx context.Context, r memberapi.WithdrawMemberConsentRequestObject) (memberapi.WithdrawMemberConsentResponseObject, error) {
+	c, err := a.Withdraw(ctx, r.Id)
+	if err != nil {
+		return nil, err
+	}
+	return memberapi.WithdrawMemberConsent200JSONResponse(toAPIConsent(c)), nil
+}
+
+// position is the last row of a page, for its owner only.
+type position struct {
+	Member uuid.UUID `json:"m"`
+	ID     uuid.UUID `json:"i"`
+}
+
+func (a API) position(ctx context.Context, id uuid.UUID) position {
+	return position{auth.Must(ctx).ID, id}
+}
+
+func (a API) after(ctx context.Context, l page.List, cursor *string) (uuid.UUID, error) {
+	var at position
+	if ok, err := a.Pages.Decode(l.Name(), cursor, &at); err != nil || !ok {
+		return uuid.Nil, err
+	}
+	if at.Member != auth.Must(ctx).ID {
+		return uuid.Nil, apperr.ErrBadCursor.At("?cursor")
+	}
+	return at.ID, nil
+}
+
+func deref(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+func orNull[T any](v *T) nullable.Nullable[T] {
+	if v == nil {
+		return nullable.NewNullNullable[T]()
+	}
+	return nullable.NewNullableWithValue(*v)
+}
+
+// filled writes an empty text as null.
+func filled(s string) nullable.Nullable[string] {
+	if s == "" {
+		return nullable.NewNullNullable[string]()
+	}
+	return nullable.NewNullableWithValue(s)
+}
+
+func wording(t *crm.ConsentText, language string) (w struct{ Title, Body string }) {
+	best, ok := t.Wordings[language]
+	if !ok {
+		languages := make([]string, 0, len(t.Wordings))
+		for l := range t.Wordings {
+			languages = append(languages, l)
+		}
+		if len(languages) > 0 {
+			best = t.Wordings[slices.Max(languages)] // zh-CN before en
+		}
+	}
+	w.Title, w.Body = best.Title, best.Body
+	return w
+}
+
+func entry(device string, label *string, given *memberapi.MemberConsentGiven, profile *memberapi.MemberSignUpProfile) Entry {
+	in := Entry{DeviceID: device, DeviceLabel: strings.TrimSpace(deref(label))}
+	if given != nil {
+		in.Consent = &ConsentGiven{Terms: int(given.TextVersion)}
+		if given.GuardianTextVersion != nil {
+			in.Consent.Guardian = int(*given.GuardianTextVersion)
+		}
+	}
+	if profile != nil {
+		in.Profile = &SignUpProfile{Name: profile.Name, Gender: (*string)(profile.Gender)}
+		if profile.BirthDate != nil {
+			in.Profile.BirthDate = &profile.BirthDate.Time
+		}
+	}
+	return in
+}
+
+func toAPITokens(in SignedIn) memberapi.MemberTokens {
+	return memberapi.MemberTokens{AccessToken: in.Access, RefreshToken: in.Refresh, TokenType: memberapi.MemberTokenBearer,
+		ExpiresIn: int32(in.ExpiresIn / time.Second), SessionId: in.SessionID, CustomerId: in.CustomerID, NewMember: in.New}
+}
+
+func toAPILinked(l Linked) memberapi.MemberLinked {
+	out := memberapi.MemberLinked{IdentityId: l.IdentityID, Tokens: nullable.NewNullNullable[memberapi.MemberTokens]()}
+	if l.Session != nil {
+		out.Joined = true
+		out.Tokens.Set(toAPITokens(*l.Session))
+	}
+	return out
+}
+
+func toAPIConsent(c *crm.Consent) memberapi.MemberConsent {
+	out := memberapi.MemberConsent{Id: c.ID, Purpose: memberapi.ConsentPurpose(c.Purpose), TextVersion: int32(c.TextVersion), TextHash: hex.EncodeToString(c.TextHash),
+		Channel: c.Channel, GrantedAt: c.GrantedAt.UTC(), WithdrawnAt: nullable.NewNullNullable[time.Time]()}
+	if c.WithdrawnAt != nil {
+		out.WithdrawnAt.Set(c.WithdrawnAt.UTC())
+	}
+	return out
+}
+
+func toAPIOrder(o *commerce.Order, stores map[uuid.UUID]string) memberapi.MemberOrder {
+	return memberapi.MemberOrder{Id: o.ID, OrderNumber: o.OrderNumber, StoreId: o.StoreID, StoreName: stores[o.StoreID], Channel: ordersapi.OrderChannel(o.Channel),
+		Status: ordersapi.OrderStatus(o.Status), Currency: o.Currency, PlacedAt: o.PlacedAt.UTC(), BusinessOn: openapi_types.Date{Time: o.BusinessDay},
+		LineCount: int32(o.LineCount), UnitCount: o.UnitCount, TotalAmount: o.TotalAmount, ReturnedAmount: o.ReturnedAmount,
+		Version: o.Version, CreatedAt: o.CreatedAt.UTC(), UpdatedAt: o.UpdatedAt.UTC()}
+}
+
+func toAPIProfile(p *Profile) memberapi.MemberProfile {
+	out := memberapi.MemberProfile{Id: p.ID, Name: filled(p.Name), Gender: customersapi.CustomerGender(p.Gender), BirthDate: nullable.NewNullNullable[openapi_types.Date](),
+		Phone: filled(p.Phone), PhoneVerified: p.PhoneVerified, Email: filled(p.Email), CardNumber: filled(p.Card), Address: nullable.NewNullNullable[commonapi.Address](),
+		Language: p.Language, Preferences: p.Preferences, MarketingPreferences: p.MarketingPreferences, HomeStoreId: orNull(p.HomeStoreID),
+		TermsVersion: int32(p.TermsVersion), Version: p.Version, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt}
+	if p.BirthDate != nil {
+		out.BirthDate.Set(openapi_types.Date{Time: *p.BirthDate})
+	}
+	if p.Address != nil {
+		out.Address = customers.ToAPIAddress(p.Address)
+	}
+	if out.Preferences == nil {
+		out.Preferences = customersapi.CustomerPreferences{}
+	}
+	if out.MarketingPreferences == nil {
+		out.MarketingPreferences = customersapi.MarketingPreferences{}
+	}
+	return out
+}
+
+func fromAPIProfile(b *memberapi.MemberProfileUpdate) ProfileChange {
+	in := ProfileChange{Name: b.Name, Email: b.Email, Gender: (*string)(b.Gender), Language: b.Language,
+		Preferences: (*map[string]any)(b.Preferences), MarketingPreferences: (*map[string]bool)(b.MarketingPreferences)}
+	if b.BirthDate != nil {
+		in.BirthDate = &b.BirthDate.Time
+	}
+	if b.Address.IsNull() {
+		in.Address = nullable.NewNullNullable[customers.Address]()
+	} else if v, err := b.Address.Get(); err == nil {
+		in.Address = nullable.NewNullableWithValue(customers.FromAPIAddress(v))
+	}
+	return in
+}
