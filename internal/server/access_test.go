@@ -16,10 +16,10 @@ import (
 	"github.com/shuke-crm/shuke/internal/testkit"
 )
 
-// columns of testdata/access.golden: who asks. The last four hold no role.
+// columns of testdata/access.golden: who asks. The last five hold no role.
 var columns = []string{
 	"administrator", "store_manager", "assistant", "service_agent", "marketer", "analyst", "inventory_clerk", "auditor", "local",
-	"api_key", "none", "revoked", "garbage",
+	"api_key", "member", "none", "revoked", "garbage",
 }
 
 // Outcomes, as the golden table writes them.

@@ -51,12 +51,18 @@ type actor struct {
 	session uuid.UUID
 	name    string
 	key     uuid.UUID // id of an API key
+	member  uuid.UUID // id of a customer, signed in on their own side
 }
 
 // signedIn reports whether the token is good.
-func (a *actor) signedIn() bool { return a.staff != uuid.Nil || a.key != uuid.Nil }
+func (a *actor) signedIn() bool {
+	return a.staff != uuid.Nil || a.key != uuid.Nil || a.member != uuid.Nil
+}
 
 func (a *actor) principal() string {
+	if a.member != uuid.Nil {
+		return string(auth.KindMember) + ":" + a.member.String()
+	}
 	if a.key != uuid.Nil {
 		return string(auth.KindAPIKey) + ":" + a.key.String()
 	}
@@ -95,10 +101,11 @@ func newWorld(t testing.TB, opts ...testkit.Option) *world {
 		SELECT $1, 'local', 'Everything in one place', FALSE, permissions, 1, now(), now() FROM roles WHERE code = 'administrator'`, w.id())
 	w.colleague = w.person("colleague", w.a, grant{role: "assistant", scope: "own"})
 	w.stranger = w.person("stranger", w.b, grant{role: "assistant", scope: "own"})
-	for _, column := range columns[:len(columns)-4] {
+	for _, column := range columns[:len(columns)-5] {
 		w.actors[column] = w.fresh(column)
 	}
 	w.actors["api_key"] = w.apiKey([]string{string(auth.CustomersRead)}, w.a)
+	w.actors["member"] = w.member()
 	w.actors["none"] = &actor{column: "none"}
 	w.actors["revoked"] = w.revoked()
 	w.actors["garbage"] = &actor{column: "garbage", token: "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiJ9."}
@@ -108,6 +115,8 @@ func newWorld(t testing.TB, opts ...testkit.Option) *world {
 // fresh is one more person of a column, signed in, whom a test may lock out.
 func (w *world) fresh(column string) *actor {
 	switch column {
+	case "member":
+		return w.member()
 	case "api_key", "none", "revoked", "garbage":
 		return w.actors[column]
 	}
