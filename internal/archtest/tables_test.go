@@ -31,7 +31,14 @@ var owners = map[string]string{
 	"api_keys": "internal/identity",
 
 	"customers": "internal/customers",
-	"tags":      "internal/customers",
+
+	"customer_identities": "internal/member",
+	"member_sessions":     "internal/member",
+	"member_exchanges":    "internal/member",
+	"consents":            "internal/member",
+	"consent_texts":       "internal/member",
+
+	"tags": "internal/customers",
 
 	"customer_metrics": "internal/segments",
 	"customer_days":    "internal/segments",
@@ -68,6 +75,7 @@ var entityTables = map[string]string{
 	"Session": "sessions", "StaffFactor": "staff_factors", "APIKey": "api_keys", "Setting": "settings", "Job": "jobs",
 	"Customer": "customers", "Tag": "tags", "CustomerMetrics": "customer_metrics",
 	"Category": "categories", "Product": "products", "Variant": "variants",
+	"CustomerIdentity": "customer_identities", "MemberSession": "member_sessions", "Consent": "consents", "ConsentText": "consent_texts",
 	"Order": "orders", "OrderLine": "order_lines", "OrderReturn": "order_returns", "OrderReturnLine": "order_return_lines",
 }
 
@@ -104,6 +112,8 @@ var rawSQL = map[string]string{
 	"internal/orders/ingest.go": "stores, variants and staff that tickets name",
 	"internal/orders/links.go":  "returns find their orders, for tills",
 	"internal/orders/writer.go": "set-based inserts",
+
+	"internal/member/queries.go": "who a member is, before there is an actor; names under a lock; sessions and exchanges set-based",
 
 	"internal/operations/keys.go":    "rewraps data keys, by the command line only",
 	"internal/operations/manage.go":  "the head of the audit chain",

@@ -5,12 +5,21 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"testing"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/shuke-crm/shuke/ent/commerce/order"
+	"github.com/shuke-crm/shuke/ent/commerce/orderreturn"
+	"github.com/shuke-crm/shuke/ent/crm/consent"
+	"github.com/shuke-crm/shuke/ent/crm/customer"
+	"github.com/shuke-crm/shuke/ent/crm/customeridentity"
+	"github.com/shuke-crm/shuke/ent/crm/customermetrics"
+	"github.com/shuke-crm/shuke/ent/crm/membersession"
 	"github.com/shuke-crm/shuke/internal/fake"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
+	"github.com/shuke-crm/shuke/internal/platform/scope"
 )
 
 const phoneDevice = "access-test"
@@ -20,7 +29,7 @@ const memberPassword = "nine quiet harbours"
 
 func (w *world) mobile() string { return fmt.Sprintf("139%08d", w.numbers.Add(1)) }
 
-// enter signs somebody in by a mini-program, and tells by which code.
+// miniBody signs somebody in by a mini-program.
 func (w *world) miniBody(openID string) map[string]any {
 	return map[string]any{"code": w.Outside.LoginCode(fake.Person{OpenID: openID}), "device_id": phoneDevice, "consent": map[string]any{"text_version": 1}}
 }
@@ -225,9 +234,65 @@ func (w *world) linked(b buyer) uuid.UUID {
 	return w.rowOf(&actor{member: b.id}, "customer_identities", " AND provider = 'phone'")
 }
 
-// asMember is a context in which a member acts.
-func asMember(a *actor) context.Context {
-	actor := auth.OfMember(a.member)
-	actor.SessionID = a.session
-	return auth.With(context.Background(), actor)
+// memberEntities are what members see of their own, with the rows of the golden
+// table that depend on it.
+var memberEntities = map[string]scoped{
+	"Customer": {&customer.Policy, nil,
+		func(ctx context.Context, w *world) (int, error) { return w.DB.CRM.Customer.Query().Count(ctx) }},
+	"CustomerMetrics": {&customermetrics.Policy, nil,
+		func(ctx context.Context, w *world) (int, error) { return w.DB.CRM.CustomerMetrics.Query().Count(ctx) }},
+	"Order": {&order.Policy, []string{"getMemberOrder"},
+		func(ctx context.Context, w *world) (int, error) { return w.DB.Commerce.Order.Query().Count(ctx) }},
+	"OrderReturn": {&orderreturn.Policy, nil,
+		func(ctx context.Context, w *world) (int, error) { return w.DB.Commerce.OrderReturn.Query().Count(ctx) }},
+	"CustomerIdentity": {&customeridentity.Policy, nil, // asked for by the member's own id
+		func(ctx context.Context, w *world) (int, error) { return w.DB.CRM.CustomerIdentity.Query().Count(ctx) }},
+	"MemberSession": {&membersession.Policy, []string{"endMemberSession"},
+		func(ctx context.Context, w *world) (int, error) { return w.DB.CRM.MemberSession.Query().Count(ctx) }},
+	"Consent": {&consent.Policy, []string{"withdrawMemberConsent"},
+		func(ctx context.Context, w *world) (int, error) { return w.DB.CRM.Consent.Query().Count(ctx) }},
+}
+
+// A member sees their own rows and nobody else's; without the policy the table
+// notices. Of what belongs to the business they see nothing at all.
+func TestMembersSeeTheirOwn(t *testing.T) {
+	rows := readGolden(t)
+	w := newWorld(t)
+	me := w.member()
+	w.member()
+	actor := auth.OfMember(me.member)
+	ctx := auth.With(context.Background(), actor)
+	for name, e := range memberEntities {
+		t.Run(name, func(t *testing.T) {
+			own, err := e.count(ctx, w)
+			require.NoError(t, err)
+			require.Positive(t, own)
+			all, err := e.count(w.ctx, w)
+			require.NoError(t, err)
+			require.Less(t, own, all)
+			stranger, err := e.count(auth.With(context.Background(), auth.OfMember(uuid.New())), w)
+			require.NoError(t, err)
+			require.Zero(t, stranger)
+
+			whole := *e.policy
+			*e.policy = scope.Everybody()
+			t.Cleanup(func() { *e.policy = whole })
+			for _, r := range pick(rows, e.rows) {
+				require.NotEmpty(t, w.walk([]row{r}, []string{"member"}), "%s is the same without the policy", r.name)
+			}
+		})
+	}
+	for name, count := range map[string]func(context.Context) (int, error){
+		"staff":      w.DB.Platform.Staff.Query().Count,
+		"sessions":   w.DB.Platform.Session.Query().Count,
+		"roles":      w.DB.Platform.Role.Query().Count,
+		"grants":     w.DB.Platform.RoleGrant.Query().Count,
+		"keys":       w.DB.Platform.APIKey.Query().Count,
+		"tags":       w.DB.CRM.Tag.Query().Count,
+		"categories": w.DB.Commerce.Category.Query().Count,
+	} {
+		n, err := count(ctx)
+		require.NoError(t, err, name)
+		require.Zero(t, n, name)
+	}
 }

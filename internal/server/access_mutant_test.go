@@ -50,7 +50,9 @@ var mutants = []mutant{
 	{"identity/grants.go", "actor.ID == staffID {", "actor.ID == staffID && false {", "createGrant"},
 	{"identity/sessions.go", "if !own {", "if !own && false {", "revokeSession"},
 	{"identity/sessions.go", "actor.Kind != auth.KindStaff || actor.SessionID == uuid.Nil", "actor.Kind == \"\"", "logout"},
-	{"server/access.go", "!actor.Can(p)", "!actor.Can(p) && false", "getCustomer"},
+	{"server/access.go", "p == auth.Self || actor.Can(p)", "true", "getCustomer"},
+	{"server/access.go", "(actor.Kind == auth.KindMember) != (p == auth.Member)", "false", "getMe"},
+	{"member/identities.go", "if gone == nil {", "if gone, _ = tx.CRM.CustomerIdentity.Get(auth.System(ctx, \"\"), id); gone == nil {", "unlinkMemberIdentity"},
 	{"server/access.go", "if op.Public {", "if op.Public || true {", "getMe"},
 	{"platform/principals/principals.go", "return auth.Actor{}, true, nil", "session = Session{Expires: s.clock.Now().Add(time.Hour)}", "getMe"},
 }

@@ -52,6 +52,9 @@ var (
 	SignInByAddress = Class{Name: "sign_in_address", Quota: 60, Window: time.Minute}
 	// SignInByAccount counts attempts on one account, from anywhere.
 	SignInByAccount = Class{Name: "sign_in", Quota: 10, Window: 5 * time.Minute}
+	// MemberSignIn is for codes of WeChat and other providers, which nobody guesses:
+	// the customers of a whole mobile network may share an address.
+	MemberSignIn = Class{Name: "member_sign_in", Quota: 600, Window: time.Minute, Leased: true}
 	// Lookup lets a till serve one customer after the other, but not walk through numbers.
 	Lookup = Class{Name: "lookup", Quota: 60, Window: time.Minute}
 	// Reveal shows clear phones and addresses.
@@ -64,7 +67,7 @@ var (
 
 // ByName finds the class of an x-rate-limit extension.
 func ByName(name string) (Class, bool) {
-	for _, c := range []Class{SignInByAddress, SignInByAccount, Lookup, Reveal, Token, Probe} {
+	for _, c := range []Class{SignInByAddress, SignInByAccount, MemberSignIn, Lookup, Reveal, Token, Probe} {
 		if c.Name == name {
 			return c, true
 		}
