@@ -3461,7 +3461,7 @@ type PasswordResetRequest struct {
 
 // Permission One right, and what it opens.
 //
-// Example: {"description":{"en":"Read staff within the scope.","zh":"查看权限范围内的员工。"},"operations":[{"method":"GET","operation_id":"listStaff","path":"/v1/staff"}],"permission":"staff.read"}
+// Example: {"description":{"en":"Read staff within the scope.","zh":"查看权限范围内的员工。"},"operations":[{"method":"GET","operation_id":"listStaff","path":"/v1/staff","step_up":false}],"permission":"staff.read"}
 type Permission struct {
 	// Description A text in both languages.
 	//
@@ -3473,7 +3473,7 @@ type Permission struct {
 	Permission string                `json:"permission"`
 }
 
-// PermissionList Example: {"has_more":false,"items":[{"description":{"en":"Read staff within the scope.","zh":"查看权限范围内的员工。"},"operations":[{"method":"GET","operation_id":"listStaff","path":"/v1/staff"}],"permission":"staff.read"}],"next_cursor":null}
+// PermissionList Example: {"has_more":false,"items":[{"description":{"en":"Read staff within the scope.","zh":"查看权限范围内的员工。"},"operations":[{"method":"GET","operation_id":"listStaff","path":"/v1/staff","step_up":false}],"permission":"staff.read"}],"next_cursor":null}
 type PermissionList struct {
 	HasMore bool         `json:"has_more"`
 	Items   []Permission `json:"items"`
@@ -3484,11 +3484,14 @@ type PermissionList struct {
 
 // PermissionOperation An operation of this API.
 //
-// Example: {"method":"GET","operation_id":"listStaff","path":"/v1/staff"}
+// Example: {"method":"GET","operation_id":"listStaff","path":"/v1/staff","step_up":false}
 type PermissionOperation struct {
 	Method      string `json:"method"`
 	OperationId string `json:"operation_id"`
 	Path        string `json:"path"`
+
+	// StepUp Whether people need a proof of identity within the last 5 minutes for it, always or in some cases.
+	StepUp bool `json:"step_up"`
 }
 
 // PhoneInput Example: {"phone":"13800138000"}
@@ -4069,6 +4072,41 @@ type SecondFactors struct {
 //
 // Example: totp
 type SecondMethod string
+
+// SecurityAlert Example: {"count":84,"created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a19","kind":"reveals","principal_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","principal_kind":"staff","principal_name":"li.na","window_minutes":10}
+type SecurityAlert struct {
+	Count     int64     `json:"count"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// Kind `reveals` of personal fields, `lookups` at the till, or `misses`: look-ups that found nobody. Further kinds may come.
+	Kind string `json:"kind"`
+
+	// PrincipalId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	PrincipalId Id `json:"principal_id"`
+
+	// PrincipalKind A person or a machine.
+	//
+	// Example: staff
+	PrincipalKind ActorKind `json:"principal_kind"`
+	PrincipalName string    `json:"principal_name"`
+	WindowMinutes int32     `json:"window_minutes"`
+}
+
+// SecurityAlertList Example: {"has_more":false,"items":[],"next_cursor":null}
+type SecurityAlertList struct {
+	HasMore bool            `json:"has_more"`
+	Items   []SecurityAlert `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
 
 // SendCodeInput Example: {"mfa_token":"AQABZ2l2ZW4"}
 type SendCodeInput struct {
@@ -5368,6 +5406,15 @@ type GetRoleParams struct {
 type UpdateRoleParams struct {
 	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListSecurityAlertsParams defines parameters for ListSecurityAlerts.
+type ListSecurityAlertsParams struct {
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ListStaffParams defines parameters for ListStaff.
@@ -7142,7 +7189,7 @@ type ClientInterface interface {
 
 	// ListPermissions List permissions
 	//
-	// Every permission there is, explained in both languages, with the operations it opens.
+	// Every permission there is, explained in both languages, with the operations it opens and which of them ask for a fresh proof of identity.
 	//
 	// Corresponds with GET /v1/permissions (the `ListPermissions` operationId).
 	ListPermissions(ctx context.Context, params *ListPermissionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -7471,6 +7518,15 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /v1/roles/{id} (the `UpdateRole` operationId).
 	UpdateRole(ctx context.Context, id RoleId, params *UpdateRoleParams, body UpdateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListSecurityAlerts List suspicious access
+	//
+	// Members of staff and API keys who revealed or looked up more customers within ten minutes than `SHUKE_ALERTS` says, newest first.
+	// Each is also in the audit log and a domain event, `security.alert`, within a minute or so; the same principal is reported for the same kind
+	// at most once an hour.
+	//
+	// Corresponds with GET /v1/security-alerts (the `ListSecurityAlerts` operationId).
+	ListSecurityAlerts(ctx context.Context, params *ListSecurityAlertsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListStaff List staff
 	//
@@ -10457,7 +10513,7 @@ func (c *Client) GetOrder(ctx context.Context, id Id, params *GetOrderParams, re
 
 // ListPermissions List permissions
 //
-// Every permission there is, explained in both languages, with the operations it opens.
+// Every permission there is, explained in both languages, with the operations it opens and which of them ask for a fresh proof of identity.
 //
 // Corresponds with GET /v1/permissions (the `ListPermissions` operationId).
 func (c *Client) ListPermissions(ctx context.Context, params *ListPermissionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -11107,6 +11163,25 @@ func (c *Client) UpdateRoleWithBody(ctx context.Context, id RoleId, params *Upda
 // Corresponds with PATCH /v1/roles/{id} (the `UpdateRole` operationId).
 func (c *Client) UpdateRole(ctx context.Context, id RoleId, params *UpdateRoleParams, body UpdateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdateRoleRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListSecurityAlerts List suspicious access
+//
+// Members of staff and API keys who revealed or looked up more customers within ten minutes than `SHUKE_ALERTS` says, newest first.
+// Each is also in the audit log and a domain event, `security.alert`, within a minute or so; the same principal is reported for the same kind
+// at most once an hour.
+//
+// Corresponds with GET /v1/security-alerts (the `ListSecurityAlerts` operationId).
+func (c *Client) ListSecurityAlerts(ctx context.Context, params *ListSecurityAlertsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListSecurityAlertsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -18184,6 +18259,72 @@ func NewUpdateRoleRequestWithBody(server string, id RoleId, params *UpdateRolePa
 	return req, nil
 }
 
+// NewListSecurityAlertsRequest constructs an http.Request for the ListSecurityAlerts method
+func NewListSecurityAlertsRequest(server string, params *ListSecurityAlertsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/security-alerts")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListStaffRequest constructs an http.Request for the ListStaff method
 func NewListStaffRequest(server string, params *ListStaffParams) (*http.Request, error) {
 	var err error
@@ -21441,7 +21582,7 @@ type ClientWithResponsesInterface interface {
 
 	// ListPermissionsWithResponse List permissions
 	//
-	// Every permission there is, explained in both languages, with the operations it opens.
+	// Every permission there is, explained in both languages, with the operations it opens and which of them ask for a fresh proof of identity.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -21800,6 +21941,17 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /v1/roles/{id} (the `UpdateRole` operationId).
 	UpdateRoleWithResponse(ctx context.Context, id RoleId, params *UpdateRoleParams, body UpdateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRoleReply, error)
+
+	// ListSecurityAlertsWithResponse List suspicious access
+	//
+	// Members of staff and API keys who revealed or looked up more customers within ten minutes than `SHUKE_ALERTS` says, newest first.
+	// Each is also in the audit log and a domain event, `security.alert`, within a minute or so; the same principal is reported for the same kind
+	// at most once an hour.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/security-alerts (the `ListSecurityAlerts` operationId).
+	ListSecurityAlertsWithResponse(ctx context.Context, params *ListSecurityAlertsParams, reqEditors ...RequestEditorFn) (*ListSecurityAlertsReply, error)
 
 	// ListStaffWithResponse List staff
 	//
@@ -28936,6 +29088,69 @@ func (r UpdateRoleReply) ContentType() string {
 	return ""
 }
 
+// ListSecurityAlertsReply200Headers the declared response headers of an HTTP 200 response for ListSecurityAlerts
+type ListSecurityAlertsReply200Headers struct {
+	Link *string
+}
+
+// ListSecurityAlertsReplyDefaultHeaders the declared response headers of an HTTP default response for ListSecurityAlerts
+type ListSecurityAlertsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListSecurityAlertsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SecurityAlertList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListSecurityAlertsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListSecurityAlertsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListSecurityAlertsReply) GetJSON200() *SecurityAlertList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListSecurityAlertsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListSecurityAlertsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListSecurityAlertsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListSecurityAlertsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListSecurityAlertsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListStaffReply200Headers the declared response headers of an HTTP 200 response for ListStaff
 type ListStaffReply200Headers struct {
 	Link *string
@@ -32810,7 +33025,7 @@ func (c *ClientWithResponses) GetOrderWithResponse(ctx context.Context, id Id, p
 
 // ListPermissionsWithResponse List permissions
 //
-// Every permission there is, explained in both languages, with the operations it opens.
+// Every permission there is, explained in both languages, with the operations it opens and which of them ask for a fresh proof of identity.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -33366,6 +33581,23 @@ func (c *ClientWithResponses) UpdateRoleWithResponse(ctx context.Context, id Rol
 		return nil, err
 	}
 	return ParseUpdateRoleReply(rsp)
+}
+
+// ListSecurityAlertsWithResponse List suspicious access
+//
+// Members of staff and API keys who revealed or looked up more customers within ten minutes than `SHUKE_ALERTS` says, newest first.
+// Each is also in the audit log and a domain event, `security.alert`, within a minute or so; the same principal is reported for the same kind
+// at most once an hour.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/security-alerts (the `ListSecurityAlerts` operationId).
+func (c *ClientWithResponses) ListSecurityAlertsWithResponse(ctx context.Context, params *ListSecurityAlertsParams, reqEditors ...RequestEditorFn) (*ListSecurityAlertsReply, error) {
+	rsp, err := c.ListSecurityAlerts(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListSecurityAlertsReply(rsp)
 }
 
 // ListStaffWithResponse List staff
@@ -40668,6 +40900,69 @@ func ParseUpdateRoleReply(rsp *http.Response) (*UpdateRoleReply, error) {
 		response.Headers200 = &headers
 	case true:
 		var headers UpdateRoleReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListSecurityAlertsReply parses an HTTP response from a ListSecurityAlertsWithResponse call
+func ParseListSecurityAlertsReply(rsp *http.Response) (*ListSecurityAlertsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListSecurityAlertsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SecurityAlertList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListSecurityAlertsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListSecurityAlertsReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

@@ -831,7 +831,7 @@ type PasswordResetRequest struct {
 
 // Permission One right, and what it opens.
 //
-// Example: {"description":{"en":"Read staff within the scope.","zh":"查看权限范围内的员工。"},"operations":[{"method":"GET","operation_id":"listStaff","path":"/v1/staff"}],"permission":"staff.read"}
+// Example: {"description":{"en":"Read staff within the scope.","zh":"查看权限范围内的员工。"},"operations":[{"method":"GET","operation_id":"listStaff","path":"/v1/staff","step_up":false}],"permission":"staff.read"}
 type Permission struct {
 	// Description A text in both languages.
 	//
@@ -843,7 +843,7 @@ type Permission struct {
 	Permission string                `json:"permission"`
 }
 
-// PermissionList Example: {"has_more":false,"items":[{"description":{"en":"Read staff within the scope.","zh":"查看权限范围内的员工。"},"operations":[{"method":"GET","operation_id":"listStaff","path":"/v1/staff"}],"permission":"staff.read"}],"next_cursor":null}
+// PermissionList Example: {"has_more":false,"items":[{"description":{"en":"Read staff within the scope.","zh":"查看权限范围内的员工。"},"operations":[{"method":"GET","operation_id":"listStaff","path":"/v1/staff","step_up":false}],"permission":"staff.read"}],"next_cursor":null}
 type PermissionList struct {
 	HasMore bool         `json:"has_more"`
 	Items   []Permission `json:"items"`
@@ -854,11 +854,14 @@ type PermissionList struct {
 
 // PermissionOperation An operation of this API.
 //
-// Example: {"method":"GET","operation_id":"listStaff","path":"/v1/staff"}
+// Example: {"method":"GET","operation_id":"listStaff","path":"/v1/staff","step_up":false}
 type PermissionOperation struct {
 	Method      string `json:"method"`
 	OperationId string `json:"operation_id"`
 	Path        string `json:"path"`
+
+	// StepUp Whether people need a proof of identity within the last 5 minutes for it, always or in some cases.
+	StepUp bool `json:"step_up"`
 }
 
 // PhoneInput Example: {"phone":"13800138000"}
@@ -1035,6 +1038,41 @@ type SecondFactors struct {
 //
 // Example: totp
 type SecondMethod string
+
+// SecurityAlert Example: {"count":84,"created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a19","kind":"reveals","principal_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","principal_kind":"staff","principal_name":"li.na","window_minutes":10}
+type SecurityAlert struct {
+	Count     int64     `json:"count"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id externalRef0.Id `json:"id"`
+
+	// Kind `reveals` of personal fields, `lookups` at the till, or `misses`: look-ups that found nobody. Further kinds may come.
+	Kind string `json:"kind"`
+
+	// PrincipalId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	PrincipalId externalRef0.Id `json:"principal_id"`
+
+	// PrincipalKind A person or a machine.
+	//
+	// Example: staff
+	PrincipalKind ActorKind `json:"principal_kind"`
+	PrincipalName string    `json:"principal_name"`
+	WindowMinutes int32     `json:"window_minutes"`
+}
+
+// SecurityAlertList Example: {"has_more":false,"items":[],"next_cursor":null}
+type SecurityAlertList struct {
+	HasMore bool            `json:"has_more"`
+	Items   []SecurityAlert `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
 
 // SendCodeInput Example: {"mfa_token":"AQABZ2l2ZW4"}
 type SendCodeInput struct {
@@ -1557,6 +1595,15 @@ type UpdateRoleParams struct {
 	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
 }
 
+// ListSecurityAlertsParams defines parameters for ListSecurityAlerts.
+type ListSecurityAlertsParams struct {
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // ListStaffParams defines parameters for ListStaff.
 type ListStaffParams struct {
 	// Status Only staff in this state.
@@ -1897,6 +1944,9 @@ type ServerInterface interface {
 	// UpdateRole Change a role
 	// (PATCH /v1/roles/{id})
 	UpdateRole(ctx echo.Context, id RoleId, params UpdateRoleParams) error
+	// ListSecurityAlerts List suspicious access
+	// (GET /v1/security-alerts)
+	ListSecurityAlerts(ctx echo.Context, params ListSecurityAlertsParams) error
 	// ListStaff List staff
 	// (GET /v1/staff)
 	ListStaff(ctx echo.Context, params ListStaffParams) error
@@ -2760,6 +2810,31 @@ func (w *ServerInterfaceWrapper) UpdateRole(ctx echo.Context) error {
 	return err
 }
 
+// ListSecurityAlerts converts echo context to params.
+func (w *ServerInterfaceWrapper) ListSecurityAlerts(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListSecurityAlertsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListSecurityAlerts(ctx, params)
+	return err
+}
+
 // ListStaff converts echo context to params.
 func (w *ServerInterfaceWrapper) ListStaff(ctx echo.Context) error {
 	var err error
@@ -3478,6 +3553,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/staff/:id/delegations", wrapper.ListDelegations, options.OperationMiddlewares["listDelegations"]...)
 	router.POST(options.BaseURL+"/v1/staff/:id/delegations", wrapper.CreateDelegation, options.OperationMiddlewares["createDelegation"]...)
 	router.DELETE(options.BaseURL+"/v1/staff/:id/delegations/:delegation_id", wrapper.EndDelegation, options.OperationMiddlewares["endDelegation"]...)
+	router.GET(options.BaseURL+"/v1/security-alerts", wrapper.ListSecurityAlerts, options.OperationMiddlewares["listSecurityAlerts"]...)
 	router.GET(options.BaseURL+"/v1/permissions", wrapper.ListPermissions, options.OperationMiddlewares["listPermissions"]...)
 	router.GET(options.BaseURL+"/v1/roles", wrapper.ListRoles, options.OperationMiddlewares["listRoles"]...)
 	router.POST(options.BaseURL+"/v1/roles", wrapper.CreateRole, options.OperationMiddlewares["createRole"]...)
@@ -5440,6 +5516,62 @@ func (response UpdateRoledefaultApplicationProblemPlusJSONResponse) VisitUpdateR
 	return err
 }
 
+type ListSecurityAlertsRequestObject struct {
+	Params ListSecurityAlertsParams
+}
+
+type ListSecurityAlertsResponseObject interface {
+	VisitListSecurityAlertsResponse(w http.ResponseWriter) error
+}
+
+type ListSecurityAlerts200ResponseHeaders struct {
+	Link *string
+}
+
+type ListSecurityAlerts200JSONResponse struct {
+	Body    SecurityAlertList
+	Headers ListSecurityAlerts200ResponseHeaders
+}
+
+func (response ListSecurityAlerts200JSONResponse) VisitListSecurityAlertsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSecurityAlertsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListSecurityAlertsdefaultApplicationProblemPlusJSONResponse) VisitListSecurityAlertsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListStaffRequestObject struct {
 	Params ListStaffParams
 }
@@ -6554,6 +6686,9 @@ type StrictServerInterface interface {
 	// UpdateRole Change a role
 	// (PATCH /v1/roles/{id})
 	UpdateRole(ctx context.Context, request UpdateRoleRequestObject) (UpdateRoleResponseObject, error)
+	// ListSecurityAlerts List suspicious access
+	// (GET /v1/security-alerts)
+	ListSecurityAlerts(ctx context.Context, request ListSecurityAlertsRequestObject) (ListSecurityAlertsResponseObject, error)
 	// ListStaff List staff
 	// (GET /v1/staff)
 	ListStaff(ctx context.Context, request ListStaffRequestObject) (ListStaffResponseObject, error)
@@ -7991,6 +8126,31 @@ func (sh *strictHandler) UpdateRole(ctx echo.Context, id RoleId, params UpdateRo
 		return err
 	} else if validResponse, ok := response.(UpdateRoleResponseObject); ok {
 		return validResponse.VisitUpdateRoleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListSecurityAlerts operation middleware
+func (sh *strictHandler) ListSecurityAlerts(ctx echo.Context, params ListSecurityAlertsParams) error {
+	var request ListSecurityAlertsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSecurityAlerts(ctx.Request().Context(), request.(ListSecurityAlertsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSecurityAlerts")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListSecurityAlertsResponseObject); ok {
+		return validResponse.VisitListSecurityAlertsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

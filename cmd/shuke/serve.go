@@ -106,7 +106,7 @@ func (i *installation) application() (*server.Server, error) {
 	}
 	return server.New(
 		server.Config{PublicURL: i.cfg.PublicURL, CORSOrigins: i.cfg.CORSOrigins, Currency: i.cfg.Currency,
-			RequireSecondFactor: i.cfg.RequireSecondFactor, PasswordResetURL: i.cfg.PasswordResetURL, TrustedProxies: i.cfg.Proxies(), RateLimits: i.cfg.RateLimits},
+			RequireSecondFactor: i.cfg.RequireSecondFactor, PasswordResetURL: i.cfg.PasswordResetURL, TrustedProxies: i.cfg.Proxies(), RateLimits: i.cfg.RateLimits, Alerts: i.cfg.Alerts},
 		server.Deps{
 			DB: i.db, Cache: i.cache, Keys: i.keys, Clock: i.clock, Log: i.log, Metrics: metrics,
 			ListenURL: i.dbURL, PasswordChanged: i.passwordChanged, Outside: services,

@@ -18,6 +18,7 @@ var (
 	eventGrantsChanged   = events.Define("staff.grants_changed", "员工的授权已更改", "The grants of a member of staff changed")
 	eventDelegationBegan = events.Define("staff.delegation_began", "代管开始", "A member of staff began to stand in for a colleague on leave")
 	eventDelegationEnded = events.Define("staff.delegation_ended", "代管结束", "A member of staff stopped standing in for a colleague")
+	eventSecurityAlert   = events.Define("security.alert", "发现可疑访问", "Somebody looks at much more customer data than their work asks for")
 	eventSessionCreated  = events.Define("session.created", "员工已登录", "A member of staff signed in")
 	eventSessionRevoked  = events.Define("session.revoked", "会话已终止", "A session was ended")
 	eventRoleCreated     = events.Define("role.created", "新建了角色", "A role was created")

@@ -26,7 +26,7 @@ func (a API) ListPermissions(_ context.Context, req identityapi.ListPermissionsR
 	opens := map[string][]identityapi.PermissionOperation{}
 	if a.Operations != nil {
 		for _, op := range a.Operations() {
-			opens[op.Permission] = append(opens[op.Permission], identityapi.PermissionOperation{OperationId: op.ID, Method: op.Method, Path: op.Path})
+			opens[op.Permission] = append(opens[op.Permission], identityapi.PermissionOperation{OperationId: op.ID, Method: op.Method, Path: op.Path, StepUp: op.StepUp})
 		}
 	}
 	var all []identityapi.Permission

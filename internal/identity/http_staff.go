@@ -232,3 +232,25 @@ func toAPIDelegation(d *platform.Delegation, now time.Time) identityapi.Delegati
 	return identityapi.Delegation{Id: d.ID, StaffId: d.StaffID, ToStaffId: d.ToStaffID, StartsAt: d.StartsAt, EndsAt: d.EndsAt, Status: status,
 		Reason: d.Reason, CreatedBy: orNull(d.CreatedBy), CreatedAt: d.CreatedAt}
 }
+
+// ListSecurityAlerts (GET /v1/security-alerts)
+func (a API) ListSecurityAlerts(ctx context.Context, req identityapi.ListSecurityAlertsRequestObject) (identityapi.ListSecurityAlertsResponseObject, error) {
+	l := a.list("/v1/security-alerts", req.Params.Limit, req.Params.Cursor, nil)
+	var at cursor
+	if err := l.read(&at); err != nil {
+		return nil, err
+	}
+	rows, err := a.alerts(ctx, at.ID, l.limit+1)
+	if err != nil {
+		return nil, err
+	}
+	rows, more := page.Cut(rows, l.limit)
+	body := identityapi.SecurityAlertList{Items: make([]identityapi.SecurityAlert, len(rows)), HasMore: more}
+	for i, r := range rows {
+		body.Items[i] = identityapi.SecurityAlert{Id: r.ID, Kind: r.Kind, PrincipalKind: identityapi.ActorKind(r.PrincipalKind), PrincipalId: r.PrincipalID,
+			PrincipalName: r.PrincipalName, Count: r.Count, WindowMinutes: int32(alertWindow / time.Minute), CreatedAt: r.CreatedAt.UTC()}
+	}
+	next, link := l.next(more, func() cursor { return cursor{ID: rows[len(rows)-1].ID} })
+	body.NextCursor = next
+	return identityapi.ListSecurityAlerts200JSONResponse{Body: body, Headers: identityapi.ListSecurityAlerts200ResponseHeaders{Link: link}}, nil
+}

@@ -141,3 +141,25 @@ func TestNobodyRotatesAKeyBeyondTheirRights(t *testing.T) {
 	assert.True(t, ErrBeyondOwn.Is(err), "%v", err)
 	require.NoError(t, w.RevokeKey(ctx, beyond), "ending it needs no more than to see it")
 }
+
+// A new signing key ends nobody's session: tokens under the one before are good
+// to their end, and refreshing gives tokens under the new one, however often
+// keys change meanwhile.
+func TestNewSigningKeysSignNobodyOut(t *testing.T) {
+	w := newWorld(t)
+	pair := w.login(AdminUsername, adminPassword)
+	other := w.replica()
+	w.keys.RotateSigningKey()
+	for _, s := range []*Service{w.Service, other} {
+		_, err := s.Authenticate(t.Context(), pair.Access)
+		require.NoError(t, err)
+	}
+	w.keys.RotateSigningKey()
+	_, err := w.Authenticate(t.Context(), pair.Access)
+	assert.True(t, apperr.ErrUnauthenticated.Is(err), "two keys later, long after its end in practice: %v", err)
+	next, err := other.Refresh(w.from("192.0.2.1", "till"), pair.Refresh)
+	require.NoError(t, err)
+	assert.Equal(t, pair.SessionID, next.SessionID)
+	_, err = w.Authenticate(t.Context(), next.Access)
+	require.NoError(t, err)
+}

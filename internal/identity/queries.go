@@ -16,6 +16,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/db"
 	"github.com/shuke-crm/shuke/internal/platform/pgarray"
 	"github.com/shuke-crm/shuke/internal/platform/principals"
+	"github.com/shuke-crm/shuke/internal/platform/scope"
 )
 
 // The statements here are all of this domain's own SQL. They run where there
@@ -482,4 +483,68 @@ func prefixFold(column, text string) func(*entsql.Selector) {
 // likePrefix is a LIKE pattern for texts that begin with text.
 func likePrefix(text string) string {
 	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text) + "%"
+}
+
+// firstID is the least id that a row made at an instant can have.
+func firstID(at time.Time) (id uuid.UUID) {
+	ms := at.UnixMilli()
+	for i := range 6 {
+		id[i] = byte(ms >> (40 - 8*i))
+	}
+	return id
+}
+
+// suspects counts acts by principal and kind, in the order of the index over
+// actions, and leaves those who crossed a threshold and were not reported yet.
+func (s *Service) suspects(ctx context.Context, tx *db.Tx, now time.Time) ([]Alert, error) {
+	rows, err := tx.Query(ctx, `
+		WITH acts AS (
+		    SELECT actor_kind, actor_id, actor_name,
+		           CASE WHEN action = 'customers.reveal' THEN 'reveals' WHEN changes -> 'found' = 'false' THEN 'misses' ELSE 'lookups' END AS kind
+		    FROM audit_logs WHERE action IN ('customers.reveal', 'customers.lookup') AND id >= $1 AND actor_id IS NOT NULL),
+		counted AS (SELECT kind, actor_kind, actor_id, max(actor_name) AS actor_name, count(*) AS n FROM acts GROUP BY kind, actor_kind, actor_id)
+		SELECT c.kind, c.actor_kind, c.actor_id, c.actor_name, c.n, st.store_id
+		FROM counted c LEFT JOIN staff st ON st.id = c.actor_id AND c.actor_kind = 'staff'
+		WHERE c.n >= CASE c.kind WHEN 'reveals' THEN $2::bigint WHEN 'misses' THEN $3::bigint ELSE $4::bigint END
+		  AND NOT EXISTS (SELECT FROM audit_logs a WHERE a.action = 'security.alert' AND a.id >= $5 AND a.object_id = c.actor_id::text AND a.changes ->> 'kind' = c.kind)
+		ORDER BY c.kind, c.actor_id`,
+		firstID(now.Add(-alertWindow)), s.threshold("reveals"), s.threshold("misses"), s.threshold("lookups"), firstID(now.Add(-alertPause)))
+	if err != nil {
+		return nil, fmt.Errorf("suspects: %w", err)
+	}
+	defer rows.Close()
+	var out []Alert
+	for rows.Next() {
+		var a Alert
+		if err := rows.Scan(&a.Kind, &a.PrincipalKind, &a.PrincipalID, &a.PrincipalName, &a.Count, &a.StoreID); err != nil {
+			return nil, err
+		}
+		out = append(out, a)
+	}
+	return out, rows.Err()
+}
+
+// alerts reads a page of reports, newest first, of the stores in scope.
+func (s *Service) alerts(ctx context.Context, before uuid.UUID, limit int) ([]Alert, error) {
+	within, args, err := scope.SQL(ctx, scope.Columns{Store: "store_id"}, "", 3)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.DB.From(ctx).Query(ctx, `
+		SELECT id, changes ->> 'kind', object_type, object_id::uuid, coalesce(changes ->> 'name', ''), (changes ->> 'count')::bigint, created_at
+		FROM audit_logs WHERE action = 'security.alert' AND ($1 = '00000000-0000-0000-0000-000000000000'::uuid OR id < $1) AND `+within+`
+		ORDER BY id DESC LIMIT $2`, append([]any{before, limit}, args...)...)
+	if err != nil {
+		return nil, fmt.Errorf("security alerts: %w", err)
+	}
+	defer rows.Close()
+	var out []Alert
+	for rows.Next() {
+		var a Alert
+		if err := rows.Scan(&a.ID, &a.Kind, &a.PrincipalKind, &a.PrincipalID, &a.PrincipalName, &a.Count, &a.CreatedAt); err != nil {
+			return nil, err
+		}
+		out = append(out, a)
+	}
+	return out, rows.Err()
 }

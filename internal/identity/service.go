@@ -24,6 +24,7 @@ import (
 type Operation struct {
 	ID, Method, Path, Permission string
 	Stream                       bool
+	StepUp                       bool // people need a fresh proof for it, at least in some cases
 }
 
 // Deps is what the service is made of. Only the functions may be nil.
@@ -43,6 +44,8 @@ type Deps struct {
 	// RequireSecondFactor refuses operations that ask for a fresh proof to whoever
 	// has no second factor.
 	RequireSecondFactor bool
+	// Alerts replace thresholds of AlertThresholds.
+	Alerts map[string]int
 	// PublicURL is the address clients use, without a trailing slash.
 	PublicURL string
 	// Operations lists the operations of the contract.

@@ -363,6 +363,12 @@ func (c *cell) handOver(from, home uuid.UUID) byte {
 }
 
 var handOverProbes = map[string]probe{
+	"listSecurityAlerts": func(c *cell) byte {
+		who := c.person("watched", c.storeAt())
+		c.exec(`INSERT INTO audit_logs (id, created_at, actor_kind, actor_name, action, object_type, object_id, store_id, changes)
+			VALUES ($1, now(), 'system', 'watch-access', 'security.alert', 'staff', $2, $3, '{"kind": "reveals", "count": 61, "minutes": 10, "name": "x"}')`, c.id(), who.staff, c.storeAt())
+		return among(c.do(http.MethodGet, "/v1/security-alerts", nil), who.staff)
+	},
 	"handOverCustomers":        func(c *cell) byte { return c.handOver(c.somebody(true), c.storeAt2()) },
 	"handOverCustomers/deputy": func(c *cell) byte { return c.handOver(c.person("leaver", c.a).staff, c.b) },
 }

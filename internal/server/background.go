@@ -22,6 +22,7 @@ func (s *Server) schedule() {
 	s.Jobs.Every("server.clean_idempotency_keys", jobs.Interval(cleanEvery), s.cleanKeys)
 	s.Jobs.Every("identity.clean_sessions", jobs.Interval(time.Hour), s.Identity.CleanSessions)
 	s.Jobs.Every("member.clean", jobs.Interval(cleanEvery), s.Member.Clean)
+	s.Jobs.Every("identity.watch_access", jobs.Interval(time.Minute), s.Identity.WatchAccess)
 	s.Jobs.Every("identity.note_delegations", jobs.Interval(time.Minute), s.Identity.NoteDelegations)
 }
 

@@ -69,6 +69,8 @@ type Config struct {
 	PasswordResetURL    string // the front end's page for a new password; mails add #token=…
 	// RateLimits replace general limits, in requests a minute: "staff.read".
 	RateLimits map[string]int
+	// Alerts replace thresholds of suspicious access: "reveals", "lookups", "misses".
+	Alerts map[string]int
 	// TrustedProxies may say in X-Forwarded-For where a request comes from.
 	TrustedProxies []netip.Prefix
 }
@@ -107,6 +109,9 @@ func New(cfg Config, d Deps) (*Server, error) {
 	secret := d.Keys.Derive("ratelimit.subject")
 	limiter := ratelimit.New(d.Cache, secret[:])
 	if err := s.buildServices(cfg, limiter); err != nil {
+		return nil, err
+	}
+	if err := identity.CheckThresholds(cfg.Alerts); err != nil {
 		return nil, err
 	}
 	rates, err := newRates(spec.Operations(), cfg.RateLimits)
@@ -158,7 +163,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Log: d.Log,
 		Codes: codes, Outside: d.Outside,
 		RequireSecondFactor: cfg.RequireSecondFactor, PasswordResetURL: cfg.PasswordResetURL,
-		PublicURL: strings.TrimRight(cfg.PublicURL, "/"), Operations: s.operations, PasswordChanged: d.PasswordChanged,
+		PublicURL: strings.TrimRight(cfg.PublicURL, "/"), Alerts: cfg.Alerts, Operations: s.operations, PasswordChanged: d.PasswordChanged,
 		Members: func(ctx context.Context, a token.Access) (auth.Actor, bool, error) {
 			return s.Member.Authenticate(ctx, a)
 		},
@@ -191,7 +196,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 func (s *Server) operations() []identity.Operation {
 	var out []identity.Operation
 	for _, op := range s.Contract.Operations() {
-		out = append(out, identity.Operation{ID: op.ID, Method: op.Method, Path: op.Path, Permission: op.Permission, Stream: op.Stream})
+		out = append(out, identity.Operation{ID: op.ID, Method: op.Method, Path: op.Path, Permission: op.Permission, Stream: op.Stream, StepUp: op.StepUp != contract.StepUpNever})
 	}
 	return out
 }

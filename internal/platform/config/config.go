@@ -85,6 +85,9 @@ type Config struct {
 	// RateLimits replace the general limits, in requests a minute:
 	// "staff.read=1200,key.write=3000".
 	RateLimits map[string]int `env:"SHUKE_RATE_LIMITS" envKeyValSeparator:"="`
+	// Alerts replace the thresholds of suspicious access, in acts of one principal
+	// within ten minutes: "reveals=60,lookups=300,misses=60".
+	Alerts map[string]int `env:"SHUKE_ALERTS" envKeyValSeparator:"="`
 	// Roles says what this process does.
 	Roles []Role `env:"SHUKE_ROLES" envDefault:"serve,worker"`
 

@@ -1,6 +1,10 @@
 package token
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/base64"
 	"strings"
 	"testing"
@@ -48,10 +52,17 @@ func TestAccessTokenIsStrict(t *testing.T) {
 	key, kid := keys.Current.Key, keys.Current.ID
 	parts := strings.Split(good, ".")
 	other := crypto.Generate().SigningKeys().Current
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	_, edKey, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
 	for name, text := range map[string]string{
 		"alg none":                    sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, typ, kid, with(same)),
 		"alg HS512":                   sign(jwt.SigningMethodHS512, key, typ, kid, with(same)),
 		"alg HS384":                   sign(jwt.SigningMethodHS384, key, typ, kid, with(same)),
+		"alg RS256":                   sign(jwt.SigningMethodRS256, rsaKey, typ, kid, with(same)),
+		"alg EdDSA":                   sign(jwt.SigningMethodEdDSA, edKey, typ, kid, with(same)),
+		"public key as HMAC secret":   sign(jwt.SigningMethodHS256, x509.MarshalPKCS1PublicKey(&rsaKey.PublicKey), typ, kid, with(same)),
 		"another type":                sign(jwt.SigningMethodHS256, key, "JWT", kid, with(same)),
 		"no kid":                      sign(jwt.SigningMethodHS256, key, typ, "", with(same)),
 		"unknown kid":                 sign(jwt.SigningMethodHS256, key, typ, "0123456789ab", with(same)),
