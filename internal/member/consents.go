@@ -44,6 +44,7 @@ var firstTexts = map[Purpose]map[string]schema.Wording{
 
 // EnsureTexts publishes the first texts where an installation has none.
 func (s *Service) EnsureTexts(ctx context.Context) error {
+	ctx = auth.System(ctx, "consent-texts") // the command that starts the service acts for nobody
 	for purpose, wordings := range firstTexts {
 		if _, err := currentText(ctx, s.DB.From(ctx), purpose); err == nil {
 			continue
