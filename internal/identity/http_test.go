@@ -199,7 +199,7 @@ func TestRolesOverHTTP(t *testing.T) {
 		assert.NotEmpty(t, words["en"])
 		assert.NotEmpty(t, words["zh"])
 		if p["permission"] == "staff.read" {
-			assert.Contains(t, p["operations"], map[string]any{"operation_id": "listStaff", "method": "GET", "path": "/v1/staff"})
+			assert.Contains(t, p["operations"], map[string]any{"operation_id": "listStaff", "method": "GET", "path": "/v1/staff", "step_up": false})
 		}
 	}
 	assert.Len(t, pages(t, admin, "/v1/permissions?limit=4", "permission"), len(permissions))

@@ -126,7 +126,7 @@ func (e *edge) answerError(err error, c echo.Context) {
 	h.Set("Content-Language", contentLanguage(lang))
 	h.Set(echo.HeaderCacheControl, "no-store")
 	doc := e.document(problem, lang, id, c.Request().URL.EscapedPath())
-	if op := e.contract.Lookup(c.Request().Method, c.Path()); op != nil && op.ID == oauthOperation {
+	if c.Path() == oauthPath {
 		asOAuth(h, doc, problem, status)
 	}
 	body, merr := json.Marshal(doc)
@@ -139,8 +139,8 @@ func (e *edge) answerError(err error, c echo.Context) {
 	_, _ = c.Response().Write(body) // the connection is gone if this fails
 }
 
-// oauthOperation answers failures as RFC 6749, 5.2 prescribes.
-const oauthOperation = "createOAuthToken"
+// oauthPath answers failures as RFC 6749, 5.2 prescribes.
+const oauthPath = "/v1/oauth/token"
 
 func asOAuth(h http.Header, doc map[string]any, problem *apperr.Error, status int) {
 	code, ours := strings.CutPrefix(problem.Def.Code, "oauth.")
