@@ -70,9 +70,10 @@ lint-spec: client-tools ## Check the contract against the linter's rules
 	@cd clients/typescript && npm run --silent lint-spec
 
 .PHONY: client-check
-client-check: setup client-tools build ## Compile the TypeScript clients and try them on a live service
+client-check: setup client-tools build ## Compile the TypeScript clients and try them, and the integrators' guide, on a live service
 	@cd clients/typescript && npm run --silent check
 	@scripts/with-service npm --prefix clients/typescript run --silent smoke
+	@scripts/with-service scripts/member-path.sh
 
 .PHONY: image
 image: ## Build the container image

@@ -3,7 +3,8 @@
 //   SHUKE_URL=http://127.0.0.1:8080 SHUKE_PASSWORD=… npm run smoke        (after npm run check)
 //
 // SHUKE_USERNAME is admin unless set. It makes one customer (and a store, if there is none) and archives the customer again, and one
-// member of staff, who signs in with an authenticator app and is disabled again.
+// member of staff, who signs in with an authenticator app and is disabled again. With SHUKE_FAKES_URL, where the service's stand-ins
+// are, a member signs in too.
 import assert from 'node:assert/strict';
 import { createHmac, randomUUID } from 'node:crypto';
 import createClient from 'openapi-fetch';
@@ -227,5 +228,36 @@ await step('sign out', async () => {
   assert.equal(after.response.status, 401);
   assert.ok(after.error?.code);
 });
+
+// Members sign in with codes that a phone would bring; stand-ins make them.
+const fakes = process.env['SHUKE_FAKES_URL'];
+if (fakes) {
+  await step('sign in as a member', async () => {
+    accessToken = '';
+    const answer = await fetch(`${fakes}/_control/wechat/codes`, { method: 'POST', body: JSON.stringify({ openid: `smoke-${randomUUID()}` }) });
+    const { code } = (await answer.json()) as { code: string };
+    const device_id = randomUUID();
+    const without = await api.POST('/v1/member/auth/wechat-mini', { body: { code, device_id } });
+    assert.equal(without.error?.code, 'member.consent_needed');
+    const { texts } = must(await api.GET('/v1/member/consent-texts'));
+    const terms = texts.find((text) => text.purpose === 'terms');
+    assert.ok(terms);
+    // The same code again: the service has not spent it twice.
+    const tokens = must(await api.POST('/v1/member/auth/wechat-mini', { body: { code, device_id, consent: { text_version: terms.version } } }));
+    assert.equal(tokens.new_member, true);
+    accessToken = tokens.access_token;
+    const profile = must(await api.PATCH('/v1/member/profile', { body: { name: '李晓明' } }));
+    assert.equal(profile.name, '李晓明');
+    assert.equal(profile.id, tokens.customer_id);
+  });
+
+  await step('a member is kept to their own side', async () => {
+    const staffSide = await api.GET('/v1/customers');
+    assert.equal(staffSide.response.status, 403);
+    const { error } = await api.DELETE('/v1/member/auth/sessions');
+    assert.equal(error, undefined);
+    assert.equal((await api.GET('/v1/member/profile')).response.status, 401);
+  });
+}
 
 console.log(`${done} passed, 0 failed`);
