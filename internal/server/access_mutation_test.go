@@ -167,10 +167,13 @@ func TestAccessWithoutAPermission(t *testing.T) {
 			op.Public = before.Public
 			continue
 		}
-		kept := slices.IndexFunc(columns, func(column string) bool { return strings.Contains(rows[at].want[column], string(denied)) })
-		require.GreaterOrEqual(t, kept, 0, "%s is open to everybody", op.ID)
+		kept := slices.DeleteFunc(slices.Clone(columns), func(column string) bool { return !strings.Contains(rows[at].want[column], string(denied)) })
+		require.NotEmpty(t, kept, "%s is open to everybody", op.ID)
 		op.Permission = string(auth.Self)
-		found := w.walk(rows[at:at+1], columns[kept:kept+1])
+		var found []mismatch
+		for i := 0; i < len(kept) && len(found) == 0; i++ { // some lack a second permission that the domain asks for
+			found = w.walk(rows[at:at+1], kept[i:i+1])
+		}
 		op.Permission = before.Permission
 		require.NotEmpty(t, found, "%s is the same without its permission", op.ID)
 	}

@@ -169,7 +169,20 @@ func (w *world) walk(rows []row, cols []string) []mismatch {
 	var mu sync.Mutex
 	var found []mismatch
 	var wg sync.WaitGroup
-	work := make(chan *cell)
+	var all []*cell
+	for _, r := range rows {
+		for _, column := range cols {
+			for _, o := range r.objects {
+				all = append(all, &cell{world: w, row: r, actor: w.actors[column], object: o})
+			}
+		}
+	}
+	// A probe that fails the test ends its goroutine, so none may wait for another.
+	work := make(chan *cell, len(all))
+	for _, c := range all {
+		work <- c
+	}
+	close(work)
 	for range 4 {
 		wg.Go(func() {
 			for c := range work {
@@ -183,14 +196,6 @@ func (w *world) walk(rows []row, cols []string) []mismatch {
 			}
 		})
 	}
-	for _, r := range rows {
-		for _, column := range cols {
-			for _, o := range r.objects {
-				work <- &cell{world: w, row: r, actor: w.actors[column], object: o}
-			}
-		}
-	}
-	close(work)
 	wg.Wait()
 	slices.SortFunc(found, func(a, b mismatch) int { return strings.Compare(a.String(), b.String()) })
 	return found

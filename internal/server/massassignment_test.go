@@ -40,6 +40,8 @@ func TestMassAssignment(t *testing.T) {
 			continue
 		}
 		writes++
+		require.NotNil(t, schema.AdditionalProperties.Has, op.ID)
+		require.False(t, *schema.AdditionalProperties.Has, op.ID)
 		t.Run(op.ID, func(t *testing.T) {
 			base := sample(schema, 0)
 			places := objects(schema, base, "", nil)

@@ -22,7 +22,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/shuke-crm/shuke/internal/fake"
-	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/cache"
 	"github.com/shuke-crm/shuke/internal/platform/clock"
 	"github.com/shuke-crm/shuke/internal/platform/config"
@@ -202,10 +201,10 @@ func (a *App) start(ctx context.Context, o options) {
 	}
 	a.Server, err = server.New(o.server, deps)
 	require.NoError(t, err)
-	system := auth.System(ctx, "test")
-	require.NoError(t, a.Server.Identity.EnsureBuiltInRoles(system))
-	require.NoError(t, a.Server.Member.EnsureTexts(system))
-	_, err = a.Server.Identity.EnsureAdmin(system, AdminPassword)
+	// As the service starts: acting for nobody.
+	require.NoError(t, a.Server.Identity.EnsureBuiltInRoles(ctx))
+	require.NoError(t, a.Server.Member.EnsureTexts(ctx))
+	_, err = a.Server.Identity.EnsureAdmin(ctx, AdminPassword)
 	require.NoError(t, err)
 
 	web := httptest.NewUnstartedServer(nil)
