@@ -936,6 +936,21 @@ func (e ListAuditLogsParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for ListSessionsParamsInclude.
+const (
+	ListSessionsParamsIncludeIncludeTotalCount ListSessionsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListSessionsParamsInclude enum.
+func (e ListSessionsParamsInclude) Valid() bool {
+	switch e {
+	case ListSessionsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListCategoriesParamsInclude.
 const (
 	ListCategoriesParamsIncludeIncludeTotalCount ListCategoriesParamsInclude = "total_count"
@@ -966,6 +981,21 @@ func (e ListCustomersParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for ListCustomerIdentitiesParamsInclude.
+const (
+	ListCustomerIdentitiesParamsIncludeIncludeTotalCount ListCustomerIdentitiesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListCustomerIdentitiesParamsInclude enum.
+func (e ListCustomerIdentitiesParamsInclude) Valid() bool {
+	switch e {
+	case ListCustomerIdentitiesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListJobsParamsInclude.
 const (
 	ListJobsParamsIncludeIncludeTotalCount ListJobsParamsInclude = "total_count"
@@ -981,6 +1011,66 @@ func (e ListJobsParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for ListMemberSessionsParamsInclude.
+const (
+	ListMemberSessionsParamsIncludeIncludeTotalCount ListMemberSessionsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListMemberSessionsParamsInclude enum.
+func (e ListMemberSessionsParamsInclude) Valid() bool {
+	switch e {
+	case ListMemberSessionsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListMemberConsentsParamsInclude.
+const (
+	ListMemberConsentsParamsIncludeIncludeTotalCount ListMemberConsentsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListMemberConsentsParamsInclude enum.
+func (e ListMemberConsentsParamsInclude) Valid() bool {
+	switch e {
+	case ListMemberConsentsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListMemberIdentitiesParamsInclude.
+const (
+	ListMemberIdentitiesParamsIncludeIncludeTotalCount ListMemberIdentitiesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListMemberIdentitiesParamsInclude enum.
+func (e ListMemberIdentitiesParamsInclude) Valid() bool {
+	switch e {
+	case ListMemberIdentitiesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListMemberOrdersParamsInclude.
+const (
+	ListMemberOrdersParamsIncludeIncludeTotalCount ListMemberOrdersParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListMemberOrdersParamsInclude enum.
+func (e ListMemberOrdersParamsInclude) Valid() bool {
+	switch e {
+	case ListMemberOrdersParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListOrdersParamsInclude.
 const (
 	ListOrdersParamsIncludeIncludeTotalCount ListOrdersParamsInclude = "total_count"
@@ -990,6 +1080,21 @@ const (
 func (e ListOrdersParamsInclude) Valid() bool {
 	switch e {
 	case ListOrdersParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListPermissionsParamsInclude.
+const (
+	ListPermissionsParamsIncludeIncludeTotalCount ListPermissionsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListPermissionsParamsInclude enum.
+func (e ListPermissionsParamsInclude) Valid() bool {
+	switch e {
+	case ListPermissionsParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -1071,6 +1176,21 @@ func (e ListRolesParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for ListSecurityAlertsParamsInclude.
+const (
+	ListSecurityAlertsParamsIncludeIncludeTotalCount ListSecurityAlertsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListSecurityAlertsParamsInclude enum.
+func (e ListSecurityAlertsParamsInclude) Valid() bool {
+	switch e {
+	case ListSecurityAlertsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListStaffParamsInclude.
 const (
 	ListStaffParamsIncludeIncludeTotalCount ListStaffParamsInclude = "total_count"
@@ -1080,6 +1200,21 @@ const (
 func (e ListStaffParamsInclude) Valid() bool {
 	switch e {
 	case ListStaffParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListDelegationsParamsInclude.
+const (
+	ListDelegationsParamsIncludeIncludeTotalCount ListDelegationsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListDelegationsParamsInclude enum.
+func (e ListDelegationsParamsInclude) Valid() bool {
+	switch e {
+	case ListDelegationsParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -1828,6 +1963,9 @@ type CustomerIdentityList struct {
 
 	// NextCursor For the next page, or null.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
 // CustomerInclude Example: total_count
@@ -2169,6 +2307,9 @@ type DelegationList struct {
 
 	// NextCursor For the next page, or null.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
 // DelegationStatus Example: active
@@ -2578,6 +2719,9 @@ type MemberConsentList struct {
 
 	// NextCursor For the next page, or null.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
 // MemberLinkInput The proof of another way to sign in. `phone` needs `challenge_id` and `phone`; `wechat_official` and `oidc` need `state`.
@@ -2765,6 +2909,9 @@ type MemberOrderList struct {
 
 	// NextCursor For the next page, or null.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
 // MemberPasswordInput Example: {"password":"eleven purple tractors"}
@@ -2901,6 +3048,9 @@ type MemberSessionList struct {
 
 	// NextCursor For the next page, or null.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
 // MemberSignUpProfile What the person says about themselves. It fills what the record lacks, on signing up only.
@@ -3480,6 +3630,9 @@ type PermissionList struct {
 
 	// NextCursor For the next page, or null.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
 // PermissionOperation An operation of this API.
@@ -4106,6 +4259,9 @@ type SecurityAlertList struct {
 
 	// NextCursor For the next page, or null.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
 // SendCodeInput Example: {"mfa_token":"AQABZ2l2ZW4"}
@@ -4169,6 +4325,9 @@ type SessionList struct {
 
 	// NextCursor For the next page, or null.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
 // Staff Somebody who works for the retailer.
@@ -4813,7 +4972,13 @@ type ListSessionsParams struct {
 
 	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListSessionsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
 }
+
+// ListSessionsParamsInclude defines parameters for ListSessions.
+type ListSessionsParamsInclude string
 
 // ListCategoriesParams defines parameters for ListCategories.
 type ListCategoriesParams struct {
@@ -4980,7 +5145,13 @@ type ListCustomerIdentitiesParams struct {
 
 	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListCustomerIdentitiesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
 }
+
+// ListCustomerIdentitiesParamsInclude defines parameters for ListCustomerIdentities.
+type ListCustomerIdentitiesParamsInclude string
 
 // GetCustomerMetricsParams defines parameters for GetCustomerMetrics.
 type GetCustomerMetricsParams struct {
@@ -5067,7 +5238,13 @@ type ListMemberSessionsParams struct {
 
 	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListMemberSessionsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
 }
+
+// ListMemberSessionsParamsInclude defines parameters for ListMemberSessions.
+type ListMemberSessionsParamsInclude string
 
 // BeginOfficialAccountParams defines parameters for BeginOfficialAccount.
 type BeginOfficialAccountParams struct {
@@ -5091,7 +5268,13 @@ type ListMemberConsentsParams struct {
 
 	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListMemberConsentsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
 }
+
+// ListMemberConsentsParamsInclude defines parameters for ListMemberConsents.
+type ListMemberConsentsParamsInclude string
 
 // ListMemberIdentitiesParams defines parameters for ListMemberIdentities.
 type ListMemberIdentitiesParams struct {
@@ -5100,7 +5283,13 @@ type ListMemberIdentitiesParams struct {
 
 	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListMemberIdentitiesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
 }
+
+// ListMemberIdentitiesParamsInclude defines parameters for ListMemberIdentities.
+type ListMemberIdentitiesParamsInclude string
 
 // ListMemberOrdersParams defines parameters for ListMemberOrders.
 type ListMemberOrdersParams struct {
@@ -5109,7 +5298,13 @@ type ListMemberOrdersParams struct {
 
 	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListMemberOrdersParamsInclude `form:"include,omitempty" json:"include,omitempty"`
 }
+
+// ListMemberOrdersParamsInclude defines parameters for ListMemberOrders.
+type ListMemberOrdersParamsInclude string
 
 // GetMemberOrderParams defines parameters for GetMemberOrder.
 type GetMemberOrderParams struct {
@@ -5184,7 +5379,13 @@ type ListPermissionsParams struct {
 
 	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListPermissionsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
 }
+
+// ListPermissionsParamsInclude defines parameters for ListPermissions.
+type ListPermissionsParamsInclude string
 
 // IngestPOSOrdersParams defines parameters for IngestPOSOrders.
 type IngestPOSOrdersParams struct {
@@ -5415,7 +5616,13 @@ type ListSecurityAlertsParams struct {
 
 	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListSecurityAlertsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
 }
+
+// ListSecurityAlertsParamsInclude defines parameters for ListSecurityAlerts.
+type ListSecurityAlertsParamsInclude string
 
 // ListStaffParams defines parameters for ListStaff.
 type ListStaffParams struct {
@@ -5482,7 +5689,13 @@ type ListDelegationsParams struct {
 
 	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListDelegationsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
 }
+
+// ListDelegationsParamsInclude defines parameters for ListDelegations.
+type ListDelegationsParamsInclude string
 
 // CreateDelegationParams defines parameters for CreateDelegation.
 type CreateDelegationParams struct {
@@ -13404,6 +13617,18 @@ func NewListSessionsRequest(server string, params *ListSessionsParams) (*http.Re
 
 		}
 
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if encoded := queryValues.Encode(); encoded != "" {
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
@@ -14602,6 +14827,18 @@ func NewListCustomerIdentitiesRequest(server string, id CustomerId, params *List
 
 		}
 
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if encoded := queryValues.Encode(); encoded != "" {
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
@@ -15558,6 +15795,18 @@ func NewListMemberSessionsRequest(server string, params *ListMemberSessionsParam
 
 		}
 
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if encoded := queryValues.Encode(); encoded != "" {
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
@@ -15958,6 +16207,18 @@ func NewListMemberConsentsRequest(server string, params *ListMemberConsentsParam
 
 		}
 
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if encoded := queryValues.Encode(); encoded != "" {
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
@@ -16098,6 +16359,18 @@ func NewListMemberIdentitiesRequest(server string, params *ListMemberIdentitiesP
 
 		}
 
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if encoded := queryValues.Encode(); encoded != "" {
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
@@ -16229,6 +16502,18 @@ func NewListMemberOrdersRequest(server string, params *ListMemberOrdersParams) (
 		if params.Cursor != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -16756,6 +17041,18 @@ func NewListPermissionsRequest(server string, params *ListPermissionsParams) (*h
 		if params.Cursor != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -18311,6 +18608,18 @@ func NewListSecurityAlertsRequest(server string, params *ListSecurityAlertsParam
 
 		}
 
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if encoded := queryValues.Encode(); encoded != "" {
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
@@ -18740,6 +19049,18 @@ func NewListDelegationsRequest(server string, id StaffId, params *ListDelegation
 		if params.Cursor != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {

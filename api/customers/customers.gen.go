@@ -261,6 +261,21 @@ func (e ListCustomersParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for ListCustomerIdentitiesParamsInclude.
+const (
+	ListCustomerIdentitiesParamsIncludeIncludeTotalCount ListCustomerIdentitiesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListCustomerIdentitiesParamsInclude enum.
+func (e ListCustomerIdentitiesParamsInclude) Valid() bool {
+	switch e {
+	case ListCustomerIdentitiesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListTagsParamsInclude.
 const (
 	ListTagsParamsIncludeIncludeTotalCount ListTagsParamsInclude = "total_count"
@@ -583,6 +598,9 @@ type CustomerIdentityList struct {
 
 	// NextCursor For the next page, or null.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
 // CustomerInclude Example: total_count
@@ -1183,7 +1201,13 @@ type ListCustomerIdentitiesParams struct {
 
 	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListCustomerIdentitiesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
 }
+
+// ListCustomerIdentitiesParamsInclude defines parameters for ListCustomerIdentities.
+type ListCustomerIdentitiesParamsInclude string
 
 // GetCustomerProfileParams defines parameters for GetCustomerProfile.
 type GetCustomerProfileParams struct {
@@ -1814,6 +1838,13 @@ func (w *ServerInterfaceWrapper) ListCustomerIdentities(ctx echo.Context) error 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
 	}
 
 	// Invoke the callback with all the unmarshaled arguments

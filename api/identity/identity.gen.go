@@ -312,6 +312,36 @@ func (e ListApiKeysParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for ListSessionsParamsInclude.
+const (
+	ListSessionsParamsIncludeIncludeTotalCount ListSessionsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListSessionsParamsInclude enum.
+func (e ListSessionsParamsInclude) Valid() bool {
+	switch e {
+	case ListSessionsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListPermissionsParamsInclude.
+const (
+	ListPermissionsParamsIncludeIncludeTotalCount ListPermissionsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListPermissionsParamsInclude enum.
+func (e ListPermissionsParamsInclude) Valid() bool {
+	switch e {
+	case ListPermissionsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListRegionsParamsInclude.
 const (
 	ListRegionsParamsIncludeIncludeTotalCount ListRegionsParamsInclude = "total_count"
@@ -342,6 +372,21 @@ func (e ListRolesParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for ListSecurityAlertsParamsInclude.
+const (
+	ListSecurityAlertsParamsIncludeIncludeTotalCount ListSecurityAlertsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListSecurityAlertsParamsInclude enum.
+func (e ListSecurityAlertsParamsInclude) Valid() bool {
+	switch e {
+	case ListSecurityAlertsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListStaffParamsInclude.
 const (
 	ListStaffParamsIncludeIncludeTotalCount ListStaffParamsInclude = "total_count"
@@ -351,6 +396,21 @@ const (
 func (e ListStaffParamsInclude) Valid() bool {
 	switch e {
 	case ListStaffParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListDelegationsParamsInclude.
+const (
+	ListDelegationsParamsIncludeIncludeTotalCount ListDelegationsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListDelegationsParamsInclude enum.
+func (e ListDelegationsParamsInclude) Valid() bool {
+	switch e {
+	case ListDelegationsParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -583,6 +643,9 @@ type DelegationList struct {
 
 	// NextCursor For the next page, or null.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
 // DelegationStatus Example: active
@@ -850,6 +913,9 @@ type PermissionList struct {
 
 	// NextCursor For the next page, or null.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
 // PermissionOperation An operation of this API.
@@ -1072,6 +1138,9 @@ type SecurityAlertList struct {
 
 	// NextCursor For the next page, or null.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
 // SendCodeInput Example: {"mfa_token":"AQABZ2l2ZW4"}
@@ -1135,6 +1204,9 @@ type SessionList struct {
 
 	// NextCursor For the next page, or null.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
 // Staff Somebody who works for the retailer.
@@ -1501,7 +1573,13 @@ type ListSessionsParams struct {
 
 	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListSessionsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
 }
+
+// ListSessionsParamsInclude defines parameters for ListSessions.
+type ListSessionsParamsInclude string
 
 // ListPermissionsParams defines parameters for ListPermissions.
 type ListPermissionsParams struct {
@@ -1510,7 +1588,13 @@ type ListPermissionsParams struct {
 
 	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListPermissionsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
 }
+
+// ListPermissionsParamsInclude defines parameters for ListPermissions.
+type ListPermissionsParamsInclude string
 
 // ListRegionsParams defines parameters for ListRegions.
 type ListRegionsParams struct {
@@ -1602,7 +1686,13 @@ type ListSecurityAlertsParams struct {
 
 	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListSecurityAlertsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
 }
+
+// ListSecurityAlertsParamsInclude defines parameters for ListSecurityAlerts.
+type ListSecurityAlertsParamsInclude string
 
 // ListStaffParams defines parameters for ListStaff.
 type ListStaffParams struct {
@@ -1669,7 +1759,13 @@ type ListDelegationsParams struct {
 
 	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListDelegationsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
 }
+
+// ListDelegationsParamsInclude defines parameters for ListDelegations.
+type ListDelegationsParamsInclude string
 
 // CreateDelegationParams defines parameters for CreateDelegation.
 type CreateDelegationParams struct {
@@ -2392,6 +2488,13 @@ func (w *ServerInterfaceWrapper) ListSessions(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
 	}
 
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListSessions(ctx, params)
 	return err
@@ -2458,6 +2561,13 @@ func (w *ServerInterfaceWrapper) ListPermissions(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
 	}
 
 	// Invoke the callback with all the unmarshaled arguments
@@ -2830,6 +2940,13 @@ func (w *ServerInterfaceWrapper) ListSecurityAlerts(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
 	}
 
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListSecurityAlerts(ctx, params)
 	return err
@@ -3071,6 +3188,13 @@ func (w *ServerInterfaceWrapper) ListDelegations(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
 	}
 
 	// Invoke the callback with all the unmarshaled arguments

@@ -101,6 +101,66 @@ func (e MemberTokensTokenType) Valid() bool {
 	}
 }
 
+// Defines values for ListMemberSessionsParamsInclude.
+const (
+	ListMemberSessionsParamsIncludeIncludeTotalCount ListMemberSessionsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListMemberSessionsParamsInclude enum.
+func (e ListMemberSessionsParamsInclude) Valid() bool {
+	switch e {
+	case ListMemberSessionsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListMemberConsentsParamsInclude.
+const (
+	ListMemberConsentsParamsIncludeIncludeTotalCount ListMemberConsentsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListMemberConsentsParamsInclude enum.
+func (e ListMemberConsentsParamsInclude) Valid() bool {
+	switch e {
+	case ListMemberConsentsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListMemberIdentitiesParamsInclude.
+const (
+	ListMemberIdentitiesParamsIncludeIncludeTotalCount ListMemberIdentitiesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListMemberIdentitiesParamsInclude enum.
+func (e ListMemberIdentitiesParamsInclude) Valid() bool {
+	switch e {
+	case ListMemberIdentitiesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListMemberOrdersParamsInclude.
+const (
+	ListMemberOrdersParamsIncludeIncludeTotalCount ListMemberOrdersParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListMemberOrdersParamsInclude enum.
+func (e ListMemberOrdersParamsInclude) Valid() bool {
+	switch e {
+	case ListMemberOrdersParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // ConsentPurpose `terms` makes a member; `guardian` is for members under 14; `marketing` allows messages; `profiling` allows personal recommendations.
 //
 // Example: terms
@@ -247,6 +307,9 @@ type MemberConsentList struct {
 
 	// NextCursor For the next page, or null.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
 // MemberLinkInput The proof of another way to sign in. `phone` needs `challenge_id` and `phone`; `wechat_official` and `oidc` need `state`.
@@ -434,6 +497,9 @@ type MemberOrderList struct {
 
 	// NextCursor For the next page, or null.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
 // MemberPasswordInput Example: {"password":"eleven purple tractors"}
@@ -570,6 +636,9 @@ type MemberSessionList struct {
 
 	// NextCursor For the next page, or null.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
 // MemberSignUpProfile What the person says about themselves. It fills what the record lacks, on signing up only.
@@ -626,7 +695,13 @@ type ListMemberSessionsParams struct {
 
 	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListMemberSessionsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
 }
+
+// ListMemberSessionsParamsInclude defines parameters for ListMemberSessions.
+type ListMemberSessionsParamsInclude string
 
 // BeginOfficialAccountParams defines parameters for BeginOfficialAccount.
 type BeginOfficialAccountParams struct {
@@ -650,7 +725,13 @@ type ListMemberConsentsParams struct {
 
 	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListMemberConsentsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
 }
+
+// ListMemberConsentsParamsInclude defines parameters for ListMemberConsents.
+type ListMemberConsentsParamsInclude string
 
 // ListMemberIdentitiesParams defines parameters for ListMemberIdentities.
 type ListMemberIdentitiesParams struct {
@@ -659,7 +740,13 @@ type ListMemberIdentitiesParams struct {
 
 	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListMemberIdentitiesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
 }
+
+// ListMemberIdentitiesParamsInclude defines parameters for ListMemberIdentities.
+type ListMemberIdentitiesParamsInclude string
 
 // ListMemberOrdersParams defines parameters for ListMemberOrders.
 type ListMemberOrdersParams struct {
@@ -668,7 +755,13 @@ type ListMemberOrdersParams struct {
 
 	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListMemberOrdersParamsInclude `form:"include,omitempty" json:"include,omitempty"`
 }
+
+// ListMemberOrdersParamsInclude defines parameters for ListMemberOrders.
+type ListMemberOrdersParamsInclude string
 
 // GetMemberOrderParams defines parameters for GetMemberOrder.
 type GetMemberOrderParams struct {
@@ -908,6 +1001,13 @@ func (w *ServerInterfaceWrapper) ListMemberSessions(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
 	}
 
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListMemberSessions(ctx, params)
 	return err
@@ -1048,6 +1148,13 @@ func (w *ServerInterfaceWrapper) ListMemberConsents(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
 	}
 
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListMemberConsents(ctx, params)
 	return err
@@ -1098,6 +1205,13 @@ func (w *ServerInterfaceWrapper) ListMemberIdentities(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
 	}
 
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListMemberIdentities(ctx, params)
 	return err
@@ -1146,6 +1260,13 @@ func (w *ServerInterfaceWrapper) ListMemberOrders(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
 	}
 
 	// Invoke the callback with all the unmarshaled arguments

@@ -301,7 +301,7 @@ func checkList(t *testing.T, op *Operation) {
 		return
 	}
 	if op.Method == "GET" && isList {
-		for _, name := range []string{"limit", "cursor"} {
+		for _, name := range []string{"limit", "cursor", "include"} {
 			assert.NotNil(t, op.query[name], "a list takes %s", name)
 		}
 	}

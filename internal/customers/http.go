@@ -180,7 +180,7 @@ func (a API) ListCustomerIdentities(ctx context.Context, r customersapi.ListCust
 	if err != nil {
 		return nil, err
 	}
-	body, err := IdentityPage(a.pages, "/v1/customers/"+r.Id.String()+"/identities", all, r.Params.Limit, r.Params.Cursor)
+	body, err := IdentityPage(a.pages, "/v1/customers/"+r.Id.String()+"/identities", all, r.Params.Limit, r.Params.Cursor, r.Params.Include != nil)
 	if err != nil {
 		return nil, err
 	}

@@ -52,13 +52,17 @@ func (a API) ListSessions(ctx context.Context, req identityapi.ListSessionsReque
 	if err := l.read(&at); err != nil {
 		return nil, err
 	}
+	count, err := page.Total(ctx, req.Params.Include, a.countOwnSessions)
+	if err != nil {
+		return nil, err
+	}
 	rows, err := a.OwnSessions(ctx, at.ID, l.limit)
 	if err != nil {
 		return nil, err
 	}
 	rows, more := page.Cut(rows, l.limit)
 	current := auth.Must(ctx).SessionID
-	body := identityapi.SessionList{Items: make([]identityapi.Session, len(rows)), HasMore: more}
+	body := identityapi.SessionList{Items: make([]identityapi.Session, len(rows)), HasMore: more, TotalCount: count}
 	for i, r := range rows {
 		body.Items[i] = identityapi.Session{Id: r.ID, Current: r.ID == current, UserAgent: r.UserAgent, Device: deviceLabel(r.UserAgent), Ip: r.IP, Place: place(r.IP),
 			CreatedAt: r.CreatedAt, LastUsedAt: r.LastUsedAt, ExpiresAt: r.ExpiresAt}
@@ -167,19 +171,6 @@ func withID(q url.Values, name string, v *uuid.UUID) {
 	if v != nil {
 		q.Set(name, v.String())
 	}
-}
-
-// total counts the rows of a list when that was asked for.
-func total[T ~string](ctx context.Context, include *T, count func(context.Context) (int, error)) (*int64, error) {
-	if include == nil {
-		return nil, nil
-	}
-	n, err := count(ctx)
-	if err != nil {
-		return nil, err
-	}
-	wide := int64(n)
-	return &wide, nil
 }
 
 func texts[T ~string](in []T) []string {

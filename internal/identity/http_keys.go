@@ -35,7 +35,7 @@ func (a API) ListApiKeys(ctx context.Context, req identityapi.ListApiKeysRequest
 	if p.Status != nil {
 		q.Where(keysIn(KeyStatus(*p.Status), now)...)
 	}
-	count, err := total(ctx, p.Include, q.Clone().Count)
+	count, err := page.Total(ctx, p.Include, q.Clone().Count)
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // ListPermissions (GET /v1/permissions)
-func (a API) ListPermissions(_ context.Context, req identityapi.ListPermissionsRequestObject) (identityapi.ListPermissionsResponseObject, error) {
+func (a API) ListPermissions(ctx context.Context, req identityapi.ListPermissionsRequestObject) (identityapi.ListPermissionsResponseObject, error) {
 	l := a.list("/v1/permissions", req.Params.Limit, req.Params.Cursor, nil)
 	var at cursor
 	if err := l.read(&at); err != nil {
@@ -46,7 +46,11 @@ func (a API) ListPermissions(_ context.Context, req identityapi.ListPermissionsR
 	if items == nil {
 		items = []identityapi.Permission{}
 	}
-	return identityapi.ListPermissions200JSONResponse{Body: identityapi.PermissionList{Items: items, HasMore: more, NextCursor: next},
+	count, err := page.Total(ctx, req.Params.Include, func(context.Context) (int, error) { return len(auth.Catalogue), nil })
+	if err != nil {
+		return nil, err
+	}
+	return identityapi.ListPermissions200JSONResponse{Body: identityapi.PermissionList{Items: items, HasMore: more, TotalCount: count, NextCursor: next},
 		Headers: identityapi.ListPermissions200ResponseHeaders{Link: link}}, nil
 }
 
@@ -64,7 +68,7 @@ func (a API) ListRoles(ctx context.Context, req identityapi.ListRolesRequestObje
 	if err := l.read(&at); err != nil {
 		return nil, err
 	}
-	count, err := total(ctx, p.Include, q.Clone().Count)
+	count, err := page.Total(ctx, p.Include, q.Clone().Count)
 	if err != nil {
 		return nil, err
 	}

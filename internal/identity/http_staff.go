@@ -33,7 +33,7 @@ func (a API) ListStaff(ctx context.Context, req identityapi.ListStaffRequestObje
 	}
 	filter := StaffFilter{Status: (*staff.Status)(p.Status), StoreID: p.StoreId, Role: p.Role, Prefix: p.Q}
 	q := a.DB.From(ctx).Platform.Staff.Query().Where(filter.predicates(a.Clock.Now())...)
-	count, err := total(ctx, p.Include, q.Clone().Count)
+	count, err := page.Total(ctx, p.Include, q.Clone().Count)
 	if err != nil {
 		return nil, err
 	}
@@ -184,6 +184,10 @@ func (a API) ListDelegations(ctx context.Context, req identityapi.ListDelegation
 	if err != nil {
 		return nil, err
 	}
+	count, err := page.Total(ctx, req.Params.Include, q.Clone().Count)
+	if err != nil {
+		return nil, err
+	}
 	if at.ID != uuid.Nil {
 		q.Where(delegation.IDLT(at.ID))
 	}
@@ -192,7 +196,7 @@ func (a API) ListDelegations(ctx context.Context, req identityapi.ListDelegation
 		return nil, err
 	}
 	rows, more := page.Cut(rows, l.limit)
-	body := identityapi.DelegationList{Items: make([]identityapi.Delegation, len(rows)), HasMore: more}
+	body := identityapi.DelegationList{Items: make([]identityapi.Delegation, len(rows)), HasMore: more, TotalCount: count}
 	now := a.Clock.Now()
 	for i, r := range rows {
 		body.Items[i] = toAPIDelegation(r, now)
@@ -240,12 +244,16 @@ func (a API) ListSecurityAlerts(ctx context.Context, req identityapi.ListSecurit
 	if err := l.read(&at); err != nil {
 		return nil, err
 	}
+	count, err := page.Total(ctx, req.Params.Include, a.countAlerts)
+	if err != nil {
+		return nil, err
+	}
 	rows, err := a.alerts(ctx, at.ID, l.limit+1)
 	if err != nil {
 		return nil, err
 	}
 	rows, more := page.Cut(rows, l.limit)
-	body := identityapi.SecurityAlertList{Items: make([]identityapi.SecurityAlert, len(rows)), HasMore: more}
+	body := identityapi.SecurityAlertList{Items: make([]identityapi.SecurityAlert, len(rows)), HasMore: more, TotalCount: count}
 	for i, r := range rows {
 		body.Items[i] = identityapi.SecurityAlert{Id: r.ID, Kind: r.Kind, PrincipalKind: identityapi.ActorKind(r.PrincipalKind), PrincipalId: r.PrincipalID,
 			PrincipalName: r.PrincipalName, Count: r.Count, WindowMinutes: int32(alertWindow / time.Minute), CreatedAt: r.CreatedAt.UTC()}

@@ -30,7 +30,7 @@ func (a API) ListStores(ctx context.Context, req identityapi.ListStoresRequestOb
 	}
 	filter := StoreFilter{Status: (*store.Status)(p.Status), RegionID: p.RegionId, Prefix: p.Q}
 	q := a.DB.From(ctx).Platform.Store.Query().Where(filter.predicates()...)
-	count, err := total(ctx, p.Include, q.Clone().Count)
+	count, err := page.Total(ctx, p.Include, q.Clone().Count)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ func (a API) ListRegions(ctx context.Context, req identityapi.ListRegionsRequest
 		return nil, err
 	}
 	q := a.DB.From(ctx).Platform.Region.Query()
-	count, err := total(ctx, req.Params.Include, q.Clone().Count)
+	count, err := page.Total(ctx, req.Params.Include, q.Clone().Count)
 	if err != nil {
 		return nil, err
 	}

@@ -548,3 +548,13 @@ func (s *Service) alerts(ctx context.Context, before uuid.UUID, limit int) ([]Al
 	}
 	return out, rows.Err()
 }
+
+func (s *Service) countAlerts(ctx context.Context) (int, error) {
+	within, args, err := scope.SQL(ctx, scope.Columns{Store: "store_id"}, "", 1)
+	if err != nil {
+		return 0, err
+	}
+	var n int
+	err = s.DB.From(ctx).QueryRow(ctx, "SELECT count(*) FROM audit_logs WHERE action = 'security.alert' AND "+within, args...).Scan(&n)
+	return n, err
+}

@@ -146,18 +146,35 @@ func (s *Service) Logout(ctx context.Context) error {
 // OwnSessions lists live sessions of the caller, newest first, one more than
 // limit if there are more; before is the last id shown.
 func (s *Service) OwnSessions(ctx context.Context, before uuid.UUID, limit int) ([]*platform.Session, error) {
-	actor, err := self(ctx)
+	q, ctx, err := s.ownSessions(ctx)
 	if err != nil {
 		return nil, err
 	}
-	ctx = auth.System(ctx, "own-sessions") // one's own, whatever the scope
-	now := s.Clock.Now()
-	q := s.DB.From(ctx).Platform.Session.Query().Where(session.StaffID(actor.ID), session.RevokedAtIsNil(), session.ExpiresAtGT(now),
-		session.LastUsedAtGT(now.Add(-token.SessionIdleLife)))
 	if before != uuid.Nil {
 		q.Where(session.IDLT(before))
 	}
 	return q.Order(session.ByID(sqlDesc)).Limit(limit + 1).All(ctx)
+}
+
+func (s *Service) countOwnSessions(ctx context.Context) (int, error) {
+	q, ctx, err := s.ownSessions(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return q.Count(ctx)
+}
+
+// ownSessions also returns the context to ask in: one's own are seen whatever
+// the scope.
+func (s *Service) ownSessions(ctx context.Context) (*platform.SessionQuery, context.Context, error) {
+	actor, err := self(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx = auth.System(ctx, "own-sessions")
+	now := s.Clock.Now()
+	return s.DB.From(ctx).Platform.Session.Query().Where(session.StaffID(actor.ID), session.RevokedAtIsNil(), session.ExpiresAtGT(now),
+		session.LastUsedAtGT(now.Add(-token.SessionIdleLife))), ctx, nil
 }
 
 // keepEnded is how long ended sessions stay to be looked at.

@@ -272,13 +272,28 @@ func (s *Service) Withdraw(ctx context.Context, id uuid.UUID) (*crm.Consent, err
 // Consents lists what the signed-in member agreed to, newest first, one more
 // than limit if there are more; before is the last id shown.
 func (s *Service) Consents(ctx context.Context, before uuid.UUID, limit int) ([]*crm.Consent, error) {
-	actor, err := self(ctx)
+	q, err := s.ownConsents(ctx)
 	if err != nil {
 		return nil, err
 	}
-	q := s.DB.From(ctx).CRM.Consent.Query().Where(consent.CustomerID(actor.ID))
 	if before != uuid.Nil {
 		q.Where(consent.IDLT(before))
 	}
 	return q.Order(consent.ByID(sql.OrderDesc())).Limit(limit + 1).All(ctx)
+}
+
+func (s *Service) countConsents(ctx context.Context) (int, error) {
+	q, err := s.ownConsents(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return q.Count(ctx)
+}
+
+func (s *Service) ownConsents(ctx context.Context) (*crm.ConsentQuery, error) {
+	actor, err := self(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s.DB.From(ctx).CRM.Consent.Query().Where(consent.CustomerID(actor.ID)), nil
 }

@@ -155,13 +155,17 @@ func (a API) ListMemberSessions(ctx context.Context, r memberapi.ListMemberSessi
 	if err != nil {
 		return nil, err
 	}
+	count, err := page.Total(ctx, r.Params.Include, a.countSessions)
+	if err != nil {
+		return nil, err
+	}
 	rows, err := a.Sessions(ctx, at, l.Limit)
 	if err != nil {
 		return nil, err
 	}
 	rows, more := page.Cut(rows, l.Limit)
 	current := auth.Must(ctx).SessionID
-	out := memberapi.ListMemberSessions200JSONResponse{Body: memberapi.MemberSessionList{Items: make([]memberapi.MemberSession, len(rows)), HasMore: more,
+	out := memberapi.ListMemberSessions200JSONResponse{Body: memberapi.MemberSessionList{Items: make([]memberapi.MemberSession, len(rows)), HasMore: more, TotalCount: count,
 		NextCursor: nullable.NewNullNullable[string]()}}
 	for i, se := range rows {
 		out.Body.Items[i] = memberapi.MemberSession{Id: se.MemberSession.ID, Current: se.MemberSession.ID == current, Provider: se.Provider, DeviceLabel: se.Label,
@@ -205,7 +209,7 @@ func (a API) ListMemberIdentities(ctx context.Context, r memberapi.ListMemberIde
 	if err != nil {
 		return nil, err
 	}
-	body, err := customers.IdentityPage(a.Pages, "/v1/member/identities "+auth.Must(ctx).ID.String(), all, r.Params.Limit, r.Params.Cursor)
+	body, err := customers.IdentityPage(a.Pages, "/v1/member/identities "+auth.Must(ctx).ID.String(), all, r.Params.Limit, r.Params.Cursor, r.Params.Include != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -256,7 +260,7 @@ func (a API) UpdateMemberProfile(ctx context.Context, r memberapi.UpdateMemberPr
 
 // ListMemberOrders implements listMemberOrders.
 func (a API) ListMemberOrders(ctx context.Context, r memberapi.ListMemberOrdersRequestObject) (memberapi.ListMemberOrdersResponseObject, error) {
-	found, err := a.OwnOrders(ctx, r.Params.Limit, r.Params.Cursor)
+	found, err := a.OwnOrders(ctx, r.Params.Limit, r.Params.Cursor, r.Params.Include != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -265,7 +269,7 @@ func (a API) ListMemberOrders(ctx context.Context, r memberapi.ListMemberOrdersR
 		return nil, err
 	}
 	out := memberapi.ListMemberOrders200JSONResponse{
-		Body:    memberapi.MemberOrderList{Items: make([]memberapi.MemberOrder, len(found.Items)), HasMore: found.Next != nil, NextCursor: orNull(found.Next)},
+		Body:    memberapi.MemberOrderList{Items: make([]memberapi.MemberOrder, len(found.Items)), HasMore: found.Next != nil, NextCursor: orNull(found.Next), TotalCount: found.Total},
 		Headers: memberapi.ListMemberOrders200ResponseHeaders{Link: found.Link},
 	}
 	for i, o := range found.Items {
@@ -302,12 +306,16 @@ func (a API) ListMemberConsents(ctx context.Context, r memberapi.ListMemberConse
 	if err != nil {
 		return nil, err
 	}
+	count, err := page.Total(ctx, r.Params.Include, a.countConsents)
+	if err != nil {
+		return nil, err
+	}
 	rows, err := a.Consents(ctx, at, l.Limit)
 	if err != nil {
 		return nil, err
 	}
 	rows, more := page.Cut(rows, l.Limit)
-	out := memberapi.ListMemberConsents200JSONResponse{Body: memberapi.MemberConsentList{Items: make([]memberapi.MemberConsent, len(rows)), HasMore: more,
+	out := memberapi.ListMemberConsents200JSONResponse{Body: memberapi.MemberConsentList{Items: make([]memberapi.MemberConsent, len(rows)), HasMore: more, TotalCount: count,
 		NextCursor: nullable.NewNullNullable[string]()}}
 	for i, c := range rows {
 		out.Body.Items[i] = toAPIConsent(c)

@@ -127,13 +127,22 @@ type orderPosition struct {
 // OwnOrders lists the signed-in member's orders, the newest first. Plan:
 // orders_customer_idx backwards; the policy leaves the member's own anyway.
 // Error: apperr.ErrBadCursor.
-func (s *Service) OwnOrders(ctx context.Context, limit *int32, cursor *string) (*page.Of[*commerce.Order], error) {
+func (s *Service) OwnOrders(ctx context.Context, limit *int32, cursor *string, counted bool) (*page.Of[*commerce.Order], error) {
 	actor, err := self(ctx)
 	if err != nil {
 		return nil, err
 	}
 	l := page.NewList("/v1/member/orders", limit)
 	q := s.DB.From(ctx).Commerce.Order.Query().Where(order.CustomerID(actor.ID))
+	out := &page.Of[*commerce.Order]{}
+	if counted {
+		n, err := q.Clone().Count(ctx)
+		if err != nil {
+			return nil, err
+		}
+		wide := int64(n)
+		out.Total = &wide
+	}
 	var at orderPosition
 	switch ok, err := s.Pages.Decode(l.Name(), cursor, &at); {
 	case err != nil:
@@ -147,7 +156,6 @@ func (s *Service) OwnOrders(ctx context.Context, limit *int32, cursor *string) (
 	if err != nil {
 		return nil, err
 	}
-	out := &page.Of[*commerce.Order]{}
 	var more bool
 	if out.Items, more = page.Cut(rows, l.Limit); more {
 		last := out.Items[len(out.Items)-1]

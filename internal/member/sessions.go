@@ -241,9 +241,8 @@ func (s *Service) Sessions(ctx context.Context, before uuid.UUID, limit int) ([]
 	if err != nil {
 		return nil, err
 	}
-	now, d := s.Clock.Now(), s.DB.From(ctx)
-	q := d.CRM.MemberSession.Query().Where(membersession.CustomerID(actor.ID), membersession.RevokedAtIsNil(), membersession.ExpiresAtGT(now),
-		membersession.LastUsedAtGT(now.Add(-token.SessionIdleLife)))
+	d := s.DB.From(ctx)
+	q := s.liveSessions(ctx, actor.ID)
 	if before != uuid.Nil {
 		q.Where(membersession.IDLT(before))
 	}
@@ -276,4 +275,18 @@ func (s *Service) Sessions(ctx context.Context, before uuid.UUID, limit int) ([]
 		out[i] = Session{row, from, string(providers[row.IdentityID])}
 	}
 	return out, nil
+}
+
+func (s *Service) countSessions(ctx context.Context) (int, error) {
+	actor, err := self(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return s.liveSessions(ctx, actor.ID).Count(ctx)
+}
+
+func (s *Service) liveSessions(ctx context.Context, customerID uuid.UUID) *crm.MemberSessionQuery {
+	now := s.Clock.Now()
+	return s.DB.From(ctx).CRM.MemberSession.Query().Where(membersession.CustomerID(customerID), membersession.RevokedAtIsNil(), membersession.ExpiresAtGT(now),
+		membersession.LastUsedAtGT(now.Add(-token.SessionIdleLife)))
 }

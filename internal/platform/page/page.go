@@ -4,6 +4,7 @@
 package page
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -77,4 +78,17 @@ func Cut[T any](rows []T, limit int) ([]T, bool) {
 		return rows[:limit], true
 	}
 	return rows, false
+}
+
+// Total counts all rows of a list when include asks for that; nil when not.
+func Total[T ~string](ctx context.Context, include *T, count func(context.Context) (int, error)) (*int64, error) {
+	if include == nil {
+		return nil, nil
+	}
+	n, err := count(ctx)
+	if err != nil {
+		return nil, err
+	}
+	wide := int64(n)
+	return &wide, nil
 }
