@@ -18,6 +18,8 @@ var crossings = [][3]string{
 	{"customers", "home_store_id", "stores"},
 	{"customers", "assigned_staff_id", "staff"},
 	{"customer_metrics", "id", "customers"},
+	{"duplicate_candidates", "left_id", "customers"},
+	{"duplicate_candidates", "right_id", "customers"},
 	{"orders", "store_id", "stores"},
 	{"orders", "staff_id", "staff"},
 	{"orders", "customer_id", "customers"},

@@ -270,6 +270,45 @@ func (e DelegationStatus) Valid() bool {
 	}
 }
 
+// Defines values for DuplicateDecision.
+const (
+	DecideDuplicate DuplicateDecision = "duplicate"
+	DecideNot       DuplicateDecision = "not_duplicate"
+)
+
+// Valid indicates whether the value is a known member of the DuplicateDecision enum.
+func (e DuplicateDecision) Valid() bool {
+	switch e {
+	case DecideDuplicate:
+		return true
+	case DecideNot:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DuplicateStatus.
+const (
+	DuplicateConfirmed DuplicateStatus = "duplicate"
+	DuplicateNot       DuplicateStatus = "not_duplicate"
+	DuplicateOpen      DuplicateStatus = "open"
+)
+
+// Valid indicates whether the value is a known member of the DuplicateStatus enum.
+func (e DuplicateStatus) Valid() bool {
+	switch e {
+	case DuplicateConfirmed:
+		return true
+	case DuplicateNot:
+		return true
+	case DuplicateOpen:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for EnrolledMethod.
 const (
 	EnrolledSms  EnrolledMethod = "sms"
@@ -966,6 +1005,21 @@ func (e ListCategoriesParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for ListCustomerDuplicatesParamsInclude.
+const (
+	ListCustomerDuplicatesParamsIncludeIncludeTotalCount ListCustomerDuplicatesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListCustomerDuplicatesParamsInclude enum.
+func (e ListCustomerDuplicatesParamsInclude) Valid() bool {
+	switch e {
+	case ListCustomerDuplicatesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListCustomersParamsInclude.
 const (
 	ListCustomersParamsIncludeIncludeTotalCount ListCustomersParamsInclude = "total_count"
@@ -975,6 +1029,21 @@ const (
 func (e ListCustomersParamsInclude) Valid() bool {
 	switch e {
 	case ListCustomersParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListDuplicatesOfCustomerParamsInclude.
+const (
+	ListDuplicatesOfCustomerParamsIncludeIncludeTotalCount ListDuplicatesOfCustomerParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListDuplicatesOfCustomerParamsInclude enum.
+func (e ListDuplicatesOfCustomerParamsInclude) Valid() bool {
+	switch e {
+	case ListDuplicatesOfCustomerParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -1932,6 +2001,52 @@ type CustomerCreate struct {
 	Tags *[]string `json:"tags,omitempty"`
 }
 
+// CustomerDuplicate Two customers who may be one person.
+//
+// Example: {"created_at":"2026-07-01T02:00:00Z","decided_at":null,"decided_by":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a20","left":{"external_id":"C-1001","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"},"note":null,"reasons":[{"agreement":"exact","field":"given_name","weight":8.1},{"agreement":"transposed","field":"birth_date","weight":8}],"right":{"external_id":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"},"score":0.998,"status":"open","updated_at":"2026-07-01T02:00:00Z","version":1}
+type CustomerDuplicate struct {
+	CreatedAt time.Time                    `json:"created_at"`
+	DecidedAt nullable.Nullable[time.Time] `json:"decided_at"`
+
+	// DecidedBy The member of staff who decided.
+	DecidedBy nullable.Nullable[openapi_types.UUID] `json:"decided_by"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// Left Example: {"external_id":"C-1001","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"}
+	Left    DuplicateSide             `json:"left"`
+	Note    nullable.Nullable[string] `json:"note"`
+	Reasons []DuplicateReason         `json:"reasons"`
+
+	// Right Example: {"external_id":"C-1001","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"}
+	Right DuplicateSide `json:"right"`
+
+	// Score The probability that the two are one person.
+	Score float64 `json:"score"`
+
+	// Status What was decided about a pair; `open` is not yet.
+	//
+	// Example: open
+	Status    DuplicateStatus `json:"status"`
+	UpdatedAt time.Time       `json:"updated_at"`
+	Version   int64           `json:"version"`
+}
+
+// CustomerDuplicateList Example: {"has_more":false,"items":[],"next_cursor":null}
+type CustomerDuplicateList struct {
+	HasMore bool                `json:"has_more"`
+	Items   []CustomerDuplicate `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All pairs, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
 // CustomerGender Example: female
 type CustomerGender string
 
@@ -2314,6 +2429,49 @@ type DelegationList struct {
 
 // DelegationStatus Example: active
 type DelegationStatus string
+
+// DuplicateDecide Example: {"decision":"not_duplicate","note":"同名同日的两位顾客"}
+type DuplicateDecide struct {
+	// Decision Example: not_duplicate
+	Decision DuplicateDecision `json:"decision"`
+
+	// Note Why; no personal data.
+	Note *string `json:"note,omitempty"`
+}
+
+// DuplicateDecision Example: not_duplicate
+type DuplicateDecision string
+
+// DuplicateReason What one field says for or against one person; it never holds a value.
+//
+// Example: {"agreement":"exact","field":"birth_date","weight":13.8}
+type DuplicateReason struct {
+	// Agreement `exact`, `phonetic` (the same in pinyin), `close` (one slip), `similar`, `transposed`, `swapped`, `initial`, `nickname`, `partial`,
+	// `shared` or `different`.
+	Agreement string `json:"agreement"`
+
+	// Field `name`, `given_name`, `surname`, `birth_date`, `gender`, `phone`, `email`, `address`, `identifier`, or `household`: what relatives
+	// share counts once.
+	Field string `json:"field"`
+
+	// Weight By how many powers of two this makes one person likelier; negative speaks for two.
+	Weight float64 `json:"weight"`
+}
+
+// DuplicateSide Example: {"external_id":"C-1001","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"}
+type DuplicateSide struct {
+	ExternalId nullable.Nullable[string] `json:"external_id"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+}
+
+// DuplicateStatus What was decided about a pair; `open` is not yet.
+//
+// Example: open
+type DuplicateStatus string
 
 // EnrolledMethod An authenticator app, or codes sent to a phone.
 //
@@ -5023,6 +5181,44 @@ type UpdateCategoryParams struct {
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
+// ListCustomerDuplicatesParams defines parameters for ListCustomerDuplicates.
+type ListCustomerDuplicatesParams struct {
+	// Status What was decided.
+	Status *DuplicateStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// MinScore The least score.
+	MinScore *float32 `form:"min_score,omitempty" json:"min_score,omitempty"`
+
+	// StoreId Only pairs with a customer whose home is this store.
+	StoreId *Id `form:"store_id,omitempty" json:"store_id,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListCustomerDuplicatesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListCustomerDuplicatesParamsInclude defines parameters for ListCustomerDuplicates.
+type ListCustomerDuplicatesParamsInclude string
+
+// ScanCustomerDuplicatesParams defines parameters for ScanCustomerDuplicates.
+type ScanCustomerDuplicatesParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DecideCustomerDuplicateParams defines parameters for DecideCustomerDuplicate.
+type DecideCustomerDuplicateParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListCustomersParams defines parameters for ListCustomers.
 type ListCustomersParams struct {
 	// Phone The whole number, in any usual spelling.
@@ -5137,6 +5333,24 @@ type ArchiveCustomerParams struct {
 	// and 409 while the first one is still at work.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
+
+// ListDuplicatesOfCustomerParams defines parameters for ListDuplicatesOfCustomer.
+type ListDuplicatesOfCustomerParams struct {
+	// Status What was decided.
+	Status *DuplicateStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListDuplicatesOfCustomerParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListDuplicatesOfCustomerParamsInclude defines parameters for ListDuplicatesOfCustomer.
+type ListDuplicatesOfCustomerParamsInclude string
 
 // ListCustomerIdentitiesParams defines parameters for ListCustomerIdentities.
 type ListCustomerIdentitiesParams struct {
@@ -5910,6 +6124,9 @@ type CreateCategoryJSONRequestBody = CategoryCreate
 // UpdateCategoryJSONRequestBody defines body for UpdateCategory for application/json ContentType.
 type UpdateCategoryJSONRequestBody = CategoryUpdate
 
+// DecideCustomerDuplicateJSONRequestBody defines body for DecideCustomerDuplicate for application/json ContentType.
+type DecideCustomerDuplicateJSONRequestBody = DuplicateDecide
+
 // CreateCustomerJSONRequestBody defines body for CreateCustomer for application/json ContentType.
 type CreateCustomerJSONRequestBody = CustomerCreate
 
@@ -6664,6 +6881,42 @@ type ClientInterface interface {
 	// Corresponds with PATCH /v1/categories/{id} (the `UpdateCategory` operationId).
 	UpdateCategory(ctx context.Context, id CategoryId, params *UpdateCategoryParams, body UpdateCategoryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListCustomerDuplicates List likely duplicates
+	//
+	// Pairs of active customers who are likely one person, the likeliest first, of which the caller may see both. Without `status` those
+	// that nobody has decided about. Pairs come from `POST /v1/customer-duplicates/scan` and, for new customers, by themselves.
+	//
+	// Corresponds with GET /v1/customer-duplicates (the `ListCustomerDuplicates` operationId).
+	ListCustomerDuplicates(ctx context.Context, params *ListCustomerDuplicatesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ScanCustomerDuplicates Search all customers for duplicates
+	//
+	// Compares all active customers by name, birth date, phone, e-mail, address and identifiers, as a job. New pairs come open; open ones that
+	// are no longer likely are withdrawn; decisions stay. While a search is under way another one answers 409 `duplicates.scan_running`.
+	//
+	// Corresponds with POST /v1/customer-duplicates/scan (the `ScanCustomerDuplicates` operationId).
+	ScanCustomerDuplicates(ctx context.Context, params *ScanCustomerDuplicatesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DecideCustomerDuplicateWithBody Decide about a pair
+	//
+	// Says that the two are one person or are not. The decision is remembered: later searches neither ask again nor change it. It merges
+	// nothing, and may be made anew.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customer-duplicates/{id}/decide (the `DecideCustomerDuplicate` operationId).
+	DecideCustomerDuplicateWithBody(ctx context.Context, id Id, params *DecideCustomerDuplicateParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DecideCustomerDuplicate Decide about a pair
+	//
+	// Says that the two are one person or are not. The decision is remembered: later searches neither ask again nor change it. It merges
+	// nothing, and may be made anew.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/customer-duplicates/{id}/decide (the `DecideCustomerDuplicate` operationId).
+	DecideCustomerDuplicate(ctx context.Context, id Id, params *DecideCustomerDuplicateParams, body DecideCustomerDuplicateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListCustomers List customers
 	//
 	// Customers in the caller's scope, the newest first unless `sort` says otherwise. Filters combine. `phone`, `phone_last4`, `email`,
@@ -6852,6 +7105,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/customers/{id}/archive (the `ArchiveCustomer` operationId).
 	ArchiveCustomer(ctx context.Context, id CustomerId, params *ArchiveCustomerParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListDuplicatesOfCustomer List a customer's likely duplicates
+	//
+	// Pairs with this customer of which the caller may see both, decided or not, the likeliest first.
+	//
+	// Corresponds with GET /v1/customers/{id}/duplicates (the `ListDuplicatesOfCustomer` operationId).
+	ListDuplicatesOfCustomer(ctx context.Context, id CustomerId, params *ListDuplicatesOfCustomerParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListCustomerIdentities List how a customer signs in
 	//
@@ -9258,6 +9518,82 @@ func (c *Client) UpdateCategory(ctx context.Context, id CategoryId, params *Upda
 	return c.Client.Do(req)
 }
 
+// ListCustomerDuplicates List likely duplicates
+//
+// Pairs of active customers who are likely one person, the likeliest first, of which the caller may see both. Without `status` those
+// that nobody has decided about. Pairs come from `POST /v1/customer-duplicates/scan` and, for new customers, by themselves.
+//
+// Corresponds with GET /v1/customer-duplicates (the `ListCustomerDuplicates` operationId).
+func (c *Client) ListCustomerDuplicates(ctx context.Context, params *ListCustomerDuplicatesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCustomerDuplicatesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ScanCustomerDuplicates Search all customers for duplicates
+//
+// Compares all active customers by name, birth date, phone, e-mail, address and identifiers, as a job. New pairs come open; open ones that
+// are no longer likely are withdrawn; decisions stay. While a search is under way another one answers 409 `duplicates.scan_running`.
+//
+// Corresponds with POST /v1/customer-duplicates/scan (the `ScanCustomerDuplicates` operationId).
+func (c *Client) ScanCustomerDuplicates(ctx context.Context, params *ScanCustomerDuplicatesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewScanCustomerDuplicatesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DecideCustomerDuplicateWithBody Decide about a pair
+//
+// Says that the two are one person or are not. The decision is remembered: later searches neither ask again nor change it. It merges
+// nothing, and may be made anew.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customer-duplicates/{id}/decide (the `DecideCustomerDuplicate` operationId).
+func (c *Client) DecideCustomerDuplicateWithBody(ctx context.Context, id Id, params *DecideCustomerDuplicateParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDecideCustomerDuplicateRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DecideCustomerDuplicate Decide about a pair
+//
+// Says that the two are one person or are not. The decision is remembered: later searches neither ask again nor change it. It merges
+// nothing, and may be made anew.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/customer-duplicates/{id}/decide (the `DecideCustomerDuplicate` operationId).
+func (c *Client) DecideCustomerDuplicate(ctx context.Context, id Id, params *DecideCustomerDuplicateParams, body DecideCustomerDuplicateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDecideCustomerDuplicateRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListCustomers List customers
 //
 // Customers in the caller's scope, the newest first unless `sort` says otherwise. Filters combine. `phone`, `phone_last4`, `email`,
@@ -9597,6 +9933,23 @@ func (c *Client) UpdateCustomer(ctx context.Context, id CustomerId, params *Upda
 // Corresponds with POST /v1/customers/{id}/archive (the `ArchiveCustomer` operationId).
 func (c *Client) ArchiveCustomer(ctx context.Context, id CustomerId, params *ArchiveCustomerParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewArchiveCustomerRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListDuplicatesOfCustomer List a customer's likely duplicates
+//
+// Pairs with this customer of which the caller may see both, decided or not, the likeliest first.
+//
+// Corresponds with GET /v1/customers/{id}/duplicates (the `ListDuplicatesOfCustomer` operationId).
+func (c *Client) ListDuplicatesOfCustomer(ctx context.Context, id CustomerId, params *ListDuplicatesOfCustomerParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListDuplicatesOfCustomerRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -14022,6 +14375,224 @@ func NewUpdateCategoryRequestWithBody(server string, id CategoryId, params *Upda
 	return req, nil
 }
 
+// NewListCustomerDuplicatesRequest constructs an http.Request for the ListCustomerDuplicates method
+func NewListCustomerDuplicatesRequest(server string, params *ListCustomerDuplicatesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customer-duplicates")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.MinScore != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "min_score", *params.MinScore, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "number", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.StoreId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "store_id", *params.StoreId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewScanCustomerDuplicatesRequest constructs an http.Request for the ScanCustomerDuplicates method
+func NewScanCustomerDuplicatesRequest(server string, params *ScanCustomerDuplicatesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customer-duplicates/scan")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDecideCustomerDuplicateRequest calls the generic DecideCustomerDuplicate builder with application/json body
+func NewDecideCustomerDuplicateRequest(server string, id Id, params *DecideCustomerDuplicateParams, body DecideCustomerDuplicateJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDecideCustomerDuplicateRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewDecideCustomerDuplicateRequestWithBody constructs an http.Request for the DecideCustomerDuplicate method, with any body, and a specified content type
+func NewDecideCustomerDuplicateRequestWithBody(server string, id Id, params *DecideCustomerDuplicateParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customer-duplicates/%s/decide", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListCustomersRequest constructs an http.Request for the ListCustomers method
 func NewListCustomersRequest(server string, params *ListCustomersParams) (*http.Request, error) {
 	var err error
@@ -14763,6 +15334,103 @@ func NewArchiveCustomerRequest(server string, id CustomerId, params *ArchiveCust
 			req.Header.Set("Idempotency-Key", headerParam1)
 		}
 
+	}
+
+	return req, nil
+}
+
+// NewListDuplicatesOfCustomerRequest constructs an http.Request for the ListDuplicatesOfCustomer method
+func NewListDuplicatesOfCustomerRequest(server string, id CustomerId, params *ListDuplicatesOfCustomerParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/duplicates", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
 	}
 
 	return req, nil
@@ -21103,6 +21771,46 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /v1/categories/{id} (the `UpdateCategory` operationId).
 	UpdateCategoryWithResponse(ctx context.Context, id CategoryId, params *UpdateCategoryParams, body UpdateCategoryJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateCategoryReply, error)
 
+	// ListCustomerDuplicatesWithResponse List likely duplicates
+	//
+	// Pairs of active customers who are likely one person, the likeliest first, of which the caller may see both. Without `status` those
+	// that nobody has decided about. Pairs come from `POST /v1/customer-duplicates/scan` and, for new customers, by themselves.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customer-duplicates (the `ListCustomerDuplicates` operationId).
+	ListCustomerDuplicatesWithResponse(ctx context.Context, params *ListCustomerDuplicatesParams, reqEditors ...RequestEditorFn) (*ListCustomerDuplicatesReply, error)
+
+	// ScanCustomerDuplicatesWithResponse Search all customers for duplicates
+	//
+	// Compares all active customers by name, birth date, phone, e-mail, address and identifiers, as a job. New pairs come open; open ones that
+	// are no longer likely are withdrawn; decisions stay. While a search is under way another one answers 409 `duplicates.scan_running`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customer-duplicates/scan (the `ScanCustomerDuplicates` operationId).
+	ScanCustomerDuplicatesWithResponse(ctx context.Context, params *ScanCustomerDuplicatesParams, reqEditors ...RequestEditorFn) (*ScanCustomerDuplicatesReply, error)
+
+	// DecideCustomerDuplicateWithBodyWithResponse Decide about a pair
+	//
+	// Says that the two are one person or are not. The decision is remembered: later searches neither ask again nor change it. It merges
+	// nothing, and may be made anew.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customer-duplicates/{id}/decide (the `DecideCustomerDuplicate` operationId).
+	DecideCustomerDuplicateWithBodyWithResponse(ctx context.Context, id Id, params *DecideCustomerDuplicateParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DecideCustomerDuplicateReply, error)
+
+	// DecideCustomerDuplicateWithResponse Decide about a pair
+	//
+	// Says that the two are one person or are not. The decision is remembered: later searches neither ask again nor change it. It merges
+	// nothing, and may be made anew.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customer-duplicates/{id}/decide (the `DecideCustomerDuplicate` operationId).
+	DecideCustomerDuplicateWithResponse(ctx context.Context, id Id, params *DecideCustomerDuplicateParams, body DecideCustomerDuplicateJSONRequestBody, reqEditors ...RequestEditorFn) (*DecideCustomerDuplicateReply, error)
+
 	// ListCustomersWithResponse List customers
 	//
 	// Customers in the caller's scope, the newest first unless `sort` says otherwise. Filters combine. `phone`, `phone_last4`, `email`,
@@ -21299,6 +22007,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/customers/{id}/archive (the `ArchiveCustomer` operationId).
 	ArchiveCustomerWithResponse(ctx context.Context, id CustomerId, params *ArchiveCustomerParams, reqEditors ...RequestEditorFn) (*ArchiveCustomerReply, error)
+
+	// ListDuplicatesOfCustomerWithResponse List a customer's likely duplicates
+	//
+	// Pairs with this customer of which the caller may see both, decided or not, the likeliest first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{id}/duplicates (the `ListDuplicatesOfCustomer` operationId).
+	ListDuplicatesOfCustomerWithResponse(ctx context.Context, id CustomerId, params *ListDuplicatesOfCustomerParams, reqEditors ...RequestEditorFn) (*ListDuplicatesOfCustomerReply, error)
 
 	// ListCustomerIdentitiesWithResponse List how a customer signs in
 	//
@@ -24946,6 +25663,188 @@ func (r UpdateCategoryReply) ContentType() string {
 	return ""
 }
 
+// ListCustomerDuplicatesReply200Headers the declared response headers of an HTTP 200 response for ListCustomerDuplicates
+type ListCustomerDuplicatesReply200Headers struct {
+	Link *string
+}
+
+// ListCustomerDuplicatesReplyDefaultHeaders the declared response headers of an HTTP default response for ListCustomerDuplicates
+type ListCustomerDuplicatesReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListCustomerDuplicatesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerDuplicateList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListCustomerDuplicatesReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListCustomerDuplicatesReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCustomerDuplicatesReply) GetJSON200() *CustomerDuplicateList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListCustomerDuplicatesReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCustomerDuplicatesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCustomerDuplicatesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCustomerDuplicatesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCustomerDuplicatesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ScanCustomerDuplicatesReply202Headers the declared response headers of an HTTP 202 response for ScanCustomerDuplicates
+type ScanCustomerDuplicatesReply202Headers struct {
+	Location *string
+}
+
+// ScanCustomerDuplicatesReplyDefaultHeaders the declared response headers of an HTTP default response for ScanCustomerDuplicates
+type ScanCustomerDuplicatesReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ScanCustomerDuplicatesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *JobAccepted
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *ScanCustomerDuplicatesReply202Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ScanCustomerDuplicatesReplyDefaultHeaders
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r ScanCustomerDuplicatesReply) GetJSON202() *JobAccepted {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ScanCustomerDuplicatesReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ScanCustomerDuplicatesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ScanCustomerDuplicatesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ScanCustomerDuplicatesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ScanCustomerDuplicatesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DecideCustomerDuplicateReplyDefaultHeaders the declared response headers of an HTTP default response for DecideCustomerDuplicate
+type DecideCustomerDuplicateReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type DecideCustomerDuplicateReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerDuplicate
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DecideCustomerDuplicateReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DecideCustomerDuplicateReply) GetJSON200() *CustomerDuplicate {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DecideCustomerDuplicateReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DecideCustomerDuplicateReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DecideCustomerDuplicateReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DecideCustomerDuplicateReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DecideCustomerDuplicateReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListCustomersReply200Headers the declared response headers of an HTTP 200 response for ListCustomers
 type ListCustomersReply200Headers struct {
 	Link *string
@@ -25536,6 +26435,69 @@ func (r ArchiveCustomerReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ArchiveCustomerReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListDuplicatesOfCustomerReply200Headers the declared response headers of an HTTP 200 response for ListDuplicatesOfCustomer
+type ListDuplicatesOfCustomerReply200Headers struct {
+	Link *string
+}
+
+// ListDuplicatesOfCustomerReplyDefaultHeaders the declared response headers of an HTTP default response for ListDuplicatesOfCustomer
+type ListDuplicatesOfCustomerReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListDuplicatesOfCustomerReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerDuplicateList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListDuplicatesOfCustomerReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListDuplicatesOfCustomerReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListDuplicatesOfCustomerReply) GetJSON200() *CustomerDuplicateList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListDuplicatesOfCustomerReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListDuplicatesOfCustomerReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListDuplicatesOfCustomerReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListDuplicatesOfCustomerReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListDuplicatesOfCustomerReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -32108,6 +33070,70 @@ func (c *ClientWithResponses) UpdateCategoryWithResponse(ctx context.Context, id
 	return ParseUpdateCategoryReply(rsp)
 }
 
+// ListCustomerDuplicatesWithResponse List likely duplicates
+//
+// Pairs of active customers who are likely one person, the likeliest first, of which the caller may see both. Without `status` those
+// that nobody has decided about. Pairs come from `POST /v1/customer-duplicates/scan` and, for new customers, by themselves.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customer-duplicates (the `ListCustomerDuplicates` operationId).
+func (c *ClientWithResponses) ListCustomerDuplicatesWithResponse(ctx context.Context, params *ListCustomerDuplicatesParams, reqEditors ...RequestEditorFn) (*ListCustomerDuplicatesReply, error) {
+	rsp, err := c.ListCustomerDuplicates(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCustomerDuplicatesReply(rsp)
+}
+
+// ScanCustomerDuplicatesWithResponse Search all customers for duplicates
+//
+// Compares all active customers by name, birth date, phone, e-mail, address and identifiers, as a job. New pairs come open; open ones that
+// are no longer likely are withdrawn; decisions stay. While a search is under way another one answers 409 `duplicates.scan_running`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customer-duplicates/scan (the `ScanCustomerDuplicates` operationId).
+func (c *ClientWithResponses) ScanCustomerDuplicatesWithResponse(ctx context.Context, params *ScanCustomerDuplicatesParams, reqEditors ...RequestEditorFn) (*ScanCustomerDuplicatesReply, error) {
+	rsp, err := c.ScanCustomerDuplicates(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseScanCustomerDuplicatesReply(rsp)
+}
+
+// DecideCustomerDuplicateWithBodyWithResponse Decide about a pair
+//
+// Says that the two are one person or are not. The decision is remembered: later searches neither ask again nor change it. It merges
+// nothing, and may be made anew.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customer-duplicates/{id}/decide (the `DecideCustomerDuplicate` operationId).
+func (c *ClientWithResponses) DecideCustomerDuplicateWithBodyWithResponse(ctx context.Context, id Id, params *DecideCustomerDuplicateParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DecideCustomerDuplicateReply, error) {
+	rsp, err := c.DecideCustomerDuplicateWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDecideCustomerDuplicateReply(rsp)
+}
+
+// DecideCustomerDuplicateWithResponse Decide about a pair
+//
+// Says that the two are one person or are not. The decision is remembered: later searches neither ask again nor change it. It merges
+// nothing, and may be made anew.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customer-duplicates/{id}/decide (the `DecideCustomerDuplicate` operationId).
+func (c *ClientWithResponses) DecideCustomerDuplicateWithResponse(ctx context.Context, id Id, params *DecideCustomerDuplicateParams, body DecideCustomerDuplicateJSONRequestBody, reqEditors ...RequestEditorFn) (*DecideCustomerDuplicateReply, error) {
+	rsp, err := c.DecideCustomerDuplicate(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDecideCustomerDuplicateReply(rsp)
+}
+
 // ListCustomersWithResponse List customers
 //
 // Customers in the caller's scope, the newest first unless `sort` says otherwise. Filters combine. `phone`, `phone_last4`, `email`,
@@ -32399,6 +33425,21 @@ func (c *ClientWithResponses) ArchiveCustomerWithResponse(ctx context.Context, i
 		return nil, err
 	}
 	return ParseArchiveCustomerReply(rsp)
+}
+
+// ListDuplicatesOfCustomerWithResponse List a customer's likely duplicates
+//
+// Pairs with this customer of which the caller may see both, decided or not, the likeliest first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{id}/duplicates (the `ListDuplicatesOfCustomer` operationId).
+func (c *ClientWithResponses) ListDuplicatesOfCustomerWithResponse(ctx context.Context, id CustomerId, params *ListDuplicatesOfCustomerParams, reqEditors ...RequestEditorFn) (*ListDuplicatesOfCustomerReply, error) {
+	rsp, err := c.ListDuplicatesOfCustomer(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListDuplicatesOfCustomerReply(rsp)
 }
 
 // ListCustomerIdentitiesWithResponse List how a customer signs in
@@ -36796,6 +37837,185 @@ func ParseUpdateCategoryReply(rsp *http.Response) (*UpdateCategoryReply, error) 
 	return response, nil
 }
 
+// ParseListCustomerDuplicatesReply parses an HTTP response from a ListCustomerDuplicatesWithResponse call
+func ParseListCustomerDuplicatesReply(rsp *http.Response) (*ListCustomerDuplicatesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCustomerDuplicatesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerDuplicateList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListCustomerDuplicatesReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListCustomerDuplicatesReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseScanCustomerDuplicatesReply parses an HTTP response from a ScanCustomerDuplicatesWithResponse call
+func ParseScanCustomerDuplicatesReply(rsp *http.Response) (*ScanCustomerDuplicatesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ScanCustomerDuplicatesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest JobAccepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers ScanCustomerDuplicatesReply202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers202 = &headers
+	case true:
+		var headers ScanCustomerDuplicatesReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDecideCustomerDuplicateReply parses an HTTP response from a DecideCustomerDuplicateWithResponse call
+func ParseDecideCustomerDuplicateReply(rsp *http.Response) (*DecideCustomerDuplicateReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DecideCustomerDuplicateReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerDuplicate
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DecideCustomerDuplicateReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListCustomersReply parses an HTTP response from a ListCustomersWithResponse call
 func ParseListCustomersReply(rsp *http.Response) (*ListCustomersReply, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -37372,6 +38592,69 @@ func ParseArchiveCustomerReply(rsp *http.Response) (*ArchiveCustomerReply, error
 		response.Headers200 = &headers
 	case true:
 		var headers ArchiveCustomerReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListDuplicatesOfCustomerReply parses an HTTP response from a ListDuplicatesOfCustomerWithResponse call
+func ParseListDuplicatesOfCustomerReply(rsp *http.Response) (*ListDuplicatesOfCustomerReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListDuplicatesOfCustomerReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerDuplicateList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListDuplicatesOfCustomerReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListDuplicatesOfCustomerReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

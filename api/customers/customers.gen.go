@@ -144,6 +144,45 @@ func (e CustomerStatus) Valid() bool {
 	}
 }
 
+// Defines values for DuplicateDecision.
+const (
+	DecideDuplicate DuplicateDecision = "duplicate"
+	DecideNot       DuplicateDecision = "not_duplicate"
+)
+
+// Valid indicates whether the value is a known member of the DuplicateDecision enum.
+func (e DuplicateDecision) Valid() bool {
+	switch e {
+	case DecideDuplicate:
+		return true
+	case DecideNot:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DuplicateStatus.
+const (
+	DuplicateConfirmed DuplicateStatus = "duplicate"
+	DuplicateNot       DuplicateStatus = "not_duplicate"
+	DuplicateOpen      DuplicateStatus = "open"
+)
+
+// Valid indicates whether the value is a known member of the DuplicateStatus enum.
+func (e DuplicateStatus) Valid() bool {
+	switch e {
+	case DuplicateConfirmed:
+		return true
+	case DuplicateNot:
+		return true
+	case DuplicateOpen:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for IdentityProvider.
 const (
 	IdentityMiniProgram     IdentityProvider = "wechat_mini"
@@ -246,6 +285,21 @@ func (e RevealField) Valid() bool {
 	}
 }
 
+// Defines values for ListCustomerDuplicatesParamsInclude.
+const (
+	ListCustomerDuplicatesParamsIncludeIncludeTotalCount ListCustomerDuplicatesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListCustomerDuplicatesParamsInclude enum.
+func (e ListCustomerDuplicatesParamsInclude) Valid() bool {
+	switch e {
+	case ListCustomerDuplicatesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListCustomersParamsInclude.
 const (
 	ListCustomersParamsIncludeIncludeTotalCount ListCustomersParamsInclude = "total_count"
@@ -255,6 +309,21 @@ const (
 func (e ListCustomersParamsInclude) Valid() bool {
 	switch e {
 	case ListCustomersParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListDuplicatesOfCustomerParamsInclude.
+const (
+	ListDuplicatesOfCustomerParamsIncludeIncludeTotalCount ListDuplicatesOfCustomerParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListDuplicatesOfCustomerParamsInclude enum.
+func (e ListDuplicatesOfCustomerParamsInclude) Valid() bool {
+	switch e {
+	case ListDuplicatesOfCustomerParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -567,6 +636,52 @@ type CustomerCreate struct {
 	Tags *[]string `json:"tags,omitempty"`
 }
 
+// CustomerDuplicate Two customers who may be one person.
+//
+// Example: {"created_at":"2026-07-01T02:00:00Z","decided_at":null,"decided_by":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a20","left":{"external_id":"C-1001","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"},"note":null,"reasons":[{"agreement":"exact","field":"given_name","weight":8.1},{"agreement":"transposed","field":"birth_date","weight":8}],"right":{"external_id":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"},"score":0.998,"status":"open","updated_at":"2026-07-01T02:00:00Z","version":1}
+type CustomerDuplicate struct {
+	CreatedAt time.Time                    `json:"created_at"`
+	DecidedAt nullable.Nullable[time.Time] `json:"decided_at"`
+
+	// DecidedBy The member of staff who decided.
+	DecidedBy nullable.Nullable[openapi_types.UUID] `json:"decided_by"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id externalRef0.Id `json:"id"`
+
+	// Left Example: {"external_id":"C-1001","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"}
+	Left    DuplicateSide             `json:"left"`
+	Note    nullable.Nullable[string] `json:"note"`
+	Reasons []DuplicateReason         `json:"reasons"`
+
+	// Right Example: {"external_id":"C-1001","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"}
+	Right DuplicateSide `json:"right"`
+
+	// Score The probability that the two are one person.
+	Score float64 `json:"score"`
+
+	// Status What was decided about a pair; `open` is not yet.
+	//
+	// Example: open
+	Status    DuplicateStatus `json:"status"`
+	UpdatedAt time.Time       `json:"updated_at"`
+	Version   int64           `json:"version"`
+}
+
+// CustomerDuplicateList Example: {"has_more":false,"items":[],"next_cursor":null}
+type CustomerDuplicateList struct {
+	HasMore bool                `json:"has_more"`
+	Items   []CustomerDuplicate `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All pairs, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
 // CustomerGender Example: female
 type CustomerGender string
 
@@ -833,6 +948,49 @@ type CustomerUpdate struct {
 	Tags *[]string `json:"tags,omitempty"`
 }
 
+// DuplicateDecide Example: {"decision":"not_duplicate","note":"同名同日的两位顾客"}
+type DuplicateDecide struct {
+	// Decision Example: not_duplicate
+	Decision DuplicateDecision `json:"decision"`
+
+	// Note Why; no personal data.
+	Note *string `json:"note,omitempty"`
+}
+
+// DuplicateDecision Example: not_duplicate
+type DuplicateDecision string
+
+// DuplicateReason What one field says for or against one person; it never holds a value.
+//
+// Example: {"agreement":"exact","field":"birth_date","weight":13.8}
+type DuplicateReason struct {
+	// Agreement `exact`, `phonetic` (the same in pinyin), `close` (one slip), `similar`, `transposed`, `swapped`, `initial`, `nickname`, `partial`,
+	// `shared` or `different`.
+	Agreement string `json:"agreement"`
+
+	// Field `name`, `given_name`, `surname`, `birth_date`, `gender`, `phone`, `email`, `address`, `identifier`, or `household`: what relatives
+	// share counts once.
+	Field string `json:"field"`
+
+	// Weight By how many powers of two this makes one person likelier; negative speaks for two.
+	Weight float64 `json:"weight"`
+}
+
+// DuplicateSide Example: {"external_id":"C-1001","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"}
+type DuplicateSide struct {
+	ExternalId nullable.Nullable[string] `json:"external_id"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id externalRef0.Id `json:"id"`
+}
+
+// DuplicateStatus What was decided about a pair; `open` is not yet.
+//
+// Example: open
+type DuplicateStatus string
+
 // HandOver Example: {"customer_count":412,"job":{"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","kind":"customers.hand_over","progress":{"done":0,"total":null},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":null,"started_at":null,"status":"queued","updated_at":"2026-07-01T02:00:00Z","version":1}}
 type HandOver struct {
 	// CustomerCount How many customers there were to move when it was accepted.
@@ -1079,6 +1237,44 @@ type CustomerId = externalRef0.Id
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type TagId = externalRef0.Id
 
+// ListCustomerDuplicatesParams defines parameters for ListCustomerDuplicates.
+type ListCustomerDuplicatesParams struct {
+	// Status What was decided.
+	Status *DuplicateStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// MinScore The least score.
+	MinScore *float32 `form:"min_score,omitempty" json:"min_score,omitempty"`
+
+	// StoreId Only pairs with a customer whose home is this store.
+	StoreId *externalRef0.Id `form:"store_id,omitempty" json:"store_id,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListCustomerDuplicatesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListCustomerDuplicatesParamsInclude defines parameters for ListCustomerDuplicates.
+type ListCustomerDuplicatesParamsInclude string
+
+// ScanCustomerDuplicatesParams defines parameters for ScanCustomerDuplicates.
+type ScanCustomerDuplicatesParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DecideCustomerDuplicateParams defines parameters for DecideCustomerDuplicate.
+type DecideCustomerDuplicateParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListCustomersParams defines parameters for ListCustomers.
 type ListCustomersParams struct {
 	// Phone The whole number, in any usual spelling.
@@ -1194,6 +1390,24 @@ type ArchiveCustomerParams struct {
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListDuplicatesOfCustomerParams defines parameters for ListDuplicatesOfCustomer.
+type ListDuplicatesOfCustomerParams struct {
+	// Status What was decided.
+	Status *DuplicateStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListDuplicatesOfCustomerParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListDuplicatesOfCustomerParamsInclude defines parameters for ListDuplicatesOfCustomer.
+type ListDuplicatesOfCustomerParamsInclude string
+
 // ListCustomerIdentitiesParams defines parameters for ListCustomerIdentities.
 type ListCustomerIdentitiesParams struct {
 	// Limit Items a page holds at most.
@@ -1279,6 +1493,9 @@ type MergeTagParams struct {
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// DecideCustomerDuplicateJSONRequestBody defines body for DecideCustomerDuplicate for application/json ContentType.
+type DecideCustomerDuplicateJSONRequestBody = DuplicateDecide
+
 // CreateCustomerJSONRequestBody defines body for CreateCustomer for application/json ContentType.
 type CreateCustomerJSONRequestBody = CustomerCreate
 
@@ -1314,6 +1531,15 @@ type MergeTagJSONRequestBody = TagMerge
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ListCustomerDuplicates List likely duplicates
+	// (GET /v1/customer-duplicates)
+	ListCustomerDuplicates(ctx echo.Context, params ListCustomerDuplicatesParams) error
+	// ScanCustomerDuplicates Search all customers for duplicates
+	// (POST /v1/customer-duplicates/scan)
+	ScanCustomerDuplicates(ctx echo.Context, params ScanCustomerDuplicatesParams) error
+	// DecideCustomerDuplicate Decide about a pair
+	// (POST /v1/customer-duplicates/{id}/decide)
+	DecideCustomerDuplicate(ctx echo.Context, id externalRef0.Id, params DecideCustomerDuplicateParams) error
 	// ListCustomers List customers
 	// (GET /v1/customers)
 	ListCustomers(ctx echo.Context, params ListCustomersParams) error
@@ -1344,6 +1570,9 @@ type ServerInterface interface {
 	// ArchiveCustomer Archive a customer
 	// (POST /v1/customers/{id}/archive)
 	ArchiveCustomer(ctx echo.Context, id CustomerId, params ArchiveCustomerParams) error
+	// ListDuplicatesOfCustomer List a customer's likely duplicates
+	// (GET /v1/customers/{id}/duplicates)
+	ListDuplicatesOfCustomer(ctx echo.Context, id CustomerId, params ListDuplicatesOfCustomerParams) error
 	// ListCustomerIdentities List how a customer signs in
 	// (GET /v1/customers/{id}/identities)
 	ListCustomerIdentities(ctx echo.Context, id CustomerId, params ListCustomerIdentitiesParams) error
@@ -1388,6 +1617,124 @@ type ServerInterface interface {
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// ListCustomerDuplicates converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomerDuplicates(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCustomerDuplicatesParams
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", ctx.QueryParams(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter status: %s", err))
+	}
+
+	// ------------- Optional query parameter "min_score" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_score", ctx.QueryParams(), &params.MinScore, runtime.BindQueryParameterOptions{Type: "number", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter min_score: %s", err))
+	}
+
+	// ------------- Optional query parameter "store_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "store_id", ctx.QueryParams(), &params.StoreId, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter store_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomerDuplicates(ctx, params)
+	return err
+}
+
+// ScanCustomerDuplicates converts echo context to params.
+func (w *ServerInterfaceWrapper) ScanCustomerDuplicates(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ScanCustomerDuplicatesParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ScanCustomerDuplicates(ctx, params)
+	return err
+}
+
+// DecideCustomerDuplicate converts echo context to params.
+func (w *ServerInterfaceWrapper) DecideCustomerDuplicate(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DecideCustomerDuplicateParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DecideCustomerDuplicate(ctx, id, params)
+	return err
 }
 
 // ListCustomers converts echo context to params.
@@ -1810,6 +2157,52 @@ func (w *ServerInterfaceWrapper) ArchiveCustomer(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ArchiveCustomer(ctx, id, params)
+	return err
+}
+
+// ListDuplicatesOfCustomer converts echo context to params.
+func (w *ServerInterfaceWrapper) ListDuplicatesOfCustomer(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CustomerId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDuplicatesOfCustomerParams
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", ctx.QueryParams(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter status: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListDuplicatesOfCustomer(ctx, id, params)
 	return err
 }
 
@@ -2314,7 +2707,171 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/tags/:id", wrapper.GetTag, options.OperationMiddlewares["getTag"]...)
 	router.PATCH(options.BaseURL+"/v1/tags/:id", wrapper.UpdateTag, options.OperationMiddlewares["updateTag"]...)
 	router.POST(options.BaseURL+"/v1/tags/:id/merge", wrapper.MergeTag, options.OperationMiddlewares["mergeTag"]...)
+	router.GET(options.BaseURL+"/v1/customer-duplicates", wrapper.ListCustomerDuplicates, options.OperationMiddlewares["listCustomerDuplicates"]...)
+	router.POST(options.BaseURL+"/v1/customer-duplicates/scan", wrapper.ScanCustomerDuplicates, options.OperationMiddlewares["scanCustomerDuplicates"]...)
+	router.POST(options.BaseURL+"/v1/customer-duplicates/:id/decide", wrapper.DecideCustomerDuplicate, options.OperationMiddlewares["decideCustomerDuplicate"]...)
+	router.GET(options.BaseURL+"/v1/customers/:id/duplicates", wrapper.ListDuplicatesOfCustomer, options.OperationMiddlewares["listDuplicatesOfCustomer"]...)
 
+}
+
+type ListCustomerDuplicatesRequestObject struct {
+	Params ListCustomerDuplicatesParams
+}
+
+type ListCustomerDuplicatesResponseObject interface {
+	VisitListCustomerDuplicatesResponse(w http.ResponseWriter) error
+}
+
+type ListCustomerDuplicates200ResponseHeaders struct {
+	Link *string
+}
+
+type ListCustomerDuplicates200JSONResponse struct {
+	Body    CustomerDuplicateList
+	Headers ListCustomerDuplicates200ResponseHeaders
+}
+
+func (response ListCustomerDuplicates200JSONResponse) VisitListCustomerDuplicatesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerDuplicatesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListCustomerDuplicatesdefaultApplicationProblemPlusJSONResponse) VisitListCustomerDuplicatesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ScanCustomerDuplicatesRequestObject struct {
+	Params ScanCustomerDuplicatesParams
+}
+
+type ScanCustomerDuplicatesResponseObject interface {
+	VisitScanCustomerDuplicatesResponse(w http.ResponseWriter) error
+}
+
+type ScanCustomerDuplicates202ResponseHeaders struct {
+	Location *string
+}
+
+type ScanCustomerDuplicates202JSONResponse struct {
+	Body    externalRef0.JobAccepted
+	Headers ScanCustomerDuplicates202ResponseHeaders
+}
+
+func (response ScanCustomerDuplicates202JSONResponse) VisitScanCustomerDuplicatesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ScanCustomerDuplicatesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ScanCustomerDuplicatesdefaultApplicationProblemPlusJSONResponse) VisitScanCustomerDuplicatesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideCustomerDuplicateRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params DecideCustomerDuplicateParams
+	Body   *DecideCustomerDuplicateJSONRequestBody
+}
+
+type DecideCustomerDuplicateResponseObject interface {
+	VisitDecideCustomerDuplicateResponse(w http.ResponseWriter) error
+}
+
+type DecideCustomerDuplicate200JSONResponse CustomerDuplicate
+
+func (response DecideCustomerDuplicate200JSONResponse) VisitDecideCustomerDuplicateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideCustomerDuplicatedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response DecideCustomerDuplicatedefaultApplicationProblemPlusJSONResponse) VisitDecideCustomerDuplicateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type ListCustomersRequestObject struct {
@@ -2834,6 +3391,63 @@ type ArchiveCustomerdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ArchiveCustomerdefaultApplicationProblemPlusJSONResponse) VisitArchiveCustomerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDuplicatesOfCustomerRequestObject struct {
+	Id     CustomerId `json:"id"`
+	Params ListDuplicatesOfCustomerParams
+}
+
+type ListDuplicatesOfCustomerResponseObject interface {
+	VisitListDuplicatesOfCustomerResponse(w http.ResponseWriter) error
+}
+
+type ListDuplicatesOfCustomer200ResponseHeaders struct {
+	Link *string
+}
+
+type ListDuplicatesOfCustomer200JSONResponse struct {
+	Body    CustomerDuplicateList
+	Headers ListDuplicatesOfCustomer200ResponseHeaders
+}
+
+func (response ListDuplicatesOfCustomer200JSONResponse) VisitListDuplicatesOfCustomerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDuplicatesOfCustomerdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListDuplicatesOfCustomerdefaultApplicationProblemPlusJSONResponse) VisitListDuplicatesOfCustomerResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3538,6 +4152,15 @@ func (response MergeTagdefaultApplicationProblemPlusJSONResponse) VisitMergeTagR
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ListCustomerDuplicates List likely duplicates
+	// (GET /v1/customer-duplicates)
+	ListCustomerDuplicates(ctx context.Context, request ListCustomerDuplicatesRequestObject) (ListCustomerDuplicatesResponseObject, error)
+	// ScanCustomerDuplicates Search all customers for duplicates
+	// (POST /v1/customer-duplicates/scan)
+	ScanCustomerDuplicates(ctx context.Context, request ScanCustomerDuplicatesRequestObject) (ScanCustomerDuplicatesResponseObject, error)
+	// DecideCustomerDuplicate Decide about a pair
+	// (POST /v1/customer-duplicates/{id}/decide)
+	DecideCustomerDuplicate(ctx context.Context, request DecideCustomerDuplicateRequestObject) (DecideCustomerDuplicateResponseObject, error)
 	// ListCustomers List customers
 	// (GET /v1/customers)
 	ListCustomers(ctx context.Context, request ListCustomersRequestObject) (ListCustomersResponseObject, error)
@@ -3568,6 +4191,9 @@ type StrictServerInterface interface {
 	// ArchiveCustomer Archive a customer
 	// (POST /v1/customers/{id}/archive)
 	ArchiveCustomer(ctx context.Context, request ArchiveCustomerRequestObject) (ArchiveCustomerResponseObject, error)
+	// ListDuplicatesOfCustomer List a customer's likely duplicates
+	// (GET /v1/customers/{id}/duplicates)
+	ListDuplicatesOfCustomer(ctx context.Context, request ListDuplicatesOfCustomerRequestObject) (ListDuplicatesOfCustomerResponseObject, error)
 	// ListCustomerIdentities List how a customer signs in
 	// (GET /v1/customers/{id}/identities)
 	ListCustomerIdentities(ctx context.Context, request ListCustomerIdentitiesRequestObject) (ListCustomerIdentitiesResponseObject, error)
@@ -3619,6 +4245,105 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// ListCustomerDuplicates operation middleware
+func (sh *strictHandler) ListCustomerDuplicates(ctx echo.Context, params ListCustomerDuplicatesParams) error {
+	var request ListCustomerDuplicatesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomerDuplicates(ctx.Request().Context(), request.(ListCustomerDuplicatesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomerDuplicates")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomerDuplicatesResponseObject); ok {
+		return validResponse.VisitListCustomerDuplicatesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ScanCustomerDuplicates operation middleware
+func (sh *strictHandler) ScanCustomerDuplicates(ctx echo.Context, params ScanCustomerDuplicatesParams) error {
+	var request ScanCustomerDuplicatesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ScanCustomerDuplicates(ctx.Request().Context(), request.(ScanCustomerDuplicatesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ScanCustomerDuplicates")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ScanCustomerDuplicatesResponseObject); ok {
+		return validResponse.VisitScanCustomerDuplicatesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DecideCustomerDuplicate operation middleware
+func (sh *strictHandler) DecideCustomerDuplicate(ctx echo.Context, id externalRef0.Id, params DecideCustomerDuplicateParams) error {
+	var request DecideCustomerDuplicateRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body DecideCustomerDuplicateJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DecideCustomerDuplicate(ctx.Request().Context(), request.(DecideCustomerDuplicateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DecideCustomerDuplicate")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DecideCustomerDuplicateResponseObject); ok {
+		return validResponse.VisitDecideCustomerDuplicateResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // ListCustomers operation middleware
@@ -4003,6 +4728,32 @@ func (sh *strictHandler) ArchiveCustomer(ctx echo.Context, id CustomerId, params
 		return err
 	} else if validResponse, ok := response.(ArchiveCustomerResponseObject); ok {
 		return validResponse.VisitArchiveCustomerResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListDuplicatesOfCustomer operation middleware
+func (sh *strictHandler) ListDuplicatesOfCustomer(ctx echo.Context, id CustomerId, params ListDuplicatesOfCustomerParams) error {
+	var request ListDuplicatesOfCustomerRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDuplicatesOfCustomer(ctx.Request().Context(), request.(ListDuplicatesOfCustomerRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDuplicatesOfCustomer")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListDuplicatesOfCustomerResponseObject); ok {
+		return validResponse.VisitListDuplicatesOfCustomerResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

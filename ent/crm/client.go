@@ -21,6 +21,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/customer"
 	"github.com/shuke-crm/shuke/ent/crm/customeridentity"
 	"github.com/shuke-crm/shuke/ent/crm/customermetrics"
+	"github.com/shuke-crm/shuke/ent/crm/duplicatecandidate"
 	"github.com/shuke-crm/shuke/ent/crm/membersession"
 	"github.com/shuke-crm/shuke/ent/crm/tag"
 
@@ -42,6 +43,8 @@ type Client struct {
 	CustomerIdentity *CustomerIdentityClient
 	// CustomerMetrics is the client for interacting with the CustomerMetrics builders.
 	CustomerMetrics *CustomerMetricsClient
+	// DuplicateCandidate is the client for interacting with the DuplicateCandidate builders.
+	DuplicateCandidate *DuplicateCandidateClient
 	// MemberSession is the client for interacting with the MemberSession builders.
 	MemberSession *MemberSessionClient
 	// Tag is the client for interacting with the Tag builders.
@@ -62,6 +65,7 @@ func (c *Client) init() {
 	c.Customer = NewCustomerClient(c.config)
 	c.CustomerIdentity = NewCustomerIdentityClient(c.config)
 	c.CustomerMetrics = NewCustomerMetricsClient(c.config)
+	c.DuplicateCandidate = NewDuplicateCandidateClient(c.config)
 	c.MemberSession = NewMemberSessionClient(c.config)
 	c.Tag = NewTagClient(c.config)
 }
@@ -154,15 +158,16 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 	cfg := c.config
 	cfg.driver = tx
 	return &Tx{
-		ctx:              ctx,
-		config:           cfg,
-		Consent:          NewConsentClient(cfg),
-		ConsentText:      NewConsentTextClient(cfg),
-		Customer:         NewCustomerClient(cfg),
-		CustomerIdentity: NewCustomerIdentityClient(cfg),
-		CustomerMetrics:  NewCustomerMetricsClient(cfg),
-		MemberSession:    NewMemberSessionClient(cfg),
-		Tag:              NewTagClient(cfg),
+		ctx:                ctx,
+		config:             cfg,
+		Consent:            NewConsentClient(cfg),
+		ConsentText:        NewConsentTextClient(cfg),
+		Customer:           NewCustomerClient(cfg),
+		CustomerIdentity:   NewCustomerIdentityClient(cfg),
+		CustomerMetrics:    NewCustomerMetricsClient(cfg),
+		DuplicateCandidate: NewDuplicateCandidateClient(cfg),
+		MemberSession:      NewMemberSessionClient(cfg),
+		Tag:                NewTagClient(cfg),
 	}, nil
 }
 
@@ -180,15 +185,16 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 	cfg := c.config
 	cfg.driver = &txDriver{tx: tx, drv: c.driver}
 	return &Tx{
-		ctx:              ctx,
-		config:           cfg,
-		Consent:          NewConsentClient(cfg),
-		ConsentText:      NewConsentTextClient(cfg),
-		Customer:         NewCustomerClient(cfg),
-		CustomerIdentity: NewCustomerIdentityClient(cfg),
-		CustomerMetrics:  NewCustomerMetricsClient(cfg),
-		MemberSession:    NewMemberSessionClient(cfg),
-		Tag:              NewTagClient(cfg),
+		ctx:                ctx,
+		config:             cfg,
+		Consent:            NewConsentClient(cfg),
+		ConsentText:        NewConsentTextClient(cfg),
+		Customer:           NewCustomerClient(cfg),
+		CustomerIdentity:   NewCustomerIdentityClient(cfg),
+		CustomerMetrics:    NewCustomerMetricsClient(cfg),
+		DuplicateCandidate: NewDuplicateCandidateClient(cfg),
+		MemberSession:      NewMemberSessionClient(cfg),
+		Tag:                NewTagClient(cfg),
 	}, nil
 }
 
@@ -219,7 +225,7 @@ func (c *Client) Close() error {
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.Consent, c.ConsentText, c.Customer, c.CustomerIdentity, c.CustomerMetrics,
-		c.MemberSession, c.Tag,
+		c.DuplicateCandidate, c.MemberSession, c.Tag,
 	} {
 		n.Use(hooks...)
 	}
@@ -230,7 +236,7 @@ func (c *Client) Use(hooks ...Hook) {
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.Consent, c.ConsentText, c.Customer, c.CustomerIdentity, c.CustomerMetrics,
-		c.MemberSession, c.Tag,
+		c.DuplicateCandidate, c.MemberSession, c.Tag,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -249,6 +255,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.CustomerIdentity.mutate(ctx, m)
 	case *CustomerMetricsMutation:
 		return c.CustomerMetrics.mutate(ctx, m)
+	case *DuplicateCandidateMutation:
+		return c.DuplicateCandidate.mutate(ctx, m)
 	case *MemberSessionMutation:
 		return c.MemberSession.mutate(ctx, m)
 	case *TagMutation:
@@ -960,6 +968,140 @@ func (c *CustomerMetricsClient) mutate(ctx context.Context, m *CustomerMetricsMu
 	}
 }
 
+// DuplicateCandidateClient is a client for the DuplicateCandidate schema.
+type DuplicateCandidateClient struct {
+	config
+}
+
+// NewDuplicateCandidateClient returns a client for the DuplicateCandidate from the given config.
+func NewDuplicateCandidateClient(c config) *DuplicateCandidateClient {
+	return &DuplicateCandidateClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `duplicatecandidate.Hooks(f(g(h())))`.
+func (c *DuplicateCandidateClient) Use(hooks ...Hook) {
+	c.hooks.DuplicateCandidate = append(c.hooks.DuplicateCandidate, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `duplicatecandidate.Intercept(f(g(h())))`.
+func (c *DuplicateCandidateClient) Intercept(interceptors ...Interceptor) {
+	c.inters.DuplicateCandidate = append(c.inters.DuplicateCandidate, interceptors...)
+}
+
+// Create returns a builder for creating a DuplicateCandidate entity.
+func (c *DuplicateCandidateClient) Create() *DuplicateCandidateCreate {
+	mutation := newDuplicateCandidateMutation(c.config, OpCreate)
+	return &DuplicateCandidateCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of DuplicateCandidate entities.
+func (c *DuplicateCandidateClient) CreateBulk(builders ...*DuplicateCandidateCreate) *DuplicateCandidateCreateBulk {
+	return &DuplicateCandidateCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *DuplicateCandidateClient) MapCreateBulk(slice any, setFunc func(*DuplicateCandidateCreate, int)) *DuplicateCandidateCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &DuplicateCandidateCreateBulk{err: fmt.Errorf("calling to DuplicateCandidateClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*DuplicateCandidateCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &DuplicateCandidateCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for DuplicateCandidate.
+func (c *DuplicateCandidateClient) Update() *DuplicateCandidateUpdate {
+	mutation := newDuplicateCandidateMutation(c.config, OpUpdate)
+	return &DuplicateCandidateUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *DuplicateCandidateClient) UpdateOne(_m *DuplicateCandidate) *DuplicateCandidateUpdateOne {
+	mutation := newDuplicateCandidateMutation(c.config, OpUpdateOne, withDuplicateCandidate(_m))
+	return &DuplicateCandidateUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *DuplicateCandidateClient) UpdateOneID(id uuid.UUID) *DuplicateCandidateUpdateOne {
+	mutation := newDuplicateCandidateMutation(c.config, OpUpdateOne, withDuplicateCandidateID(id))
+	return &DuplicateCandidateUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for DuplicateCandidate.
+func (c *DuplicateCandidateClient) Delete() *DuplicateCandidateDelete {
+	mutation := newDuplicateCandidateMutation(c.config, OpDelete)
+	return &DuplicateCandidateDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *DuplicateCandidateClient) DeleteOne(_m *DuplicateCandidate) *DuplicateCandidateDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *DuplicateCandidateClient) DeleteOneID(id uuid.UUID) *DuplicateCandidateDeleteOne {
+	builder := c.Delete().Where(duplicatecandidate.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &DuplicateCandidateDeleteOne{builder}
+}
+
+// Query returns a query builder for DuplicateCandidate.
+func (c *DuplicateCandidateClient) Query() *DuplicateCandidateQuery {
+	return &DuplicateCandidateQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeDuplicateCandidate},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a DuplicateCandidate entity by its id.
+func (c *DuplicateCandidateClient) Get(ctx context.Context, id uuid.UUID) (*DuplicateCandidate, error) {
+	return c.Query().Where(duplicatecandidate.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *DuplicateCandidateClient) GetX(ctx context.Context, id uuid.UUID) *DuplicateCandidate {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *DuplicateCandidateClient) Hooks() []Hook {
+	hooks := c.hooks.DuplicateCandidate
+	return append(hooks[:len(hooks):len(hooks)], duplicatecandidate.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *DuplicateCandidateClient) Interceptors() []Interceptor {
+	return c.inters.DuplicateCandidate
+}
+
+func (c *DuplicateCandidateClient) mutate(ctx context.Context, m *DuplicateCandidateMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&DuplicateCandidateCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&DuplicateCandidateUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&DuplicateCandidateUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&DuplicateCandidateDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("crm: unknown DuplicateCandidate mutation op: %q", m.Op())
+	}
+}
+
 // MemberSessionClient is a client for the MemberSession schema.
 type MemberSessionClient struct {
 	config
@@ -1248,11 +1390,11 @@ func (c *TagClient) mutate(ctx context.Context, m *TagMutation) (Value, error) {
 type (
 	hooks struct {
 		Consent, ConsentText, Customer, CustomerIdentity, CustomerMetrics,
-		MemberSession, Tag []ent.Hook
+		DuplicateCandidate, MemberSession, Tag []ent.Hook
 	}
 	inters struct {
 		Consent, ConsentText, Customer, CustomerIdentity, CustomerMetrics,
-		MemberSession, Tag []ent.Interceptor
+		DuplicateCandidate, MemberSession, Tag []ent.Interceptor
 	}
 )
 

@@ -17,6 +17,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/customer"
 	"github.com/shuke-crm/shuke/ent/crm/customeridentity"
 	"github.com/shuke-crm/shuke/ent/crm/customermetrics"
+	"github.com/shuke-crm/shuke/ent/crm/duplicatecandidate"
 	"github.com/shuke-crm/shuke/ent/crm/membersession"
 	"github.com/shuke-crm/shuke/ent/crm/tag"
 )
@@ -79,13 +80,14 @@ var (
 func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
-			consent.Table:          consent.ValidColumn,
-			consenttext.Table:      consenttext.ValidColumn,
-			customer.Table:         customer.ValidColumn,
-			customeridentity.Table: customeridentity.ValidColumn,
-			customermetrics.Table:  customermetrics.ValidColumn,
-			membersession.Table:    membersession.ValidColumn,
-			tag.Table:              tag.ValidColumn,
+			consent.Table:            consent.ValidColumn,
+			consenttext.Table:        consenttext.ValidColumn,
+			customer.Table:           customer.ValidColumn,
+			customeridentity.Table:   customeridentity.ValidColumn,
+			customermetrics.Table:    customermetrics.ValidColumn,
+			duplicatecandidate.Table: duplicatecandidate.ValidColumn,
+			membersession.Table:      membersession.ValidColumn,
+			tag.Table:                tag.ValidColumn,
 		})
 	})
 	return columnCheck(t, c)

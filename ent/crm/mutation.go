@@ -17,10 +17,12 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/customer"
 	"github.com/shuke-crm/shuke/ent/crm/customeridentity"
 	"github.com/shuke-crm/shuke/ent/crm/customermetrics"
+	"github.com/shuke-crm/shuke/ent/crm/duplicatecandidate"
 	"github.com/shuke-crm/shuke/ent/crm/membersession"
 	"github.com/shuke-crm/shuke/ent/crm/predicate"
 	"github.com/shuke-crm/shuke/ent/crm/schema"
 	"github.com/shuke-crm/shuke/ent/crm/tag"
+	"github.com/shuke-crm/shuke/internal/platform/match"
 	"github.com/shuke-crm/shuke/internal/platform/pgarray"
 )
 
@@ -33,13 +35,14 @@ const (
 	OpUpdateOne = ent.OpUpdateOne
 
 	// Node types.
-	TypeConsent          = "Consent"
-	TypeConsentText      = "ConsentText"
-	TypeCustomer         = "Customer"
-	TypeCustomerIdentity = "CustomerIdentity"
-	TypeCustomerMetrics  = "CustomerMetrics"
-	TypeMemberSession    = "MemberSession"
-	TypeTag              = "Tag"
+	TypeConsent            = "Consent"
+	TypeConsentText        = "ConsentText"
+	TypeCustomer           = "Customer"
+	TypeCustomerIdentity   = "CustomerIdentity"
+	TypeCustomerMetrics    = "CustomerMetrics"
+	TypeDuplicateCandidate = "DuplicateCandidate"
+	TypeMemberSession      = "MemberSession"
+	TypeTag                = "Tag"
 )
 
 // ConsentMutation represents an operation that mutates the Consent nodes in the graph.
@@ -6542,6 +6545,1023 @@ func (m *CustomerMetricsMutation) ClearEdge(name string) error {
 // It returns an error if the edge is not defined in the schema.
 func (m *CustomerMetricsMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown CustomerMetrics edge %s", name)
+}
+
+// DuplicateCandidateMutation represents an operation that mutates the DuplicateCandidate nodes in the graph.
+type DuplicateCandidateMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *uuid.UUID
+	left_id       *uuid.UUID
+	right_id      *uuid.UUID
+	score         *float64
+	addscore      *float64
+	reasons       *[]match.Reason
+	appendreasons []match.Reason
+	status        *duplicatecandidate.Status
+	note          *string
+	decided_by    *uuid.UUID
+	decided_at    *time.Time
+	version       *int64
+	addversion    *int64
+	created_at    *time.Time
+	updated_at    *time.Time
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*DuplicateCandidate, error)
+	predicates    []predicate.DuplicateCandidate
+}
+
+var _ ent.Mutation = (*DuplicateCandidateMutation)(nil)
+
+// duplicatecandidateOption allows management of the mutation configuration using functional options.
+type duplicatecandidateOption func(*DuplicateCandidateMutation)
+
+// newDuplicateCandidateMutation creates new mutation for the DuplicateCandidate entity.
+func newDuplicateCandidateMutation(c config, op Op, opts ...duplicatecandidateOption) *DuplicateCandidateMutation {
+	m := &DuplicateCandidateMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeDuplicateCandidate,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withDuplicateCandidateID sets the ID field of the mutation.
+func withDuplicateCandidateID(id uuid.UUID) duplicatecandidateOption {
+	return func(m *DuplicateCandidateMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *DuplicateCandidate
+		)
+		m.oldValue = func(ctx context.Context) (*DuplicateCandidate, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().DuplicateCandidate.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withDuplicateCandidate sets the old DuplicateCandidate of the mutation.
+func withDuplicateCandidate(node *DuplicateCandidate) duplicatecandidateOption {
+	return func(m *DuplicateCandidateMutation) {
+		m.oldValue = func(context.Context) (*DuplicateCandidate, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m DuplicateCandidateMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m DuplicateCandidateMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("crm: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of DuplicateCandidate entities.
+func (m *DuplicateCandidateMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *DuplicateCandidateMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *DuplicateCandidateMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().DuplicateCandidate.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetLeftID sets the "left_id" field.
+func (m *DuplicateCandidateMutation) SetLeftID(u uuid.UUID) {
+	m.left_id = &u
+}
+
+// LeftID returns the value of the "left_id" field in the mutation.
+func (m *DuplicateCandidateMutation) LeftID() (r uuid.UUID, exists bool) {
+	v := m.left_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLeftID returns the old "left_id" field's value of the DuplicateCandidate entity.
+// If the DuplicateCandidate object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DuplicateCandidateMutation) OldLeftID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLeftID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLeftID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLeftID: %w", err)
+	}
+	return oldValue.LeftID, nil
+}
+
+// ResetLeftID resets all changes to the "left_id" field.
+func (m *DuplicateCandidateMutation) ResetLeftID() {
+	m.left_id = nil
+}
+
+// SetRightID sets the "right_id" field.
+func (m *DuplicateCandidateMutation) SetRightID(u uuid.UUID) {
+	m.right_id = &u
+}
+
+// RightID returns the value of the "right_id" field in the mutation.
+func (m *DuplicateCandidateMutation) RightID() (r uuid.UUID, exists bool) {
+	v := m.right_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRightID returns the old "right_id" field's value of the DuplicateCandidate entity.
+// If the DuplicateCandidate object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DuplicateCandidateMutation) OldRightID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRightID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRightID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRightID: %w", err)
+	}
+	return oldValue.RightID, nil
+}
+
+// ResetRightID resets all changes to the "right_id" field.
+func (m *DuplicateCandidateMutation) ResetRightID() {
+	m.right_id = nil
+}
+
+// SetScore sets the "score" field.
+func (m *DuplicateCandidateMutation) SetScore(f float64) {
+	m.score = &f
+	m.addscore = nil
+}
+
+// Score returns the value of the "score" field in the mutation.
+func (m *DuplicateCandidateMutation) Score() (r float64, exists bool) {
+	v := m.score
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldScore returns the old "score" field's value of the DuplicateCandidate entity.
+// If the DuplicateCandidate object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DuplicateCandidateMutation) OldScore(ctx context.Context) (v float64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldScore is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldScore requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldScore: %w", err)
+	}
+	return oldValue.Score, nil
+}
+
+// AddScore adds f to the "score" field.
+func (m *DuplicateCandidateMutation) AddScore(f float64) {
+	if m.addscore != nil {
+		*m.addscore += f
+	} else {
+		m.addscore = &f
+	}
+}
+
+// AddedScore returns the value that was added to the "score" field in this mutation.
+func (m *DuplicateCandidateMutation) AddedScore() (r float64, exists bool) {
+	v := m.addscore
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetScore resets all changes to the "score" field.
+func (m *DuplicateCandidateMutation) ResetScore() {
+	m.score = nil
+	m.addscore = nil
+}
+
+// SetReasons sets the "reasons" field.
+func (m *DuplicateCandidateMutation) SetReasons(value []match.Reason) {
+	m.reasons = &value
+	m.appendreasons = nil
+}
+
+// Reasons returns the value of the "reasons" field in the mutation.
+func (m *DuplicateCandidateMutation) Reasons() (r []match.Reason, exists bool) {
+	v := m.reasons
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReasons returns the old "reasons" field's value of the DuplicateCandidate entity.
+// If the DuplicateCandidate object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DuplicateCandidateMutation) OldReasons(ctx context.Context) (v []match.Reason, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReasons is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReasons requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReasons: %w", err)
+	}
+	return oldValue.Reasons, nil
+}
+
+// AppendReasons adds value to the "reasons" field.
+func (m *DuplicateCandidateMutation) AppendReasons(value []match.Reason) {
+	m.appendreasons = append(m.appendreasons, value...)
+}
+
+// AppendedReasons returns the list of values that were appended to the "reasons" field in this mutation.
+func (m *DuplicateCandidateMutation) AppendedReasons() ([]match.Reason, bool) {
+	if len(m.appendreasons) == 0 {
+		return nil, false
+	}
+	return m.appendreasons, true
+}
+
+// ResetReasons resets all changes to the "reasons" field.
+func (m *DuplicateCandidateMutation) ResetReasons() {
+	m.reasons = nil
+	m.appendreasons = nil
+}
+
+// SetStatus sets the "status" field.
+func (m *DuplicateCandidateMutation) SetStatus(d duplicatecandidate.Status) {
+	m.status = &d
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *DuplicateCandidateMutation) Status() (r duplicatecandidate.Status, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the DuplicateCandidate entity.
+// If the DuplicateCandidate object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DuplicateCandidateMutation) OldStatus(ctx context.Context) (v duplicatecandidate.Status, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *DuplicateCandidateMutation) ResetStatus() {
+	m.status = nil
+}
+
+// SetNote sets the "note" field.
+func (m *DuplicateCandidateMutation) SetNote(s string) {
+	m.note = &s
+}
+
+// Note returns the value of the "note" field in the mutation.
+func (m *DuplicateCandidateMutation) Note() (r string, exists bool) {
+	v := m.note
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNote returns the old "note" field's value of the DuplicateCandidate entity.
+// If the DuplicateCandidate object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DuplicateCandidateMutation) OldNote(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNote is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNote requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNote: %w", err)
+	}
+	return oldValue.Note, nil
+}
+
+// ClearNote clears the value of the "note" field.
+func (m *DuplicateCandidateMutation) ClearNote() {
+	m.note = nil
+	m.clearedFields[duplicatecandidate.FieldNote] = struct{}{}
+}
+
+// NoteCleared returns if the "note" field was cleared in this mutation.
+func (m *DuplicateCandidateMutation) NoteCleared() bool {
+	_, ok := m.clearedFields[duplicatecandidate.FieldNote]
+	return ok
+}
+
+// ResetNote resets all changes to the "note" field.
+func (m *DuplicateCandidateMutation) ResetNote() {
+	m.note = nil
+	delete(m.clearedFields, duplicatecandidate.FieldNote)
+}
+
+// SetDecidedBy sets the "decided_by" field.
+func (m *DuplicateCandidateMutation) SetDecidedBy(u uuid.UUID) {
+	m.decided_by = &u
+}
+
+// DecidedBy returns the value of the "decided_by" field in the mutation.
+func (m *DuplicateCandidateMutation) DecidedBy() (r uuid.UUID, exists bool) {
+	v := m.decided_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDecidedBy returns the old "decided_by" field's value of the DuplicateCandidate entity.
+// If the DuplicateCandidate object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DuplicateCandidateMutation) OldDecidedBy(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDecidedBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDecidedBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDecidedBy: %w", err)
+	}
+	return oldValue.DecidedBy, nil
+}
+
+// ClearDecidedBy clears the value of the "decided_by" field.
+func (m *DuplicateCandidateMutation) ClearDecidedBy() {
+	m.decided_by = nil
+	m.clearedFields[duplicatecandidate.FieldDecidedBy] = struct{}{}
+}
+
+// DecidedByCleared returns if the "decided_by" field was cleared in this mutation.
+func (m *DuplicateCandidateMutation) DecidedByCleared() bool {
+	_, ok := m.clearedFields[duplicatecandidate.FieldDecidedBy]
+	return ok
+}
+
+// ResetDecidedBy resets all changes to the "decided_by" field.
+func (m *DuplicateCandidateMutation) ResetDecidedBy() {
+	m.decided_by = nil
+	delete(m.clearedFields, duplicatecandidate.FieldDecidedBy)
+}
+
+// SetDecidedAt sets the "decided_at" field.
+func (m *DuplicateCandidateMutation) SetDecidedAt(t time.Time) {
+	m.decided_at = &t
+}
+
+// DecidedAt returns the value of the "decided_at" field in the mutation.
+func (m *DuplicateCandidateMutation) DecidedAt() (r time.Time, exists bool) {
+	v := m.decided_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDecidedAt returns the old "decided_at" field's value of the DuplicateCandidate entity.
+// If the DuplicateCandidate object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DuplicateCandidateMutation) OldDecidedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDecidedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDecidedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDecidedAt: %w", err)
+	}
+	return oldValue.DecidedAt, nil
+}
+
+// ClearDecidedAt clears the value of the "decided_at" field.
+func (m *DuplicateCandidateMutation) ClearDecidedAt() {
+	m.decided_at = nil
+	m.clearedFields[duplicatecandidate.FieldDecidedAt] = struct{}{}
+}
+
+// DecidedAtCleared returns if the "decided_at" field was cleared in this mutation.
+func (m *DuplicateCandidateMutation) DecidedAtCleared() bool {
+	_, ok := m.clearedFields[duplicatecandidate.FieldDecidedAt]
+	return ok
+}
+
+// ResetDecidedAt resets all changes to the "decided_at" field.
+func (m *DuplicateCandidateMutation) ResetDecidedAt() {
+	m.decided_at = nil
+	delete(m.clearedFields, duplicatecandidate.FieldDecidedAt)
+}
+
+// SetVersion sets the "version" field.
+func (m *DuplicateCandidateMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *DuplicateCandidateMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the DuplicateCandidate entity.
+// If the DuplicateCandidate object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DuplicateCandidateMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *DuplicateCandidateMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *DuplicateCandidateMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *DuplicateCandidateMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *DuplicateCandidateMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *DuplicateCandidateMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the DuplicateCandidate entity.
+// If the DuplicateCandidate object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DuplicateCandidateMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *DuplicateCandidateMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *DuplicateCandidateMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *DuplicateCandidateMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the DuplicateCandidate entity.
+// If the DuplicateCandidate object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DuplicateCandidateMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *DuplicateCandidateMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// Where appends a list predicates to the DuplicateCandidateMutation builder.
+func (m *DuplicateCandidateMutation) Where(ps ...predicate.DuplicateCandidate) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the DuplicateCandidateMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *DuplicateCandidateMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.DuplicateCandidate, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *DuplicateCandidateMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *DuplicateCandidateMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (DuplicateCandidate).
+func (m *DuplicateCandidateMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *DuplicateCandidateMutation) Fields() []string {
+	fields := make([]string, 0, 11)
+	if m.left_id != nil {
+		fields = append(fields, duplicatecandidate.FieldLeftID)
+	}
+	if m.right_id != nil {
+		fields = append(fields, duplicatecandidate.FieldRightID)
+	}
+	if m.score != nil {
+		fields = append(fields, duplicatecandidate.FieldScore)
+	}
+	if m.reasons != nil {
+		fields = append(fields, duplicatecandidate.FieldReasons)
+	}
+	if m.status != nil {
+		fields = append(fields, duplicatecandidate.FieldStatus)
+	}
+	if m.note != nil {
+		fields = append(fields, duplicatecandidate.FieldNote)
+	}
+	if m.decided_by != nil {
+		fields = append(fields, duplicatecandidate.FieldDecidedBy)
+	}
+	if m.decided_at != nil {
+		fields = append(fields, duplicatecandidate.FieldDecidedAt)
+	}
+	if m.version != nil {
+		fields = append(fields, duplicatecandidate.FieldVersion)
+	}
+	if m.created_at != nil {
+		fields = append(fields, duplicatecandidate.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, duplicatecandidate.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *DuplicateCandidateMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case duplicatecandidate.FieldLeftID:
+		return m.LeftID()
+	case duplicatecandidate.FieldRightID:
+		return m.RightID()
+	case duplicatecandidate.FieldScore:
+		return m.Score()
+	case duplicatecandidate.FieldReasons:
+		return m.Reasons()
+	case duplicatecandidate.FieldStatus:
+		return m.Status()
+	case duplicatecandidate.FieldNote:
+		return m.Note()
+	case duplicatecandidate.FieldDecidedBy:
+		return m.DecidedBy()
+	case duplicatecandidate.FieldDecidedAt:
+		return m.DecidedAt()
+	case duplicatecandidate.FieldVersion:
+		return m.Version()
+	case duplicatecandidate.FieldCreatedAt:
+		return m.CreatedAt()
+	case duplicatecandidate.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *DuplicateCandidateMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case duplicatecandidate.FieldLeftID:
+		return m.OldLeftID(ctx)
+	case duplicatecandidate.FieldRightID:
+		return m.OldRightID(ctx)
+	case duplicatecandidate.FieldScore:
+		return m.OldScore(ctx)
+	case duplicatecandidate.FieldReasons:
+		return m.OldReasons(ctx)
+	case duplicatecandidate.FieldStatus:
+		return m.OldStatus(ctx)
+	case duplicatecandidate.FieldNote:
+		return m.OldNote(ctx)
+	case duplicatecandidate.FieldDecidedBy:
+		return m.OldDecidedBy(ctx)
+	case duplicatecandidate.FieldDecidedAt:
+		return m.OldDecidedAt(ctx)
+	case duplicatecandidate.FieldVersion:
+		return m.OldVersion(ctx)
+	case duplicatecandidate.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case duplicatecandidate.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown DuplicateCandidate field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *DuplicateCandidateMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case duplicatecandidate.FieldLeftID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLeftID(v)
+		return nil
+	case duplicatecandidate.FieldRightID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRightID(v)
+		return nil
+	case duplicatecandidate.FieldScore:
+		v, ok := value.(float64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetScore(v)
+		return nil
+	case duplicatecandidate.FieldReasons:
+		v, ok := value.([]match.Reason)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReasons(v)
+		return nil
+	case duplicatecandidate.FieldStatus:
+		v, ok := value.(duplicatecandidate.Status)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case duplicatecandidate.FieldNote:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNote(v)
+		return nil
+	case duplicatecandidate.FieldDecidedBy:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDecidedBy(v)
+		return nil
+	case duplicatecandidate.FieldDecidedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDecidedAt(v)
+		return nil
+	case duplicatecandidate.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case duplicatecandidate.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case duplicatecandidate.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown DuplicateCandidate field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *DuplicateCandidateMutation) AddedFields() []string {
+	var fields []string
+	if m.addscore != nil {
+		fields = append(fields, duplicatecandidate.FieldScore)
+	}
+	if m.addversion != nil {
+		fields = append(fields, duplicatecandidate.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *DuplicateCandidateMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case duplicatecandidate.FieldScore:
+		return m.AddedScore()
+	case duplicatecandidate.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *DuplicateCandidateMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case duplicatecandidate.FieldScore:
+		v, ok := value.(float64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddScore(v)
+		return nil
+	case duplicatecandidate.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown DuplicateCandidate numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *DuplicateCandidateMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(duplicatecandidate.FieldNote) {
+		fields = append(fields, duplicatecandidate.FieldNote)
+	}
+	if m.FieldCleared(duplicatecandidate.FieldDecidedBy) {
+		fields = append(fields, duplicatecandidate.FieldDecidedBy)
+	}
+	if m.FieldCleared(duplicatecandidate.FieldDecidedAt) {
+		fields = append(fields, duplicatecandidate.FieldDecidedAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *DuplicateCandidateMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *DuplicateCandidateMutation) ClearField(name string) error {
+	switch name {
+	case duplicatecandidate.FieldNote:
+		m.ClearNote()
+		return nil
+	case duplicatecandidate.FieldDecidedBy:
+		m.ClearDecidedBy()
+		return nil
+	case duplicatecandidate.FieldDecidedAt:
+		m.ClearDecidedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown DuplicateCandidate nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *DuplicateCandidateMutation) ResetField(name string) error {
+	switch name {
+	case duplicatecandidate.FieldLeftID:
+		m.ResetLeftID()
+		return nil
+	case duplicatecandidate.FieldRightID:
+		m.ResetRightID()
+		return nil
+	case duplicatecandidate.FieldScore:
+		m.ResetScore()
+		return nil
+	case duplicatecandidate.FieldReasons:
+		m.ResetReasons()
+		return nil
+	case duplicatecandidate.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case duplicatecandidate.FieldNote:
+		m.ResetNote()
+		return nil
+	case duplicatecandidate.FieldDecidedBy:
+		m.ResetDecidedBy()
+		return nil
+	case duplicatecandidate.FieldDecidedAt:
+		m.ResetDecidedAt()
+		return nil
+	case duplicatecandidate.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case duplicatecandidate.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case duplicatecandidate.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown DuplicateCandidate field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *DuplicateCandidateMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *DuplicateCandidateMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *DuplicateCandidateMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *DuplicateCandidateMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *DuplicateCandidateMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *DuplicateCandidateMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *DuplicateCandidateMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown DuplicateCandidate unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *DuplicateCandidateMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown DuplicateCandidate edge %s", name)
 }
 
 // MemberSessionMutation represents an operation that mutates the MemberSession nodes in the graph.

@@ -24,6 +24,8 @@ type Tx struct {
 	CustomerIdentity *CustomerIdentityClient
 	// CustomerMetrics is the client for interacting with the CustomerMetrics builders.
 	CustomerMetrics *CustomerMetricsClient
+	// DuplicateCandidate is the client for interacting with the DuplicateCandidate builders.
+	DuplicateCandidate *DuplicateCandidateClient
 	// MemberSession is the client for interacting with the MemberSession builders.
 	MemberSession *MemberSessionClient
 	// Tag is the client for interacting with the Tag builders.
@@ -164,6 +166,7 @@ func (tx *Tx) init() {
 	tx.Customer = NewCustomerClient(tx.config)
 	tx.CustomerIdentity = NewCustomerIdentityClient(tx.config)
 	tx.CustomerMetrics = NewCustomerMetricsClient(tx.config)
+	tx.DuplicateCandidate = NewDuplicateCandidateClient(tx.config)
 	tx.MemberSession = NewMemberSessionClient(tx.config)
 	tx.Tag = NewTagClient(tx.config)
 }

@@ -43,6 +43,13 @@ func (q *CustomerMetricsQuery) WhereP(ps ...func(*sql.Selector)) {
 }
 
 // WhereP adds storage-level predicates to the query.
+func (q *DuplicateCandidateQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.DuplicateCandidate(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
 func (q *MemberSessionQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.MemberSession(p))

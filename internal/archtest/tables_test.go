@@ -40,6 +40,8 @@ var owners = map[string]string{
 
 	"tags": "internal/customers",
 
+	"duplicate_candidates": "internal/customers",
+
 	"customer_metrics": "internal/segments",
 	"customer_days":    "internal/segments",
 	"settings":         "internal/segments", // the only settings so far are RFM's
@@ -76,7 +78,8 @@ var entityTables = map[string]string{
 	"Customer": "customers", "Tag": "tags", "CustomerMetrics": "customer_metrics",
 	"Category": "categories", "Product": "products", "Variant": "variants",
 	"CustomerIdentity": "customer_identities", "MemberSession": "member_sessions", "Consent": "consents", "ConsentText": "consent_texts",
-	"Order": "orders", "OrderLine": "order_lines", "OrderReturn": "order_returns", "OrderReturnLine": "order_return_lines",
+	"DuplicateCandidate": "duplicate_candidates",
+	"Order":              "orders", "OrderLine": "order_lines", "OrderReturn": "order_returns", "OrderReturnLine": "order_return_lines",
 }
 
 // rawSQL lists the only files that run SQL of their own, with what for. The
@@ -91,6 +94,8 @@ var rawSQL = map[string]string{
 	"internal/customers/blocks.go":            "numbers of arrival, from a sequence",
 	"internal/customers/bulk.go":              "archives rows that the caller's scope has been checked for, set-based",
 	"internal/customers/create.go":            "who holds a phone or card already, beyond the scope; says so only where the caller may see",
+	"internal/customers/dup.go":               "pairs, with the scope of both customers in the condition",
+	"internal/customers/dup_scan.go":          "the search for pairs, as the system",
 	"internal/customers/handover.go":          "moves the rows of one assistant that the caller's scope covers, set-based",
 	"internal/customers/http_profile_read.go": "the profile in one statement; its row is checked against the scope",
 	"internal/customers/list.go":              "counts with the scope in the condition",

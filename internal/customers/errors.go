@@ -34,6 +34,8 @@ var (
 	ErrTagCount    = apperr.Define(apperr.Invalid, "customers.too_many_tags", "A customer has at most {max} tags.", "一位顾客最多 {max} 个标签。")
 
 	ErrIdentityNotFound = apperr.Define(apperr.NotFound, "customers.identity_not_found", "The customer has no such way to sign in.", "该顾客没有此登录方式。")
+	ErrPairNotFound     = apperr.Define(apperr.NotFound, "duplicates.not_found", "There is no such pair of customers, or you may not see both.", "找不到这对顾客，或您无权查看其中一位。")
+	ErrScanRunning      = apperr.Define(apperr.Conflict, "duplicates.scan_running", "A search for duplicates is under way already.", "已有一个查重任务正在进行。")
 
 	ErrTooShort = apperr.Define(apperr.Invalid, "search.too_short", "Search for at least two characters of a name.", "请至少输入姓名中的两个字符。")
 	ErrNeedle   = apperr.Define(apperr.Invalid, "search.too_long", "The fragment is too long.", "搜索内容过长。")

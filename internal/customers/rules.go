@@ -51,8 +51,8 @@ func (c *Customer) apply(in *Input, today time.Time) (changed []string, bad faul
 	}
 	choose(&c.Gender, in.Gender, genders, "/gender", &bad)
 	choose(&c.LifecycleStage, in.LifecycleStage, stages, "/lifecycle_stage", &bad)
-	match(&c.Source, in.Source, sourcePattern, "/source", &bad)
-	match(&c.Language, in.Language, languagePattern, "/language", &bad)
+	pattern(&c.Source, in.Source, sourcePattern, "/source", &bad)
+	pattern(&c.Language, in.Language, languagePattern, "/language", &bad)
 	if in.BirthDate.IsSpecified() {
 		c.BirthDate = nil
 		if v, err := in.BirthDate.Get(); err == nil {
@@ -153,11 +153,11 @@ func choose(to *string, v *string, from []string, pointer string, bad *faults) {
 	*to = *v
 }
 
-func match(to *string, v *string, pattern *regexp.Regexp, pointer string, bad *faults) {
+func pattern(to *string, v *string, wanted *regexp.Regexp, pointer string, bad *faults) {
 	if v == nil {
 		return
 	}
-	if len(*v) > 64 || !pattern.MatchString(*v) {
+	if len(*v) > 64 || !wanted.MatchString(*v) {
 		bad.add(pointer, ErrValue)
 	}
 	*to = *v

@@ -20,7 +20,7 @@ type Deps struct {
 	Keys  *crypto.Keyring
 	Cache *cache.Client // hot profiles; may be down
 	Pages *page.Codec
-	Queue *jobs.Queue // for handing over; nil where nobody does
+	Queue *jobs.Queue // without one there are no jobs
 }
 
 // Service owns customers and tags. It is safe for concurrent use.
@@ -48,6 +48,7 @@ func New(d Deps) *Service {
 	}
 	if d.Queue != nil {
 		jobs.RegisterVisible(d.Queue, jobHandOver, func(ctx context.Context, h handOver, p *jobs.Progress) (any, error) { return s.runHandOver(ctx, h, p) })
+		s.registerScan(d.Queue)
 	}
 	return s
 }

@@ -170,6 +170,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 		Renamed: func(ctx context.Context) { s.Customers.ClearProfiles(ctx) },
 	})
 	s.Customers = customers.New(customers.Deps{DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Queue: s.Jobs})
+	s.Customers.Subscribe(s.Events)
 	s.Catalog = catalog.New(catalog.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Renamed: s.Customers.ClearProfiles})
 	s.Segments = segments.New(segments.Deps{DB: d.DB, Clock: d.Clock, Queue: s.Jobs, Customers: s.Customers})
 	s.Orders = orders.New(orders.Deps{

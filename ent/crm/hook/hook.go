@@ -69,6 +69,18 @@ func (f CustomerMetricsFunc) Mutate(ctx context.Context, m crm.Mutation) (crm.Va
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *crm.CustomerMetricsMutation", m)
 }
 
+// The DuplicateCandidateFunc type is an adapter to allow the use of ordinary
+// function as DuplicateCandidate mutator.
+type DuplicateCandidateFunc func(context.Context, *crm.DuplicateCandidateMutation) (crm.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f DuplicateCandidateFunc) Mutate(ctx context.Context, m crm.Mutation) (crm.Value, error) {
+	if mv, ok := m.(*crm.DuplicateCandidateMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *crm.DuplicateCandidateMutation", m)
+}
+
 // The MemberSessionFunc type is an adapter to allow the use of ordinary
 // function as MemberSession mutator.
 type MemberSessionFunc func(context.Context, *crm.MemberSessionMutation) (crm.Value, error)

@@ -171,6 +171,11 @@ var (
 				Unique:  false,
 				Columns: []*schema.Column{CustomersColumns[31], CustomersColumns[0]},
 			},
+			{
+				Name:    "customers_birth_date_idx",
+				Unique:  false,
+				Columns: []*schema.Column{CustomersColumns[18], CustomersColumns[0]},
+			},
 		},
 	}
 	// CustomerIdentitiesColumns holds the columns for the "customer_identities" table.
@@ -257,6 +262,44 @@ var (
 			},
 		},
 	}
+	// DuplicateCandidatesColumns holds the columns for the "duplicate_candidates" table.
+	DuplicateCandidatesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "left_id", Type: field.TypeUUID},
+		{Name: "right_id", Type: field.TypeUUID},
+		{Name: "score", Type: field.TypeFloat64},
+		{Name: "reasons", Type: field.TypeJSON},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"open", "not_duplicate", "duplicate"}, Default: "open"},
+		{Name: "note", Type: field.TypeString, Nullable: true, Size: 500},
+		{Name: "decided_by", Type: field.TypeUUID, Nullable: true},
+		{Name: "decided_at", Type: field.TypeTime, Nullable: true},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+	}
+	// DuplicateCandidatesTable holds the schema information for the "duplicate_candidates" table.
+	DuplicateCandidatesTable = &schema.Table{
+		Name:       "duplicate_candidates",
+		Columns:    DuplicateCandidatesColumns,
+		PrimaryKey: []*schema.Column{DuplicateCandidatesColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "duplicate_candidates_pair_key",
+				Unique:  true,
+				Columns: []*schema.Column{DuplicateCandidatesColumns[1], DuplicateCandidatesColumns[2]},
+			},
+			{
+				Name:    "duplicate_candidates_right_idx",
+				Unique:  false,
+				Columns: []*schema.Column{DuplicateCandidatesColumns[2]},
+			},
+			{
+				Name:    "duplicate_candidates_queue_idx",
+				Unique:  false,
+				Columns: []*schema.Column{DuplicateCandidatesColumns[5], DuplicateCandidatesColumns[3], DuplicateCandidatesColumns[0]},
+			},
+		},
+	}
 	// MemberSessionsColumns holds the columns for the "member_sessions" table.
 	MemberSessionsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -331,6 +374,7 @@ var (
 		CustomersTable,
 		CustomerIdentitiesTable,
 		CustomerMetricsTable,
+		DuplicateCandidatesTable,
 		MemberSessionsTable,
 		TagsTable,
 	}
@@ -353,6 +397,11 @@ func init() {
 	}
 	CustomerMetricsTable.Annotation = &entsql.Annotation{
 		Table: "customer_metrics",
+	}
+	DuplicateCandidatesTable.Annotation = &entsql.Annotation{}
+	DuplicateCandidatesTable.Annotation.Checks = map[string]string{
+		"duplicate_candidates_order_check": "left_id < right_id",
+		"duplicate_candidates_score_check": "score BETWEEN 0 AND 1",
 	}
 	MemberSessionsTable.ForeignKeys[0].RefTable = CustomersTable
 }

@@ -21,6 +21,9 @@ type CustomerIdentity func(*sql.Selector)
 // CustomerMetrics is the predicate function for customermetrics builders.
 type CustomerMetrics func(*sql.Selector)
 
+// DuplicateCandidate is the predicate function for duplicatecandidate builders.
+type DuplicateCandidate func(*sql.Selector)
+
 // MemberSession is the predicate function for membersession builders.
 type MemberSession func(*sql.Selector)
 

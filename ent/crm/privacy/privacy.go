@@ -230,6 +230,30 @@ func (f CustomerMetricsMutationRuleFunc) EvalMutation(ctx context.Context, m crm
 	return Denyf("crm/privacy: unexpected mutation type %T, expect *crm.CustomerMetricsMutation", m)
 }
 
+// The DuplicateCandidateQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type DuplicateCandidateQueryRuleFunc func(context.Context, *crm.DuplicateCandidateQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f DuplicateCandidateQueryRuleFunc) EvalQuery(ctx context.Context, q crm.Query) error {
+	if q, ok := q.(*crm.DuplicateCandidateQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("crm/privacy: unexpected query type %T, expect *crm.DuplicateCandidateQuery", q)
+}
+
+// The DuplicateCandidateMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type DuplicateCandidateMutationRuleFunc func(context.Context, *crm.DuplicateCandidateMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f DuplicateCandidateMutationRuleFunc) EvalMutation(ctx context.Context, m crm.Mutation) error {
+	if m, ok := m.(*crm.DuplicateCandidateMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("crm/privacy: unexpected mutation type %T, expect *crm.DuplicateCandidateMutation", m)
+}
+
 // The MemberSessionQueryRuleFunc type is an adapter to allow the use of ordinary
 // functions as a query rule.
 type MemberSessionQueryRuleFunc func(context.Context, *crm.MemberSessionQuery) error

@@ -11,6 +11,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/customer"
 	"github.com/shuke-crm/shuke/ent/crm/customeridentity"
 	"github.com/shuke-crm/shuke/ent/crm/customermetrics"
+	"github.com/shuke-crm/shuke/ent/crm/duplicatecandidate"
 	"github.com/shuke-crm/shuke/ent/crm/membersession"
 	"github.com/shuke-crm/shuke/ent/crm/schema"
 	"github.com/shuke-crm/shuke/ent/crm/tag"
@@ -182,6 +183,33 @@ func init() {
 	customermetricsDescUpdatedAt := customermetricsFields[15].Descriptor()
 	// customermetrics.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	customermetrics.DefaultUpdatedAt = customermetricsDescUpdatedAt.Default.(func() time.Time)
+	duplicatecandidate.Policy = privacy.NewPolicies(schema.DuplicateCandidate{})
+	duplicatecandidate.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := duplicatecandidate.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	duplicatecandidateFields := schema.DuplicateCandidate{}.Fields()
+	_ = duplicatecandidateFields
+	// duplicatecandidateDescNote is the schema descriptor for note field.
+	duplicatecandidateDescNote := duplicatecandidateFields[6].Descriptor()
+	// duplicatecandidate.NoteValidator is a validator for the "note" field. It is called by the builders before save.
+	duplicatecandidate.NoteValidator = duplicatecandidateDescNote.Validators[0].(func(string) error)
+	// duplicatecandidateDescVersion is the schema descriptor for version field.
+	duplicatecandidateDescVersion := duplicatecandidateFields[9].Descriptor()
+	// duplicatecandidate.DefaultVersion holds the default value on creation for the version field.
+	duplicatecandidate.DefaultVersion = duplicatecandidateDescVersion.Default.(int64)
+	// duplicatecandidateDescCreatedAt is the schema descriptor for created_at field.
+	duplicatecandidateDescCreatedAt := duplicatecandidateFields[10].Descriptor()
+	// duplicatecandidate.DefaultCreatedAt holds the default value on creation for the created_at field.
+	duplicatecandidate.DefaultCreatedAt = duplicatecandidateDescCreatedAt.Default.(func() time.Time)
+	// duplicatecandidateDescUpdatedAt is the schema descriptor for updated_at field.
+	duplicatecandidateDescUpdatedAt := duplicatecandidateFields[11].Descriptor()
+	// duplicatecandidate.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	duplicatecandidate.DefaultUpdatedAt = duplicatecandidateDescUpdatedAt.Default.(func() time.Time)
 	membersession.Policy = privacy.NewPolicies(schema.MemberSession{})
 	membersession.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {

@@ -73,6 +73,7 @@ func (Customer) Indexes() []ent.Index {
 		index.Fields("home_store_id", "id").StorageKey("customers_store_idx"),
 		index.Fields("assigned_staff_id", "id").StorageKey("customers_staff_idx"),
 		index.Fields("updated_at", "id").StorageKey("customers_updated_idx"),
+		index.Fields("birth_date", "id").StorageKey("customers_birth_date_idx"),
 	}
 }
 

@@ -18,6 +18,7 @@ const (
 	CustomersReveal     Permission = "customers.reveal"
 	CustomersLookup     Permission = "customers.lookup"
 	CustomersIdentities Permission = "customers.manage_identities"
+	CustomersMerge      Permission = "customers.merge"
 	TagsManage          Permission = "tags.manage"
 	OrdersRead          Permission = "orders.read"
 	OrdersIngest        Permission = "orders.ingest"
@@ -67,6 +68,7 @@ var Catalogue = []Explained{
 	{CustomersReveal, "See personal fields unmasked; each view is audited.", "查看未脱敏的个人信息，每次查看都会记录审计。"},
 	{CustomersLookup, "Look up any customer at the till by a full phone, card or external number.", "在收银台凭完整手机号、卡号或外部编号查询任意顾客。"},
 	{CustomersIdentities, "Take ways to sign in off customers.", "解除顾客的登录方式。"},
+	{CustomersMerge, "Search for duplicate customers and decide about them.", "查找重复顾客并作出判定。"},
 	{TagsManage, "Define tags.", "管理标签。"},
 	{OrdersRead, "Read orders and returns within the scope.", "查看权限范围内的订单和退货。"},
 	{OrdersIngest, "Send tickets from tills.", "上传收银小票。"},

@@ -42,7 +42,7 @@ type Person struct {
 
 // Prepare brings a record to its compared form.
 func Prepare(r Record) Person {
-	p := Person{birth: date(r.BirthDate), ids: make([]ID, 0, len(r.IDs))}
+	p := Person{birth: date(r.BirthDate)}
 	switch {
 	case r.Name != "":
 		p.surname, p.given = pii.SplitName(r.Name)

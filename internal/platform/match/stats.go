@@ -1,6 +1,10 @@
 package match
 
-import "math"
+import (
+	"math"
+	"slices"
+	"strings"
+)
 
 // What values are counted as.
 const (
@@ -17,10 +21,11 @@ const (
 // sketch of constant size: a frequency may come out too high, never too low.
 // Fill it before comparing; then it may be read by many at once.
 type Stats struct {
-	n      int64
-	rate   float64 // duplicates for each record; 0 is usualRate
-	family float64 // pairs of one household that are two persons, for each record; 0 is usualFamily
-	counts [sketchRows][sketchWidth]uint32
+	n         int64
+	uncounted bool
+	rate      float64 // duplicates for each record; 0 is usualRate
+	family    float64 // pairs of one household that are two persons, for each record; 0 is usualFamily
+	counts    *[sketchRows][sketchWidth]uint32
 }
 
 const (
@@ -38,7 +43,11 @@ func hashOf(kind int, s string) uint64 {
 }
 
 // NewStats makes empty ones (8 MB).
-func NewStats() *Stats { return &Stats{} }
+func NewStats() *Stats { return &Stats{counts: new([sketchRows][sketchWidth]uint32)} }
+
+// Usual are statistics for comparing single records with n others whose values
+// have not been counted.
+func Usual(n int64) *Stats { return &Stats{n: n, uncounted: true} }
 
 // Add counts the values of a record.
 func (s *Stats) Add(p *Person) {
@@ -82,7 +91,7 @@ const strength = 500
 
 // frequency of a value among non-duplicates.
 func (s *Stats) frequency(kind int, v string) float64 {
-	if s == nil || s.n == 0 {
+	if s == nil || s.n == 0 || s.uncounted {
 		return usual[kind]
 	}
 	least := uint32(math.MaxUint32)
@@ -147,4 +156,21 @@ func (s *Stats) estimate(bits []float32) {
 		rate = min(1, max(0.02, expected/s.records()))
 	}
 	s.rate = rate
+}
+
+// Interner keeps one copy of each of the values that many records have: names,
+// places. A million records fit into half the memory.
+type Interner map[string]string
+
+// Compact makes a person share its common values with those before it.
+func (in Interner) Compact(p *Person) {
+	for _, v := range [...]*string{&p.surname.Text, &p.surname.Spelling, &p.given.Text, &p.given.Spelling, &p.place, &p.postcode, &p.region} {
+		if old, ok := in[*v]; ok {
+			*v = old
+			continue
+		}
+		*v = strings.Clone(*v) // not a part of a longer text
+		in[*v] = *v
+	}
+	p.ids, p.phones, p.emails = slices.Clip(p.ids), slices.Clip(p.phones), slices.Clip(p.emails)
 }
