@@ -393,6 +393,159 @@ func (e IdentityProvider) Valid() bool {
 	}
 }
 
+// Defines values for ImportDuplicates.
+const (
+	ImportSkip   ImportDuplicates = "skip"
+	ImportUpdate ImportDuplicates = "update"
+)
+
+// Valid indicates whether the value is a known member of the ImportDuplicates enum.
+func (e ImportDuplicates) Valid() bool {
+	switch e {
+	case ImportSkip:
+		return true
+	case ImportUpdate:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportErrorFormat.
+const (
+	ImportErrorsCSV  ImportErrorFormat = "csv"
+	ImportErrorsJSON ImportErrorFormat = "json"
+)
+
+// Valid indicates whether the value is a known member of the ImportErrorFormat enum.
+func (e ImportErrorFormat) Valid() bool {
+	switch e {
+	case ImportErrorsCSV:
+		return true
+	case ImportErrorsJSON:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportFormat.
+const (
+	ImportCSV  ImportFormat = "csv"
+	ImportXLSX ImportFormat = "xlsx"
+)
+
+// Valid indicates whether the value is a known member of the ImportFormat enum.
+func (e ImportFormat) Valid() bool {
+	switch e {
+	case ImportCSV:
+		return true
+	case ImportXLSX:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportKind.
+const (
+	ImportCustomers ImportKind = "customers"
+)
+
+// Valid indicates whether the value is a known member of the ImportKind enum.
+func (e ImportKind) Valid() bool {
+	switch e {
+	case ImportCustomers:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportStatus.
+const (
+	ImportCancelled ImportStatus = "cancelled"
+	ImportChecked   ImportStatus = "checked"
+	ImportChecking  ImportStatus = "checking"
+	ImportFailed    ImportStatus = "failed"
+	ImportRunning   ImportStatus = "running"
+	ImportSucceeded ImportStatus = "succeeded"
+)
+
+// Valid indicates whether the value is a known member of the ImportStatus enum.
+func (e ImportStatus) Valid() bool {
+	switch e {
+	case ImportCancelled:
+		return true
+	case ImportChecked:
+		return true
+	case ImportChecking:
+		return true
+	case ImportFailed:
+		return true
+	case ImportRunning:
+		return true
+	case ImportSucceeded:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportUploadDelimiter.
+const (
+	ImportDelimiterAuto      ImportUploadDelimiter = "auto"
+	ImportDelimiterBar       ImportUploadDelimiter = "|"
+	ImportDelimiterComma     ImportUploadDelimiter = ","
+	ImportDelimiterSemicolon ImportUploadDelimiter = ";"
+	ImportDelimiterTab       ImportUploadDelimiter = "tab"
+)
+
+// Valid indicates whether the value is a known member of the ImportUploadDelimiter enum.
+func (e ImportUploadDelimiter) Valid() bool {
+	switch e {
+	case ImportDelimiterAuto:
+		return true
+	case ImportDelimiterBar:
+		return true
+	case ImportDelimiterComma:
+		return true
+	case ImportDelimiterSemicolon:
+		return true
+	case ImportDelimiterTab:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportUploadEncoding.
+const (
+	ImportEncodingAuto    ImportUploadEncoding = "auto"
+	ImportEncodingGB18030 ImportUploadEncoding = "gb18030"
+	ImportEncodingUTF16BE ImportUploadEncoding = "utf-16be"
+	ImportEncodingUTF16LE ImportUploadEncoding = "utf-16le"
+	ImportEncodingUTF8    ImportUploadEncoding = "utf-8"
+)
+
+// Valid indicates whether the value is a known member of the ImportUploadEncoding enum.
+func (e ImportUploadEncoding) Valid() bool {
+	switch e {
+	case ImportEncodingAuto:
+		return true
+	case ImportEncodingGB18030:
+		return true
+	case ImportEncodingUTF16BE:
+		return true
+	case ImportEncodingUTF16LE:
+		return true
+	case ImportEncodingUTF8:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for JobStatus.
 const (
 	JobCancelled JobStatus = "cancelled"
@@ -1059,6 +1212,36 @@ const (
 func (e ListCustomerIdentitiesParamsInclude) Valid() bool {
 	switch e {
 	case ListCustomerIdentitiesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListImportsParamsInclude.
+const (
+	ListImportsParamsIncludeIncludeTotalCount ListImportsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListImportsParamsInclude enum.
+func (e ListImportsParamsInclude) Valid() bool {
+	switch e {
+	case ListImportsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListImportErrorsParamsInclude.
+const (
+	ListImportErrorsParamsIncludeIncludeTotalCount ListImportErrorsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListImportErrorsParamsInclude enum.
+func (e ListImportErrorsParamsInclude) Valid() bool {
+	switch e {
+	case ListImportErrorsParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -2586,6 +2769,246 @@ type Id = openapi_types.UUID
 
 // IdentityProvider Example: wechat_mini
 type IdentityProvider string
+
+// Import An uploaded file and how far it has been taken over.
+//
+// Example: {"columns":[{"ambiguous":false,"column":1,"header":"姓名","samples":["李*"],"suggested_field":"name"},{"ambiguous":false,"column":2,"header":"手机号","samples":["138****0000"],"suggested_field":"phone"}],"counts":{"created":980,"failed":8,"skipped":12,"updated":0},"created_at":"2026-07-01T02:00:00Z","delimiter":",","dry_run":true,"duplicates":"skip","encoding":"gb18030","error_code":null,"file_deleted":false,"file_name":"会员.csv","format":"csv","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","job_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"customers","last_row":1001,"mapping":[{"column":1,"field":"name"},{"column":2,"field":"phone"}],"sheet":null,"size_bytes":48213,"status":"checked","total_rows":1000,"updated_at":"2026-07-01T02:00:01Z","version":2}
+type Import struct {
+	Columns []ImportColumn `json:"columns"`
+
+	// Counts Rows by what became of them; in a dry run, by what would.
+	//
+	// Example: {"created":980,"failed":8,"skipped":12,"updated":0}
+	Counts    ImportCounts `json:"counts"`
+	CreatedAt time.Time    `json:"created_at"`
+
+	// Delimiter Of a CSV file.
+	Delimiter nullable.Nullable[string] `json:"delimiter"`
+
+	// DryRun Whether the present or last job only tries.
+	DryRun bool `json:"dry_run"`
+
+	// Duplicates What to do with a row whose customer exists.
+	Duplicates ImportDuplicates `json:"duplicates"`
+
+	// Encoding Of a CSV file.
+	Encoding nullable.Nullable[string] `json:"encoding"`
+
+	// ErrorCode The stable code of the failure, when it failed.
+	ErrorCode nullable.Nullable[string] `json:"error_code"`
+
+	// FileDeleted Whether file and errors are gone.
+	FileDeleted bool         `json:"file_deleted"`
+	FileName    string       `json:"file_name"`
+	Format      ImportFormat `json:"format"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// JobId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	JobId Id `json:"job_id"`
+
+	// Kind What the file is about.
+	Kind ImportKind `json:"kind"`
+
+	// LastRow Number of the last row dealt with.
+	LastRow int64 `json:"last_row"`
+
+	// Mapping The mapping in effect.
+	Mapping []ImportMapping `json:"mapping"`
+
+	// Sheet Of a workbook.
+	Sheet     nullable.Nullable[string] `json:"sheet"`
+	SizeBytes int64                     `json:"size_bytes"`
+
+	// Status `checking` and `checked`: the dry run is at work, is done. `running`, `succeeded`: the import itself. `failed` and `cancelled` can be
+	// started again.
+	Status ImportStatus `json:"status"`
+
+	// TotalRows Rows in all, an estimate until the file has been read to its end; null while nothing is known.
+	TotalRows nullable.Nullable[int64] `json:"total_rows"`
+	UpdatedAt time.Time                `json:"updated_at"`
+	Version   int64                    `json:"version"`
+}
+
+// ImportColumn A column of the file and what it seems to hold.
+//
+// Example: {"ambiguous":false,"column":2,"header":"手机号","samples":["138****0000"],"suggested_field":"phone"}
+type ImportColumn struct {
+	// Ambiguous Whether another column has the same header or claims the same field, so that a person must decide.
+	Ambiguous bool `json:"ambiguous"`
+
+	// Column Its number, from 1.
+	Column int32  `json:"column"`
+	Header string `json:"header"`
+
+	// Samples First values, masked.
+	Samples []string `json:"samples"`
+
+	// SuggestedField The field it seems to fill; null for none.
+	SuggestedField nullable.Nullable[string] `json:"suggested_field"`
+}
+
+// ImportCounts Rows by what became of them; in a dry run, by what would.
+//
+// Example: {"created":980,"failed":8,"skipped":12,"updated":0}
+type ImportCounts struct {
+	Created int64 `json:"created"`
+
+	// Failed Rows with errors.
+	Failed int64 `json:"failed"`
+
+	// Skipped Duplicates left alone.
+	Skipped int64 `json:"skipped"`
+	Updated int64 `json:"updated"`
+}
+
+// ImportDuplicates What to do with a row whose customer exists.
+type ImportDuplicates string
+
+// ImportErrorFormat defines model for ImportErrorFormat.
+type ImportErrorFormat string
+
+// ImportErrorList A page of refused rows.
+//
+// Example: {"has_more":false,"items":[{"errors":[{"code":"customers.phone_invalid","column":2,"detail":"This is not a valid phone number.","field":"phone"}],"row":7}],"next_cursor":null}
+type ImportErrorList struct {
+	HasMore    bool                      `json:"has_more"`
+	Items      []ImportRowError          `json:"items"`
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// ImportFault One thing wrong with a row.
+//
+// Example: {"code":"customers.phone_invalid","column":2,"detail":"This is not a valid phone number.","field":"phone"}
+type ImportFault struct {
+	// Code A stable dotted code.
+	Code string `json:"code"`
+
+	// Column Number of the column, null when it is the row as a whole.
+	Column nullable.Nullable[int32] `json:"column"`
+
+	// Detail In the caller's language, without the value.
+	Detail string                    `json:"detail"`
+	Field  nullable.Nullable[string] `json:"field"`
+}
+
+// ImportFormat defines model for ImportFormat.
+type ImportFormat string
+
+// ImportKind What the file is about.
+type ImportKind string
+
+// ImportList A page of imports.
+//
+// Example: {"has_more":false,"items":[],"next_cursor":null}
+type ImportList struct {
+	HasMore    bool                      `json:"has_more"`
+	Items      []Import                  `json:"items"`
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// ImportMapping Which field a column fills. The column is named by its number, from 1, or by its header.
+//
+// Example: {"column":2,"field":"phone"}
+type ImportMapping struct {
+	Column *int32 `json:"column,omitempty"`
+
+	// Field One of external_id, name, phone, email, card_number, gender, birth_date, language, source, lifecycle_stage, home_store (code),
+	// assigned_staff (user name), tags, address.country, address.region, address.city, address.district, address.line1,
+	// address.line2, address.postal_code, or custom_fields.{key}.
+	Field  string  `json:"field"`
+	Header *string `json:"header,omitempty"`
+}
+
+// ImportRowError A row that was refused.
+//
+// Example: {"errors":[{"code":"customers.phone_invalid","column":2,"detail":"This is not a valid phone number.","field":"phone"}],"row":7}
+type ImportRowError struct {
+	Errors []ImportFault `json:"errors"`
+
+	// Row Its number in the file, from 1; in CSV the line it begins on.
+	Row int64 `json:"row"`
+}
+
+// ImportStart What is to be different from the dry run.
+//
+// Example: {"duplicates":"update","mapping":[{"column":1,"field":"name"},{"column":2,"field":"phone"}]}
+type ImportStart struct {
+	// Duplicates What to do with a row whose customer exists.
+	Duplicates *ImportDuplicates `json:"duplicates,omitempty"`
+	Mapping    *[]ImportMapping  `json:"mapping,omitempty"`
+
+	// Repeat Take over a file that was taken over before.
+	Repeat *bool `json:"repeat,omitempty"`
+}
+
+// ImportStarted An import and the job at work on it.
+//
+// Example: {"import":{"columns":[{"ambiguous":false,"column":1,"header":"姓名","samples":["李*"],"suggested_field":"name"}],"counts":{"created":0,"failed":0,"skipped":0,"updated":0},"created_at":"2026-07-01T02:00:00Z","delimiter":",","dry_run":true,"duplicates":"skip","encoding":"gb18030","error_code":null,"file_deleted":false,"file_name":"会员.csv","format":"csv","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","job_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"customers","last_row":1,"mapping":[{"column":1,"field":"name"}],"sheet":null,"size_bytes":48213,"status":"checking","total_rows":1000,"updated_at":"2026-07-01T02:00:00Z","version":1},"job":{"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"imports.run","progress":{"done":0,"total":null},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":null,"started_at":null,"status":"queued","updated_at":"2026-07-01T02:00:00Z","version":1}}
+type ImportStarted struct {
+	// Import An uploaded file and how far it has been taken over.
+	//
+	// Example: {"columns":[{"ambiguous":false,"column":1,"header":"姓名","samples":["李*"],"suggested_field":"name"},{"ambiguous":false,"column":2,"header":"手机号","samples":["138****0000"],"suggested_field":"phone"}],"counts":{"created":980,"failed":8,"skipped":12,"updated":0},"created_at":"2026-07-01T02:00:00Z","delimiter":",","dry_run":true,"duplicates":"skip","encoding":"gb18030","error_code":null,"file_deleted":false,"file_name":"会员.csv","format":"csv","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","job_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"customers","last_row":1001,"mapping":[{"column":1,"field":"name"},{"column":2,"field":"phone"}],"sheet":null,"size_bytes":48213,"status":"checked","total_rows":1000,"updated_at":"2026-07-01T02:00:01Z","version":2}
+	Import Import `json:"import"`
+
+	// Job Work that goes on after the answer.
+	//
+	// Example: {"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","kind":"rfm.refresh","progress":{"done":400,"total":1000},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":null,"started_at":"2026-07-01T02:00:01Z","status":"running","updated_at":"2026-07-01T02:00:05Z","version":3}
+	Job Job `json:"job"`
+}
+
+// ImportStatus `checking` and `checked`: the dry run is at work, is done. `running`, `succeeded`: the import itself. `failed` and `cancelled` can be
+// started again.
+type ImportStatus string
+
+// ImportUpload The parts of the upload, in any order.
+type ImportUpload struct {
+	// Delimiter Of a CSV file.
+	Delimiter *ImportUploadDelimiter `json:"delimiter,omitempty"`
+
+	// DryRun Only say what would happen.
+	DryRun *bool `json:"dry_run,omitempty"`
+
+	// Duplicates What to do with a row whose customer exists.
+	Duplicates *ImportDuplicates `json:"duplicates,omitempty"`
+
+	// Encoding Of a CSV file; `gb18030` reads GBK too.
+	Encoding *ImportUploadEncoding `json:"encoding,omitempty"`
+
+	// File The CSV or XLSX file, at most 512 MiB.
+	File openapi_types.File `json:"file"`
+
+	// Kind What the file is about.
+	Kind ImportKind `json:"kind"`
+
+	// Mapping A JSON array of `ImportMapping`.
+	//
+	// Example: [{"header":"手机","field":"phone"},{"column":2,"field":"name"}]
+	Mapping *string `json:"mapping,omitempty"`
+
+	// Repeat Take over a file that was taken over before. Rows without an identifier become customers once more.
+	Repeat *bool `json:"repeat,omitempty"`
+
+	// Sheet Name of the sheet of a workbook; the first one otherwise.
+	Sheet *string `json:"sheet,omitempty"`
+}
+
+// ImportUploadDelimiter Of a CSV file.
+type ImportUploadDelimiter string
+
+// ImportUploadEncoding Of a CSV file; `gb18030` reads GBK too.
+type ImportUploadEncoding string
 
 // Job Work that goes on after the answer.
 //
@@ -4980,6 +5403,11 @@ type IfMatch = string
 // IfNoneMatch defines model for IfNoneMatch.
 type IfNoneMatch = string
 
+// ImportId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type ImportId = Id
+
 // Include defines model for Include.
 type Include string
 
@@ -5391,6 +5819,55 @@ type RestoreCustomerParams struct {
 
 // AddCustomerTagsParams defines parameters for AddCustomerTags.
 type AddCustomerTagsParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListImportsParams defines parameters for ListImports.
+type ListImportsParams struct {
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListImportsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListImportsParamsInclude defines parameters for ListImports.
+type ListImportsParamsInclude string
+
+// GetImportParams defines parameters for GetImport.
+type GetImportParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// ListImportErrorsParams defines parameters for ListImportErrors.
+type ListImportErrorsParams struct {
+	// Format How to answer.
+	Format *ImportErrorFormat `form:"format,omitempty" json:"format,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListImportErrorsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+
+	// AcceptLanguage Language of messages, zh-CN or en.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// ListImportErrorsParamsInclude defines parameters for ListImportErrors.
+type ListImportErrorsParamsInclude string
+
+// StartImportParams defines parameters for StartImport.
+type StartImportParams struct {
 	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
 	// and 409 while the first one is still at work.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
@@ -6150,6 +6627,12 @@ type RevealCustomerJSONRequestBody = CustomerReveal
 
 // AddCustomerTagsJSONRequestBody defines body for AddCustomerTags for application/json ContentType.
 type AddCustomerTagsJSONRequestBody = CustomerTagsAdd
+
+// CreateImportMultipartRequestBody defines body for CreateImport for multipart/form-data ContentType.
+type CreateImportMultipartRequestBody = ImportUpload
+
+// StartImportJSONRequestBody defines body for StartImport for application/json ContentType.
+type StartImportJSONRequestBody = ImportStart
 
 // SignInByOpenIDConnectJSONRequestBody defines body for SignInByOpenIDConnect for application/json ContentType.
 type SignInByOpenIDConnectJSONRequestBody = MemberOIDCSignIn
@@ -7195,6 +7678,74 @@ type ClientInterface interface {
 	//
 	// Corresponds with DELETE /v1/customers/{id}/tags/{tag_id} (the `RemoveCustomerTag` operationId).
 	RemoveCustomerTag(ctx context.Context, id CustomerId, tagId Id, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListImports List imports
+	//
+	// The caller's own, the newest first.
+	//
+	// Corresponds with GET /v1/imports (the `ListImports` operationId).
+	ListImports(ctx context.Context, params *ListImportsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateImportWithBody Upload a file of customers
+	//
+	// Takes a CSV or XLSX file and starts a job. With `dry_run` the job changes nothing: it says what would become of the rows, and
+	// `POST /v1/imports/{id}/start` then does it without another upload. The job's progress is at `/v1/jobs/{id}` and
+	// `/v1/jobs/{id}/events`; `/v1/jobs/{id}/cancel` stops it between two batches.
+	//
+	// CSV may be UTF-8, UTF-16 or GB18030 (GBK), with or without a byte order mark, cut by comma, tab, semicolon or bar. The first row
+	// that is not empty is the header. Columns are recognized by Chinese and English headers and by their values; `mapping` says
+	// otherwise. Without a mapping and without `dry_run`, columns that cannot be told for certain answer 422 `imports.mapping_needed`.
+	//
+	// A row that breaks a rule stops nothing; it is kept for `/v1/imports/{id}/errors`. A row whose external id, card number, phone or
+	// e-mail somebody has already is a duplicate: `skip` leaves that customer alone, `update` changes the fields that the row has (an
+	// empty cell says nothing, tags are added) and needs `customers.update`. Rows are taken over in batches of 1,000; a job that dies
+	// goes on after the last batch, and no row is taken over twice.
+	//
+	// There is no `Idempotency-Key` here: the file is its own key. One that has been taken over, or is being taken over, answers 409
+	// `imports.file_repeated` unless `repeat` is given; then its customers exist and are duplicates. A file has at most 5,000,000 rows.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/imports (the `CreateImport` operationId).
+	CreateImportWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetImport Read an import
+	//
+	// Where one of the caller's imports stands. Counts grow batch by batch; after a dry run they say what would become of the rows.
+	//
+	// Corresponds with GET /v1/imports/{id} (the `GetImport` operationId).
+	GetImport(ctx context.Context, id ImportId, params *GetImportParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListImportErrors Read the rows that were refused
+	//
+	// By row number, with what is wrong with each, in the caller's language. With `format=csv` all of them come as one file: row, column,
+	// code and message, then the cells as they were uploaded, so that they can be corrected and sent again (the first four columns are
+	// not recognized as anything and stay behind). At most 100,000 rows are kept; the others are counted in `failed`.
+	//
+	// Corresponds with GET /v1/imports/{id}/errors (the `ListImportErrors` operationId).
+	ListImportErrors(ctx context.Context, id ImportId, params *ListImportErrorsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartImportWithBody Take over what was tried
+	//
+	// Starts the import of a file that a dry run has looked at, with another mapping or duplicates policy if given; and goes on with an
+	// import that was cancelled or has failed, after the last row taken over, as it began. The answer is 409 `imports.running` while a job
+	// is at work on it, `imports.finished` when it is done, `imports.begun` when a part was taken over with other settings.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/imports/{id}/start (the `StartImport` operationId).
+	StartImportWithBody(ctx context.Context, id ImportId, params *StartImportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartImport Take over what was tried
+	//
+	// Starts the import of a file that a dry run has looked at, with another mapping or duplicates policy if given; and goes on with an
+	// import that was cancelled or has failed, after the last row taken over, as it began. The answer is 409 `imports.running` while a job
+	// is at work on it, `imports.finished` when it is done, `imports.begun` when a part was taken over with other settings.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/imports/{id}/start (the `StartImport` operationId).
+	StartImport(ctx context.Context, id ImportId, params *StartImportParams, body StartImportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListJobs List jobs
 	//
@@ -10133,6 +10684,134 @@ func (c *Client) AddCustomerTags(ctx context.Context, id CustomerId, params *Add
 // Corresponds with DELETE /v1/customers/{id}/tags/{tag_id} (the `RemoveCustomerTag` operationId).
 func (c *Client) RemoveCustomerTag(ctx context.Context, id CustomerId, tagId Id, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRemoveCustomerTagRequest(c.Server, id, tagId)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListImports List imports
+//
+// The caller's own, the newest first.
+//
+// Corresponds with GET /v1/imports (the `ListImports` operationId).
+func (c *Client) ListImports(ctx context.Context, params *ListImportsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListImportsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateImportWithBody Upload a file of customers
+//
+// Takes a CSV or XLSX file and starts a job. With `dry_run` the job changes nothing: it says what would become of the rows, and
+// `POST /v1/imports/{id}/start` then does it without another upload. The job's progress is at `/v1/jobs/{id}` and
+// `/v1/jobs/{id}/events`; `/v1/jobs/{id}/cancel` stops it between two batches.
+//
+// CSV may be UTF-8, UTF-16 or GB18030 (GBK), with or without a byte order mark, cut by comma, tab, semicolon or bar. The first row
+// that is not empty is the header. Columns are recognized by Chinese and English headers and by their values; `mapping` says
+// otherwise. Without a mapping and without `dry_run`, columns that cannot be told for certain answer 422 `imports.mapping_needed`.
+//
+// A row that breaks a rule stops nothing; it is kept for `/v1/imports/{id}/errors`. A row whose external id, card number, phone or
+// e-mail somebody has already is a duplicate: `skip` leaves that customer alone, `update` changes the fields that the row has (an
+// empty cell says nothing, tags are added) and needs `customers.update`. Rows are taken over in batches of 1,000; a job that dies
+// goes on after the last batch, and no row is taken over twice.
+//
+// There is no `Idempotency-Key` here: the file is its own key. One that has been taken over, or is being taken over, answers 409
+// `imports.file_repeated` unless `repeat` is given; then its customers exist and are duplicates. A file has at most 5,000,000 rows.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/imports (the `CreateImport` operationId).
+func (c *Client) CreateImportWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateImportRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetImport Read an import
+//
+// Where one of the caller's imports stands. Counts grow batch by batch; after a dry run they say what would become of the rows.
+//
+// Corresponds with GET /v1/imports/{id} (the `GetImport` operationId).
+func (c *Client) GetImport(ctx context.Context, id ImportId, params *GetImportParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetImportRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListImportErrors Read the rows that were refused
+//
+// By row number, with what is wrong with each, in the caller's language. With `format=csv` all of them come as one file: row, column,
+// code and message, then the cells as they were uploaded, so that they can be corrected and sent again (the first four columns are
+// not recognized as anything and stay behind). At most 100,000 rows are kept; the others are counted in `failed`.
+//
+// Corresponds with GET /v1/imports/{id}/errors (the `ListImportErrors` operationId).
+func (c *Client) ListImportErrors(ctx context.Context, id ImportId, params *ListImportErrorsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListImportErrorsRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartImportWithBody Take over what was tried
+//
+// Starts the import of a file that a dry run has looked at, with another mapping or duplicates policy if given; and goes on with an
+// import that was cancelled or has failed, after the last row taken over, as it began. The answer is 409 `imports.running` while a job
+// is at work on it, `imports.finished` when it is done, `imports.begun` when a part was taken over with other settings.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/imports/{id}/start (the `StartImport` operationId).
+func (c *Client) StartImportWithBody(ctx context.Context, id ImportId, params *StartImportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartImportRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartImport Take over what was tried
+//
+// Starts the import of a file that a dry run has looked at, with another mapping or duplicates policy if given; and goes on with an
+// import that was cancelled or has failed, after the last row taken over, as it began. The answer is 409 `imports.running` while a job
+// is at work on it, `imports.finished` when it is done, `imports.begun` when a part was taken over with other settings.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/imports/{id}/start (the `StartImport` operationId).
+func (c *Client) StartImport(ctx context.Context, id ImportId, params *StartImportParams, body StartImportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartImportRequest(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -15865,6 +16544,336 @@ func NewRemoveCustomerTagRequest(server string, id CustomerId, tagId Id) (*http.
 	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListImportsRequest constructs an http.Request for the ListImports method
+func NewListImportsRequest(server string, params *ListImportsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/imports")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateImportRequestWithBody constructs an http.Request for the CreateImport method, with any body, and a specified content type
+func NewCreateImportRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/imports")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetImportRequest constructs an http.Request for the GetImport method
+func NewGetImportRequest(server string, id ImportId, params *GetImportParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/imports/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListImportErrorsRequest constructs an http.Request for the ListImportErrors method
+func NewListImportErrorsRequest(server string, id ImportId, params *ListImportErrorsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/imports/%s/errors", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Format != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "format", *params.Format, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.AcceptLanguage != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Accept-Language", *params.AcceptLanguage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept-Language", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewStartImportRequest calls the generic StartImport builder with application/json body
+func NewStartImportRequest(server string, id ImportId, params *StartImportParams, body StartImportJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewStartImportRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewStartImportRequestWithBody constructs an http.Request for the StartImport method, with any body, and a specified content type
+func NewStartImportRequestWithBody(server string, id ImportId, params *StartImportParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/imports/%s/start", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -22112,6 +23121,80 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with DELETE /v1/customers/{id}/tags/{tag_id} (the `RemoveCustomerTag` operationId).
 	RemoveCustomerTagWithResponse(ctx context.Context, id CustomerId, tagId Id, reqEditors ...RequestEditorFn) (*RemoveCustomerTagReply, error)
 
+	// ListImportsWithResponse List imports
+	//
+	// The caller's own, the newest first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/imports (the `ListImports` operationId).
+	ListImportsWithResponse(ctx context.Context, params *ListImportsParams, reqEditors ...RequestEditorFn) (*ListImportsReply, error)
+
+	// CreateImportWithBodyWithResponse Upload a file of customers
+	//
+	// Takes a CSV or XLSX file and starts a job. With `dry_run` the job changes nothing: it says what would become of the rows, and
+	// `POST /v1/imports/{id}/start` then does it without another upload. The job's progress is at `/v1/jobs/{id}` and
+	// `/v1/jobs/{id}/events`; `/v1/jobs/{id}/cancel` stops it between two batches.
+	//
+	// CSV may be UTF-8, UTF-16 or GB18030 (GBK), with or without a byte order mark, cut by comma, tab, semicolon or bar. The first row
+	// that is not empty is the header. Columns are recognized by Chinese and English headers and by their values; `mapping` says
+	// otherwise. Without a mapping and without `dry_run`, columns that cannot be told for certain answer 422 `imports.mapping_needed`.
+	//
+	// A row that breaks a rule stops nothing; it is kept for `/v1/imports/{id}/errors`. A row whose external id, card number, phone or
+	// e-mail somebody has already is a duplicate: `skip` leaves that customer alone, `update` changes the fields that the row has (an
+	// empty cell says nothing, tags are added) and needs `customers.update`. Rows are taken over in batches of 1,000; a job that dies
+	// goes on after the last batch, and no row is taken over twice.
+	//
+	// There is no `Idempotency-Key` here: the file is its own key. One that has been taken over, or is being taken over, answers 409
+	// `imports.file_repeated` unless `repeat` is given; then its customers exist and are duplicates. A file has at most 5,000,000 rows.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/imports (the `CreateImport` operationId).
+	CreateImportWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateImportReply, error)
+
+	// GetImportWithResponse Read an import
+	//
+	// Where one of the caller's imports stands. Counts grow batch by batch; after a dry run they say what would become of the rows.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/imports/{id} (the `GetImport` operationId).
+	GetImportWithResponse(ctx context.Context, id ImportId, params *GetImportParams, reqEditors ...RequestEditorFn) (*GetImportReply, error)
+
+	// ListImportErrorsWithResponse Read the rows that were refused
+	//
+	// By row number, with what is wrong with each, in the caller's language. With `format=csv` all of them come as one file: row, column,
+	// code and message, then the cells as they were uploaded, so that they can be corrected and sent again (the first four columns are
+	// not recognized as anything and stay behind). At most 100,000 rows are kept; the others are counted in `failed`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/imports/{id}/errors (the `ListImportErrors` operationId).
+	ListImportErrorsWithResponse(ctx context.Context, id ImportId, params *ListImportErrorsParams, reqEditors ...RequestEditorFn) (*ListImportErrorsReply, error)
+
+	// StartImportWithBodyWithResponse Take over what was tried
+	//
+	// Starts the import of a file that a dry run has looked at, with another mapping or duplicates policy if given; and goes on with an
+	// import that was cancelled or has failed, after the last row taken over, as it began. The answer is 409 `imports.running` while a job
+	// is at work on it, `imports.finished` when it is done, `imports.begun` when a part was taken over with other settings.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/imports/{id}/start (the `StartImport` operationId).
+	StartImportWithBodyWithResponse(ctx context.Context, id ImportId, params *StartImportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartImportReply, error)
+
+	// StartImportWithResponse Take over what was tried
+	//
+	// Starts the import of a file that a dry run has looked at, with another mapping or duplicates policy if given; and goes on with an
+	// import that was cancelled or has failed, after the last row taken over, as it began. The answer is 409 `imports.running` while a job
+	// is at work on it, `imports.finished` when it is done, `imports.begun` when a part was taken over with other settings.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/imports/{id}/start (the `StartImport` operationId).
+	StartImportWithResponse(ctx context.Context, id ImportId, params *StartImportParams, body StartImportJSONRequestBody, reqEditors ...RequestEditorFn) (*StartImportReply, error)
+
 	// ListJobsWithResponse List jobs
 	//
 	// The newest first. A caller sees the jobs they asked for; with the permission `jobs.read`, everybody's.
@@ -26960,6 +28043,321 @@ func (r RemoveCustomerTagReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RemoveCustomerTagReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListImportsReply200Headers the declared response headers of an HTTP 200 response for ListImports
+type ListImportsReply200Headers struct {
+	Link *string
+}
+
+// ListImportsReplyDefaultHeaders the declared response headers of an HTTP default response for ListImports
+type ListImportsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListImportsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ImportList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListImportsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListImportsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListImportsReply) GetJSON200() *ImportList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListImportsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListImportsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListImportsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListImportsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListImportsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateImportReply202Headers the declared response headers of an HTTP 202 response for CreateImport
+type CreateImportReply202Headers struct {
+	Location *string
+}
+
+// CreateImportReplyDefaultHeaders the declared response headers of an HTTP default response for CreateImport
+type CreateImportReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateImportReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *ImportStarted
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *CreateImportReply202Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateImportReplyDefaultHeaders
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r CreateImportReply) GetJSON202() *ImportStarted {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateImportReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateImportReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateImportReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateImportReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateImportReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetImportReply200Headers the declared response headers of an HTTP 200 response for GetImport
+type GetImportReply200Headers struct {
+	ETag *string
+}
+
+// GetImportReplyDefaultHeaders the declared response headers of an HTTP default response for GetImport
+type GetImportReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetImportReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Import
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetImportReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetImportReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetImportReply) GetJSON200() *Import {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetImportReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetImportReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetImportReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetImportReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetImportReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListImportErrorsReply200Headers the declared response headers of an HTTP 200 response for ListImportErrors
+type ListImportErrorsReply200Headers struct {
+	Link *string
+}
+
+// ListImportErrorsReplyDefaultHeaders the declared response headers of an HTTP default response for ListImportErrors
+type ListImportErrorsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListImportErrorsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ImportErrorList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListImportErrorsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListImportErrorsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListImportErrorsReply) GetJSON200() *ImportErrorList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListImportErrorsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListImportErrorsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListImportErrorsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListImportErrorsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListImportErrorsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// StartImportReply202Headers the declared response headers of an HTTP 202 response for StartImport
+type StartImportReply202Headers struct {
+	Location *string
+}
+
+// StartImportReplyDefaultHeaders the declared response headers of an HTTP default response for StartImport
+type StartImportReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type StartImportReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *ImportStarted
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *StartImportReply202Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *StartImportReplyDefaultHeaders
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r StartImportReply) GetJSON202() *ImportStarted {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r StartImportReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r StartImportReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StartImportReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StartImportReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StartImportReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -33597,6 +34995,116 @@ func (c *ClientWithResponses) RemoveCustomerTagWithResponse(ctx context.Context,
 	return ParseRemoveCustomerTagReply(rsp)
 }
 
+// ListImportsWithResponse List imports
+//
+// The caller's own, the newest first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/imports (the `ListImports` operationId).
+func (c *ClientWithResponses) ListImportsWithResponse(ctx context.Context, params *ListImportsParams, reqEditors ...RequestEditorFn) (*ListImportsReply, error) {
+	rsp, err := c.ListImports(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListImportsReply(rsp)
+}
+
+// CreateImportWithBodyWithResponse Upload a file of customers
+//
+// Takes a CSV or XLSX file and starts a job. With `dry_run` the job changes nothing: it says what would become of the rows, and
+// `POST /v1/imports/{id}/start` then does it without another upload. The job's progress is at `/v1/jobs/{id}` and
+// `/v1/jobs/{id}/events`; `/v1/jobs/{id}/cancel` stops it between two batches.
+//
+// CSV may be UTF-8, UTF-16 or GB18030 (GBK), with or without a byte order mark, cut by comma, tab, semicolon or bar. The first row
+// that is not empty is the header. Columns are recognized by Chinese and English headers and by their values; `mapping` says
+// otherwise. Without a mapping and without `dry_run`, columns that cannot be told for certain answer 422 `imports.mapping_needed`.
+//
+// A row that breaks a rule stops nothing; it is kept for `/v1/imports/{id}/errors`. A row whose external id, card number, phone or
+// e-mail somebody has already is a duplicate: `skip` leaves that customer alone, `update` changes the fields that the row has (an
+// empty cell says nothing, tags are added) and needs `customers.update`. Rows are taken over in batches of 1,000; a job that dies
+// goes on after the last batch, and no row is taken over twice.
+//
+// There is no `Idempotency-Key` here: the file is its own key. One that has been taken over, or is being taken over, answers 409
+// `imports.file_repeated` unless `repeat` is given; then its customers exist and are duplicates. A file has at most 5,000,000 rows.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/imports (the `CreateImport` operationId).
+func (c *ClientWithResponses) CreateImportWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateImportReply, error) {
+	rsp, err := c.CreateImportWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateImportReply(rsp)
+}
+
+// GetImportWithResponse Read an import
+//
+// Where one of the caller's imports stands. Counts grow batch by batch; after a dry run they say what would become of the rows.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/imports/{id} (the `GetImport` operationId).
+func (c *ClientWithResponses) GetImportWithResponse(ctx context.Context, id ImportId, params *GetImportParams, reqEditors ...RequestEditorFn) (*GetImportReply, error) {
+	rsp, err := c.GetImport(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetImportReply(rsp)
+}
+
+// ListImportErrorsWithResponse Read the rows that were refused
+//
+// By row number, with what is wrong with each, in the caller's language. With `format=csv` all of them come as one file: row, column,
+// code and message, then the cells as they were uploaded, so that they can be corrected and sent again (the first four columns are
+// not recognized as anything and stay behind). At most 100,000 rows are kept; the others are counted in `failed`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/imports/{id}/errors (the `ListImportErrors` operationId).
+func (c *ClientWithResponses) ListImportErrorsWithResponse(ctx context.Context, id ImportId, params *ListImportErrorsParams, reqEditors ...RequestEditorFn) (*ListImportErrorsReply, error) {
+	rsp, err := c.ListImportErrors(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListImportErrorsReply(rsp)
+}
+
+// StartImportWithBodyWithResponse Take over what was tried
+//
+// Starts the import of a file that a dry run has looked at, with another mapping or duplicates policy if given; and goes on with an
+// import that was cancelled or has failed, after the last row taken over, as it began. The answer is 409 `imports.running` while a job
+// is at work on it, `imports.finished` when it is done, `imports.begun` when a part was taken over with other settings.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/imports/{id}/start (the `StartImport` operationId).
+func (c *ClientWithResponses) StartImportWithBodyWithResponse(ctx context.Context, id ImportId, params *StartImportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartImportReply, error) {
+	rsp, err := c.StartImportWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartImportReply(rsp)
+}
+
+// StartImportWithResponse Take over what was tried
+//
+// Starts the import of a file that a dry run has looked at, with another mapping or duplicates policy if given; and goes on with an
+// import that was cancelled or has failed, after the last row taken over, as it began. The answer is 409 `imports.running` while a job
+// is at work on it, `imports.finished` when it is done, `imports.begun` when a part was taken over with other settings.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/imports/{id}/start (the `StartImport` operationId).
+func (c *ClientWithResponses) StartImportWithResponse(ctx context.Context, id ImportId, params *StartImportParams, body StartImportJSONRequestBody, reqEditors ...RequestEditorFn) (*StartImportReply, error) {
+	rsp, err := c.StartImport(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartImportReply(rsp)
+}
+
 // ListJobsWithResponse List jobs
 //
 // The newest first. A caller sees the jobs they asked for; with the permission `jobs.read`, everybody's.
@@ -39117,6 +40625,327 @@ func ParseRemoveCustomerTagReply(rsp *http.Response) (*RemoveCustomerTagReply, e
 	switch {
 	case true:
 		var headers RemoveCustomerTagReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListImportsReply parses an HTTP response from a ListImportsWithResponse call
+func ParseListImportsReply(rsp *http.Response) (*ListImportsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListImportsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ImportList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListImportsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListImportsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateImportReply parses an HTTP response from a CreateImportWithResponse call
+func ParseCreateImportReply(rsp *http.Response) (*CreateImportReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateImportReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest ImportStarted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers CreateImportReply202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers202 = &headers
+	case true:
+		var headers CreateImportReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetImportReply parses an HTTP response from a GetImportWithResponse call
+func ParseGetImportReply(rsp *http.Response) (*GetImportReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetImportReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Import
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetImportReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetImportReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListImportErrorsReply parses an HTTP response from a ListImportErrorsWithResponse call
+func ParseListImportErrorsReply(rsp *http.Response) (*ListImportErrorsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListImportErrorsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ImportErrorList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	case rsp.StatusCode == 200:
+		// Content-type (text/csv) unsupported
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListImportErrorsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListImportErrorsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseStartImportReply parses an HTTP response from a StartImportWithResponse call
+func ParseStartImportReply(rsp *http.Response) (*StartImportReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StartImportReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest ImportStarted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers StartImportReply202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers202 = &headers
+	case true:
+		var headers StartImportReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

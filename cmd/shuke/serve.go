@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/shuke-crm/shuke/internal/identity"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
+	"github.com/shuke-crm/shuke/internal/platform/blob"
 	"github.com/shuke-crm/shuke/internal/platform/config"
 	"github.com/shuke-crm/shuke/internal/platform/outgoing"
 	"github.com/shuke-crm/shuke/internal/platform/outside"
@@ -104,11 +106,15 @@ func (i *installation) application() (*server.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	files, err := blob.Open(filepath.Join(i.cfg.DataDir, "files"), i.keys)
+	if err != nil {
+		return nil, err
+	}
 	return server.New(
 		server.Config{PublicURL: i.cfg.PublicURL, CORSOrigins: i.cfg.CORSOrigins, Currency: i.cfg.Currency,
 			RequireSecondFactor: i.cfg.RequireSecondFactor, PasswordResetURL: i.cfg.PasswordResetURL, TrustedProxies: i.cfg.Proxies(), RateLimits: i.cfg.RateLimits, Alerts: i.cfg.Alerts},
 		server.Deps{
-			DB: i.db, Cache: i.cache, Keys: i.keys, Clock: i.clock, Log: i.log, Metrics: metrics,
+			DB: i.db, Cache: i.cache, Keys: i.keys, Clock: i.clock, Log: i.log, Metrics: metrics, Files: files,
 			ListenURL: i.dbURL, PasswordChanged: i.passwordChanged, Outside: services,
 		})
 }

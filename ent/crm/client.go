@@ -22,6 +22,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/customeridentity"
 	"github.com/shuke-crm/shuke/ent/crm/customermetrics"
 	"github.com/shuke-crm/shuke/ent/crm/duplicatecandidate"
+	"github.com/shuke-crm/shuke/ent/crm/importrun"
 	"github.com/shuke-crm/shuke/ent/crm/membersession"
 	"github.com/shuke-crm/shuke/ent/crm/tag"
 
@@ -45,6 +46,8 @@ type Client struct {
 	CustomerMetrics *CustomerMetricsClient
 	// DuplicateCandidate is the client for interacting with the DuplicateCandidate builders.
 	DuplicateCandidate *DuplicateCandidateClient
+	// ImportRun is the client for interacting with the ImportRun builders.
+	ImportRun *ImportRunClient
 	// MemberSession is the client for interacting with the MemberSession builders.
 	MemberSession *MemberSessionClient
 	// Tag is the client for interacting with the Tag builders.
@@ -66,6 +69,7 @@ func (c *Client) init() {
 	c.CustomerIdentity = NewCustomerIdentityClient(c.config)
 	c.CustomerMetrics = NewCustomerMetricsClient(c.config)
 	c.DuplicateCandidate = NewDuplicateCandidateClient(c.config)
+	c.ImportRun = NewImportRunClient(c.config)
 	c.MemberSession = NewMemberSessionClient(c.config)
 	c.Tag = NewTagClient(c.config)
 }
@@ -166,6 +170,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		CustomerIdentity:   NewCustomerIdentityClient(cfg),
 		CustomerMetrics:    NewCustomerMetricsClient(cfg),
 		DuplicateCandidate: NewDuplicateCandidateClient(cfg),
+		ImportRun:          NewImportRunClient(cfg),
 		MemberSession:      NewMemberSessionClient(cfg),
 		Tag:                NewTagClient(cfg),
 	}, nil
@@ -193,6 +198,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		CustomerIdentity:   NewCustomerIdentityClient(cfg),
 		CustomerMetrics:    NewCustomerMetricsClient(cfg),
 		DuplicateCandidate: NewDuplicateCandidateClient(cfg),
+		ImportRun:          NewImportRunClient(cfg),
 		MemberSession:      NewMemberSessionClient(cfg),
 		Tag:                NewTagClient(cfg),
 	}, nil
@@ -225,7 +231,7 @@ func (c *Client) Close() error {
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.Consent, c.ConsentText, c.Customer, c.CustomerIdentity, c.CustomerMetrics,
-		c.DuplicateCandidate, c.MemberSession, c.Tag,
+		c.DuplicateCandidate, c.ImportRun, c.MemberSession, c.Tag,
 	} {
 		n.Use(hooks...)
 	}
@@ -236,7 +242,7 @@ func (c *Client) Use(hooks ...Hook) {
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.Consent, c.ConsentText, c.Customer, c.CustomerIdentity, c.CustomerMetrics,
-		c.DuplicateCandidate, c.MemberSession, c.Tag,
+		c.DuplicateCandidate, c.ImportRun, c.MemberSession, c.Tag,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -257,6 +263,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.CustomerMetrics.mutate(ctx, m)
 	case *DuplicateCandidateMutation:
 		return c.DuplicateCandidate.mutate(ctx, m)
+	case *ImportRunMutation:
+		return c.ImportRun.mutate(ctx, m)
 	case *MemberSessionMutation:
 		return c.MemberSession.mutate(ctx, m)
 	case *TagMutation:
@@ -1102,6 +1110,140 @@ func (c *DuplicateCandidateClient) mutate(ctx context.Context, m *DuplicateCandi
 	}
 }
 
+// ImportRunClient is a client for the ImportRun schema.
+type ImportRunClient struct {
+	config
+}
+
+// NewImportRunClient returns a client for the ImportRun from the given config.
+func NewImportRunClient(c config) *ImportRunClient {
+	return &ImportRunClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `importrun.Hooks(f(g(h())))`.
+func (c *ImportRunClient) Use(hooks ...Hook) {
+	c.hooks.ImportRun = append(c.hooks.ImportRun, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `importrun.Intercept(f(g(h())))`.
+func (c *ImportRunClient) Intercept(interceptors ...Interceptor) {
+	c.inters.ImportRun = append(c.inters.ImportRun, interceptors...)
+}
+
+// Create returns a builder for creating a ImportRun entity.
+func (c *ImportRunClient) Create() *ImportRunCreate {
+	mutation := newImportRunMutation(c.config, OpCreate)
+	return &ImportRunCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of ImportRun entities.
+func (c *ImportRunClient) CreateBulk(builders ...*ImportRunCreate) *ImportRunCreateBulk {
+	return &ImportRunCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ImportRunClient) MapCreateBulk(slice any, setFunc func(*ImportRunCreate, int)) *ImportRunCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ImportRunCreateBulk{err: fmt.Errorf("calling to ImportRunClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ImportRunCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ImportRunCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for ImportRun.
+func (c *ImportRunClient) Update() *ImportRunUpdate {
+	mutation := newImportRunMutation(c.config, OpUpdate)
+	return &ImportRunUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ImportRunClient) UpdateOne(_m *ImportRun) *ImportRunUpdateOne {
+	mutation := newImportRunMutation(c.config, OpUpdateOne, withImportRun(_m))
+	return &ImportRunUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ImportRunClient) UpdateOneID(id uuid.UUID) *ImportRunUpdateOne {
+	mutation := newImportRunMutation(c.config, OpUpdateOne, withImportRunID(id))
+	return &ImportRunUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for ImportRun.
+func (c *ImportRunClient) Delete() *ImportRunDelete {
+	mutation := newImportRunMutation(c.config, OpDelete)
+	return &ImportRunDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ImportRunClient) DeleteOne(_m *ImportRun) *ImportRunDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ImportRunClient) DeleteOneID(id uuid.UUID) *ImportRunDeleteOne {
+	builder := c.Delete().Where(importrun.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ImportRunDeleteOne{builder}
+}
+
+// Query returns a query builder for ImportRun.
+func (c *ImportRunClient) Query() *ImportRunQuery {
+	return &ImportRunQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeImportRun},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a ImportRun entity by its id.
+func (c *ImportRunClient) Get(ctx context.Context, id uuid.UUID) (*ImportRun, error) {
+	return c.Query().Where(importrun.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ImportRunClient) GetX(ctx context.Context, id uuid.UUID) *ImportRun {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *ImportRunClient) Hooks() []Hook {
+	hooks := c.hooks.ImportRun
+	return append(hooks[:len(hooks):len(hooks)], importrun.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *ImportRunClient) Interceptors() []Interceptor {
+	return c.inters.ImportRun
+}
+
+func (c *ImportRunClient) mutate(ctx context.Context, m *ImportRunMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ImportRunCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ImportRunUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ImportRunUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ImportRunDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("crm: unknown ImportRun mutation op: %q", m.Op())
+	}
+}
+
 // MemberSessionClient is a client for the MemberSession schema.
 type MemberSessionClient struct {
 	config
@@ -1390,11 +1532,11 @@ func (c *TagClient) mutate(ctx context.Context, m *TagMutation) (Value, error) {
 type (
 	hooks struct {
 		Consent, ConsentText, Customer, CustomerIdentity, CustomerMetrics,
-		DuplicateCandidate, MemberSession, Tag []ent.Hook
+		DuplicateCandidate, ImportRun, MemberSession, Tag []ent.Hook
 	}
 	inters struct {
 		Consent, ConsentText, Customer, CustomerIdentity, CustomerMetrics,
-		DuplicateCandidate, MemberSession, Tag []ent.Interceptor
+		DuplicateCandidate, ImportRun, MemberSession, Tag []ent.Interceptor
 	}
 )
 

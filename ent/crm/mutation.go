@@ -4,6 +4,7 @@ package crm
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/customeridentity"
 	"github.com/shuke-crm/shuke/ent/crm/customermetrics"
 	"github.com/shuke-crm/shuke/ent/crm/duplicatecandidate"
+	"github.com/shuke-crm/shuke/ent/crm/importrun"
 	"github.com/shuke-crm/shuke/ent/crm/membersession"
 	"github.com/shuke-crm/shuke/ent/crm/predicate"
 	"github.com/shuke-crm/shuke/ent/crm/schema"
@@ -41,6 +43,7 @@ const (
 	TypeCustomerIdentity   = "CustomerIdentity"
 	TypeCustomerMetrics    = "CustomerMetrics"
 	TypeDuplicateCandidate = "DuplicateCandidate"
+	TypeImportRun          = "ImportRun"
 	TypeMemberSession      = "MemberSession"
 	TypeTag                = "Tag"
 )
@@ -7562,6 +7565,1793 @@ func (m *DuplicateCandidateMutation) ClearEdge(name string) error {
 // It returns an error if the edge is not defined in the schema.
 func (m *DuplicateCandidateMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown DuplicateCandidate edge %s", name)
+}
+
+// ImportRunMutation represents an operation that mutates the ImportRun nodes in the graph.
+type ImportRunMutation struct {
+	config
+	op              Op
+	typ             string
+	id              *uuid.UUID
+	kind            *string
+	file_name       *string
+	format          *importrun.Format
+	size_bytes      *int64
+	addsize_bytes   *int64
+	sha256          *[]byte
+	reading         *json.RawMessage
+	appendreading   json.RawMessage
+	columns_sealed  *[]byte
+	mapping         *json.RawMessage
+	appendmapping   json.RawMessage
+	duplicates      *importrun.Duplicates
+	dry_run         *bool
+	job_id          *uuid.UUID
+	position        *int64
+	addposition     *int64
+	total_rows      *int64
+	addtotal_rows   *int64
+	created_rows    *int64
+	addcreated_rows *int64
+	updated_rows    *int64
+	addupdated_rows *int64
+	skipped_rows    *int64
+	addskipped_rows *int64
+	failed_rows     *int64
+	addfailed_rows  *int64
+	requested_by    *string
+	file_deleted_at *time.Time
+	created_at      *time.Time
+	version         *int64
+	addversion      *int64
+	updated_at      *time.Time
+	clearedFields   map[string]struct{}
+	done            bool
+	oldValue        func(context.Context) (*ImportRun, error)
+	predicates      []predicate.ImportRun
+}
+
+var _ ent.Mutation = (*ImportRunMutation)(nil)
+
+// importrunOption allows management of the mutation configuration using functional options.
+type importrunOption func(*ImportRunMutation)
+
+// newImportRunMutation creates new mutation for the ImportRun entity.
+func newImportRunMutation(c config, op Op, opts ...importrunOption) *ImportRunMutation {
+	m := &ImportRunMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeImportRun,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withImportRunID sets the ID field of the mutation.
+func withImportRunID(id uuid.UUID) importrunOption {
+	return func(m *ImportRunMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *ImportRun
+		)
+		m.oldValue = func(ctx context.Context) (*ImportRun, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().ImportRun.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withImportRun sets the old ImportRun of the mutation.
+func withImportRun(node *ImportRun) importrunOption {
+	return func(m *ImportRunMutation) {
+		m.oldValue = func(context.Context) (*ImportRun, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m ImportRunMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m ImportRunMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("crm: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of ImportRun entities.
+func (m *ImportRunMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *ImportRunMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *ImportRunMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().ImportRun.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetKind sets the "kind" field.
+func (m *ImportRunMutation) SetKind(s string) {
+	m.kind = &s
+}
+
+// Kind returns the value of the "kind" field in the mutation.
+func (m *ImportRunMutation) Kind() (r string, exists bool) {
+	v := m.kind
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldKind returns the old "kind" field's value of the ImportRun entity.
+// If the ImportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImportRunMutation) OldKind(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldKind is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldKind requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldKind: %w", err)
+	}
+	return oldValue.Kind, nil
+}
+
+// ResetKind resets all changes to the "kind" field.
+func (m *ImportRunMutation) ResetKind() {
+	m.kind = nil
+}
+
+// SetFileName sets the "file_name" field.
+func (m *ImportRunMutation) SetFileName(s string) {
+	m.file_name = &s
+}
+
+// FileName returns the value of the "file_name" field in the mutation.
+func (m *ImportRunMutation) FileName() (r string, exists bool) {
+	v := m.file_name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFileName returns the old "file_name" field's value of the ImportRun entity.
+// If the ImportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImportRunMutation) OldFileName(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFileName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFileName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFileName: %w", err)
+	}
+	return oldValue.FileName, nil
+}
+
+// ResetFileName resets all changes to the "file_name" field.
+func (m *ImportRunMutation) ResetFileName() {
+	m.file_name = nil
+}
+
+// SetFormat sets the "format" field.
+func (m *ImportRunMutation) SetFormat(i importrun.Format) {
+	m.format = &i
+}
+
+// Format returns the value of the "format" field in the mutation.
+func (m *ImportRunMutation) Format() (r importrun.Format, exists bool) {
+	v := m.format
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFormat returns the old "format" field's value of the ImportRun entity.
+// If the ImportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImportRunMutation) OldFormat(ctx context.Context) (v importrun.Format, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFormat is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFormat requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFormat: %w", err)
+	}
+	return oldValue.Format, nil
+}
+
+// ResetFormat resets all changes to the "format" field.
+func (m *ImportRunMutation) ResetFormat() {
+	m.format = nil
+}
+
+// SetSizeBytes sets the "size_bytes" field.
+func (m *ImportRunMutation) SetSizeBytes(i int64) {
+	m.size_bytes = &i
+	m.addsize_bytes = nil
+}
+
+// SizeBytes returns the value of the "size_bytes" field in the mutation.
+func (m *ImportRunMutation) SizeBytes() (r int64, exists bool) {
+	v := m.size_bytes
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSizeBytes returns the old "size_bytes" field's value of the ImportRun entity.
+// If the ImportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImportRunMutation) OldSizeBytes(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSizeBytes is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSizeBytes requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSizeBytes: %w", err)
+	}
+	return oldValue.SizeBytes, nil
+}
+
+// AddSizeBytes adds i to the "size_bytes" field.
+func (m *ImportRunMutation) AddSizeBytes(i int64) {
+	if m.addsize_bytes != nil {
+		*m.addsize_bytes += i
+	} else {
+		m.addsize_bytes = &i
+	}
+}
+
+// AddedSizeBytes returns the value that was added to the "size_bytes" field in this mutation.
+func (m *ImportRunMutation) AddedSizeBytes() (r int64, exists bool) {
+	v := m.addsize_bytes
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetSizeBytes resets all changes to the "size_bytes" field.
+func (m *ImportRunMutation) ResetSizeBytes() {
+	m.size_bytes = nil
+	m.addsize_bytes = nil
+}
+
+// SetSha256 sets the "sha256" field.
+func (m *ImportRunMutation) SetSha256(b []byte) {
+	m.sha256 = &b
+}
+
+// Sha256 returns the value of the "sha256" field in the mutation.
+func (m *ImportRunMutation) Sha256() (r []byte, exists bool) {
+	v := m.sha256
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSha256 returns the old "sha256" field's value of the ImportRun entity.
+// If the ImportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImportRunMutation) OldSha256(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSha256 is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSha256 requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSha256: %w", err)
+	}
+	return oldValue.Sha256, nil
+}
+
+// ResetSha256 resets all changes to the "sha256" field.
+func (m *ImportRunMutation) ResetSha256() {
+	m.sha256 = nil
+}
+
+// SetReading sets the "reading" field.
+func (m *ImportRunMutation) SetReading(jm json.RawMessage) {
+	m.reading = &jm
+	m.appendreading = nil
+}
+
+// Reading returns the value of the "reading" field in the mutation.
+func (m *ImportRunMutation) Reading() (r json.RawMessage, exists bool) {
+	v := m.reading
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReading returns the old "reading" field's value of the ImportRun entity.
+// If the ImportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImportRunMutation) OldReading(ctx context.Context) (v json.RawMessage, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReading is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReading requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReading: %w", err)
+	}
+	return oldValue.Reading, nil
+}
+
+// AppendReading adds jm to the "reading" field.
+func (m *ImportRunMutation) AppendReading(jm json.RawMessage) {
+	m.appendreading = append(m.appendreading, jm...)
+}
+
+// AppendedReading returns the list of values that were appended to the "reading" field in this mutation.
+func (m *ImportRunMutation) AppendedReading() (json.RawMessage, bool) {
+	if len(m.appendreading) == 0 {
+		return nil, false
+	}
+	return m.appendreading, true
+}
+
+// ResetReading resets all changes to the "reading" field.
+func (m *ImportRunMutation) ResetReading() {
+	m.reading = nil
+	m.appendreading = nil
+}
+
+// SetColumnsSealed sets the "columns_sealed" field.
+func (m *ImportRunMutation) SetColumnsSealed(b []byte) {
+	m.columns_sealed = &b
+}
+
+// ColumnsSealed returns the value of the "columns_sealed" field in the mutation.
+func (m *ImportRunMutation) ColumnsSealed() (r []byte, exists bool) {
+	v := m.columns_sealed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldColumnsSealed returns the old "columns_sealed" field's value of the ImportRun entity.
+// If the ImportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImportRunMutation) OldColumnsSealed(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldColumnsSealed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldColumnsSealed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldColumnsSealed: %w", err)
+	}
+	return oldValue.ColumnsSealed, nil
+}
+
+// ResetColumnsSealed resets all changes to the "columns_sealed" field.
+func (m *ImportRunMutation) ResetColumnsSealed() {
+	m.columns_sealed = nil
+}
+
+// SetMapping sets the "mapping" field.
+func (m *ImportRunMutation) SetMapping(jm json.RawMessage) {
+	m.mapping = &jm
+	m.appendmapping = nil
+}
+
+// Mapping returns the value of the "mapping" field in the mutation.
+func (m *ImportRunMutation) Mapping() (r json.RawMessage, exists bool) {
+	v := m.mapping
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMapping returns the old "mapping" field's value of the ImportRun entity.
+// If the ImportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImportRunMutation) OldMapping(ctx context.Context) (v json.RawMessage, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMapping is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMapping requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMapping: %w", err)
+	}
+	return oldValue.Mapping, nil
+}
+
+// AppendMapping adds jm to the "mapping" field.
+func (m *ImportRunMutation) AppendMapping(jm json.RawMessage) {
+	m.appendmapping = append(m.appendmapping, jm...)
+}
+
+// AppendedMapping returns the list of values that were appended to the "mapping" field in this mutation.
+func (m *ImportRunMutation) AppendedMapping() (json.RawMessage, bool) {
+	if len(m.appendmapping) == 0 {
+		return nil, false
+	}
+	return m.appendmapping, true
+}
+
+// ResetMapping resets all changes to the "mapping" field.
+func (m *ImportRunMutation) ResetMapping() {
+	m.mapping = nil
+	m.appendmapping = nil
+}
+
+// SetDuplicates sets the "duplicates" field.
+func (m *ImportRunMutation) SetDuplicates(i importrun.Duplicates) {
+	m.duplicates = &i
+}
+
+// Duplicates returns the value of the "duplicates" field in the mutation.
+func (m *ImportRunMutation) Duplicates() (r importrun.Duplicates, exists bool) {
+	v := m.duplicates
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDuplicates returns the old "duplicates" field's value of the ImportRun entity.
+// If the ImportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImportRunMutation) OldDuplicates(ctx context.Context) (v importrun.Duplicates, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDuplicates is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDuplicates requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDuplicates: %w", err)
+	}
+	return oldValue.Duplicates, nil
+}
+
+// ResetDuplicates resets all changes to the "duplicates" field.
+func (m *ImportRunMutation) ResetDuplicates() {
+	m.duplicates = nil
+}
+
+// SetDryRun sets the "dry_run" field.
+func (m *ImportRunMutation) SetDryRun(b bool) {
+	m.dry_run = &b
+}
+
+// DryRun returns the value of the "dry_run" field in the mutation.
+func (m *ImportRunMutation) DryRun() (r bool, exists bool) {
+	v := m.dry_run
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDryRun returns the old "dry_run" field's value of the ImportRun entity.
+// If the ImportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImportRunMutation) OldDryRun(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDryRun is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDryRun requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDryRun: %w", err)
+	}
+	return oldValue.DryRun, nil
+}
+
+// ResetDryRun resets all changes to the "dry_run" field.
+func (m *ImportRunMutation) ResetDryRun() {
+	m.dry_run = nil
+}
+
+// SetJobID sets the "job_id" field.
+func (m *ImportRunMutation) SetJobID(u uuid.UUID) {
+	m.job_id = &u
+}
+
+// JobID returns the value of the "job_id" field in the mutation.
+func (m *ImportRunMutation) JobID() (r uuid.UUID, exists bool) {
+	v := m.job_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldJobID returns the old "job_id" field's value of the ImportRun entity.
+// If the ImportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImportRunMutation) OldJobID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldJobID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldJobID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldJobID: %w", err)
+	}
+	return oldValue.JobID, nil
+}
+
+// ResetJobID resets all changes to the "job_id" field.
+func (m *ImportRunMutation) ResetJobID() {
+	m.job_id = nil
+}
+
+// SetPosition sets the "position" field.
+func (m *ImportRunMutation) SetPosition(i int64) {
+	m.position = &i
+	m.addposition = nil
+}
+
+// Position returns the value of the "position" field in the mutation.
+func (m *ImportRunMutation) Position() (r int64, exists bool) {
+	v := m.position
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPosition returns the old "position" field's value of the ImportRun entity.
+// If the ImportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImportRunMutation) OldPosition(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPosition is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPosition requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPosition: %w", err)
+	}
+	return oldValue.Position, nil
+}
+
+// AddPosition adds i to the "position" field.
+func (m *ImportRunMutation) AddPosition(i int64) {
+	if m.addposition != nil {
+		*m.addposition += i
+	} else {
+		m.addposition = &i
+	}
+}
+
+// AddedPosition returns the value that was added to the "position" field in this mutation.
+func (m *ImportRunMutation) AddedPosition() (r int64, exists bool) {
+	v := m.addposition
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPosition resets all changes to the "position" field.
+func (m *ImportRunMutation) ResetPosition() {
+	m.position = nil
+	m.addposition = nil
+}
+
+// SetTotalRows sets the "total_rows" field.
+func (m *ImportRunMutation) SetTotalRows(i int64) {
+	m.total_rows = &i
+	m.addtotal_rows = nil
+}
+
+// TotalRows returns the value of the "total_rows" field in the mutation.
+func (m *ImportRunMutation) TotalRows() (r int64, exists bool) {
+	v := m.total_rows
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTotalRows returns the old "total_rows" field's value of the ImportRun entity.
+// If the ImportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImportRunMutation) OldTotalRows(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTotalRows is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTotalRows requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTotalRows: %w", err)
+	}
+	return oldValue.TotalRows, nil
+}
+
+// AddTotalRows adds i to the "total_rows" field.
+func (m *ImportRunMutation) AddTotalRows(i int64) {
+	if m.addtotal_rows != nil {
+		*m.addtotal_rows += i
+	} else {
+		m.addtotal_rows = &i
+	}
+}
+
+// AddedTotalRows returns the value that was added to the "total_rows" field in this mutation.
+func (m *ImportRunMutation) AddedTotalRows() (r int64, exists bool) {
+	v := m.addtotal_rows
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetTotalRows resets all changes to the "total_rows" field.
+func (m *ImportRunMutation) ResetTotalRows() {
+	m.total_rows = nil
+	m.addtotal_rows = nil
+}
+
+// SetCreatedRows sets the "created_rows" field.
+func (m *ImportRunMutation) SetCreatedRows(i int64) {
+	m.created_rows = &i
+	m.addcreated_rows = nil
+}
+
+// CreatedRows returns the value of the "created_rows" field in the mutation.
+func (m *ImportRunMutation) CreatedRows() (r int64, exists bool) {
+	v := m.created_rows
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedRows returns the old "created_rows" field's value of the ImportRun entity.
+// If the ImportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImportRunMutation) OldCreatedRows(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedRows is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedRows requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedRows: %w", err)
+	}
+	return oldValue.CreatedRows, nil
+}
+
+// AddCreatedRows adds i to the "created_rows" field.
+func (m *ImportRunMutation) AddCreatedRows(i int64) {
+	if m.addcreated_rows != nil {
+		*m.addcreated_rows += i
+	} else {
+		m.addcreated_rows = &i
+	}
+}
+
+// AddedCreatedRows returns the value that was added to the "created_rows" field in this mutation.
+func (m *ImportRunMutation) AddedCreatedRows() (r int64, exists bool) {
+	v := m.addcreated_rows
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetCreatedRows resets all changes to the "created_rows" field.
+func (m *ImportRunMutation) ResetCreatedRows() {
+	m.created_rows = nil
+	m.addcreated_rows = nil
+}
+
+// SetUpdatedRows sets the "updated_rows" field.
+func (m *ImportRunMutation) SetUpdatedRows(i int64) {
+	m.updated_rows = &i
+	m.addupdated_rows = nil
+}
+
+// UpdatedRows returns the value of the "updated_rows" field in the mutation.
+func (m *ImportRunMutation) UpdatedRows() (r int64, exists bool) {
+	v := m.updated_rows
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedRows returns the old "updated_rows" field's value of the ImportRun entity.
+// If the ImportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImportRunMutation) OldUpdatedRows(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedRows is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedRows requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedRows: %w", err)
+	}
+	return oldValue.UpdatedRows, nil
+}
+
+// AddUpdatedRows adds i to the "updated_rows" field.
+func (m *ImportRunMutation) AddUpdatedRows(i int64) {
+	if m.addupdated_rows != nil {
+		*m.addupdated_rows += i
+	} else {
+		m.addupdated_rows = &i
+	}
+}
+
+// AddedUpdatedRows returns the value that was added to the "updated_rows" field in this mutation.
+func (m *ImportRunMutation) AddedUpdatedRows() (r int64, exists bool) {
+	v := m.addupdated_rows
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetUpdatedRows resets all changes to the "updated_rows" field.
+func (m *ImportRunMutation) ResetUpdatedRows() {
+	m.updated_rows = nil
+	m.addupdated_rows = nil
+}
+
+// SetSkippedRows sets the "skipped_rows" field.
+func (m *ImportRunMutation) SetSkippedRows(i int64) {
+	m.skipped_rows = &i
+	m.addskipped_rows = nil
+}
+
+// SkippedRows returns the value of the "skipped_rows" field in the mutation.
+func (m *ImportRunMutation) SkippedRows() (r int64, exists bool) {
+	v := m.skipped_rows
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSkippedRows returns the old "skipped_rows" field's value of the ImportRun entity.
+// If the ImportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImportRunMutation) OldSkippedRows(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSkippedRows is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSkippedRows requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSkippedRows: %w", err)
+	}
+	return oldValue.SkippedRows, nil
+}
+
+// AddSkippedRows adds i to the "skipped_rows" field.
+func (m *ImportRunMutation) AddSkippedRows(i int64) {
+	if m.addskipped_rows != nil {
+		*m.addskipped_rows += i
+	} else {
+		m.addskipped_rows = &i
+	}
+}
+
+// AddedSkippedRows returns the value that was added to the "skipped_rows" field in this mutation.
+func (m *ImportRunMutation) AddedSkippedRows() (r int64, exists bool) {
+	v := m.addskipped_rows
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetSkippedRows resets all changes to the "skipped_rows" field.
+func (m *ImportRunMutation) ResetSkippedRows() {
+	m.skipped_rows = nil
+	m.addskipped_rows = nil
+}
+
+// SetFailedRows sets the "failed_rows" field.
+func (m *ImportRunMutation) SetFailedRows(i int64) {
+	m.failed_rows = &i
+	m.addfailed_rows = nil
+}
+
+// FailedRows returns the value of the "failed_rows" field in the mutation.
+func (m *ImportRunMutation) FailedRows() (r int64, exists bool) {
+	v := m.failed_rows
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFailedRows returns the old "failed_rows" field's value of the ImportRun entity.
+// If the ImportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImportRunMutation) OldFailedRows(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFailedRows is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFailedRows requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFailedRows: %w", err)
+	}
+	return oldValue.FailedRows, nil
+}
+
+// AddFailedRows adds i to the "failed_rows" field.
+func (m *ImportRunMutation) AddFailedRows(i int64) {
+	if m.addfailed_rows != nil {
+		*m.addfailed_rows += i
+	} else {
+		m.addfailed_rows = &i
+	}
+}
+
+// AddedFailedRows returns the value that was added to the "failed_rows" field in this mutation.
+func (m *ImportRunMutation) AddedFailedRows() (r int64, exists bool) {
+	v := m.addfailed_rows
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetFailedRows resets all changes to the "failed_rows" field.
+func (m *ImportRunMutation) ResetFailedRows() {
+	m.failed_rows = nil
+	m.addfailed_rows = nil
+}
+
+// SetRequestedBy sets the "requested_by" field.
+func (m *ImportRunMutation) SetRequestedBy(s string) {
+	m.requested_by = &s
+}
+
+// RequestedBy returns the value of the "requested_by" field in the mutation.
+func (m *ImportRunMutation) RequestedBy() (r string, exists bool) {
+	v := m.requested_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRequestedBy returns the old "requested_by" field's value of the ImportRun entity.
+// If the ImportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImportRunMutation) OldRequestedBy(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRequestedBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRequestedBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRequestedBy: %w", err)
+	}
+	return oldValue.RequestedBy, nil
+}
+
+// ResetRequestedBy resets all changes to the "requested_by" field.
+func (m *ImportRunMutation) ResetRequestedBy() {
+	m.requested_by = nil
+}
+
+// SetFileDeletedAt sets the "file_deleted_at" field.
+func (m *ImportRunMutation) SetFileDeletedAt(t time.Time) {
+	m.file_deleted_at = &t
+}
+
+// FileDeletedAt returns the value of the "file_deleted_at" field in the mutation.
+func (m *ImportRunMutation) FileDeletedAt() (r time.Time, exists bool) {
+	v := m.file_deleted_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFileDeletedAt returns the old "file_deleted_at" field's value of the ImportRun entity.
+// If the ImportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImportRunMutation) OldFileDeletedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFileDeletedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFileDeletedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFileDeletedAt: %w", err)
+	}
+	return oldValue.FileDeletedAt, nil
+}
+
+// ClearFileDeletedAt clears the value of the "file_deleted_at" field.
+func (m *ImportRunMutation) ClearFileDeletedAt() {
+	m.file_deleted_at = nil
+	m.clearedFields[importrun.FieldFileDeletedAt] = struct{}{}
+}
+
+// FileDeletedAtCleared returns if the "file_deleted_at" field was cleared in this mutation.
+func (m *ImportRunMutation) FileDeletedAtCleared() bool {
+	_, ok := m.clearedFields[importrun.FieldFileDeletedAt]
+	return ok
+}
+
+// ResetFileDeletedAt resets all changes to the "file_deleted_at" field.
+func (m *ImportRunMutation) ResetFileDeletedAt() {
+	m.file_deleted_at = nil
+	delete(m.clearedFields, importrun.FieldFileDeletedAt)
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *ImportRunMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *ImportRunMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the ImportRun entity.
+// If the ImportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImportRunMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *ImportRunMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetVersion sets the "version" field.
+func (m *ImportRunMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *ImportRunMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the ImportRun entity.
+// If the ImportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImportRunMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *ImportRunMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *ImportRunMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *ImportRunMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *ImportRunMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *ImportRunMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the ImportRun entity.
+// If the ImportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImportRunMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *ImportRunMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// Where appends a list predicates to the ImportRunMutation builder.
+func (m *ImportRunMutation) Where(ps ...predicate.ImportRun) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the ImportRunMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *ImportRunMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.ImportRun, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *ImportRunMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *ImportRunMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (ImportRun).
+func (m *ImportRunMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *ImportRunMutation) Fields() []string {
+	fields := make([]string, 0, 22)
+	if m.kind != nil {
+		fields = append(fields, importrun.FieldKind)
+	}
+	if m.file_name != nil {
+		fields = append(fields, importrun.FieldFileName)
+	}
+	if m.format != nil {
+		fields = append(fields, importrun.FieldFormat)
+	}
+	if m.size_bytes != nil {
+		fields = append(fields, importrun.FieldSizeBytes)
+	}
+	if m.sha256 != nil {
+		fields = append(fields, importrun.FieldSha256)
+	}
+	if m.reading != nil {
+		fields = append(fields, importrun.FieldReading)
+	}
+	if m.columns_sealed != nil {
+		fields = append(fields, importrun.FieldColumnsSealed)
+	}
+	if m.mapping != nil {
+		fields = append(fields, importrun.FieldMapping)
+	}
+	if m.duplicates != nil {
+		fields = append(fields, importrun.FieldDuplicates)
+	}
+	if m.dry_run != nil {
+		fields = append(fields, importrun.FieldDryRun)
+	}
+	if m.job_id != nil {
+		fields = append(fields, importrun.FieldJobID)
+	}
+	if m.position != nil {
+		fields = append(fields, importrun.FieldPosition)
+	}
+	if m.total_rows != nil {
+		fields = append(fields, importrun.FieldTotalRows)
+	}
+	if m.created_rows != nil {
+		fields = append(fields, importrun.FieldCreatedRows)
+	}
+	if m.updated_rows != nil {
+		fields = append(fields, importrun.FieldUpdatedRows)
+	}
+	if m.skipped_rows != nil {
+		fields = append(fields, importrun.FieldSkippedRows)
+	}
+	if m.failed_rows != nil {
+		fields = append(fields, importrun.FieldFailedRows)
+	}
+	if m.requested_by != nil {
+		fields = append(fields, importrun.FieldRequestedBy)
+	}
+	if m.file_deleted_at != nil {
+		fields = append(fields, importrun.FieldFileDeletedAt)
+	}
+	if m.created_at != nil {
+		fields = append(fields, importrun.FieldCreatedAt)
+	}
+	if m.version != nil {
+		fields = append(fields, importrun.FieldVersion)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, importrun.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *ImportRunMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case importrun.FieldKind:
+		return m.Kind()
+	case importrun.FieldFileName:
+		return m.FileName()
+	case importrun.FieldFormat:
+		return m.Format()
+	case importrun.FieldSizeBytes:
+		return m.SizeBytes()
+	case importrun.FieldSha256:
+		return m.Sha256()
+	case importrun.FieldReading:
+		return m.Reading()
+	case importrun.FieldColumnsSealed:
+		return m.ColumnsSealed()
+	case importrun.FieldMapping:
+		return m.Mapping()
+	case importrun.FieldDuplicates:
+		return m.Duplicates()
+	case importrun.FieldDryRun:
+		return m.DryRun()
+	case importrun.FieldJobID:
+		return m.JobID()
+	case importrun.FieldPosition:
+		return m.Position()
+	case importrun.FieldTotalRows:
+		return m.TotalRows()
+	case importrun.FieldCreatedRows:
+		return m.CreatedRows()
+	case importrun.FieldUpdatedRows:
+		return m.UpdatedRows()
+	case importrun.FieldSkippedRows:
+		return m.SkippedRows()
+	case importrun.FieldFailedRows:
+		return m.FailedRows()
+	case importrun.FieldRequestedBy:
+		return m.RequestedBy()
+	case importrun.FieldFileDeletedAt:
+		return m.FileDeletedAt()
+	case importrun.FieldCreatedAt:
+		return m.CreatedAt()
+	case importrun.FieldVersion:
+		return m.Version()
+	case importrun.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *ImportRunMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case importrun.FieldKind:
+		return m.OldKind(ctx)
+	case importrun.FieldFileName:
+		return m.OldFileName(ctx)
+	case importrun.FieldFormat:
+		return m.OldFormat(ctx)
+	case importrun.FieldSizeBytes:
+		return m.OldSizeBytes(ctx)
+	case importrun.FieldSha256:
+		return m.OldSha256(ctx)
+	case importrun.FieldReading:
+		return m.OldReading(ctx)
+	case importrun.FieldColumnsSealed:
+		return m.OldColumnsSealed(ctx)
+	case importrun.FieldMapping:
+		return m.OldMapping(ctx)
+	case importrun.FieldDuplicates:
+		return m.OldDuplicates(ctx)
+	case importrun.FieldDryRun:
+		return m.OldDryRun(ctx)
+	case importrun.FieldJobID:
+		return m.OldJobID(ctx)
+	case importrun.FieldPosition:
+		return m.OldPosition(ctx)
+	case importrun.FieldTotalRows:
+		return m.OldTotalRows(ctx)
+	case importrun.FieldCreatedRows:
+		return m.OldCreatedRows(ctx)
+	case importrun.FieldUpdatedRows:
+		return m.OldUpdatedRows(ctx)
+	case importrun.FieldSkippedRows:
+		return m.OldSkippedRows(ctx)
+	case importrun.FieldFailedRows:
+		return m.OldFailedRows(ctx)
+	case importrun.FieldRequestedBy:
+		return m.OldRequestedBy(ctx)
+	case importrun.FieldFileDeletedAt:
+		return m.OldFileDeletedAt(ctx)
+	case importrun.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case importrun.FieldVersion:
+		return m.OldVersion(ctx)
+	case importrun.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown ImportRun field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ImportRunMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case importrun.FieldKind:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetKind(v)
+		return nil
+	case importrun.FieldFileName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFileName(v)
+		return nil
+	case importrun.FieldFormat:
+		v, ok := value.(importrun.Format)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFormat(v)
+		return nil
+	case importrun.FieldSizeBytes:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSizeBytes(v)
+		return nil
+	case importrun.FieldSha256:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSha256(v)
+		return nil
+	case importrun.FieldReading:
+		v, ok := value.(json.RawMessage)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReading(v)
+		return nil
+	case importrun.FieldColumnsSealed:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetColumnsSealed(v)
+		return nil
+	case importrun.FieldMapping:
+		v, ok := value.(json.RawMessage)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMapping(v)
+		return nil
+	case importrun.FieldDuplicates:
+		v, ok := value.(importrun.Duplicates)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDuplicates(v)
+		return nil
+	case importrun.FieldDryRun:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDryRun(v)
+		return nil
+	case importrun.FieldJobID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetJobID(v)
+		return nil
+	case importrun.FieldPosition:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPosition(v)
+		return nil
+	case importrun.FieldTotalRows:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTotalRows(v)
+		return nil
+	case importrun.FieldCreatedRows:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedRows(v)
+		return nil
+	case importrun.FieldUpdatedRows:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedRows(v)
+		return nil
+	case importrun.FieldSkippedRows:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSkippedRows(v)
+		return nil
+	case importrun.FieldFailedRows:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFailedRows(v)
+		return nil
+	case importrun.FieldRequestedBy:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRequestedBy(v)
+		return nil
+	case importrun.FieldFileDeletedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFileDeletedAt(v)
+		return nil
+	case importrun.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case importrun.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case importrun.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown ImportRun field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *ImportRunMutation) AddedFields() []string {
+	var fields []string
+	if m.addsize_bytes != nil {
+		fields = append(fields, importrun.FieldSizeBytes)
+	}
+	if m.addposition != nil {
+		fields = append(fields, importrun.FieldPosition)
+	}
+	if m.addtotal_rows != nil {
+		fields = append(fields, importrun.FieldTotalRows)
+	}
+	if m.addcreated_rows != nil {
+		fields = append(fields, importrun.FieldCreatedRows)
+	}
+	if m.addupdated_rows != nil {
+		fields = append(fields, importrun.FieldUpdatedRows)
+	}
+	if m.addskipped_rows != nil {
+		fields = append(fields, importrun.FieldSkippedRows)
+	}
+	if m.addfailed_rows != nil {
+		fields = append(fields, importrun.FieldFailedRows)
+	}
+	if m.addversion != nil {
+		fields = append(fields, importrun.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *ImportRunMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case importrun.FieldSizeBytes:
+		return m.AddedSizeBytes()
+	case importrun.FieldPosition:
+		return m.AddedPosition()
+	case importrun.FieldTotalRows:
+		return m.AddedTotalRows()
+	case importrun.FieldCreatedRows:
+		return m.AddedCreatedRows()
+	case importrun.FieldUpdatedRows:
+		return m.AddedUpdatedRows()
+	case importrun.FieldSkippedRows:
+		return m.AddedSkippedRows()
+	case importrun.FieldFailedRows:
+		return m.AddedFailedRows()
+	case importrun.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ImportRunMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case importrun.FieldSizeBytes:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddSizeBytes(v)
+		return nil
+	case importrun.FieldPosition:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPosition(v)
+		return nil
+	case importrun.FieldTotalRows:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddTotalRows(v)
+		return nil
+	case importrun.FieldCreatedRows:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddCreatedRows(v)
+		return nil
+	case importrun.FieldUpdatedRows:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddUpdatedRows(v)
+		return nil
+	case importrun.FieldSkippedRows:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddSkippedRows(v)
+		return nil
+	case importrun.FieldFailedRows:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddFailedRows(v)
+		return nil
+	case importrun.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown ImportRun numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *ImportRunMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(importrun.FieldFileDeletedAt) {
+		fields = append(fields, importrun.FieldFileDeletedAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *ImportRunMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *ImportRunMutation) ClearField(name string) error {
+	switch name {
+	case importrun.FieldFileDeletedAt:
+		m.ClearFileDeletedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown ImportRun nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *ImportRunMutation) ResetField(name string) error {
+	switch name {
+	case importrun.FieldKind:
+		m.ResetKind()
+		return nil
+	case importrun.FieldFileName:
+		m.ResetFileName()
+		return nil
+	case importrun.FieldFormat:
+		m.ResetFormat()
+		return nil
+	case importrun.FieldSizeBytes:
+		m.ResetSizeBytes()
+		return nil
+	case importrun.FieldSha256:
+		m.ResetSha256()
+		return nil
+	case importrun.FieldReading:
+		m.ResetReading()
+		return nil
+	case importrun.FieldColumnsSealed:
+		m.ResetColumnsSealed()
+		return nil
+	case importrun.FieldMapping:
+		m.ResetMapping()
+		return nil
+	case importrun.FieldDuplicates:
+		m.ResetDuplicates()
+		return nil
+	case importrun.FieldDryRun:
+		m.ResetDryRun()
+		return nil
+	case importrun.FieldJobID:
+		m.ResetJobID()
+		return nil
+	case importrun.FieldPosition:
+		m.ResetPosition()
+		return nil
+	case importrun.FieldTotalRows:
+		m.ResetTotalRows()
+		return nil
+	case importrun.FieldCreatedRows:
+		m.ResetCreatedRows()
+		return nil
+	case importrun.FieldUpdatedRows:
+		m.ResetUpdatedRows()
+		return nil
+	case importrun.FieldSkippedRows:
+		m.ResetSkippedRows()
+		return nil
+	case importrun.FieldFailedRows:
+		m.ResetFailedRows()
+		return nil
+	case importrun.FieldRequestedBy:
+		m.ResetRequestedBy()
+		return nil
+	case importrun.FieldFileDeletedAt:
+		m.ResetFileDeletedAt()
+		return nil
+	case importrun.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case importrun.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case importrun.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown ImportRun field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *ImportRunMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *ImportRunMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *ImportRunMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *ImportRunMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *ImportRunMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *ImportRunMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *ImportRunMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown ImportRun unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *ImportRunMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown ImportRun edge %s", name)
 }
 
 // MemberSessionMutation represents an operation that mutates the MemberSession nodes in the graph.

@@ -26,6 +26,8 @@ type Tx struct {
 	CustomerMetrics *CustomerMetricsClient
 	// DuplicateCandidate is the client for interacting with the DuplicateCandidate builders.
 	DuplicateCandidate *DuplicateCandidateClient
+	// ImportRun is the client for interacting with the ImportRun builders.
+	ImportRun *ImportRunClient
 	// MemberSession is the client for interacting with the MemberSession builders.
 	MemberSession *MemberSessionClient
 	// Tag is the client for interacting with the Tag builders.
@@ -167,6 +169,7 @@ func (tx *Tx) init() {
 	tx.CustomerIdentity = NewCustomerIdentityClient(tx.config)
 	tx.CustomerMetrics = NewCustomerMetricsClient(tx.config)
 	tx.DuplicateCandidate = NewDuplicateCandidateClient(tx.config)
+	tx.ImportRun = NewImportRunClient(tx.config)
 	tx.MemberSession = NewMemberSessionClient(tx.config)
 	tx.Tag = NewTagClient(tx.config)
 }

@@ -41,6 +41,8 @@ var owners = map[string]string{
 	"tags": "internal/customers",
 
 	"duplicate_candidates": "internal/customers",
+	"imports":              "internal/imports",
+	"import_errors":        "internal/imports",
 
 	"customer_metrics": "internal/segments",
 	"customer_days":    "internal/segments",
@@ -75,7 +77,7 @@ var exceptions = map[string]string{
 var entityTables = map[string]string{
 	"Store": "stores", "Region": "regions", "Staff": "staff", "Role": "roles", "RoleGrant": "role_grants", "Delegation": "delegations",
 	"Session": "sessions", "StaffFactor": "staff_factors", "APIKey": "api_keys", "Setting": "settings", "Job": "jobs",
-	"Customer": "customers", "Tag": "tags", "CustomerMetrics": "customer_metrics",
+	"Customer": "customers", "Tag": "tags", "ImportRun": "imports", "CustomerMetrics": "customer_metrics",
 	"Category": "categories", "Product": "products", "Variant": "variants",
 	"CustomerIdentity": "customer_identities", "MemberSession": "member_sessions", "Consent": "consents", "ConsentText": "consent_texts",
 	"DuplicateCandidate": "duplicate_candidates",
@@ -104,6 +106,8 @@ var rawSQL = map[string]string{
 	"internal/customers/stats.go":             "how common a search token is, from the planner's statistics",
 	"internal/customers/tags.go":              "tags have no scope; whether one is used",
 	"internal/customers/write.go":             "set-based inserts, which only need an actor",
+
+	"internal/imports/queries.go": "bad rows of an import, which its caller has been checked for",
 
 	"internal/catalog/categories.go": "the tree, under a lock; no scope",
 	"internal/catalog/steps.go":      "set-based SKUs; no scope",

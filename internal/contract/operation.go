@@ -46,7 +46,7 @@ type Operation struct {
 	Optional    bool        // public, but credentials count if there are any
 	StepUp      StepUp      // x-step-up: people must have proved lately who they are
 	Idempotency Idempotency // empty unless the method is POST
-	Stream      bool        // x-stream: server-sent events; exempt from buffering and time-outs
+	Stream      bool        // x-stream: server-sent events, uploads and downloads; exempt from buffering and time-outs
 	Raw         bool        // x-body: raw; the handler needs the exact bytes, so the body is not touched
 	Multipart   bool        // takes multipart/form-data: read part by part by the handler
 	BodyLimit   int64       // bytes

@@ -24,7 +24,8 @@ const apiDir = "../../api"
 // tagOwners is the list of tags and the one domain each belongs to.
 var tagOwners = map[string][]string{
 	"identity":        {"auth", "staff", "roles", "stores", "api_keys"},
-	"customers":       {"customers", "imports", "exports", "tags"},
+	"customers":       {"customers", "tags"},
+	"imports":         {"imports", "exports"},
 	"member":          {"member"},
 	"catalog":         {"catalog"},
 	"inventory":       {"inventory"},

@@ -49,7 +49,14 @@ func (op *Operation) validate(ctx echo.Context) error {
 	if len(found) > 0 {
 		return found.err()
 	}
-	if op.Raw || op.Multipart {
+	if op.Multipart {
+		media, params, err := mime.ParseMediaType(ctx.Request().Header.Get(echo.HeaderContentType))
+		if err != nil || media != echo.MIMEMultipartForm || params["boundary"] == "" {
+			return apperr.ErrUnsupportedMedia.New()
+		}
+		return nil
+	}
+	if op.Raw {
 		return nil
 	}
 	return op.validateBody(ctx.Request())

@@ -13,6 +13,7 @@ var (
 	ErrDuplicate   = apperr.Define(apperr.Conflict, "customers.duplicate", "Another customer has this value already.", "该值已属于另一位顾客。")
 	ErrArchived    = apperr.Define(apperr.Conflict, "customers.archived", "The customer is archived. Restore the record before changing it.", "该顾客已归档，请先恢复再修改。")
 	ErrRepeated    = apperr.Define(apperr.Conflict, "customers.repeated_in_batch", "An earlier item of this batch names the same customer or value.", "本批次中较早的一项已使用同一顾客或同一值。")
+	ErrSeveral     = apperr.Define(apperr.Conflict, "customers.several_match", "The identifiers of this row belong to different customers.", "该行的标识分别属于不同的顾客。")
 	ErrNoIdentity  = apperr.Define(apperr.Invalid, "customers.identity_required", "Give at least one of name, phone, email, card_number and external_id.", "请至少提供姓名、手机号、邮箱、卡号、外部编号中的一项。")
 	ErrNoKey       = apperr.Define(apperr.Invalid, "customers.key_required", "The item must name its customer.", "该项必须指明顾客。")
 	ErrPhone       = apperr.Define(apperr.Invalid, "customers.phone_invalid", "This is not a valid phone number.", "电话号码无效。")

@@ -31,6 +31,12 @@ func (s *Service) note(ctx context.Context, tx *db.Tx, action, event string, c *
 		entry.Changes = map[string]any{"fields": fields}
 		e.Payload = changedFields{fields}
 	}
+	if id := importOf(ctx); id != uuid.Nil {
+		if entry.Changes == nil {
+			entry.Changes = map[string]any{}
+		}
+		entry.Changes["import_id"] = id
+	}
 	audit.Record(ctx, tx, entry)
 	events.Emit(tx, e)
 	if event != EventCreated { // nobody can have cached what did not exist

@@ -92,12 +92,12 @@ func permits(actor auth.Actor, p auth.Permission) bool {
 	return p == auth.Self || actor.Can(p)
 }
 
-// whoCalls reads the bearer token. Streams also take a ticket from the query,
+// whoCalls reads the bearer token. Streams that are read also take a ticket from the query,
 // since a browser's EventSource sends no headers; nothing else does, because
 // addresses end up in logs.
 func (e *edge) whoCalls(req *http.Request, op *contract.Operation) (auth.Actor, error) {
 	header := req.Header.Get(echo.HeaderAuthorization)
-	if header == "" && op.Stream {
+	if header == "" && op.Stream && op.Method == http.MethodGet {
 		if ticket := req.URL.Query().Get("ticket"); ticket != "" {
 			return e.redeemTicket(req.Context(), ticket, req.URL.Path)
 		}

@@ -14,6 +14,7 @@ import (
 	catalogapi "github.com/shuke-crm/shuke/api/catalog"
 	customersapi "github.com/shuke-crm/shuke/api/customers"
 	identityapi "github.com/shuke-crm/shuke/api/identity"
+	importsapi "github.com/shuke-crm/shuke/api/imports"
 	memberapi "github.com/shuke-crm/shuke/api/member"
 	operationsapi "github.com/shuke-crm/shuke/api/operations"
 	ordersapi "github.com/shuke-crm/shuke/api/orders"
@@ -22,11 +23,13 @@ import (
 	"github.com/shuke-crm/shuke/internal/contract"
 	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/identity"
+	"github.com/shuke-crm/shuke/internal/imports"
 	"github.com/shuke-crm/shuke/internal/member"
 	"github.com/shuke-crm/shuke/internal/operations"
 	"github.com/shuke-crm/shuke/internal/orders"
 	"github.com/shuke-crm/shuke/internal/platform/audit"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
+	"github.com/shuke-crm/shuke/internal/platform/blob"
 	"github.com/shuke-crm/shuke/internal/platform/cache"
 	"github.com/shuke-crm/shuke/internal/platform/clock"
 	"github.com/shuke-crm/shuke/internal/platform/crypto"
@@ -50,6 +53,7 @@ type Deps struct {
 	Clock   *clock.Clock
 	Log     *slog.Logger
 	Metrics *telemetry.Metrics
+	Files   *blob.Store // uploads and exports; replicas share it
 	// ListenURL is the database's address once more, for the connection that
 	// waits for notifications. Without it jobs and events are found by polling.
 	ListenURL string
@@ -80,6 +84,7 @@ type Config struct {
 type Server struct {
 	Identity   *identity.Service
 	Customers  *customers.Service
+	Imports    *imports.Service
 	Catalog    *catalog.Service
 	Segments   *segments.Service
 	Orders     *orders.Service
@@ -178,6 +183,10 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 		Customers: s.Customers, Catalog: s.Catalog, Segments: s.Segments,
 	})
 	s.Orders.Subscribe(s.Events)
+	s.Imports = imports.New(imports.Deps{
+		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Pages: pages, Log: d.Log, Queue: s.Jobs, Files: d.Files,
+		Customers: s.Customers, Current: s.Identity.Current,
+	})
 	s.Member = member.New(member.Deps{
 		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Log: d.Log, Customers: s.Customers, Orders: s.Orders,
 		Codes: codes, Outside: d.Outside,
@@ -210,6 +219,7 @@ func (s *Server) register() {
 	catalogapi.RegisterHandlers(r, catalogapi.NewStrictHandler(catalog.API{Service: s.Catalog}, nil))
 	segmentsapi.RegisterHandlers(r, segmentsapi.NewStrictHandler(segments.API{Service: s.Segments}, nil))
 	ordersapi.RegisterHandlers(r, ordersapi.NewStrictHandler(orders.API{Service: s.Orders}, nil))
+	importsapi.RegisterHandlers(r, importsapi.NewStrictHandler(imports.API{Service: s.Imports}, nil))
 	memberapi.RegisterHandlers(r, memberapi.NewStrictHandler(member.API{Service: s.Member}, nil))
 	operationsapi.RegisterHandlers(r, operationsapi.NewStrictHandler(operations.API{Service: s.Operations}, nil))
 	s.health.register(r)

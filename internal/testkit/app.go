@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/shuke-crm/shuke/internal/fake"
+	"github.com/shuke-crm/shuke/internal/platform/blob"
 	"github.com/shuke-crm/shuke/internal/platform/cache"
 	"github.com/shuke-crm/shuke/internal/platform/clock"
 	"github.com/shuke-crm/shuke/internal/platform/config"
@@ -51,6 +52,7 @@ type App struct {
 	Keys     *crypto.Keyring
 	Clock    *clock.Clock
 	HTTP     *http.Client // checks every answer against the contract
+	Files    string       // folder of uploads and exports
 	Outside  *fake.Server // stand-ins for the outside services: what was sent, and how to make them misbehave
 
 	fake *fakeTime
@@ -79,6 +81,7 @@ type options struct {
 	server   server.Config
 	keys     *crypto.Keyring
 	database *pgtest.Database
+	files    string
 	fakes    *fake.Server
 	outside  func(config.Outside) config.Outside
 	log      io.Writer
@@ -110,7 +113,7 @@ func WithOutside(alter func(config.Outside) config.Outside) Option {
 // stand-ins of the first.
 func Beside(first *App) Option {
 	return func(o *options) {
-		o.keys, o.database, o.redisURL, o.fakes = first.Keys, &first.Database, first.RedisURL(), first.Outside
+		o.keys, o.database, o.files, o.redisURL, o.fakes = first.Keys, &first.Database, first.Files, first.RedisURL(), first.Outside
 		if first.fake != nil {
 			o.start = first.fake.now()
 		}
@@ -190,6 +193,11 @@ func (a *App) start(ctx context.Context, o options) {
 	log, err := telemetry.NewLogger(o.log, "text", o.level)
 	require.NoError(t, err)
 	deps := server.Deps{DB: a.DB, Cache: a.Cache, Keys: a.Keys, Clock: a.Clock, Log: log, Metrics: telemetry.NewMetrics()}
+	if a.Files = o.files; a.Files == "" {
+		a.Files = t.TempDir()
+	}
+	deps.Files, err = blob.Open(a.Files, a.Keys)
+	require.NoError(t, err)
 	settings := a.Outside.Settings(config.Outside{SMSDailyLimit: 1000})
 	if o.outside != nil {
 		settings = o.outside(settings)

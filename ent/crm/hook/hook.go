@@ -81,6 +81,18 @@ func (f DuplicateCandidateFunc) Mutate(ctx context.Context, m crm.Mutation) (crm
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *crm.DuplicateCandidateMutation", m)
 }
 
+// The ImportRunFunc type is an adapter to allow the use of ordinary
+// function as ImportRun mutator.
+type ImportRunFunc func(context.Context, *crm.ImportRunMutation) (crm.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f ImportRunFunc) Mutate(ctx context.Context, m crm.Mutation) (crm.Value, error) {
+	if mv, ok := m.(*crm.ImportRunMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *crm.ImportRunMutation", m)
+}
+
 // The MemberSessionFunc type is an adapter to allow the use of ordinary
 // function as MemberSession mutator.
 type MemberSessionFunc func(context.Context, *crm.MemberSessionMutation) (crm.Value, error)

@@ -300,6 +300,53 @@ var (
 			},
 		},
 	}
+	// ImportsColumns holds the columns for the "imports" table.
+	ImportsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "kind", Type: field.TypeString, Size: 32},
+		{Name: "file_name", Type: field.TypeString, Size: 200},
+		{Name: "format", Type: field.TypeEnum, Enums: []string{"csv", "xlsx"}},
+		{Name: "size_bytes", Type: field.TypeInt64},
+		{Name: "sha256", Type: field.TypeBytes},
+		{Name: "reading", Type: field.TypeJSON},
+		{Name: "columns_sealed", Type: field.TypeBytes},
+		{Name: "mapping", Type: field.TypeJSON},
+		{Name: "duplicates", Type: field.TypeEnum, Enums: []string{"skip", "update"}, Default: "skip"},
+		{Name: "dry_run", Type: field.TypeBool},
+		{Name: "job_id", Type: field.TypeUUID},
+		{Name: "position", Type: field.TypeInt64, Default: 0},
+		{Name: "total_rows", Type: field.TypeInt64, Default: 0},
+		{Name: "created_rows", Type: field.TypeInt64, Default: 0},
+		{Name: "updated_rows", Type: field.TypeInt64, Default: 0},
+		{Name: "skipped_rows", Type: field.TypeInt64, Default: 0},
+		{Name: "failed_rows", Type: field.TypeInt64, Default: 0},
+		{Name: "requested_by", Type: field.TypeString, Size: 80},
+		{Name: "file_deleted_at", Type: field.TypeTime, Nullable: true},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "updated_at", Type: field.TypeTime},
+	}
+	// ImportsTable holds the schema information for the "imports" table.
+	ImportsTable = &schema.Table{
+		Name:       "imports",
+		Columns:    ImportsColumns,
+		PrimaryKey: []*schema.Column{ImportsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "imports_requested_by_idx",
+				Unique:  false,
+				Columns: []*schema.Column{ImportsColumns[18], ImportsColumns[0]},
+			},
+			{
+				Name:    "imports_files_idx",
+				Unique:  false,
+				Columns: []*schema.Column{ImportsColumns[22]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "file_deleted_at IS NULL",
+				},
+			},
+		},
+	}
 	// MemberSessionsColumns holds the columns for the "member_sessions" table.
 	MemberSessionsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -375,6 +422,7 @@ var (
 		CustomerIdentitiesTable,
 		CustomerMetricsTable,
 		DuplicateCandidatesTable,
+		ImportsTable,
 		MemberSessionsTable,
 		TagsTable,
 	}
@@ -402,6 +450,9 @@ func init() {
 	DuplicateCandidatesTable.Annotation.Checks = map[string]string{
 		"duplicate_candidates_order_check": "left_id < right_id",
 		"duplicate_candidates_score_check": "score BETWEEN 0 AND 1",
+	}
+	ImportsTable.Annotation = &entsql.Annotation{
+		Table: "imports",
 	}
 	MemberSessionsTable.ForeignKeys[0].RefTable = CustomersTable
 }

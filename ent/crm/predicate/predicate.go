@@ -24,6 +24,9 @@ type CustomerMetrics func(*sql.Selector)
 // DuplicateCandidate is the predicate function for duplicatecandidate builders.
 type DuplicateCandidate func(*sql.Selector)
 
+// ImportRun is the predicate function for importrun builders.
+type ImportRun func(*sql.Selector)
+
 // MemberSession is the predicate function for membersession builders.
 type MemberSession func(*sql.Selector)
 

@@ -254,6 +254,30 @@ func (f DuplicateCandidateMutationRuleFunc) EvalMutation(ctx context.Context, m 
 	return Denyf("crm/privacy: unexpected mutation type %T, expect *crm.DuplicateCandidateMutation", m)
 }
 
+// The ImportRunQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type ImportRunQueryRuleFunc func(context.Context, *crm.ImportRunQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f ImportRunQueryRuleFunc) EvalQuery(ctx context.Context, q crm.Query) error {
+	if q, ok := q.(*crm.ImportRunQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("crm/privacy: unexpected query type %T, expect *crm.ImportRunQuery", q)
+}
+
+// The ImportRunMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type ImportRunMutationRuleFunc func(context.Context, *crm.ImportRunMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f ImportRunMutationRuleFunc) EvalMutation(ctx context.Context, m crm.Mutation) error {
+	if m, ok := m.(*crm.ImportRunMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("crm/privacy: unexpected mutation type %T, expect *crm.ImportRunMutation", m)
+}
+
 // The MemberSessionQueryRuleFunc type is an adapter to allow the use of ordinary
 // functions as a query rule.
 type MemberSessionQueryRuleFunc func(context.Context, *crm.MemberSessionQuery) error

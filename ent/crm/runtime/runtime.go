@@ -12,6 +12,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/customeridentity"
 	"github.com/shuke-crm/shuke/ent/crm/customermetrics"
 	"github.com/shuke-crm/shuke/ent/crm/duplicatecandidate"
+	"github.com/shuke-crm/shuke/ent/crm/importrun"
 	"github.com/shuke-crm/shuke/ent/crm/membersession"
 	"github.com/shuke-crm/shuke/ent/crm/schema"
 	"github.com/shuke-crm/shuke/ent/crm/tag"
@@ -210,6 +211,65 @@ func init() {
 	duplicatecandidateDescUpdatedAt := duplicatecandidateFields[11].Descriptor()
 	// duplicatecandidate.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	duplicatecandidate.DefaultUpdatedAt = duplicatecandidateDescUpdatedAt.Default.(func() time.Time)
+	importrun.Policy = privacy.NewPolicies(schema.ImportRun{})
+	importrun.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := importrun.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	importrunFields := schema.ImportRun{}.Fields()
+	_ = importrunFields
+	// importrunDescKind is the schema descriptor for kind field.
+	importrunDescKind := importrunFields[1].Descriptor()
+	// importrun.KindValidator is a validator for the "kind" field. It is called by the builders before save.
+	importrun.KindValidator = importrunDescKind.Validators[0].(func(string) error)
+	// importrunDescFileName is the schema descriptor for file_name field.
+	importrunDescFileName := importrunFields[2].Descriptor()
+	// importrun.FileNameValidator is a validator for the "file_name" field. It is called by the builders before save.
+	importrun.FileNameValidator = importrunDescFileName.Validators[0].(func(string) error)
+	// importrunDescPosition is the schema descriptor for position field.
+	importrunDescPosition := importrunFields[12].Descriptor()
+	// importrun.DefaultPosition holds the default value on creation for the position field.
+	importrun.DefaultPosition = importrunDescPosition.Default.(int64)
+	// importrunDescTotalRows is the schema descriptor for total_rows field.
+	importrunDescTotalRows := importrunFields[13].Descriptor()
+	// importrun.DefaultTotalRows holds the default value on creation for the total_rows field.
+	importrun.DefaultTotalRows = importrunDescTotalRows.Default.(int64)
+	// importrunDescCreatedRows is the schema descriptor for created_rows field.
+	importrunDescCreatedRows := importrunFields[14].Descriptor()
+	// importrun.DefaultCreatedRows holds the default value on creation for the created_rows field.
+	importrun.DefaultCreatedRows = importrunDescCreatedRows.Default.(int64)
+	// importrunDescUpdatedRows is the schema descriptor for updated_rows field.
+	importrunDescUpdatedRows := importrunFields[15].Descriptor()
+	// importrun.DefaultUpdatedRows holds the default value on creation for the updated_rows field.
+	importrun.DefaultUpdatedRows = importrunDescUpdatedRows.Default.(int64)
+	// importrunDescSkippedRows is the schema descriptor for skipped_rows field.
+	importrunDescSkippedRows := importrunFields[16].Descriptor()
+	// importrun.DefaultSkippedRows holds the default value on creation for the skipped_rows field.
+	importrun.DefaultSkippedRows = importrunDescSkippedRows.Default.(int64)
+	// importrunDescFailedRows is the schema descriptor for failed_rows field.
+	importrunDescFailedRows := importrunFields[17].Descriptor()
+	// importrun.DefaultFailedRows holds the default value on creation for the failed_rows field.
+	importrun.DefaultFailedRows = importrunDescFailedRows.Default.(int64)
+	// importrunDescRequestedBy is the schema descriptor for requested_by field.
+	importrunDescRequestedBy := importrunFields[18].Descriptor()
+	// importrun.RequestedByValidator is a validator for the "requested_by" field. It is called by the builders before save.
+	importrun.RequestedByValidator = importrunDescRequestedBy.Validators[0].(func(string) error)
+	// importrunDescCreatedAt is the schema descriptor for created_at field.
+	importrunDescCreatedAt := importrunFields[20].Descriptor()
+	// importrun.DefaultCreatedAt holds the default value on creation for the created_at field.
+	importrun.DefaultCreatedAt = importrunDescCreatedAt.Default.(func() time.Time)
+	// importrunDescVersion is the schema descriptor for version field.
+	importrunDescVersion := importrunFields[21].Descriptor()
+	// importrun.DefaultVersion holds the default value on creation for the version field.
+	importrun.DefaultVersion = importrunDescVersion.Default.(int64)
+	// importrunDescUpdatedAt is the schema descriptor for updated_at field.
+	importrunDescUpdatedAt := importrunFields[22].Descriptor()
+	// importrun.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	importrun.DefaultUpdatedAt = importrunDescUpdatedAt.Default.(func() time.Time)
 	membersession.Policy = privacy.NewPolicies(schema.MemberSession{})
 	membersession.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {

@@ -1,0 +1,64 @@
+package schema
+
+import (
+	"encoding/json"
+	"time"
+
+	"entgo.io/ent"
+	"entgo.io/ent/dialect/entsql"
+	"entgo.io/ent/schema"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+	"github.com/google/uuid"
+
+	"github.com/shuke-crm/shuke/internal/platform/scope"
+)
+
+// ImportRun is a file of records that somebody uploaded, and how far it has
+// been taken over. The file itself is kept sealed beside the database.
+type ImportRun struct{ ent.Schema }
+
+// Fields of the ImportRun.
+func (ImportRun) Fields() []ent.Field {
+	return []ent.Field{
+		field.UUID("id", uuid.UUID{}).Immutable(),
+		field.String("kind").MaxLen(32).Immutable(),
+		field.String("file_name").MaxLen(200).Immutable(),
+		field.Enum("format").Values("csv", "xlsx").Immutable(),
+		field.Int64("size_bytes").Immutable(),
+		field.Bytes("sha256").Immutable().Comment("of the file as uploaded"),
+		field.JSON("reading", json.RawMessage{}).Immutable().Comment("encoding, delimiter, sheet, header row"),
+		field.Bytes("columns_sealed").Immutable().Comment("headers and suggestions; headers are the uploader's own text"),
+		field.JSON("mapping", json.RawMessage{}).Comment("column number to field"),
+		field.Enum("duplicates").Values("skip", "update").Default("skip"),
+		field.Bool("dry_run").Comment("what the present or last job does"),
+		field.UUID("job_id", uuid.UUID{}).Comment("the present or last job"),
+		field.Int64("position").Default(0).Comment("number of the last row dealt with, written with its effects"),
+		field.Int64("total_rows").Default(0).Comment("an estimate until the file has been read to its end"),
+		field.Int64("created_rows").Default(0),
+		field.Int64("updated_rows").Default(0),
+		field.Int64("skipped_rows").Default(0),
+		field.Int64("failed_rows").Default(0),
+		field.String("requested_by").MaxLen(80).Immutable().Comment("principal"),
+		field.Time("file_deleted_at").Optional().Nillable(),
+		field.Time("created_at").Default(time.Now).Immutable(),
+		field.Int64("version").Default(1),
+		field.Time("updated_at").Default(time.Now),
+	}
+}
+
+// Indexes of the ImportRun.
+func (ImportRun) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("requested_by", "id").StorageKey("imports_requested_by_idx"),
+		index.Fields("updated_at").StorageKey("imports_files_idx").Annotations(entsql.IndexWhere("file_deleted_at IS NULL")),
+	}
+}
+
+// Annotations of the ImportRun.
+func (ImportRun) Annotations() []schema.Annotation {
+	return []schema.Annotation{entsql.Table("imports")}
+}
+
+// Policy of the ImportRun: that people see their own is a rule of the domain.
+func (ImportRun) Policy() ent.Policy { return scope.Authenticated() }

@@ -1,0 +1,301 @@
+package imports
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/shuke-crm/shuke/ent/crm"
+	"github.com/shuke-crm/shuke/ent/crm/importrun"
+	"github.com/shuke-crm/shuke/internal/customers"
+	"github.com/shuke-crm/shuke/internal/platform/apperr"
+	"github.com/shuke-crm/shuke/internal/platform/auth"
+	"github.com/shuke-crm/shuke/internal/platform/blob"
+	"github.com/shuke-crm/shuke/internal/platform/db"
+	"github.com/shuke-crm/shuke/internal/platform/jobs"
+)
+
+// batch is how many rows one transaction takes over: long enough to be worth
+// its commit, short enough to lose little and to hold up nobody.
+const batch = 1000
+
+// Result is what a finished job reports.
+type Result struct {
+	ImportID uuid.UUID `json:"import_id"`
+	DryRun   bool      `json:"dry_run"`
+	Rows     int64     `json:"rows"`
+	Created  int64     `json:"created"`
+	Updated  int64     `json:"updated"`
+	Skipped  int64     `json:"skipped"`
+	Failed   int64     `json:"failed"`
+}
+
+func resultOf(r *crm.ImportRun) *Result {
+	return &Result{ImportID: r.ID, DryRun: r.DryRun, Rows: r.CreatedRows + r.UpdatedRows + r.SkippedRows + r.FailedRows,
+		Created: r.CreatedRows, Updated: r.UpdatedRows, Skipped: r.SkippedRows, Failed: r.FailedRows}
+}
+
+// work is one attempt at an import.
+type work struct {
+	s         *Service
+	run       *Run
+	actor     auth.Actor
+	converter *converter
+	seen      *bounded
+}
+
+// runImport reads a file from where the last committed batch ended.
+func (s *Service) runImport(ctx context.Context, p jobParameters, progress *jobs.Progress) (any, error) {
+	row, err := s.DB.CRM.ImportRun.Get(ctx, p.ID)
+	if err != nil {
+		return nil, err
+	}
+	filled, err := s.fill(ctx, []*crm.ImportRun{row})
+	if err != nil {
+		return nil, err
+	}
+	w := &work{s: s, run: filled[0]}
+	if w.actor, err = s.Current(ctx, row.RequestedBy); err != nil {
+		return nil, err
+	}
+	if !w.actor.Can(auth.CustomersCreate) {
+		return nil, apperr.ErrForbidden.New().Arg("permission", auth.CustomersCreate)
+	}
+	w.actor = w.actor.Using(auth.CustomersCreate)
+	ctx = customers.WithImport(auth.With(ctx, w.actor), row.ID)
+	if err := mayDo(ctx, string(row.Duplicates)); err != nil {
+		return nil, err
+	}
+	if row.DryRun {
+		w.seen = newBounded()
+		if err := w.restart(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := w.prepare(ctx); err != nil {
+		return nil, err
+	}
+	source, closeFile, err := s.openRows(row.ID, &w.run.Reading)
+	if errors.Is(err, blob.ErrNotFound) {
+		return nil, ErrGone.New()
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer closeFile()
+	if err := w.all(ctx, source, progress); err != nil {
+		return resultOf(w.run.ImportRun), err
+	}
+	return resultOf(w.run.ImportRun), nil
+}
+
+// restart begins a trial anew: what it has seen was in a process that is gone.
+func (w *work) restart(ctx context.Context) error {
+	return w.s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		if err := deleteErrors(ctx, tx, w.run.ID); err != nil {
+			return err
+		}
+		row, err := tx.CRM.ImportRun.UpdateOneID(w.run.ID).SetPosition(w.run.Reading.Header).SetCreatedRows(0).SetUpdatedRows(0).
+			SetSkippedRows(0).SetFailedRows(0).Save(ctx)
+		if err == nil {
+			w.run.ImportRun = row
+		}
+		return err
+	})
+}
+
+func (w *work) prepare(ctx context.Context) error {
+	var m Mapping
+	if err := json.Unmarshal(w.run.Mapping, &m); err != nil {
+		return fmt.Errorf("mapping of import %s: %w", w.run.ID, err)
+	}
+	p := places{stores: map[string]uuid.UUID{}, staff: map[string]uuid.UUID{}}
+	for _, field := range m {
+		switch field {
+		case "home_store":
+			found, err := w.s.DB.Platform.Store.Query().All(ctx)
+			if err != nil {
+				return err
+			}
+			for _, st := range found {
+				p.stores[strings.ToLower(st.Code)], p.stores[st.ID.String()] = st.ID, st.ID
+			}
+		case "assigned_staff":
+			found, err := w.s.DB.Platform.Staff.Query().All(ctx) // within the caller's scope
+			if err != nil {
+				return err
+			}
+			for _, st := range found {
+				p.staff[strings.ToLower(st.Username)], p.staff[st.ID.String()] = st.ID, st.ID
+			}
+		}
+	}
+	w.converter = newConverter(m, w.run.Reading.Columns, w.run.Format == importrun.FormatXlsx, p)
+	w.converter.mac = w.run.Reading.Mac
+	return nil
+}
+
+// pending is a batch on its way.
+type pending struct {
+	items []customers.BulkItem
+	bad   []badRow // one for each item, with its cells
+	last  int64
+}
+
+func (w *work) all(ctx context.Context, source rows, progress *jobs.Progress) error {
+	total := w.run.TotalRows
+	report := func() {
+		done := resultOf(w.run.ImportRun).Rows
+		if total > 0 {
+			total = max(total, done)
+		}
+		progress.Set(done, total)
+	}
+	report()
+	for {
+		if progress.Cancelled() {
+			return jobs.ErrCancelled
+		}
+		p, err := w.read(source)
+		end := errors.Is(err, io.EOF)
+		if err != nil && !end && len(p.items) == 0 {
+			return err
+		}
+		// What came before a place where the file cannot be read is taken over.
+		if len(p.items) > 0 || end {
+			if err := w.commit(ctx, p, end); err != nil {
+				return err
+			}
+		}
+		if end {
+			total = resultOf(w.run.ImportRun).Rows
+			report()
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		report()
+	}
+}
+
+// read collects the next rows that have not been dealt with.
+func (w *work) read(source rows) (pending, error) {
+	p := pending{items: make([]customers.BulkItem, 0, batch), bad: make([]badRow, 0, batch), last: w.run.Position}
+	for len(p.items) < batch {
+		r, err := source.next()
+		if err != nil {
+			return p, err
+		}
+		if r.number <= w.run.Position || r.empty() {
+			continue
+		}
+		if r.number-w.run.Reading.Header > maxRows {
+			return p, ErrRows.New().Arg("max", maxRows)
+		}
+		in, faults := w.converter.convert(&r)
+		item := customers.BulkItem{Input: in}
+		if len(faults) > 0 {
+			item.Err = errFaulty
+		}
+		p.items = append(p.items, item)
+		p.bad = append(p.bad, badRow{Number: r.number, Faults: faults, Cells: slices.Clone(r.cells)})
+		p.last = r.number
+	}
+	return p, nil
+}
+
+// errFaulty stands for the faults found before the customers domain saw a row.
+var errFaulty = errors.New("imports: the row has faults")
+
+// commit takes a batch over and writes how far the file has come, together.
+func (w *work) commit(ctx context.Context, p pending, end bool) error {
+	var row *crm.ImportRun
+	err := w.s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		locked, err := tx.CRM.ImportRun.Query().Where(importrun.ID(w.run.ID)).ForUpdate().Only(ctx)
+		if err != nil {
+			return err
+		}
+		if locked.Position != w.run.Position || locked.JobID != w.run.JobID {
+			return fmt.Errorf("import %s has been taken on by another process", w.run.ID)
+		}
+		what := customers.Takeover{Update: locked.Duplicates == importrun.DuplicatesUpdate, DryRun: locked.DryRun}
+		if w.seen != nil {
+			what.Seen = w.seen.add
+		}
+		out, err := w.s.Customers.TakeOver(ctx, tx, what, p.items)
+		if err != nil {
+			return err
+		}
+		var created, updated, skipped int64
+		var bad []badRow
+		for i, o := range out {
+			switch o.Status {
+			case "created":
+				created++
+			case "updated":
+				updated++
+			case "skipped":
+				skipped++
+			default:
+				b := p.bad[i]
+				if len(b.Faults) == 0 {
+					if b.Faults = w.converter.domainFaults(o.Err); b.Faults == nil {
+						return o.Err
+					}
+				}
+				bad = append(bad, b)
+			}
+		}
+		if room := max(0, maxErrors-locked.FailedRows); int64(len(bad)) > room {
+			err = w.s.writeErrors(ctx, tx, w.run.ID, bad[:room])
+		} else {
+			err = w.s.writeErrors(ctx, tx, w.run.ID, bad)
+		}
+		if err != nil {
+			return err
+		}
+		change := tx.CRM.ImportRun.UpdateOne(locked).SetPosition(p.last).AddCreatedRows(created).AddUpdatedRows(updated).AddSkippedRows(skipped).
+			AddFailedRows(int64(len(bad))).AddVersion(1).SetUpdatedAt(w.s.Clock.Now())
+		if end {
+			change.SetTotalRows(resultOf(locked).Rows + int64(len(out)))
+		}
+		row, err = change.Save(ctx)
+		return err
+	})
+	if err == nil {
+		w.run.ImportRun = row
+	}
+	return err
+}
+
+// bounded remembers keys, up to a number that fits into memory: beyond it, a
+// trial may count a row as new whose twin came before.
+type bounded struct {
+	seed maphash.Seed
+	keys map[uint64]struct{}
+}
+
+const maxSeen = 1 << 20
+
+func newBounded() *bounded {
+	return &bounded{seed: maphash.MakeSeed(), keys: map[uint64]struct{}{}}
+}
+
+func (b *bounded) add(key string) bool {
+	h := maphash.String(b.seed, key)
+	if _, known := b.keys[h]; known {
+		return true
+	}
+	if len(b.keys) < maxSeen {
+		b.keys[h] = struct{}{}
+	}
+	return false
+}
