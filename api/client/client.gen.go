@@ -168,6 +168,129 @@ func (e ConsentPurpose) Valid() bool {
 	}
 }
 
+// Defines values for CustomFieldEntity.
+const (
+	CustomFieldOfCustomer CustomFieldEntity = "customer"
+)
+
+// Valid indicates whether the value is a known member of the CustomFieldEntity enum.
+func (e CustomFieldEntity) Valid() bool {
+	switch e {
+	case CustomFieldOfCustomer:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CustomFieldKind.
+const (
+	CustomFieldBoolean     CustomFieldKind = "boolean"
+	CustomFieldChoiceKind  CustomFieldKind = "choice"
+	CustomFieldDate        CustomFieldKind = "date"
+	CustomFieldMultiChoice CustomFieldKind = "multi_choice"
+	CustomFieldNumber      CustomFieldKind = "number"
+	CustomFieldReference   CustomFieldKind = "reference"
+	CustomFieldText        CustomFieldKind = "text"
+)
+
+// Valid indicates whether the value is a known member of the CustomFieldKind enum.
+func (e CustomFieldKind) Valid() bool {
+	switch e {
+	case CustomFieldBoolean:
+		return true
+	case CustomFieldChoiceKind:
+		return true
+	case CustomFieldDate:
+		return true
+	case CustomFieldMultiChoice:
+		return true
+	case CustomFieldNumber:
+		return true
+	case CustomFieldReference:
+		return true
+	case CustomFieldText:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CustomFieldOperator.
+const (
+	CustomFieldAnyOf   CustomFieldOperator = "any_of"
+	CustomFieldGT      CustomFieldOperator = "gt"
+	CustomFieldGTE     CustomFieldOperator = "gte"
+	CustomFieldLT      CustomFieldOperator = "lt"
+	CustomFieldLTE     CustomFieldOperator = "lte"
+	CustomFieldPrefix  CustomFieldOperator = "prefix"
+	CustomFieldPresent CustomFieldOperator = "present"
+)
+
+// Valid indicates whether the value is a known member of the CustomFieldOperator enum.
+func (e CustomFieldOperator) Valid() bool {
+	switch e {
+	case CustomFieldAnyOf:
+		return true
+	case CustomFieldGT:
+		return true
+	case CustomFieldGTE:
+		return true
+	case CustomFieldLT:
+		return true
+	case CustomFieldLTE:
+		return true
+	case CustomFieldPrefix:
+		return true
+	case CustomFieldPresent:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CustomFieldStatus.
+const (
+	CustomFieldActive   CustomFieldStatus = "active"
+	CustomFieldArchived CustomFieldStatus = "archived"
+)
+
+// Valid indicates whether the value is a known member of the CustomFieldStatus enum.
+func (e CustomFieldStatus) Valid() bool {
+	switch e {
+	case CustomFieldActive:
+		return true
+	case CustomFieldArchived:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CustomFieldTarget.
+const (
+	CustomFieldToCustomer CustomFieldTarget = "customer"
+	CustomFieldToProduct  CustomFieldTarget = "product"
+	CustomFieldToStaff    CustomFieldTarget = "staff"
+	CustomFieldToStore    CustomFieldTarget = "store"
+)
+
+// Valid indicates whether the value is a known member of the CustomFieldTarget enum.
+func (e CustomFieldTarget) Valid() bool {
+	switch e {
+	case CustomFieldToCustomer:
+		return true
+	case CustomFieldToProduct:
+		return true
+	case CustomFieldToStaff:
+		return true
+	case CustomFieldToStore:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CustomerGender.
 const (
 	GenderFemale  CustomerGender = "female"
@@ -201,30 +324,6 @@ const (
 func (e CustomerInclude) Valid() bool {
 	switch e {
 	case CustomerIncludeTotalCount:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for CustomerSort.
-const (
-	SortFirstChanged CustomerSort = "updated_at"
-	SortLastChanged  CustomerSort = "-updated_at"
-	SortNewest       CustomerSort = "-created_at"
-	SortOldest       CustomerSort = "created_at"
-)
-
-// Valid indicates whether the value is a known member of the CustomerSort enum.
-func (e CustomerSort) Valid() bool {
-	switch e {
-	case SortFirstChanged:
-		return true
-	case SortLastChanged:
-		return true
-	case SortNewest:
-		return true
-	case SortOldest:
 		return true
 	default:
 		return false
@@ -935,16 +1034,19 @@ func (e ReadinessCheckStatus) Valid() bool {
 
 // Defines values for RevealField.
 const (
-	RevealAddress RevealField = "address"
-	RevealEmail   RevealField = "email"
-	RevealName    RevealField = "name"
-	RevealPhone   RevealField = "phone"
+	RevealAddress      RevealField = "address"
+	RevealCustomFields RevealField = "custom_fields"
+	RevealEmail        RevealField = "email"
+	RevealName         RevealField = "name"
+	RevealPhone        RevealField = "phone"
 )
 
 // Valid indicates whether the value is a known member of the RevealField enum.
 func (e RevealField) Valid() bool {
 	switch e {
 	case RevealAddress:
+		return true
+	case RevealCustomFields:
 		return true
 	case RevealEmail:
 		return true
@@ -1152,6 +1254,21 @@ const (
 func (e ListCategoriesParamsInclude) Valid() bool {
 	switch e {
 	case ListCategoriesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListCustomFieldsParamsInclude.
+const (
+	ListCustomFieldsParamsIncludeIncludeTotalCount ListCustomFieldsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListCustomFieldsParamsInclude enum.
+func (e ListCustomFieldsParamsInclude) Valid() bool {
+	switch e {
+	case ListCustomFieldsParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -1914,7 +2031,258 @@ type ConsentTexts struct {
 // Example: CNY
 type Currency = string
 
-// CustomFields The retailer's own fields. At most 16 KiB as JSON.
+// CustomField A field the retailer has defined.
+//
+// Example: {"created_at":"2026-06-01T02:00:00Z","default":[],"editable_by":[],"entity":"customer","filterable":true,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a20","key":"shoe_size","kind":"number","labels":{"en":"Shoe size","zh":"鞋码"},"personal":false,"reference_to":null,"required":{"all":false,"store_ids":[]},"status":"active","updated_at":"2026-06-01T02:00:00Z","validation":{"max":55,"min":15},"version":1,"visible_to":[]}
+type CustomField struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Default The value of new customers that are given none, as text; several of several choices, else one or none.
+	Default []string `json:"default"`
+
+	// EditableBy Those of them that may change it; empty for all who see it.
+	EditableBy []string `json:"editable_by"`
+
+	// Entity What the field belongs to; further entities may come.
+	//
+	// Example: customer
+	Entity CustomFieldEntity `json:"entity"`
+
+	// Filterable Whether lists can be filtered and sorted by it.
+	Filterable bool `json:"filterable"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// Job Work that goes on after the answer.
+	//
+	// Example: {"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","kind":"rfm.refresh","progress":{"done":400,"total":1000},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":null,"started_at":"2026-07-01T02:00:01Z","status":"running","updated_at":"2026-07-01T02:00:05Z","version":3}
+	Job *Job `json:"job,omitempty"`
+
+	// Key Its name in `custom_fields`.
+	Key string `json:"key"`
+
+	// Kind Example: number
+	Kind CustomFieldKind `json:"kind"`
+
+	// Labels The name people see, in both languages.
+	//
+	// Example: {"en":"Shoe size","zh":"鞋码"}
+	Labels CustomFieldLabels `json:"labels"`
+
+	// Personal Whether its values are encrypted and masked.
+	Personal    bool                                 `json:"personal"`
+	ReferenceTo nullable.Nullable[CustomFieldTarget] `json:"reference_to"`
+
+	// Required Which stores' customers must have the field: asked for when a customer is made by staff or machines, when the field is written, and when
+	// the customer moves to another store.
+	//
+	//
+	// Example: {"all":false,"store_ids":[]}
+	Required CustomFieldRequired `json:"required"`
+
+	// Status Example: active
+	Status    CustomFieldStatus `json:"status"`
+	UpdatedAt time.Time         `json:"updated_at"`
+
+	// Validation Bounds of the values. Those that are not of the field's kind are refused.
+	//
+	// Example: {"max":55,"min":15}
+	Validation CustomFieldValidation `json:"validation"`
+	Version    int64                 `json:"version"`
+
+	// VisibleTo Codes of the roles that see it, and `api_key` for machines; empty for everybody. Whoever holds `custom_fields.manage` sees all fields.
+	VisibleTo []string `json:"visible_to"`
+}
+
+// CustomFieldChoice Example: {"labels":{"en":"Slim","zh":"修身"},"value":"slim"}
+type CustomFieldChoice struct {
+	// Labels The name people see, in both languages.
+	//
+	// Example: {"en":"Shoe size","zh":"鞋码"}
+	Labels CustomFieldLabels `json:"labels"`
+
+	// ReplacedBy Another choice, which is taken wherever this one is given.
+	ReplacedBy *string `json:"replaced_by,omitempty"`
+
+	// Value What customers hold.
+	Value string `json:"value"`
+}
+
+// CustomFieldCreate Example: {"filterable":true,"key":"shoe_size","kind":"number","labels":{"en":"Shoe size","zh":"鞋码"},"validation":{"max":55,"min":15}}
+type CustomFieldCreate struct {
+	// Default As text.
+	Default    *[]string `json:"default,omitempty"`
+	EditableBy *[]string `json:"editable_by,omitempty"`
+
+	// Entity What the field belongs to; further entities may come.
+	//
+	// Example: customer
+	Entity     *CustomFieldEntity `json:"entity,omitempty"`
+	Filterable *bool              `json:"filterable,omitempty"`
+
+	// Key Its name in `custom_fields`; never changes.
+	Key string `json:"key"`
+
+	// Kind Example: number
+	Kind CustomFieldKind `json:"kind"`
+
+	// Labels The name people see, in both languages.
+	//
+	// Example: {"en":"Shoe size","zh":"鞋码"}
+	Labels   CustomFieldLabels `json:"labels"`
+	Personal *bool             `json:"personal,omitempty"`
+
+	// ReferenceTo What a reference names by id.
+	//
+	// Example: store
+	ReferenceTo *CustomFieldTarget `json:"reference_to,omitempty"`
+
+	// Required Which stores' customers must have the field: asked for when a customer is made by staff or machines, when the field is written, and when
+	// the customer moves to another store.
+	//
+	//
+	// Example: {"all":false,"store_ids":[]}
+	Required *CustomFieldRequired `json:"required,omitempty"`
+
+	// Validation Bounds of the values. Those that are not of the field's kind are refused.
+	//
+	// Example: {"max":55,"min":15}
+	Validation *CustomFieldValidation `json:"validation,omitempty"`
+	VisibleTo  *[]string              `json:"visible_to,omitempty"`
+}
+
+// CustomFieldEntity What the field belongs to; further entities may come.
+//
+// Example: customer
+type CustomFieldEntity string
+
+// CustomFieldFilter Example: {"key":"shoe_size","op":"gte","values":["42"]}
+type CustomFieldFilter struct {
+	// Key A filterable field.
+	Key string `json:"key"`
+
+	// Op `any_of` compares with each of `values`; `gte`, `gt`, `lte`, `lt` (numbers, dates) and `prefix` (text, case counts) with the one value;
+	// `present` takes none. Of several choices one must fulfil it.
+	//
+	//
+	// Example: any_of
+	Op CustomFieldOperator `json:"op"`
+
+	// Values As text, such as `42`, `2026-07-01`, `true`.
+	Values *[]string `json:"values,omitempty"`
+}
+
+// CustomFieldKind Example: number
+type CustomFieldKind string
+
+// CustomFieldLabels The name people see, in both languages.
+//
+// Example: {"en":"Shoe size","zh":"鞋码"}
+type CustomFieldLabels struct {
+	// En English.
+	En string `json:"en"`
+
+	// Zh Simplified Chinese.
+	Zh string `json:"zh"`
+}
+
+// CustomFieldList Example: {"has_more":false,"items":[],"next_cursor":null}
+type CustomFieldList struct {
+	HasMore bool          `json:"has_more"`
+	Items   []CustomField `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// CustomFieldOperator `any_of` compares with each of `values`; `gte`, `gt`, `lte`, `lt` (numbers, dates) and `prefix` (text, case counts) with the one value;
+// `present` takes none. Of several choices one must fulfil it.
+//
+// Example: any_of
+type CustomFieldOperator string
+
+// CustomFieldRequired Which stores' customers must have the field: asked for when a customer is made by staff or machines, when the field is written, and when
+// the customer moves to another store.
+//
+// Example: {"all":false,"store_ids":[]}
+type CustomFieldRequired struct {
+	All bool `json:"all"`
+
+	// StoreIds These stores, unless `all`.
+	StoreIds *[]Id `json:"store_ids,omitempty"`
+}
+
+// CustomFieldStatus Example: active
+type CustomFieldStatus string
+
+// CustomFieldTarget What a reference names by id.
+//
+// Example: store
+type CustomFieldTarget string
+
+// CustomFieldUpdate Example: {"labels":{"en":"Shoe size (EU)","zh":"欧码鞋码"}}
+type CustomFieldUpdate struct {
+	// Default As text; empty for none.
+	Default    *[]string `json:"default,omitempty"`
+	EditableBy *[]string `json:"editable_by,omitempty"`
+	Filterable *bool     `json:"filterable,omitempty"`
+
+	// Kind Example: number
+	Kind *CustomFieldKind `json:"kind,omitempty"`
+
+	// Labels The name people see, in both languages.
+	//
+	// Example: {"en":"Shoe size","zh":"鞋码"}
+	Labels      *CustomFieldLabels                   `json:"labels,omitempty"`
+	ReferenceTo nullable.Nullable[CustomFieldTarget] `json:"reference_to,omitempty"`
+
+	// Required Which stores' customers must have the field: asked for when a customer is made by staff or machines, when the field is written, and when
+	// the customer moves to another store.
+	//
+	//
+	// Example: {"all":false,"store_ids":[]}
+	Required *CustomFieldRequired `json:"required,omitempty"`
+
+	// Status Example: active
+	Status *CustomFieldStatus `json:"status,omitempty"`
+
+	// Validation Bounds of the values. Those that are not of the field's kind are refused.
+	//
+	// Example: {"max":55,"min":15}
+	Validation *CustomFieldValidation `json:"validation,omitempty"`
+	VisibleTo  *[]string              `json:"visible_to,omitempty"`
+}
+
+// CustomFieldValidation Bounds of the values. Those that are not of the field's kind are refused.
+//
+// Example: {"max":55,"min":15}
+type CustomFieldValidation struct {
+	Choices *[]CustomFieldChoice `json:"choices,omitempty"`
+
+	// Integer Whole numbers only.
+	Integer *bool               `json:"integer,omitempty"`
+	Max     *float64            `json:"max,omitempty"`
+	MaxDate *openapi_types.Date `json:"max_date,omitempty"`
+
+	// MaxLength In characters, 256 unless given. Filterable fields have no more than that.
+	MaxLength *int32              `json:"max_length,omitempty"`
+	Min       *float64            `json:"min,omitempty"`
+	MinDate   *openapi_types.Date `json:"min_date,omitempty"`
+	MinLength *int32              `json:"min_length,omitempty"`
+
+	// Pattern A regular expression (RE2) that the whole text must match.
+	Pattern *string `json:"pattern,omitempty"`
+}
+
+// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+// `***`. At most 16 KiB as JSON.
 //
 // Example: {"shoe_size":42}
 type CustomFields map[string]interface{}
@@ -1933,7 +2301,10 @@ type Customer struct {
 	CardNumber nullable.Nullable[string] `json:"card_number"`
 	CreatedAt  time.Time                 `json:"created_at"`
 
-	// CustomFields The retailer's own fields. At most 16 KiB as JSON.
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
 	//
 	// Example: {"shoe_size":42}
 	CustomFields CustomFields `json:"custom_fields"`
@@ -2036,7 +2407,10 @@ type CustomerBulkItem struct {
 	BirthDate       *string              `json:"birth_date,omitempty"`
 	CardNumber      *string              `json:"card_number,omitempty"`
 
-	// CustomFields The retailer's own fields. At most 16 KiB as JSON.
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
 	//
 	// Example: {"shoe_size":42}
 	CustomFields *CustomFields `json:"custom_fields,omitempty"`
@@ -2136,7 +2510,10 @@ type CustomerCreate struct {
 	// CardNumber 4 to 32 letters and digits, separators are dropped; unique.
 	CardNumber *string `json:"card_number,omitempty"`
 
-	// CustomFields The retailer's own fields. At most 16 KiB as JSON.
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
 	//
 	// Example: {"shoe_size":42}
 	CustomFields *CustomFields `json:"custom_fields,omitempty"`
@@ -2401,7 +2778,15 @@ type CustomerReveal struct {
 // Example: {"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","phone":"+8613800000000"}
 type CustomerRevealed struct {
 	Address nullable.Nullable[Address] `json:"address,omitempty"`
-	Email   nullable.Nullable[string]  `json:"email,omitempty"`
+
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
+	//
+	// Example: {"shoe_size":42}
+	CustomFields *CustomFields             `json:"custom_fields,omitempty"`
+	Email        nullable.Nullable[string] `json:"email,omitempty"`
 
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
@@ -2430,6 +2815,9 @@ type CustomerSearch struct {
 	// Cursor The `next_cursor` of the page before, with the same filters.
 	Cursor *string `json:"cursor,omitempty"`
 
+	// CustomFields Filters by custom fields, all of which must hold.
+	CustomFields *[]CustomFieldFilter `json:"custom_fields,omitempty"`
+
 	// Email The whole address, in any case.
 	Email      *string `json:"email,omitempty"`
 	ExternalId *string `json:"external_id,omitempty"`
@@ -2455,7 +2843,9 @@ type CustomerSearch struct {
 	// RfmBand Code of an RFM band, for example `loyal`.
 	RfmBand *string `json:"rfm_band,omitempty"`
 
-	// Sort Order of a list; a minus means the latest first.
+	// Sort Order of a list: `created_at`, `updated_at` or `custom_fields.` with the key of a filterable field; a minus means the latest or
+	// greatest first. By a custom field the list holds only customers that have a value of it; one of several choices cannot be sorted by.
+	//
 	//
 	// Example: -created_at
 	Sort *CustomerSort `json:"sort,omitempty"`
@@ -2473,10 +2863,11 @@ type CustomerSearch struct {
 	UpdatedAfter *time.Time `json:"updated_after,omitempty"`
 }
 
-// CustomerSort Order of a list; a minus means the latest first.
+// CustomerSort Order of a list: `created_at`, `updated_at` or `custom_fields.` with the key of a filterable field; a minus means the latest or
+// greatest first. By a custom field the list holds only customers that have a value of it; one of several choices cannot be sorted by.
 //
 // Example: -created_at
-type CustomerSort string
+type CustomerSort = string
 
 // CustomerStatus Example: active
 type CustomerStatus string
@@ -2502,7 +2893,10 @@ type CustomerUpdate struct {
 	// CardNumber 4 to 32 letters and digits, separators are dropped; unique.
 	CardNumber nullable.Nullable[string] `json:"card_number,omitempty"`
 
-	// CustomFields The retailer's own fields. At most 16 KiB as JSON.
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
 	//
 	// Example: {"shoe_size":42}
 	CustomFields *CustomFields `json:"custom_fields,omitempty"`
@@ -5379,6 +5773,11 @@ type CategoryId = Id
 // Cursor defines model for Cursor.
 type Cursor = string
 
+// CustomFieldId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type CustomFieldId = Id
+
 // CustomerId A UUIDv7, so ids sort by the time of creation.
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
@@ -5609,6 +6008,49 @@ type UpdateCategoryParams struct {
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
+// ListCustomFieldsParams defines parameters for ListCustomFields.
+type ListCustomFieldsParams struct {
+	// Status Archived fields are listed only when asked for.
+	Status *CustomFieldStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListCustomFieldsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListCustomFieldsParamsInclude defines parameters for ListCustomFields.
+type ListCustomFieldsParamsInclude string
+
+// CreateCustomFieldParams defines parameters for CreateCustomField.
+type CreateCustomFieldParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteCustomFieldParams defines parameters for DeleteCustomField.
+type DeleteCustomFieldParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetCustomFieldParams defines parameters for GetCustomField.
+type GetCustomFieldParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateCustomFieldParams defines parameters for UpdateCustomField.
+type UpdateCustomFieldParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // ListCustomerDuplicatesParams defines parameters for ListCustomerDuplicates.
 type ListCustomerDuplicatesParams struct {
 	// Status What was decided.
@@ -5682,6 +6124,9 @@ type ListCustomersParams struct {
 	// RfmBand Only customers in this RFM band, for example `loyal`.
 	RfmBand *string `form:"rfm_band,omitempty" json:"rfm_band,omitempty"`
 
+	// CustomFields Only customers with these values of filterable custom fields, each as `key:value`; all must hold. The search has more comparisons.
+	CustomFields *[]string `form:"custom_fields,omitempty" json:"custom_fields,omitempty"`
+
 	// Status Archived customers are listed only when asked for.
 	Status *CustomerStatus `form:"status,omitempty" json:"status,omitempty"`
 
@@ -5694,7 +6139,8 @@ type ListCustomersParams struct {
 	// UpdatedAfter Only customers changed at this instant or later.
 	UpdatedAfter *time.Time `form:"updated_after,omitempty" json:"updated_after,omitempty"`
 
-	// Sort The order; searches by name, last four digits and tag are always in order of creation.
+	// Sort The order; searches by name, last four digits and tag are always in order of creation. By a filterable custom field, as in
+	// `custom_fields.shoe_size` or `-custom_fields.shoe_size`, the list holds only customers that have a value of it.
 	Sort *CustomerSort `form:"sort,omitempty" json:"sort,omitempty"`
 
 	// Limit Items a page holds at most.
@@ -6601,6 +7047,12 @@ type CreateCategoryJSONRequestBody = CategoryCreate
 // UpdateCategoryJSONRequestBody defines body for UpdateCategory for application/json ContentType.
 type UpdateCategoryJSONRequestBody = CategoryUpdate
 
+// CreateCustomFieldJSONRequestBody defines body for CreateCustomField for application/json ContentType.
+type CreateCustomFieldJSONRequestBody = CustomFieldCreate
+
+// UpdateCustomFieldJSONRequestBody defines body for UpdateCustomField for application/json ContentType.
+type UpdateCustomFieldJSONRequestBody = CustomFieldUpdate
+
 // DecideCustomerDuplicateJSONRequestBody defines body for DecideCustomerDuplicate for application/json ContentType.
 type DecideCustomerDuplicateJSONRequestBody = DuplicateDecide
 
@@ -7364,6 +7816,78 @@ type ClientInterface interface {
 	// Corresponds with PATCH /v1/categories/{id} (the `UpdateCategory` operationId).
 	UpdateCategory(ctx context.Context, id CategoryId, params *UpdateCategoryParams, body UpdateCategoryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListCustomFields List custom fields
+	//
+	// By key, those that the caller's role may see.
+	//
+	// Corresponds with GET /v1/custom-fields (the `ListCustomFields` operationId).
+	ListCustomFields(ctx context.Context, params *ListCustomFieldsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateCustomFieldWithBody Define a custom field
+	//
+	// `key`, `entity` and `personal` never change. Values of a `personal` field are encrypted with the customer's own key, come as `***` and
+	// are shown by `POST /v1/customers/{id}/reveal`; lists cannot be filtered by them. A key that another field has or had, archived ones
+	// included, answers 409 `custom_fields.duplicate`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/custom-fields (the `CreateCustomField` operationId).
+	CreateCustomFieldWithBody(ctx context.Context, params *CreateCustomFieldParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateCustomField Define a custom field
+	//
+	// `key`, `entity` and `personal` never change. Values of a `personal` field are encrypted with the customer's own key, come as `***` and
+	// are shown by `POST /v1/customers/{id}/reveal`; lists cannot be filtered by them. A key that another field has or had, archived ones
+	// included, answers 409 `custom_fields.duplicate`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/custom-fields (the `CreateCustomField` operationId).
+	CreateCustomField(ctx context.Context, params *CreateCustomFieldParams, body CreateCustomFieldJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteCustomField Delete a custom field
+	//
+	// `If-Match` is required. A field that no customer has a value of is gone; any other, and each personal one, is archived: its values stay
+	// in the customers, nobody sees or changes them, and they come back when its `status` is set to `active` again.
+	//
+	// Corresponds with DELETE /v1/custom-fields/{id} (the `DeleteCustomField` operationId).
+	DeleteCustomField(ctx context.Context, id CustomFieldId, params *DeleteCustomFieldParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCustomField Read a custom field
+	//
+	// One field; one that the caller's role may not see answers 404.
+	//
+	// Corresponds with GET /v1/custom-fields/{id} (the `GetCustomField` operationId).
+	GetCustomField(ctx context.Context, id CustomFieldId, params *GetCustomFieldParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateCustomFieldWithBody Change a custom field
+	//
+	// `If-Match` is required. Fields left out stay; `validation`, `default`, `required`, `visible_to` and `editable_by` are replaced whole.
+	//
+	// While customers have values, these rules hold. The kind cannot change (409 `custom_fields.kind_in_use`), that of a personal field never.
+	// A choice that customers have cannot be taken out (409 `custom_fields.choice_in_use`), choices of personal fields never; it can stay with
+	// another one in `replaced_by`, which is taken from then on wherever the old one is given, and a job (`job`) replaces it in all
+	// customers. Bounds, patterns, `required` and `default` apply to what is written from then on; values that are there stay.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/custom-fields/{id} (the `UpdateCustomField` operationId).
+	UpdateCustomFieldWithBody(ctx context.Context, id CustomFieldId, params *UpdateCustomFieldParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateCustomField Change a custom field
+	//
+	// `If-Match` is required. Fields left out stay; `validation`, `default`, `required`, `visible_to` and `editable_by` are replaced whole.
+	//
+	// While customers have values, these rules hold. The kind cannot change (409 `custom_fields.kind_in_use`), that of a personal field never.
+	// A choice that customers have cannot be taken out (409 `custom_fields.choice_in_use`), choices of personal fields never; it can stay with
+	// another one in `replaced_by`, which is taken from then on wherever the old one is given, and a job (`job`) replaces it in all
+	// customers. Bounds, patterns, `required` and `default` apply to what is written from then on; values that are there stay.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/custom-fields/{id} (the `UpdateCustomField` operationId).
+	UpdateCustomField(ctx context.Context, id CustomFieldId, params *UpdateCustomFieldParams, body UpdateCustomFieldJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListCustomerDuplicates List likely duplicates
 	//
 	// Pairs of active customers who are likely one person, the likeliest first, of which the caller may see both. Without `status` those
@@ -7562,7 +8086,8 @@ type ClientInterface interface {
 	// UpdateCustomerWithBody Change a customer
 	//
 	// A merge patch: fields left out stay, `null` empties. `address`, `preferences` and `marketing_preferences` are replaced whole,
-	// `custom_fields` are merged one level deep, a `null` member removes it. `tags` replaces all tags. Moving a customer to another
+	// `custom_fields` are merged one level deep, a `null` member removes it; keys that are not defined, or not for the caller, are refused.
+	// `tags` replaces all tags. Moving a customer to another
 	// store or assistant needs a scope that covers both. An archived customer answers 409 `customers.archived`.
 	//
 	// Takes any type of body and a specified content type.
@@ -7573,7 +8098,8 @@ type ClientInterface interface {
 	// UpdateCustomer Change a customer
 	//
 	// A merge patch: fields left out stay, `null` empties. `address`, `preferences` and `marketing_preferences` are replaced whole,
-	// `custom_fields` are merged one level deep, a `null` member removes it. `tags` replaces all tags. Moving a customer to another
+	// `custom_fields` are merged one level deep, a `null` member removes it; keys that are not defined, or not for the caller, are refused.
+	// `tags` replaces all tags. Moving a customer to another
 	// store or assistant needs a scope that covers both. An archived customer answers 409 `customers.archived`.
 	//
 	// Takes a body of the `application/json` content type.
@@ -10069,6 +10595,148 @@ func (c *Client) UpdateCategory(ctx context.Context, id CategoryId, params *Upda
 	return c.Client.Do(req)
 }
 
+// ListCustomFields List custom fields
+//
+// By key, those that the caller's role may see.
+//
+// Corresponds with GET /v1/custom-fields (the `ListCustomFields` operationId).
+func (c *Client) ListCustomFields(ctx context.Context, params *ListCustomFieldsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCustomFieldsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateCustomFieldWithBody Define a custom field
+//
+// `key`, `entity` and `personal` never change. Values of a `personal` field are encrypted with the customer's own key, come as `***` and
+// are shown by `POST /v1/customers/{id}/reveal`; lists cannot be filtered by them. A key that another field has or had, archived ones
+// included, answers 409 `custom_fields.duplicate`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/custom-fields (the `CreateCustomField` operationId).
+func (c *Client) CreateCustomFieldWithBody(ctx context.Context, params *CreateCustomFieldParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateCustomFieldRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateCustomField Define a custom field
+//
+// `key`, `entity` and `personal` never change. Values of a `personal` field are encrypted with the customer's own key, come as `***` and
+// are shown by `POST /v1/customers/{id}/reveal`; lists cannot be filtered by them. A key that another field has or had, archived ones
+// included, answers 409 `custom_fields.duplicate`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/custom-fields (the `CreateCustomField` operationId).
+func (c *Client) CreateCustomField(ctx context.Context, params *CreateCustomFieldParams, body CreateCustomFieldJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateCustomFieldRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteCustomField Delete a custom field
+//
+// `If-Match` is required. A field that no customer has a value of is gone; any other, and each personal one, is archived: its values stay
+// in the customers, nobody sees or changes them, and they come back when its `status` is set to `active` again.
+//
+// Corresponds with DELETE /v1/custom-fields/{id} (the `DeleteCustomField` operationId).
+func (c *Client) DeleteCustomField(ctx context.Context, id CustomFieldId, params *DeleteCustomFieldParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteCustomFieldRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCustomField Read a custom field
+//
+// One field; one that the caller's role may not see answers 404.
+//
+// Corresponds with GET /v1/custom-fields/{id} (the `GetCustomField` operationId).
+func (c *Client) GetCustomField(ctx context.Context, id CustomFieldId, params *GetCustomFieldParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCustomFieldRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateCustomFieldWithBody Change a custom field
+//
+// `If-Match` is required. Fields left out stay; `validation`, `default`, `required`, `visible_to` and `editable_by` are replaced whole.
+//
+// While customers have values, these rules hold. The kind cannot change (409 `custom_fields.kind_in_use`), that of a personal field never.
+// A choice that customers have cannot be taken out (409 `custom_fields.choice_in_use`), choices of personal fields never; it can stay with
+// another one in `replaced_by`, which is taken from then on wherever the old one is given, and a job (`job`) replaces it in all
+// customers. Bounds, patterns, `required` and `default` apply to what is written from then on; values that are there stay.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/custom-fields/{id} (the `UpdateCustomField` operationId).
+func (c *Client) UpdateCustomFieldWithBody(ctx context.Context, id CustomFieldId, params *UpdateCustomFieldParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateCustomFieldRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateCustomField Change a custom field
+//
+// `If-Match` is required. Fields left out stay; `validation`, `default`, `required`, `visible_to` and `editable_by` are replaced whole.
+//
+// While customers have values, these rules hold. The kind cannot change (409 `custom_fields.kind_in_use`), that of a personal field never.
+// A choice that customers have cannot be taken out (409 `custom_fields.choice_in_use`), choices of personal fields never; it can stay with
+// another one in `replaced_by`, which is taken from then on wherever the old one is given, and a job (`job`) replaces it in all
+// customers. Bounds, patterns, `required` and `default` apply to what is written from then on; values that are there stay.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/custom-fields/{id} (the `UpdateCustomField` operationId).
+func (c *Client) UpdateCustomField(ctx context.Context, id CustomFieldId, params *UpdateCustomFieldParams, body UpdateCustomFieldJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateCustomFieldRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListCustomerDuplicates List likely duplicates
 //
 // Pairs of active customers who are likely one person, the likeliest first, of which the caller may see both. Without `status` those
@@ -10437,7 +11105,8 @@ func (c *Client) GetCustomer(ctx context.Context, id CustomerId, params *GetCust
 // UpdateCustomerWithBody Change a customer
 //
 // A merge patch: fields left out stay, `null` empties. `address`, `preferences` and `marketing_preferences` are replaced whole,
-// `custom_fields` are merged one level deep, a `null` member removes it. `tags` replaces all tags. Moving a customer to another
+// `custom_fields` are merged one level deep, a `null` member removes it; keys that are not defined, or not for the caller, are refused.
+// `tags` replaces all tags. Moving a customer to another
 // store or assistant needs a scope that covers both. An archived customer answers 409 `customers.archived`.
 //
 // Takes any type of body and a specified content type.
@@ -10458,7 +11127,8 @@ func (c *Client) UpdateCustomerWithBody(ctx context.Context, id CustomerId, para
 // UpdateCustomer Change a customer
 //
 // A merge patch: fields left out stay, `null` empties. `address`, `preferences` and `marketing_preferences` are replaced whole,
-// `custom_fields` are merged one level deep, a `null` member removes it. `tags` replaces all tags. Moving a customer to another
+// `custom_fields` are merged one level deep, a `null` member removes it; keys that are not defined, or not for the caller, are refused.
+// `tags` replaces all tags. Moving a customer to another
 // store or assistant needs a scope that covers both. An archived customer answers 409 `customers.archived`.
 //
 // Takes a body of the `application/json` content type.
@@ -15054,6 +15724,311 @@ func NewUpdateCategoryRequestWithBody(server string, id CategoryId, params *Upda
 	return req, nil
 }
 
+// NewListCustomFieldsRequest constructs an http.Request for the ListCustomFields method
+func NewListCustomFieldsRequest(server string, params *ListCustomFieldsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/custom-fields")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateCustomFieldRequest calls the generic CreateCustomField builder with application/json body
+func NewCreateCustomFieldRequest(server string, params *CreateCustomFieldParams, body CreateCustomFieldJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateCustomFieldRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateCustomFieldRequestWithBody constructs an http.Request for the CreateCustomField method, with any body, and a specified content type
+func NewCreateCustomFieldRequestWithBody(server string, params *CreateCustomFieldParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/custom-fields")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteCustomFieldRequest constructs an http.Request for the DeleteCustomField method
+func NewDeleteCustomFieldRequest(server string, id CustomFieldId, params *DeleteCustomFieldParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/custom-fields/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetCustomFieldRequest constructs an http.Request for the GetCustomField method
+func NewGetCustomFieldRequest(server string, id CustomFieldId, params *GetCustomFieldParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/custom-fields/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateCustomFieldRequest calls the generic UpdateCustomField builder with application/json body
+func NewUpdateCustomFieldRequest(server string, id CustomFieldId, params *UpdateCustomFieldParams, body UpdateCustomFieldJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateCustomFieldRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewUpdateCustomFieldRequestWithBody constructs an http.Request for the UpdateCustomField method, with any body, and a specified content type
+func NewUpdateCustomFieldRequestWithBody(server string, id CustomFieldId, params *UpdateCustomFieldParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/custom-fields/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListCustomerDuplicatesRequest constructs an http.Request for the ListCustomerDuplicates method
 func NewListCustomerDuplicatesRequest(server string, params *ListCustomerDuplicatesParams) (*http.Request, error) {
 	var err error
@@ -15423,6 +16398,18 @@ func NewListCustomersRequest(server string, params *ListCustomersParams) (*http.
 		if params.RfmBand != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "rfm_band", *params.RfmBand, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CustomFields != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "custom_fields", *params.CustomFields, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -22780,6 +23767,84 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /v1/categories/{id} (the `UpdateCategory` operationId).
 	UpdateCategoryWithResponse(ctx context.Context, id CategoryId, params *UpdateCategoryParams, body UpdateCategoryJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateCategoryReply, error)
 
+	// ListCustomFieldsWithResponse List custom fields
+	//
+	// By key, those that the caller's role may see.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/custom-fields (the `ListCustomFields` operationId).
+	ListCustomFieldsWithResponse(ctx context.Context, params *ListCustomFieldsParams, reqEditors ...RequestEditorFn) (*ListCustomFieldsReply, error)
+
+	// CreateCustomFieldWithBodyWithResponse Define a custom field
+	//
+	// `key`, `entity` and `personal` never change. Values of a `personal` field are encrypted with the customer's own key, come as `***` and
+	// are shown by `POST /v1/customers/{id}/reveal`; lists cannot be filtered by them. A key that another field has or had, archived ones
+	// included, answers 409 `custom_fields.duplicate`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/custom-fields (the `CreateCustomField` operationId).
+	CreateCustomFieldWithBodyWithResponse(ctx context.Context, params *CreateCustomFieldParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateCustomFieldReply, error)
+
+	// CreateCustomFieldWithResponse Define a custom field
+	//
+	// `key`, `entity` and `personal` never change. Values of a `personal` field are encrypted with the customer's own key, come as `***` and
+	// are shown by `POST /v1/customers/{id}/reveal`; lists cannot be filtered by them. A key that another field has or had, archived ones
+	// included, answers 409 `custom_fields.duplicate`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/custom-fields (the `CreateCustomField` operationId).
+	CreateCustomFieldWithResponse(ctx context.Context, params *CreateCustomFieldParams, body CreateCustomFieldJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateCustomFieldReply, error)
+
+	// DeleteCustomFieldWithResponse Delete a custom field
+	//
+	// `If-Match` is required. A field that no customer has a value of is gone; any other, and each personal one, is archived: its values stay
+	// in the customers, nobody sees or changes them, and they come back when its `status` is set to `active` again.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/custom-fields/{id} (the `DeleteCustomField` operationId).
+	DeleteCustomFieldWithResponse(ctx context.Context, id CustomFieldId, params *DeleteCustomFieldParams, reqEditors ...RequestEditorFn) (*DeleteCustomFieldReply, error)
+
+	// GetCustomFieldWithResponse Read a custom field
+	//
+	// One field; one that the caller's role may not see answers 404.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/custom-fields/{id} (the `GetCustomField` operationId).
+	GetCustomFieldWithResponse(ctx context.Context, id CustomFieldId, params *GetCustomFieldParams, reqEditors ...RequestEditorFn) (*GetCustomFieldReply, error)
+
+	// UpdateCustomFieldWithBodyWithResponse Change a custom field
+	//
+	// `If-Match` is required. Fields left out stay; `validation`, `default`, `required`, `visible_to` and `editable_by` are replaced whole.
+	//
+	// While customers have values, these rules hold. The kind cannot change (409 `custom_fields.kind_in_use`), that of a personal field never.
+	// A choice that customers have cannot be taken out (409 `custom_fields.choice_in_use`), choices of personal fields never; it can stay with
+	// another one in `replaced_by`, which is taken from then on wherever the old one is given, and a job (`job`) replaces it in all
+	// customers. Bounds, patterns, `required` and `default` apply to what is written from then on; values that are there stay.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/custom-fields/{id} (the `UpdateCustomField` operationId).
+	UpdateCustomFieldWithBodyWithResponse(ctx context.Context, id CustomFieldId, params *UpdateCustomFieldParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateCustomFieldReply, error)
+
+	// UpdateCustomFieldWithResponse Change a custom field
+	//
+	// `If-Match` is required. Fields left out stay; `validation`, `default`, `required`, `visible_to` and `editable_by` are replaced whole.
+	//
+	// While customers have values, these rules hold. The kind cannot change (409 `custom_fields.kind_in_use`), that of a personal field never.
+	// A choice that customers have cannot be taken out (409 `custom_fields.choice_in_use`), choices of personal fields never; it can stay with
+	// another one in `replaced_by`, which is taken from then on wherever the old one is given, and a job (`job`) replaces it in all
+	// customers. Bounds, patterns, `required` and `default` apply to what is written from then on; values that are there stay.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/custom-fields/{id} (the `UpdateCustomField` operationId).
+	UpdateCustomFieldWithResponse(ctx context.Context, id CustomFieldId, params *UpdateCustomFieldParams, body UpdateCustomFieldJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateCustomFieldReply, error)
+
 	// ListCustomerDuplicatesWithResponse List likely duplicates
 	//
 	// Pairs of active customers who are likely one person, the likeliest first, of which the caller may see both. Without `status` those
@@ -22988,7 +24053,8 @@ type ClientWithResponsesInterface interface {
 	// UpdateCustomerWithBodyWithResponse Change a customer
 	//
 	// A merge patch: fields left out stay, `null` empties. `address`, `preferences` and `marketing_preferences` are replaced whole,
-	// `custom_fields` are merged one level deep, a `null` member removes it. `tags` replaces all tags. Moving a customer to another
+	// `custom_fields` are merged one level deep, a `null` member removes it; keys that are not defined, or not for the caller, are refused.
+	// `tags` replaces all tags. Moving a customer to another
 	// store or assistant needs a scope that covers both. An archived customer answers 409 `customers.archived`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -22999,7 +24065,8 @@ type ClientWithResponsesInterface interface {
 	// UpdateCustomerWithResponse Change a customer
 	//
 	// A merge patch: fields left out stay, `null` empties. `address`, `preferences` and `marketing_preferences` are replaced whole,
-	// `custom_fields` are merged one level deep, a `null` member removes it. `tags` replaces all tags. Moving a customer to another
+	// `custom_fields` are merged one level deep, a `null` member removes it; keys that are not defined, or not for the caller, are refused.
+	// `tags` replaces all tags. Moving a customer to another
 	// store or assistant needs a scope that covers both. An archived customer answers 409 `customers.archived`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -26740,6 +27807,308 @@ func (r UpdateCategoryReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r UpdateCategoryReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListCustomFieldsReply200Headers the declared response headers of an HTTP 200 response for ListCustomFields
+type ListCustomFieldsReply200Headers struct {
+	Link *string
+}
+
+// ListCustomFieldsReplyDefaultHeaders the declared response headers of an HTTP default response for ListCustomFields
+type ListCustomFieldsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListCustomFieldsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomFieldList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListCustomFieldsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListCustomFieldsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCustomFieldsReply) GetJSON200() *CustomFieldList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListCustomFieldsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCustomFieldsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCustomFieldsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCustomFieldsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCustomFieldsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateCustomFieldReply201Headers the declared response headers of an HTTP 201 response for CreateCustomField
+type CreateCustomFieldReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateCustomFieldReplyDefaultHeaders the declared response headers of an HTTP default response for CreateCustomField
+type CreateCustomFieldReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateCustomFieldReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *CustomField
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateCustomFieldReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateCustomFieldReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateCustomFieldReply) GetJSON201() *CustomField {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateCustomFieldReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateCustomFieldReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateCustomFieldReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateCustomFieldReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateCustomFieldReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteCustomFieldReplyDefaultHeaders the declared response headers of an HTTP default response for DeleteCustomField
+type DeleteCustomFieldReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type DeleteCustomFieldReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteCustomFieldReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteCustomFieldReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteCustomFieldReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteCustomFieldReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteCustomFieldReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteCustomFieldReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetCustomFieldReply200Headers the declared response headers of an HTTP 200 response for GetCustomField
+type GetCustomFieldReply200Headers struct {
+	ETag *string
+}
+
+// GetCustomFieldReplyDefaultHeaders the declared response headers of an HTTP default response for GetCustomField
+type GetCustomFieldReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetCustomFieldReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomField
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetCustomFieldReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetCustomFieldReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCustomFieldReply) GetJSON200() *CustomField {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetCustomFieldReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCustomFieldReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCustomFieldReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCustomFieldReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCustomFieldReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateCustomFieldReply200Headers the declared response headers of an HTTP 200 response for UpdateCustomField
+type UpdateCustomFieldReply200Headers struct {
+	ETag *string
+}
+
+// UpdateCustomFieldReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateCustomField
+type UpdateCustomFieldReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdateCustomFieldReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomField
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateCustomFieldReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateCustomFieldReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateCustomFieldReply) GetJSON200() *CustomField {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateCustomFieldReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateCustomFieldReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateCustomFieldReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateCustomFieldReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateCustomFieldReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -34468,6 +35837,126 @@ func (c *ClientWithResponses) UpdateCategoryWithResponse(ctx context.Context, id
 	return ParseUpdateCategoryReply(rsp)
 }
 
+// ListCustomFieldsWithResponse List custom fields
+//
+// By key, those that the caller's role may see.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/custom-fields (the `ListCustomFields` operationId).
+func (c *ClientWithResponses) ListCustomFieldsWithResponse(ctx context.Context, params *ListCustomFieldsParams, reqEditors ...RequestEditorFn) (*ListCustomFieldsReply, error) {
+	rsp, err := c.ListCustomFields(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCustomFieldsReply(rsp)
+}
+
+// CreateCustomFieldWithBodyWithResponse Define a custom field
+//
+// `key`, `entity` and `personal` never change. Values of a `personal` field are encrypted with the customer's own key, come as `***` and
+// are shown by `POST /v1/customers/{id}/reveal`; lists cannot be filtered by them. A key that another field has or had, archived ones
+// included, answers 409 `custom_fields.duplicate`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/custom-fields (the `CreateCustomField` operationId).
+func (c *ClientWithResponses) CreateCustomFieldWithBodyWithResponse(ctx context.Context, params *CreateCustomFieldParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateCustomFieldReply, error) {
+	rsp, err := c.CreateCustomFieldWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateCustomFieldReply(rsp)
+}
+
+// CreateCustomFieldWithResponse Define a custom field
+//
+// `key`, `entity` and `personal` never change. Values of a `personal` field are encrypted with the customer's own key, come as `***` and
+// are shown by `POST /v1/customers/{id}/reveal`; lists cannot be filtered by them. A key that another field has or had, archived ones
+// included, answers 409 `custom_fields.duplicate`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/custom-fields (the `CreateCustomField` operationId).
+func (c *ClientWithResponses) CreateCustomFieldWithResponse(ctx context.Context, params *CreateCustomFieldParams, body CreateCustomFieldJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateCustomFieldReply, error) {
+	rsp, err := c.CreateCustomField(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateCustomFieldReply(rsp)
+}
+
+// DeleteCustomFieldWithResponse Delete a custom field
+//
+// `If-Match` is required. A field that no customer has a value of is gone; any other, and each personal one, is archived: its values stay
+// in the customers, nobody sees or changes them, and they come back when its `status` is set to `active` again.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/custom-fields/{id} (the `DeleteCustomField` operationId).
+func (c *ClientWithResponses) DeleteCustomFieldWithResponse(ctx context.Context, id CustomFieldId, params *DeleteCustomFieldParams, reqEditors ...RequestEditorFn) (*DeleteCustomFieldReply, error) {
+	rsp, err := c.DeleteCustomField(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteCustomFieldReply(rsp)
+}
+
+// GetCustomFieldWithResponse Read a custom field
+//
+// One field; one that the caller's role may not see answers 404.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/custom-fields/{id} (the `GetCustomField` operationId).
+func (c *ClientWithResponses) GetCustomFieldWithResponse(ctx context.Context, id CustomFieldId, params *GetCustomFieldParams, reqEditors ...RequestEditorFn) (*GetCustomFieldReply, error) {
+	rsp, err := c.GetCustomField(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCustomFieldReply(rsp)
+}
+
+// UpdateCustomFieldWithBodyWithResponse Change a custom field
+//
+// `If-Match` is required. Fields left out stay; `validation`, `default`, `required`, `visible_to` and `editable_by` are replaced whole.
+//
+// While customers have values, these rules hold. The kind cannot change (409 `custom_fields.kind_in_use`), that of a personal field never.
+// A choice that customers have cannot be taken out (409 `custom_fields.choice_in_use`), choices of personal fields never; it can stay with
+// another one in `replaced_by`, which is taken from then on wherever the old one is given, and a job (`job`) replaces it in all
+// customers. Bounds, patterns, `required` and `default` apply to what is written from then on; values that are there stay.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/custom-fields/{id} (the `UpdateCustomField` operationId).
+func (c *ClientWithResponses) UpdateCustomFieldWithBodyWithResponse(ctx context.Context, id CustomFieldId, params *UpdateCustomFieldParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateCustomFieldReply, error) {
+	rsp, err := c.UpdateCustomFieldWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateCustomFieldReply(rsp)
+}
+
+// UpdateCustomFieldWithResponse Change a custom field
+//
+// `If-Match` is required. Fields left out stay; `validation`, `default`, `required`, `visible_to` and `editable_by` are replaced whole.
+//
+// While customers have values, these rules hold. The kind cannot change (409 `custom_fields.kind_in_use`), that of a personal field never.
+// A choice that customers have cannot be taken out (409 `custom_fields.choice_in_use`), choices of personal fields never; it can stay with
+// another one in `replaced_by`, which is taken from then on wherever the old one is given, and a job (`job`) replaces it in all
+// customers. Bounds, patterns, `required` and `default` apply to what is written from then on; values that are there stay.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/custom-fields/{id} (the `UpdateCustomField` operationId).
+func (c *ClientWithResponses) UpdateCustomFieldWithResponse(ctx context.Context, id CustomFieldId, params *UpdateCustomFieldParams, body UpdateCustomFieldJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateCustomFieldReply, error) {
+	rsp, err := c.UpdateCustomField(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateCustomFieldReply(rsp)
+}
+
 // ListCustomerDuplicatesWithResponse List likely duplicates
 //
 // Pairs of active customers who are likely one person, the likeliest first, of which the caller may see both. Without `status` those
@@ -34778,7 +36267,8 @@ func (c *ClientWithResponses) GetCustomerWithResponse(ctx context.Context, id Cu
 // UpdateCustomerWithBodyWithResponse Change a customer
 //
 // A merge patch: fields left out stay, `null` empties. `address`, `preferences` and `marketing_preferences` are replaced whole,
-// `custom_fields` are merged one level deep, a `null` member removes it. `tags` replaces all tags. Moving a customer to another
+// `custom_fields` are merged one level deep, a `null` member removes it; keys that are not defined, or not for the caller, are refused.
+// `tags` replaces all tags. Moving a customer to another
 // store or assistant needs a scope that covers both. An archived customer answers 409 `customers.archived`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -34795,7 +36285,8 @@ func (c *ClientWithResponses) UpdateCustomerWithBodyWithResponse(ctx context.Con
 // UpdateCustomerWithResponse Change a customer
 //
 // A merge patch: fields left out stay, `null` empties. `address`, `preferences` and `marketing_preferences` are replaced whole,
-// `custom_fields` are merged one level deep, a `null` member removes it. `tags` replaces all tags. Moving a customer to another
+// `custom_fields` are merged one level deep, a `null` member removes it; keys that are not defined, or not for the caller, are refused.
+// `tags` replaces all tags. Moving a customer to another
 // store or assistant needs a scope that covers both. An archived customer answers 409 `customers.archived`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -39325,6 +40816,317 @@ func ParseUpdateCategoryReply(rsp *http.Response) (*UpdateCategoryReply, error) 
 		response.Headers200 = &headers
 	case true:
 		var headers UpdateCategoryReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListCustomFieldsReply parses an HTTP response from a ListCustomFieldsWithResponse call
+func ParseListCustomFieldsReply(rsp *http.Response) (*ListCustomFieldsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCustomFieldsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomFieldList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListCustomFieldsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListCustomFieldsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateCustomFieldReply parses an HTTP response from a CreateCustomFieldWithResponse call
+func ParseCreateCustomFieldReply(rsp *http.Response) (*CreateCustomFieldReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateCustomFieldReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest CustomField
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateCustomFieldReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateCustomFieldReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteCustomFieldReply parses an HTTP response from a DeleteCustomFieldWithResponse call
+func ParseDeleteCustomFieldReply(rsp *http.Response) (*DeleteCustomFieldReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteCustomFieldReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteCustomFieldReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetCustomFieldReply parses an HTTP response from a GetCustomFieldWithResponse call
+func ParseGetCustomFieldReply(rsp *http.Response) (*GetCustomFieldReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCustomFieldReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomField
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetCustomFieldReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetCustomFieldReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateCustomFieldReply parses an HTTP response from a UpdateCustomFieldWithResponse call
+func ParseUpdateCustomFieldReply(rsp *http.Response) (*UpdateCustomFieldReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateCustomFieldReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomField
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateCustomFieldReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateCustomFieldReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

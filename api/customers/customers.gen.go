@@ -63,6 +63,129 @@ func (e BulkMode) Valid() bool {
 	}
 }
 
+// Defines values for CustomFieldEntity.
+const (
+	CustomFieldOfCustomer CustomFieldEntity = "customer"
+)
+
+// Valid indicates whether the value is a known member of the CustomFieldEntity enum.
+func (e CustomFieldEntity) Valid() bool {
+	switch e {
+	case CustomFieldOfCustomer:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CustomFieldKind.
+const (
+	CustomFieldBoolean     CustomFieldKind = "boolean"
+	CustomFieldChoiceKind  CustomFieldKind = "choice"
+	CustomFieldDate        CustomFieldKind = "date"
+	CustomFieldMultiChoice CustomFieldKind = "multi_choice"
+	CustomFieldNumber      CustomFieldKind = "number"
+	CustomFieldReference   CustomFieldKind = "reference"
+	CustomFieldText        CustomFieldKind = "text"
+)
+
+// Valid indicates whether the value is a known member of the CustomFieldKind enum.
+func (e CustomFieldKind) Valid() bool {
+	switch e {
+	case CustomFieldBoolean:
+		return true
+	case CustomFieldChoiceKind:
+		return true
+	case CustomFieldDate:
+		return true
+	case CustomFieldMultiChoice:
+		return true
+	case CustomFieldNumber:
+		return true
+	case CustomFieldReference:
+		return true
+	case CustomFieldText:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CustomFieldOperator.
+const (
+	CustomFieldAnyOf   CustomFieldOperator = "any_of"
+	CustomFieldGT      CustomFieldOperator = "gt"
+	CustomFieldGTE     CustomFieldOperator = "gte"
+	CustomFieldLT      CustomFieldOperator = "lt"
+	CustomFieldLTE     CustomFieldOperator = "lte"
+	CustomFieldPrefix  CustomFieldOperator = "prefix"
+	CustomFieldPresent CustomFieldOperator = "present"
+)
+
+// Valid indicates whether the value is a known member of the CustomFieldOperator enum.
+func (e CustomFieldOperator) Valid() bool {
+	switch e {
+	case CustomFieldAnyOf:
+		return true
+	case CustomFieldGT:
+		return true
+	case CustomFieldGTE:
+		return true
+	case CustomFieldLT:
+		return true
+	case CustomFieldLTE:
+		return true
+	case CustomFieldPrefix:
+		return true
+	case CustomFieldPresent:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CustomFieldStatus.
+const (
+	CustomFieldActive   CustomFieldStatus = "active"
+	CustomFieldArchived CustomFieldStatus = "archived"
+)
+
+// Valid indicates whether the value is a known member of the CustomFieldStatus enum.
+func (e CustomFieldStatus) Valid() bool {
+	switch e {
+	case CustomFieldActive:
+		return true
+	case CustomFieldArchived:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CustomFieldTarget.
+const (
+	CustomFieldToCustomer CustomFieldTarget = "customer"
+	CustomFieldToProduct  CustomFieldTarget = "product"
+	CustomFieldToStaff    CustomFieldTarget = "staff"
+	CustomFieldToStore    CustomFieldTarget = "store"
+)
+
+// Valid indicates whether the value is a known member of the CustomFieldTarget enum.
+func (e CustomFieldTarget) Valid() bool {
+	switch e {
+	case CustomFieldToCustomer:
+		return true
+	case CustomFieldToProduct:
+		return true
+	case CustomFieldToStaff:
+		return true
+	case CustomFieldToStore:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CustomerGender.
 const (
 	GenderFemale  CustomerGender = "female"
@@ -96,30 +219,6 @@ const (
 func (e CustomerInclude) Valid() bool {
 	switch e {
 	case CustomerIncludeTotalCount:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for CustomerSort.
-const (
-	SortFirstChanged CustomerSort = "updated_at"
-	SortLastChanged  CustomerSort = "-updated_at"
-	SortNewest       CustomerSort = "-created_at"
-	SortOldest       CustomerSort = "created_at"
-)
-
-// Valid indicates whether the value is a known member of the CustomerSort enum.
-func (e CustomerSort) Valid() bool {
-	switch e {
-	case SortFirstChanged:
-		return true
-	case SortLastChanged:
-		return true
-	case SortNewest:
-		return true
-	case SortOldest:
 		return true
 	default:
 		return false
@@ -263,10 +362,11 @@ func (e PhoneKind) Valid() bool {
 
 // Defines values for RevealField.
 const (
-	RevealAddress RevealField = "address"
-	RevealEmail   RevealField = "email"
-	RevealName    RevealField = "name"
-	RevealPhone   RevealField = "phone"
+	RevealAddress      RevealField = "address"
+	RevealCustomFields RevealField = "custom_fields"
+	RevealEmail        RevealField = "email"
+	RevealName         RevealField = "name"
+	RevealPhone        RevealField = "phone"
 )
 
 // Valid indicates whether the value is a known member of the RevealField enum.
@@ -274,11 +374,28 @@ func (e RevealField) Valid() bool {
 	switch e {
 	case RevealAddress:
 		return true
+	case RevealCustomFields:
+		return true
 	case RevealEmail:
 		return true
 	case RevealName:
 		return true
 	case RevealPhone:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListCustomFieldsParamsInclude.
+const (
+	ListCustomFieldsParamsIncludeIncludeTotalCount ListCustomFieldsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListCustomFieldsParamsInclude enum.
+func (e ListCustomFieldsParamsInclude) Valid() bool {
+	switch e {
+	case ListCustomFieldsParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -366,7 +483,258 @@ type BulkItemStatus string
 // BulkMode Example: upsert
 type BulkMode string
 
-// CustomFields The retailer's own fields. At most 16 KiB as JSON.
+// CustomField A field the retailer has defined.
+//
+// Example: {"created_at":"2026-06-01T02:00:00Z","default":[],"editable_by":[],"entity":"customer","filterable":true,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a20","key":"shoe_size","kind":"number","labels":{"en":"Shoe size","zh":"鞋码"},"personal":false,"reference_to":null,"required":{"all":false,"store_ids":[]},"status":"active","updated_at":"2026-06-01T02:00:00Z","validation":{"max":55,"min":15},"version":1,"visible_to":[]}
+type CustomField struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Default The value of new customers that are given none, as text; several of several choices, else one or none.
+	Default []string `json:"default"`
+
+	// EditableBy Those of them that may change it; empty for all who see it.
+	EditableBy []string `json:"editable_by"`
+
+	// Entity What the field belongs to; further entities may come.
+	//
+	// Example: customer
+	Entity CustomFieldEntity `json:"entity"`
+
+	// Filterable Whether lists can be filtered and sorted by it.
+	Filterable bool `json:"filterable"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id externalRef0.Id `json:"id"`
+
+	// Job Work that goes on after the answer.
+	//
+	// Example: {"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","kind":"rfm.refresh","progress":{"done":400,"total":1000},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":null,"started_at":"2026-07-01T02:00:01Z","status":"running","updated_at":"2026-07-01T02:00:05Z","version":3}
+	Job *externalRef0.Job `json:"job,omitempty"`
+
+	// Key Its name in `custom_fields`.
+	Key string `json:"key"`
+
+	// Kind Example: number
+	Kind CustomFieldKind `json:"kind"`
+
+	// Labels The name people see, in both languages.
+	//
+	// Example: {"en":"Shoe size","zh":"鞋码"}
+	Labels CustomFieldLabels `json:"labels"`
+
+	// Personal Whether its values are encrypted and masked.
+	Personal    bool                                 `json:"personal"`
+	ReferenceTo nullable.Nullable[CustomFieldTarget] `json:"reference_to"`
+
+	// Required Which stores' customers must have the field: asked for when a customer is made by staff or machines, when the field is written, and when
+	// the customer moves to another store.
+	//
+	//
+	// Example: {"all":false,"store_ids":[]}
+	Required CustomFieldRequired `json:"required"`
+
+	// Status Example: active
+	Status    CustomFieldStatus `json:"status"`
+	UpdatedAt time.Time         `json:"updated_at"`
+
+	// Validation Bounds of the values. Those that are not of the field's kind are refused.
+	//
+	// Example: {"max":55,"min":15}
+	Validation CustomFieldValidation `json:"validation"`
+	Version    int64                 `json:"version"`
+
+	// VisibleTo Codes of the roles that see it, and `api_key` for machines; empty for everybody. Whoever holds `custom_fields.manage` sees all fields.
+	VisibleTo []string `json:"visible_to"`
+}
+
+// CustomFieldChoice Example: {"labels":{"en":"Slim","zh":"修身"},"value":"slim"}
+type CustomFieldChoice struct {
+	// Labels The name people see, in both languages.
+	//
+	// Example: {"en":"Shoe size","zh":"鞋码"}
+	Labels CustomFieldLabels `json:"labels"`
+
+	// ReplacedBy Another choice, which is taken wherever this one is given.
+	ReplacedBy *string `json:"replaced_by,omitempty"`
+
+	// Value What customers hold.
+	Value string `json:"value"`
+}
+
+// CustomFieldCreate Example: {"filterable":true,"key":"shoe_size","kind":"number","labels":{"en":"Shoe size","zh":"鞋码"},"validation":{"max":55,"min":15}}
+type CustomFieldCreate struct {
+	// Default As text.
+	Default    *[]string `json:"default,omitempty"`
+	EditableBy *[]string `json:"editable_by,omitempty"`
+
+	// Entity What the field belongs to; further entities may come.
+	//
+	// Example: customer
+	Entity     *CustomFieldEntity `json:"entity,omitempty"`
+	Filterable *bool              `json:"filterable,omitempty"`
+
+	// Key Its name in `custom_fields`; never changes.
+	Key string `json:"key"`
+
+	// Kind Example: number
+	Kind CustomFieldKind `json:"kind"`
+
+	// Labels The name people see, in both languages.
+	//
+	// Example: {"en":"Shoe size","zh":"鞋码"}
+	Labels   CustomFieldLabels `json:"labels"`
+	Personal *bool             `json:"personal,omitempty"`
+
+	// ReferenceTo What a reference names by id.
+	//
+	// Example: store
+	ReferenceTo *CustomFieldTarget `json:"reference_to,omitempty"`
+
+	// Required Which stores' customers must have the field: asked for when a customer is made by staff or machines, when the field is written, and when
+	// the customer moves to another store.
+	//
+	//
+	// Example: {"all":false,"store_ids":[]}
+	Required *CustomFieldRequired `json:"required,omitempty"`
+
+	// Validation Bounds of the values. Those that are not of the field's kind are refused.
+	//
+	// Example: {"max":55,"min":15}
+	Validation *CustomFieldValidation `json:"validation,omitempty"`
+	VisibleTo  *[]string              `json:"visible_to,omitempty"`
+}
+
+// CustomFieldEntity What the field belongs to; further entities may come.
+//
+// Example: customer
+type CustomFieldEntity string
+
+// CustomFieldFilter Example: {"key":"shoe_size","op":"gte","values":["42"]}
+type CustomFieldFilter struct {
+	// Key A filterable field.
+	Key string `json:"key"`
+
+	// Op `any_of` compares with each of `values`; `gte`, `gt`, `lte`, `lt` (numbers, dates) and `prefix` (text, case counts) with the one value;
+	// `present` takes none. Of several choices one must fulfil it.
+	//
+	//
+	// Example: any_of
+	Op CustomFieldOperator `json:"op"`
+
+	// Values As text, such as `42`, `2026-07-01`, `true`.
+	Values *[]string `json:"values,omitempty"`
+}
+
+// CustomFieldKind Example: number
+type CustomFieldKind string
+
+// CustomFieldLabels The name people see, in both languages.
+//
+// Example: {"en":"Shoe size","zh":"鞋码"}
+type CustomFieldLabels struct {
+	// En English.
+	En string `json:"en"`
+
+	// Zh Simplified Chinese.
+	Zh string `json:"zh"`
+}
+
+// CustomFieldList Example: {"has_more":false,"items":[],"next_cursor":null}
+type CustomFieldList struct {
+	HasMore bool          `json:"has_more"`
+	Items   []CustomField `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// CustomFieldOperator `any_of` compares with each of `values`; `gte`, `gt`, `lte`, `lt` (numbers, dates) and `prefix` (text, case counts) with the one value;
+// `present` takes none. Of several choices one must fulfil it.
+//
+// Example: any_of
+type CustomFieldOperator string
+
+// CustomFieldRequired Which stores' customers must have the field: asked for when a customer is made by staff or machines, when the field is written, and when
+// the customer moves to another store.
+//
+// Example: {"all":false,"store_ids":[]}
+type CustomFieldRequired struct {
+	All bool `json:"all"`
+
+	// StoreIds These stores, unless `all`.
+	StoreIds *[]externalRef0.Id `json:"store_ids,omitempty"`
+}
+
+// CustomFieldStatus Example: active
+type CustomFieldStatus string
+
+// CustomFieldTarget What a reference names by id.
+//
+// Example: store
+type CustomFieldTarget string
+
+// CustomFieldUpdate Example: {"labels":{"en":"Shoe size (EU)","zh":"欧码鞋码"}}
+type CustomFieldUpdate struct {
+	// Default As text; empty for none.
+	Default    *[]string `json:"default,omitempty"`
+	EditableBy *[]string `json:"editable_by,omitempty"`
+	Filterable *bool     `json:"filterable,omitempty"`
+
+	// Kind Example: number
+	Kind *CustomFieldKind `json:"kind,omitempty"`
+
+	// Labels The name people see, in both languages.
+	//
+	// Example: {"en":"Shoe size","zh":"鞋码"}
+	Labels      *CustomFieldLabels                   `json:"labels,omitempty"`
+	ReferenceTo nullable.Nullable[CustomFieldTarget] `json:"reference_to,omitempty"`
+
+	// Required Which stores' customers must have the field: asked for when a customer is made by staff or machines, when the field is written, and when
+	// the customer moves to another store.
+	//
+	//
+	// Example: {"all":false,"store_ids":[]}
+	Required *CustomFieldRequired `json:"required,omitempty"`
+
+	// Status Example: active
+	Status *CustomFieldStatus `json:"status,omitempty"`
+
+	// Validation Bounds of the values. Those that are not of the field's kind are refused.
+	//
+	// Example: {"max":55,"min":15}
+	Validation *CustomFieldValidation `json:"validation,omitempty"`
+	VisibleTo  *[]string              `json:"visible_to,omitempty"`
+}
+
+// CustomFieldValidation Bounds of the values. Those that are not of the field's kind are refused.
+//
+// Example: {"max":55,"min":15}
+type CustomFieldValidation struct {
+	Choices *[]CustomFieldChoice `json:"choices,omitempty"`
+
+	// Integer Whole numbers only.
+	Integer *bool               `json:"integer,omitempty"`
+	Max     *float64            `json:"max,omitempty"`
+	MaxDate *openapi_types.Date `json:"max_date,omitempty"`
+
+	// MaxLength In characters, 256 unless given. Filterable fields have no more than that.
+	MaxLength *int32              `json:"max_length,omitempty"`
+	Min       *float64            `json:"min,omitempty"`
+	MinDate   *openapi_types.Date `json:"min_date,omitempty"`
+	MinLength *int32              `json:"min_length,omitempty"`
+
+	// Pattern A regular expression (RE2) that the whole text must match.
+	Pattern *string `json:"pattern,omitempty"`
+}
+
+// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+// `***`. At most 16 KiB as JSON.
 //
 // Example: {"shoe_size":42}
 type CustomFields map[string]interface{}
@@ -385,7 +753,10 @@ type Customer struct {
 	CardNumber nullable.Nullable[string] `json:"card_number"`
 	CreatedAt  time.Time                 `json:"created_at"`
 
-	// CustomFields The retailer's own fields. At most 16 KiB as JSON.
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
 	//
 	// Example: {"shoe_size":42}
 	CustomFields CustomFields `json:"custom_fields"`
@@ -488,7 +859,10 @@ type CustomerBulkItem struct {
 	BirthDate       *string              `json:"birth_date,omitempty"`
 	CardNumber      *string              `json:"card_number,omitempty"`
 
-	// CustomFields The retailer's own fields. At most 16 KiB as JSON.
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
 	//
 	// Example: {"shoe_size":42}
 	CustomFields *CustomFields `json:"custom_fields,omitempty"`
@@ -588,7 +962,10 @@ type CustomerCreate struct {
 	// CardNumber 4 to 32 letters and digits, separators are dropped; unique.
 	CardNumber *string `json:"card_number,omitempty"`
 
-	// CustomFields The retailer's own fields. At most 16 KiB as JSON.
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
 	//
 	// Example: {"shoe_size":42}
 	CustomFields *CustomFields `json:"custom_fields,omitempty"`
@@ -799,7 +1176,15 @@ type CustomerReveal struct {
 // Example: {"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","phone":"+8613800000000"}
 type CustomerRevealed struct {
 	Address nullable.Nullable[externalRef0.Address] `json:"address,omitempty"`
-	Email   nullable.Nullable[string]               `json:"email,omitempty"`
+
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
+	//
+	// Example: {"shoe_size":42}
+	CustomFields *CustomFields             `json:"custom_fields,omitempty"`
+	Email        nullable.Nullable[string] `json:"email,omitempty"`
 
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
@@ -828,6 +1213,9 @@ type CustomerSearch struct {
 	// Cursor The `next_cursor` of the page before, with the same filters.
 	Cursor *string `json:"cursor,omitempty"`
 
+	// CustomFields Filters by custom fields, all of which must hold.
+	CustomFields *[]CustomFieldFilter `json:"custom_fields,omitempty"`
+
 	// Email The whole address, in any case.
 	Email      *string `json:"email,omitempty"`
 	ExternalId *string `json:"external_id,omitempty"`
@@ -853,7 +1241,9 @@ type CustomerSearch struct {
 	// RfmBand Code of an RFM band, for example `loyal`.
 	RfmBand *string `json:"rfm_band,omitempty"`
 
-	// Sort Order of a list; a minus means the latest first.
+	// Sort Order of a list: `created_at`, `updated_at` or `custom_fields.` with the key of a filterable field; a minus means the latest or
+	// greatest first. By a custom field the list holds only customers that have a value of it; one of several choices cannot be sorted by.
+	//
 	//
 	// Example: -created_at
 	Sort *CustomerSort `json:"sort,omitempty"`
@@ -871,10 +1261,11 @@ type CustomerSearch struct {
 	UpdatedAfter *time.Time `json:"updated_after,omitempty"`
 }
 
-// CustomerSort Order of a list; a minus means the latest first.
+// CustomerSort Order of a list: `created_at`, `updated_at` or `custom_fields.` with the key of a filterable field; a minus means the latest or
+// greatest first. By a custom field the list holds only customers that have a value of it; one of several choices cannot be sorted by.
 //
 // Example: -created_at
-type CustomerSort string
+type CustomerSort = string
 
 // CustomerStatus Example: active
 type CustomerStatus string
@@ -900,7 +1291,10 @@ type CustomerUpdate struct {
 	// CardNumber 4 to 32 letters and digits, separators are dropped; unique.
 	CardNumber nullable.Nullable[string] `json:"card_number,omitempty"`
 
-	// CustomFields The retailer's own fields. At most 16 KiB as JSON.
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
 	//
 	// Example: {"shoe_size":42}
 	CustomFields *CustomFields `json:"custom_fields,omitempty"`
@@ -1227,6 +1621,11 @@ type TagUpdate struct {
 	Name     *string                   `json:"name,omitempty"`
 }
 
+// CustomFieldId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type CustomFieldId = externalRef0.Id
+
 // CustomerId A UUIDv7, so ids sort by the time of creation.
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
@@ -1236,6 +1635,49 @@ type CustomerId = externalRef0.Id
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type TagId = externalRef0.Id
+
+// ListCustomFieldsParams defines parameters for ListCustomFields.
+type ListCustomFieldsParams struct {
+	// Status Archived fields are listed only when asked for.
+	Status *CustomFieldStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListCustomFieldsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListCustomFieldsParamsInclude defines parameters for ListCustomFields.
+type ListCustomFieldsParamsInclude string
+
+// CreateCustomFieldParams defines parameters for CreateCustomField.
+type CreateCustomFieldParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteCustomFieldParams defines parameters for DeleteCustomField.
+type DeleteCustomFieldParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetCustomFieldParams defines parameters for GetCustomField.
+type GetCustomFieldParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateCustomFieldParams defines parameters for UpdateCustomField.
+type UpdateCustomFieldParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
 
 // ListCustomerDuplicatesParams defines parameters for ListCustomerDuplicates.
 type ListCustomerDuplicatesParams struct {
@@ -1310,6 +1752,9 @@ type ListCustomersParams struct {
 	// RfmBand Only customers in this RFM band, for example `loyal`.
 	RfmBand *string `form:"rfm_band,omitempty" json:"rfm_band,omitempty"`
 
+	// CustomFields Only customers with these values of filterable custom fields, each as `key:value`; all must hold. The search has more comparisons.
+	CustomFields *[]string `form:"custom_fields,omitempty" json:"custom_fields,omitempty"`
+
 	// Status Archived customers are listed only when asked for.
 	Status *CustomerStatus `form:"status,omitempty" json:"status,omitempty"`
 
@@ -1322,7 +1767,8 @@ type ListCustomersParams struct {
 	// UpdatedAfter Only customers changed at this instant or later.
 	UpdatedAfter *time.Time `form:"updated_after,omitempty" json:"updated_after,omitempty"`
 
-	// Sort The order; searches by name, last four digits and tag are always in order of creation.
+	// Sort The order; searches by name, last four digits and tag are always in order of creation. By a filterable custom field, as in
+	// `custom_fields.shoe_size` or `-custom_fields.shoe_size`, the list holds only customers that have a value of it.
 	Sort *CustomerSort `form:"sort,omitempty" json:"sort,omitempty"`
 
 	// Limit Items a page holds at most.
@@ -1493,6 +1939,12 @@ type MergeTagParams struct {
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// CreateCustomFieldJSONRequestBody defines body for CreateCustomField for application/json ContentType.
+type CreateCustomFieldJSONRequestBody = CustomFieldCreate
+
+// UpdateCustomFieldJSONRequestBody defines body for UpdateCustomField for application/json ContentType.
+type UpdateCustomFieldJSONRequestBody = CustomFieldUpdate
+
 // DecideCustomerDuplicateJSONRequestBody defines body for DecideCustomerDuplicate for application/json ContentType.
 type DecideCustomerDuplicateJSONRequestBody = DuplicateDecide
 
@@ -1531,6 +1983,21 @@ type MergeTagJSONRequestBody = TagMerge
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ListCustomFields List custom fields
+	// (GET /v1/custom-fields)
+	ListCustomFields(ctx echo.Context, params ListCustomFieldsParams) error
+	// CreateCustomField Define a custom field
+	// (POST /v1/custom-fields)
+	CreateCustomField(ctx echo.Context, params CreateCustomFieldParams) error
+	// DeleteCustomField Delete a custom field
+	// (DELETE /v1/custom-fields/{id})
+	DeleteCustomField(ctx echo.Context, id CustomFieldId, params DeleteCustomFieldParams) error
+	// GetCustomField Read a custom field
+	// (GET /v1/custom-fields/{id})
+	GetCustomField(ctx echo.Context, id CustomFieldId, params GetCustomFieldParams) error
+	// UpdateCustomField Change a custom field
+	// (PATCH /v1/custom-fields/{id})
+	UpdateCustomField(ctx echo.Context, id CustomFieldId, params UpdateCustomFieldParams) error
 	// ListCustomerDuplicates List likely duplicates
 	// (GET /v1/customer-duplicates)
 	ListCustomerDuplicates(ctx echo.Context, params ListCustomerDuplicatesParams) error
@@ -1617,6 +2084,182 @@ type ServerInterface interface {
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// ListCustomFields converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomFields(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCustomFieldsParams
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", ctx.QueryParams(), &params.Status, runtime.BindQueryParameterOptions{Type: "", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter status: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomFields(ctx, params)
+	return err
+}
+
+// CreateCustomField converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateCustomField(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateCustomFieldParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateCustomField(ctx, params)
+	return err
+}
+
+// DeleteCustomField converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteCustomField(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CustomFieldId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteCustomFieldParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteCustomField(ctx, id, params)
+	return err
+}
+
+// GetCustomField converts echo context to params.
+func (w *ServerInterfaceWrapper) GetCustomField(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CustomFieldId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetCustomFieldParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetCustomField(ctx, id, params)
+	return err
+}
+
+// UpdateCustomField converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateCustomField(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CustomFieldId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateCustomFieldParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateCustomField(ctx, id, params)
+	return err
 }
 
 // ListCustomerDuplicates converts echo context to params.
@@ -1818,6 +2461,13 @@ func (w *ServerInterfaceWrapper) ListCustomers(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "rfm_band", ctx.QueryParams(), &params.RfmBand, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter rfm_band: %s", err))
+	}
+
+	// ------------- Optional query parameter "custom_fields" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "custom_fields", ctx.QueryParams(), &params.CustomFields, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter custom_fields: %s", err))
 	}
 
 	// ------------- Optional query parameter "status" -------------
@@ -2701,6 +3351,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/customers/:id/tags/:tag_id", wrapper.RemoveCustomerTag, options.OperationMiddlewares["removeCustomerTag"]...)
 	router.GET(options.BaseURL+"/v1/customers/:id/identities", wrapper.ListCustomerIdentities, options.OperationMiddlewares["listCustomerIdentities"]...)
 	router.DELETE(options.BaseURL+"/v1/customers/:id/identities/:identity_id", wrapper.DeleteCustomerIdentity, options.OperationMiddlewares["deleteCustomerIdentity"]...)
+	router.GET(options.BaseURL+"/v1/custom-fields", wrapper.ListCustomFields, options.OperationMiddlewares["listCustomFields"]...)
+	router.POST(options.BaseURL+"/v1/custom-fields", wrapper.CreateCustomField, options.OperationMiddlewares["createCustomField"]...)
+	router.DELETE(options.BaseURL+"/v1/custom-fields/:id", wrapper.DeleteCustomField, options.OperationMiddlewares["deleteCustomField"]...)
+	router.GET(options.BaseURL+"/v1/custom-fields/:id", wrapper.GetCustomField, options.OperationMiddlewares["getCustomField"]...)
+	router.PATCH(options.BaseURL+"/v1/custom-fields/:id", wrapper.UpdateCustomField, options.OperationMiddlewares["updateCustomField"]...)
 	router.GET(options.BaseURL+"/v1/tags", wrapper.ListTags, options.OperationMiddlewares["listTags"]...)
 	router.POST(options.BaseURL+"/v1/tags", wrapper.CreateTag, options.OperationMiddlewares["createTag"]...)
 	router.DELETE(options.BaseURL+"/v1/tags/:id", wrapper.DeleteTag, options.OperationMiddlewares["deleteTag"]...)
@@ -2712,6 +3367,287 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/customer-duplicates/:id/decide", wrapper.DecideCustomerDuplicate, options.OperationMiddlewares["decideCustomerDuplicate"]...)
 	router.GET(options.BaseURL+"/v1/customers/:id/duplicates", wrapper.ListDuplicatesOfCustomer, options.OperationMiddlewares["listDuplicatesOfCustomer"]...)
 
+}
+
+type ListCustomFieldsRequestObject struct {
+	Params ListCustomFieldsParams
+}
+
+type ListCustomFieldsResponseObject interface {
+	VisitListCustomFieldsResponse(w http.ResponseWriter) error
+}
+
+type ListCustomFields200ResponseHeaders struct {
+	Link *string
+}
+
+type ListCustomFields200JSONResponse struct {
+	Body    CustomFieldList
+	Headers ListCustomFields200ResponseHeaders
+}
+
+func (response ListCustomFields200JSONResponse) VisitListCustomFieldsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomFieldsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListCustomFieldsdefaultApplicationProblemPlusJSONResponse) VisitListCustomFieldsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCustomFieldRequestObject struct {
+	Params CreateCustomFieldParams
+	Body   *CreateCustomFieldJSONRequestBody
+}
+
+type CreateCustomFieldResponseObject interface {
+	VisitCreateCustomFieldResponse(w http.ResponseWriter) error
+}
+
+type CreateCustomField201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateCustomField201JSONResponse struct {
+	Body    CustomField
+	Headers CreateCustomField201ResponseHeaders
+}
+
+func (response CreateCustomField201JSONResponse) VisitCreateCustomFieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCustomFielddefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CreateCustomFielddefaultApplicationProblemPlusJSONResponse) VisitCreateCustomFieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCustomFieldRequestObject struct {
+	Id     CustomFieldId `json:"id"`
+	Params DeleteCustomFieldParams
+}
+
+type DeleteCustomFieldResponseObject interface {
+	VisitDeleteCustomFieldResponse(w http.ResponseWriter) error
+}
+
+type DeleteCustomField204Response struct {
+}
+
+func (response DeleteCustomField204Response) VisitDeleteCustomFieldResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteCustomFielddefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response DeleteCustomFielddefaultApplicationProblemPlusJSONResponse) VisitDeleteCustomFieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomFieldRequestObject struct {
+	Id     CustomFieldId `json:"id"`
+	Params GetCustomFieldParams
+}
+
+type GetCustomFieldResponseObject interface {
+	VisitGetCustomFieldResponse(w http.ResponseWriter) error
+}
+
+type GetCustomField200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetCustomField200JSONResponse struct {
+	Body    CustomField
+	Headers GetCustomField200ResponseHeaders
+}
+
+func (response GetCustomField200JSONResponse) VisitGetCustomFieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomField304Response struct {
+}
+
+func (response GetCustomField304Response) VisitGetCustomFieldResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetCustomFielddefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetCustomFielddefaultApplicationProblemPlusJSONResponse) VisitGetCustomFieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCustomFieldRequestObject struct {
+	Id     CustomFieldId `json:"id"`
+	Params UpdateCustomFieldParams
+	Body   *UpdateCustomFieldJSONRequestBody
+}
+
+type UpdateCustomFieldResponseObject interface {
+	VisitUpdateCustomFieldResponse(w http.ResponseWriter) error
+}
+
+type UpdateCustomField200ResponseHeaders struct {
+	ETag *string
+}
+
+type UpdateCustomField200JSONResponse struct {
+	Body    CustomField
+	Headers UpdateCustomField200ResponseHeaders
+}
+
+func (response UpdateCustomField200JSONResponse) VisitUpdateCustomFieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCustomFielddefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response UpdateCustomFielddefaultApplicationProblemPlusJSONResponse) VisitUpdateCustomFieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type ListCustomerDuplicatesRequestObject struct {
@@ -4152,6 +5088,21 @@ func (response MergeTagdefaultApplicationProblemPlusJSONResponse) VisitMergeTagR
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ListCustomFields List custom fields
+	// (GET /v1/custom-fields)
+	ListCustomFields(ctx context.Context, request ListCustomFieldsRequestObject) (ListCustomFieldsResponseObject, error)
+	// CreateCustomField Define a custom field
+	// (POST /v1/custom-fields)
+	CreateCustomField(ctx context.Context, request CreateCustomFieldRequestObject) (CreateCustomFieldResponseObject, error)
+	// DeleteCustomField Delete a custom field
+	// (DELETE /v1/custom-fields/{id})
+	DeleteCustomField(ctx context.Context, request DeleteCustomFieldRequestObject) (DeleteCustomFieldResponseObject, error)
+	// GetCustomField Read a custom field
+	// (GET /v1/custom-fields/{id})
+	GetCustomField(ctx context.Context, request GetCustomFieldRequestObject) (GetCustomFieldResponseObject, error)
+	// UpdateCustomField Change a custom field
+	// (PATCH /v1/custom-fields/{id})
+	UpdateCustomField(ctx context.Context, request UpdateCustomFieldRequestObject) (UpdateCustomFieldResponseObject, error)
 	// ListCustomerDuplicates List likely duplicates
 	// (GET /v1/customer-duplicates)
 	ListCustomerDuplicates(ctx context.Context, request ListCustomerDuplicatesRequestObject) (ListCustomerDuplicatesResponseObject, error)
@@ -4245,6 +5196,180 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// ListCustomFields operation middleware
+func (sh *strictHandler) ListCustomFields(ctx echo.Context, params ListCustomFieldsParams) error {
+	var request ListCustomFieldsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomFields(ctx.Request().Context(), request.(ListCustomFieldsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomFields")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomFieldsResponseObject); ok {
+		return validResponse.VisitListCustomFieldsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateCustomField operation middleware
+func (sh *strictHandler) CreateCustomField(ctx echo.Context, params CreateCustomFieldParams) error {
+	var request CreateCustomFieldRequestObject
+
+	request.Params = params
+
+	var body CreateCustomFieldJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateCustomField(ctx.Request().Context(), request.(CreateCustomFieldRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateCustomField")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateCustomFieldResponseObject); ok {
+		return validResponse.VisitCreateCustomFieldResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteCustomField operation middleware
+func (sh *strictHandler) DeleteCustomField(ctx echo.Context, id CustomFieldId, params DeleteCustomFieldParams) error {
+	var request DeleteCustomFieldRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteCustomField(ctx.Request().Context(), request.(DeleteCustomFieldRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteCustomField")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteCustomFieldResponseObject); ok {
+		return validResponse.VisitDeleteCustomFieldResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetCustomField operation middleware
+func (sh *strictHandler) GetCustomField(ctx echo.Context, id CustomFieldId, params GetCustomFieldParams) error {
+	var request GetCustomFieldRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCustomField(ctx.Request().Context(), request.(GetCustomFieldRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCustomField")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetCustomFieldResponseObject); ok {
+		return validResponse.VisitGetCustomFieldResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateCustomField operation middleware
+func (sh *strictHandler) UpdateCustomField(ctx echo.Context, id CustomFieldId, params UpdateCustomFieldParams) error {
+	var request UpdateCustomFieldRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body UpdateCustomFieldJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateCustomField(ctx.Request().Context(), request.(UpdateCustomFieldRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateCustomField")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateCustomFieldResponseObject); ok {
+		return validResponse.VisitUpdateCustomFieldResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // ListCustomerDuplicates operation middleware

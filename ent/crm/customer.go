@@ -70,6 +70,8 @@ type Customer struct {
 	MarketingPreferences map[string]bool `json:"marketing_preferences,omitempty"`
 	// CustomFields holds the value of the "custom_fields" field.
 	CustomFields map[string]interface{} `json:"custom_fields,omitempty"`
+	// those of the custom fields that are personal, as JSON
+	CustomFieldsSealed []byte `json:"-"`
 	// TagIds holds the value of the "tag_ids" field.
 	TagIds pgarray.UUIDs `json:"tag_ids,omitempty"`
 	// LifecycleStage holds the value of the "lifecycle_stage" field.
@@ -92,7 +94,7 @@ func (*Customer) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case customer.FieldHomeStoreID, customer.FieldAssignedStaffID:
 			values[i] = &sql.NullScanner{S: new(uuid.UUID)}
-		case customer.FieldDataKey, customer.FieldNameSealed, customer.FieldPhoneSealed, customer.FieldPhoneIndex, customer.FieldEmailSealed, customer.FieldEmailIndex, customer.FieldCardNumberSealed, customer.FieldCardNumberIndex, customer.FieldAddressSealed, customer.FieldPreferences, customer.FieldMarketingPreferences, customer.FieldCustomFields:
+		case customer.FieldDataKey, customer.FieldNameSealed, customer.FieldPhoneSealed, customer.FieldPhoneIndex, customer.FieldEmailSealed, customer.FieldEmailIndex, customer.FieldCardNumberSealed, customer.FieldCardNumberIndex, customer.FieldAddressSealed, customer.FieldPreferences, customer.FieldMarketingPreferences, customer.FieldCustomFields, customer.FieldCustomFieldsSealed:
 			values[i] = new([]byte)
 		case customer.FieldNameTokens:
 			values[i] = new(pgarray.Int32s)
@@ -289,6 +291,12 @@ func (_m *Customer) assignValues(columns []string, values []any) error {
 					return fmt.Errorf("unmarshal field custom_fields: %w", err)
 				}
 			}
+		case customer.FieldCustomFieldsSealed:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field custom_fields_sealed", values[i])
+			} else if value != nil {
+				_m.CustomFieldsSealed = *value
+			}
 		case customer.FieldTagIds:
 			if value, ok := values[i].(*pgarray.UUIDs); !ok {
 				return fmt.Errorf("unexpected type %T for field tag_ids", values[i])
@@ -439,6 +447,8 @@ func (_m *Customer) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("custom_fields=")
 	builder.WriteString(fmt.Sprintf("%v", _m.CustomFields))
+	builder.WriteString(", ")
+	builder.WriteString("custom_fields_sealed=<sensitive>")
 	builder.WriteString(", ")
 	builder.WriteString("tag_ids=")
 	builder.WriteString(fmt.Sprintf("%v", _m.TagIds))

@@ -268,6 +268,12 @@ func (_c *CustomerCreate) SetCustomFields(v map[string]interface{}) *CustomerCre
 	return _c
 }
 
+// SetCustomFieldsSealed sets the "custom_fields_sealed" field.
+func (_c *CustomerCreate) SetCustomFieldsSealed(v []byte) *CustomerCreate {
+	_c.mutation.SetCustomFieldsSealed(v)
+	return _c
+}
+
 // SetTagIds sets the "tag_ids" field.
 func (_c *CustomerCreate) SetTagIds(v pgarray.UUIDs) *CustomerCreate {
 	_c.mutation.SetTagIds(v)
@@ -637,6 +643,10 @@ func (_c *CustomerCreate) createSpec() (*Customer, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.CustomFields(); ok {
 		_spec.SetField(customer.FieldCustomFields, field.TypeJSON, value)
 		_node.CustomFields = value
+	}
+	if value, ok := _c.mutation.CustomFieldsSealed(); ok {
+		_spec.SetField(customer.FieldCustomFieldsSealed, field.TypeBytes, value)
+		_node.CustomFieldsSealed = value
 	}
 	if value, ok := _c.mutation.TagIds(); ok {
 		_spec.SetField(customer.FieldTagIds, field.TypeOther, value)

@@ -405,6 +405,18 @@ func (_u *CustomerUpdate) ClearCustomFields() *CustomerUpdate {
 	return _u
 }
 
+// SetCustomFieldsSealed sets the "custom_fields_sealed" field.
+func (_u *CustomerUpdate) SetCustomFieldsSealed(v []byte) *CustomerUpdate {
+	_u.mutation.SetCustomFieldsSealed(v)
+	return _u
+}
+
+// ClearCustomFieldsSealed clears the value of the "custom_fields_sealed" field.
+func (_u *CustomerUpdate) ClearCustomFieldsSealed() *CustomerUpdate {
+	_u.mutation.ClearCustomFieldsSealed()
+	return _u
+}
+
 // SetTagIds sets the "tag_ids" field.
 func (_u *CustomerUpdate) SetTagIds(v pgarray.UUIDs) *CustomerUpdate {
 	_u.mutation.SetTagIds(v)
@@ -712,6 +724,12 @@ func (_u *CustomerUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.CustomFieldsCleared() {
 		_spec.ClearField(customer.FieldCustomFields, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.CustomFieldsSealed(); ok {
+		_spec.SetField(customer.FieldCustomFieldsSealed, field.TypeBytes, value)
+	}
+	if _u.mutation.CustomFieldsSealedCleared() {
+		_spec.ClearField(customer.FieldCustomFieldsSealed, field.TypeBytes)
 	}
 	if value, ok := _u.mutation.TagIds(); ok {
 		_spec.SetField(customer.FieldTagIds, field.TypeOther, value)
@@ -1130,6 +1148,18 @@ func (_u *CustomerUpdateOne) ClearCustomFields() *CustomerUpdateOne {
 	return _u
 }
 
+// SetCustomFieldsSealed sets the "custom_fields_sealed" field.
+func (_u *CustomerUpdateOne) SetCustomFieldsSealed(v []byte) *CustomerUpdateOne {
+	_u.mutation.SetCustomFieldsSealed(v)
+	return _u
+}
+
+// ClearCustomFieldsSealed clears the value of the "custom_fields_sealed" field.
+func (_u *CustomerUpdateOne) ClearCustomFieldsSealed() *CustomerUpdateOne {
+	_u.mutation.ClearCustomFieldsSealed()
+	return _u
+}
+
 // SetTagIds sets the "tag_ids" field.
 func (_u *CustomerUpdateOne) SetTagIds(v pgarray.UUIDs) *CustomerUpdateOne {
 	_u.mutation.SetTagIds(v)
@@ -1467,6 +1497,12 @@ func (_u *CustomerUpdateOne) sqlSave(ctx context.Context) (_node *Customer, err 
 	}
 	if _u.mutation.CustomFieldsCleared() {
 		_spec.ClearField(customer.FieldCustomFields, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.CustomFieldsSealed(); ok {
+		_spec.SetField(customer.FieldCustomFieldsSealed, field.TypeBytes, value)
+	}
+	if _u.mutation.CustomFieldsSealedCleared() {
+		_spec.ClearField(customer.FieldCustomFieldsSealed, field.TypeBytes)
 	}
 	if value, ok := _u.mutation.TagIds(); ok {
 		_spec.SetField(customer.FieldTagIds, field.TypeOther, value)

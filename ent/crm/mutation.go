@@ -1633,6 +1633,7 @@ type CustomerMutation struct {
 	preferences           *map[string]interface{}
 	marketing_preferences *map[string]bool
 	custom_fields         *map[string]interface{}
+	custom_fields_sealed  *[]byte
 	tag_ids               *pgarray.UUIDs
 	lifecycle_stage       *customer.LifecycleStage
 	archived_at           *time.Time
@@ -2938,6 +2939,55 @@ func (m *CustomerMutation) ResetCustomFields() {
 	delete(m.clearedFields, customer.FieldCustomFields)
 }
 
+// SetCustomFieldsSealed sets the "custom_fields_sealed" field.
+func (m *CustomerMutation) SetCustomFieldsSealed(b []byte) {
+	m.custom_fields_sealed = &b
+}
+
+// CustomFieldsSealed returns the value of the "custom_fields_sealed" field in the mutation.
+func (m *CustomerMutation) CustomFieldsSealed() (r []byte, exists bool) {
+	v := m.custom_fields_sealed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCustomFieldsSealed returns the old "custom_fields_sealed" field's value of the Customer entity.
+// If the Customer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerMutation) OldCustomFieldsSealed(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCustomFieldsSealed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCustomFieldsSealed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCustomFieldsSealed: %w", err)
+	}
+	return oldValue.CustomFieldsSealed, nil
+}
+
+// ClearCustomFieldsSealed clears the value of the "custom_fields_sealed" field.
+func (m *CustomerMutation) ClearCustomFieldsSealed() {
+	m.custom_fields_sealed = nil
+	m.clearedFields[customer.FieldCustomFieldsSealed] = struct{}{}
+}
+
+// CustomFieldsSealedCleared returns if the "custom_fields_sealed" field was cleared in this mutation.
+func (m *CustomerMutation) CustomFieldsSealedCleared() bool {
+	_, ok := m.clearedFields[customer.FieldCustomFieldsSealed]
+	return ok
+}
+
+// ResetCustomFieldsSealed resets all changes to the "custom_fields_sealed" field.
+func (m *CustomerMutation) ResetCustomFieldsSealed() {
+	m.custom_fields_sealed = nil
+	delete(m.clearedFields, customer.FieldCustomFieldsSealed)
+}
+
 // SetTagIds sets the "tag_ids" field.
 func (m *CustomerMutation) SetTagIds(pd pgarray.UUIDs) {
 	m.tag_ids = &pd
@@ -3221,7 +3271,7 @@ func (m *CustomerMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *CustomerMutation) Fields() []string {
-	fields := make([]string, 0, 31)
+	fields := make([]string, 0, 32)
 	if m.external_id != nil {
 		fields = append(fields, customer.FieldExternalID)
 	}
@@ -3296,6 +3346,9 @@ func (m *CustomerMutation) Fields() []string {
 	}
 	if m.custom_fields != nil {
 		fields = append(fields, customer.FieldCustomFields)
+	}
+	if m.custom_fields_sealed != nil {
+		fields = append(fields, customer.FieldCustomFieldsSealed)
 	}
 	if m.tag_ids != nil {
 		fields = append(fields, customer.FieldTagIds)
@@ -3373,6 +3426,8 @@ func (m *CustomerMutation) Field(name string) (ent.Value, bool) {
 		return m.MarketingPreferences()
 	case customer.FieldCustomFields:
 		return m.CustomFields()
+	case customer.FieldCustomFieldsSealed:
+		return m.CustomFieldsSealed()
 	case customer.FieldTagIds:
 		return m.TagIds()
 	case customer.FieldLifecycleStage:
@@ -3444,6 +3499,8 @@ func (m *CustomerMutation) OldField(ctx context.Context, name string) (ent.Value
 		return m.OldMarketingPreferences(ctx)
 	case customer.FieldCustomFields:
 		return m.OldCustomFields(ctx)
+	case customer.FieldCustomFieldsSealed:
+		return m.OldCustomFieldsSealed(ctx)
 	case customer.FieldTagIds:
 		return m.OldTagIds(ctx)
 	case customer.FieldLifecycleStage:
@@ -3640,6 +3697,13 @@ func (m *CustomerMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetCustomFields(v)
 		return nil
+	case customer.FieldCustomFieldsSealed:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCustomFieldsSealed(v)
+		return nil
 	case customer.FieldTagIds:
 		v, ok := value.(pgarray.UUIDs)
 		if !ok {
@@ -3808,6 +3872,9 @@ func (m *CustomerMutation) ClearedFields() []string {
 	if m.FieldCleared(customer.FieldCustomFields) {
 		fields = append(fields, customer.FieldCustomFields)
 	}
+	if m.FieldCleared(customer.FieldCustomFieldsSealed) {
+		fields = append(fields, customer.FieldCustomFieldsSealed)
+	}
 	if m.FieldCleared(customer.FieldArchivedAt) {
 		fields = append(fields, customer.FieldArchivedAt)
 	}
@@ -3881,6 +3948,9 @@ func (m *CustomerMutation) ClearField(name string) error {
 		return nil
 	case customer.FieldCustomFields:
 		m.ClearCustomFields()
+		return nil
+	case customer.FieldCustomFieldsSealed:
+		m.ClearCustomFieldsSealed()
 		return nil
 	case customer.FieldArchivedAt:
 		m.ClearArchivedAt()
@@ -3967,6 +4037,9 @@ func (m *CustomerMutation) ResetField(name string) error {
 		return nil
 	case customer.FieldCustomFields:
 		m.ResetCustomFields()
+		return nil
+	case customer.FieldCustomFieldsSealed:
+		m.ResetCustomFieldsSealed()
 		return nil
 	case customer.FieldTagIds:
 		m.ResetTagIds()

@@ -40,9 +40,12 @@ var owners = map[string]string{
 
 	"tags": "internal/customers",
 
-	"duplicate_candidates": "internal/customers",
-	"imports":              "internal/imports",
-	"import_errors":        "internal/imports",
+	"duplicate_candidates":  "internal/customers",
+	"imports":               "internal/imports",
+	"import_errors":         "internal/imports",
+	"custom_fields":         "internal/customers",
+	"customer_field_values": "internal/customers",
+	"definition_revisions":  "internal/customers",
 
 	"customer_metrics": "internal/segments",
 	"customer_days":    "internal/segments",
@@ -98,6 +101,9 @@ var rawSQL = map[string]string{
 	"internal/customers/create.go":            "who holds a phone or card already, beyond the scope; says so only where the caller may see",
 	"internal/customers/dup.go":               "pairs, with the scope of both customers in the condition",
 	"internal/customers/dup_scan.go":          "the search for pairs, as the system",
+	"internal/customers/fields.go":            "definitions, which have no scope",
+	"internal/customers/fields_jobs.go":       "replaces a choice in everybody, as a change of the definition",
+	"internal/customers/fields_manage.go":     "definitions, under a lock; whether anybody has a value, beyond the scope",
 	"internal/customers/handover.go":          "moves the rows of one assistant that the caller's scope covers, set-based",
 	"internal/customers/http_profile_read.go": "the profile in one statement; its row is checked against the scope",
 	"internal/customers/list.go":              "counts with the scope in the condition",

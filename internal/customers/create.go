@@ -30,7 +30,7 @@ func (s *Service) Create(ctx context.Context, in Input) (*Customer, error) {
 	if err != nil {
 		return nil, constraint(err)
 	}
-	return made, nil
+	return s.shown(ctx, made)
 }
 
 // Outcome is what became of one input of a batch: a customer or an error.
@@ -65,6 +65,7 @@ func (s *Service) CreateMany(ctx context.Context, tx *db.Tx, inputs []*Input) ([
 		_, bad := c.apply(in, today)
 		r.defaults(&c, in, &bad)
 		r.place(&c, in, &bad)
+		r.fields.assign(&c, in, nil, &bad)
 		names.assign(&c, in, &bad)
 		if len(bad) == 0 && !in.nameless && !c.identified() {
 			bad.add("", ErrNoIdentity)

@@ -41,6 +41,7 @@ type Person struct {
 	Email     string
 	Card      string
 	Address   *Address
+	Custom    map[string]any // custom fields that are personal
 }
 
 // Address is the default address.

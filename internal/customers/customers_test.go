@@ -23,7 +23,7 @@ func everything() Input {
 		Gender: ptr("male"), BirthDate: some(time.Date(1990, 5, 1, 0, 0, 0, 0, time.UTC)), Source: ptr("web"),
 		Address:  some(Address{Country: "CN", Region: "上海市", City: "上海市", Line1: "南京东路123号", Line2: "5栋"}),
 		Language: ptr("en"), Preferences: &map[string]any{"genres": []any{"文学"}}, MarketingPreferences: &map[string]bool{"sms": true},
-		CustomFields: &map[string]any{"a": "b\"\\ü"}, Tags: ptr([]string{"VIP", "新客"}), LifecycleStage: ptr("new"),
+		CustomFields: &map[string]any{"a": "b\"\\ü", "p": "秘密尺码"}, Tags: ptr([]string{"VIP", "新客"}), LifecycleStage: ptr("new"),
 	}
 }
 
@@ -48,7 +48,9 @@ func TestWhatIsStoredIsRead(t *testing.T) {
 	assert.Equal(t, "南京东路***", m.Address.Line1)
 	assert.Equal(t, "***", m.Address.Line2)
 	assert.Equal(t, "6688001234", m.Card)
+	assert.Equal(t, map[string]any{"a": "b\"\\ü", "p": "***"}, m.CustomFields)
 	assert.Equal(t, "欧阳小明", got.Name, "masking changes a copy")
+	assert.Equal(t, map[string]any{"p": "秘密尺码"}, got.Custom)
 }
 
 // The three ways into a row, and the ways out of it, agree.
@@ -109,7 +111,7 @@ func TestRowsHoldNothingInClear(t *testing.T) {
 	other := w.add(Input{Name: some("赵六")})
 	var dump string
 	require.NoError(t, w.pg.SQL.QueryRow("SELECT (SELECT string_agg(c::text, '') FROM customers c) || (SELECT string_agg(a::text, '') FROM audit_logs a) || (SELECT string_agg(o::text, '') FROM outbox_events o)").Scan(&dump))
-	for _, clear := range []string{"欧阳", "小明", "13800138000", "ming", "Ming", "6688001234", "南京东路", "赵六"} {
+	for _, clear := range []string{"欧阳", "小明", "13800138000", "ming", "Ming", "6688001234", "南京东路", "赵六", "秘密尺码"} {
 		assert.NotContains(t, dump, clear)
 	}
 	row := w.pg.CRM.Customer.GetX(ctx, c.ID)
@@ -135,7 +137,7 @@ func TestRefusedValues(t *testing.T) {
 		"born early":  {Input{Name: some("李"), BirthDate: some(time.Date(1899, 12, 31, 0, 0, 0, 0, time.UTC))}, "customers.birth_date_invalid", "/birth_date"},
 		"nobody":      {Input{Gender: ptr("male")}, "customers.identity_required", ""},
 		"gender":      {Input{Name: some("李"), Gender: ptr("x")}, "customers.value_invalid", "/gender"},
-		"object":      {Input{Name: some("李"), CustomFields: &big}, "customers.object_too_large", "/custom_fields"},
+		"object":      {Input{Name: some("李"), Preferences: &big}, "customers.object_too_large", "/preferences"},
 		"zero byte":   {Input{Name: some("李"), Preferences: &map[string]any{"a": "\x00"}}, "customers.value_invalid", "/preferences"},
 		"store":       {Input{Name: some("李"), HomeStoreID: some(uuid.New())}, "customers.store_invalid", "/home_store_id"},
 		"assistant":   {Input{Name: some("李"), AssignedStaffID: some(uuid.New())}, "customers.staff_invalid", "/assigned_staff_id"},

@@ -1,7 +1,8 @@
 // Package customers owns the people a retailer knows: their records, tags,
 // searches and the 360° profile.
 //
-// Tables it writes: customers, tags. It reads any table for the profile.
+// Tables it writes: custom_fields, definition_revisions, and by triggers
+// customer_field_values; customers, tags. It reads any table for the profile.
 //
 // Invariants:
 //   - A phone, e-mail, card number or external id belongs to one customer,
@@ -9,6 +10,9 @@
 //   - Name, phone, e-mail, card number and address exist in the database only
 //     sealed with the row's own data key, and as keyed blind indexes (seal.go is
 //     the one place that makes and opens them).
+//   - A value of a custom field was valid by its definition when it was written;
+//     definitions change in ways that keep the values there are (fields_manage.go).
+//     Personal ones are sealed with the others of the row.
 //   - Every answer masks name, phone, e-mail and address (mask.go); Reveal is
 //     the one call that does not, and it is audited.
 //   - A row outside the caller's scope does not exist for them. Two ways lead

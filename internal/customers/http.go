@@ -299,6 +299,9 @@ func nextLink(p customersapi.ListCustomersParams, cursor string) string {
 	}
 	set("external_id", deref(p.ExternalId))
 	set("tag", deref(p.Tag))
+	if p.CustomFields != nil {
+		v["custom_fields"] = *p.CustomFields // none of which is personal
+	}
 	set("rfm_band", deref(p.RfmBand))
 	if p.StoreId != nil {
 		set("store_id", p.StoreId.String())

@@ -1,13 +1,17 @@
 package customers
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"unsafe"
 
 	"github.com/google/uuid"
@@ -20,16 +24,22 @@ import (
 // A cached profile is a header and the answer's body, ready to be sent: who may
 // see it is decided on the header alone, so a hot read decodes nothing.
 //
-//	format 1 | business day 4 | home store 16 | assistant 16 | length of tag 1 | tag | body
+//	format 1 | business day 4 | home store 16 | assistant 16 | custom fields: offset in body 4, length 4 | length of tag 1 | tag | body
+//
+// Where the custom fields stand is kept since not everybody may see all of
+// them: they are put anew for who may not.
 const (
-	profileFormat = 1
-	profileHeader = 1 + 4 + 16 + 16 + 1
+	profileFormat = 2
+	profileCustom = 1 + 4 + 16 + 16
+	profileHeader = profileCustom + 4 + 4 + 1
 )
 
 // profileAnswer sends a body as it is.
 type profileAnswer struct {
 	tag  string
 	body []byte
+	// Where the custom fields stand in the body.
+	customFrom, customTo int
 }
 
 var contentJSON = []string{"application/json"}
@@ -58,23 +68,59 @@ func (s *Service) answerProfile(ctx context.Context, id uuid.UUID) (customersapi
 		if !actor.Scope.Sees(store, staff) {
 			return nil, ErrNotFound.New()
 		}
-		return answer, nil
+		return s.forCaller(ctx, &actor, answer)
 	}
 	doc, c, err := s.readProfileDocument(ctx, id, today)
 	if err != nil {
 		return nil, err
 	}
-	body, err := json.Marshal(doc)
+	value, err := packProfile(c, today, doc)
 	if err != nil {
 		return nil, err
 	}
-	value := packProfile(c, today, body)
 	s.profiles.Fill(ctx, lease, value, s.clock.UntilMidnight())
 	if !actor.Scope.Sees(c.storeID(), c.staffID()) {
 		return nil, ErrNotFound.New()
 	}
 	answer, _, _, _ := readProfile(value, today)
-	return answer, nil
+	return s.forCaller(ctx, &actor, answer)
+}
+
+// forCaller takes out of a profile the custom fields that the caller may not
+// see. Without such fields it costs nothing.
+func (s *Service) forCaller(ctx context.Context, actor *auth.Actor, p profileAnswer) (customersapi.GetCustomerProfileResponseObject, error) {
+	set, err := s.definitions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !set.restricted {
+		return p, nil
+	}
+	var all map[string]any
+	if err := json.Unmarshal(p.body[p.customFrom:p.customTo], &all); err != nil {
+		return nil, err
+	}
+	n := len(all)
+	for key := range all {
+		if f := set.active(key); f == nil || !f.visible(actor) {
+			delete(all, key)
+		}
+	}
+	if len(all) == n {
+		return p, nil
+	}
+	custom, err := json.Marshal(all)
+	if err != nil {
+		return nil, err
+	}
+	body := slices.Concat(p.body[:p.customFrom], custom, p.body[p.customTo:])
+	version, _, _ := strings.Cut(strings.Trim(p.tag, `"`), "-")
+	return profileAnswer{tag: profileTag(version, body), body: body}, nil
+}
+
+func profileTag(version string, body []byte) string {
+	sum := sha256.Sum256(body)
+	return `"` + version + "-" + hex.EncodeToString(sum[:8]) + `"`
 }
 
 // readProfile takes a cached value apart without copying it. A value of another
@@ -85,24 +131,45 @@ func readProfile(v []byte, today clock.Day) (answer profileAnswer, store, staff 
 	}
 	copy(store[:], v[5:21])
 	copy(staff[:], v[21:37])
-	n := profileHeader + int(v[37])
-	if len(v) < n {
+	n := profileHeader + int(v[profileHeader-1])
+	from := int(binary.BigEndian.Uint32(v[profileCustom:]))
+	to := from + int(binary.BigEndian.Uint32(v[profileCustom+4:]))
+	if len(v) < n+to {
 		return profileAnswer{}, uuid.Nil, uuid.Nil, false
 	}
 	tag := v[profileHeader:n]
-	return profileAnswer{tag: unsafe.String(unsafe.SliceData(tag), len(tag)), body: v[n:]}, store, staff, true
+	return profileAnswer{tag: unsafe.String(unsafe.SliceData(tag), len(tag)), body: v[n:], customFrom: from, customTo: to}, store, staff, true
 }
 
-func packProfile(c *Customer, today clock.Day, body []byte) []byte {
-	sum := sha256.Sum256(body)
-	tag := `"` + strconv.FormatInt(c.Version, 10) + "-" + hex.EncodeToString(sum[:8]) + `"`
+// packProfile writes the answer with all custom fields. A name that nobody can
+// know stands for them first, so that no text of the record is taken for them.
+func packProfile(c *Customer, today clock.Day, doc *customersapi.CustomerProfile) ([]byte, error) {
+	custom, err := json.Marshal(doc.Customer.CustomFields)
+	if err != nil {
+		return nil, err
+	}
+	mark := uuid.NewString()
+	doc.Customer.CustomFields = customersapi.CustomFields{mark: true}
+	body, err := json.Marshal(doc)
+	if err != nil {
+		return nil, err
+	}
+	stands := []byte(`{"` + mark + `":true}`)
+	from := bytes.Index(body, stands)
+	if from < 0 {
+		return nil, errors.New("a profile without custom fields")
+	}
+	body = slices.Concat(body[:from], custom, body[from+len(stands):])
+	tag := profileTag(strconv.FormatInt(c.Version, 10), body)
 	v := make([]byte, 0, profileHeader+len(tag)+len(body))
 	v = append(v, profileFormat)
 	v = binary.BigEndian.AppendUint32(v, uint32(today))
 	store, staff := c.storeID(), c.staffID()
 	v = append(v, store[:]...)
 	v = append(v, staff[:]...)
+	v = binary.BigEndian.AppendUint32(v, uint32(from))
+	v = binary.BigEndian.AppendUint32(v, uint32(len(custom)))
 	v = append(v, byte(len(tag)))
 	v = append(v, tag...)
-	return append(v, body...)
+	return append(v, body...), nil
 }

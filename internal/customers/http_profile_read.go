@@ -10,6 +10,7 @@ import (
 
 	commonapi "github.com/shuke-crm/shuke/api/common"
 	customersapi "github.com/shuke-crm/shuke/api/customers"
+	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/clock"
 	"github.com/shuke-crm/shuke/internal/platform/rfm"
 )
@@ -110,6 +111,13 @@ func (s *Service) readProfileDocument(ctx context.Context, id uuid.UUID, today c
 	if doc.FavouriteCategories == nil {
 		doc.FavouriteCategories = []customersapi.ProfileCategory{}
 	}
+	// All that anybody may see; answerProfile leaves out what the caller may not.
+	set, err := s.definitions(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	system := auth.Actor{Kind: auth.KindSystem}
+	c.CustomFields, c.Custom = set.visible(&system, c.CustomFields, false), set.visible(&system, c.Custom, true)
 	doc.Customer = toAPICustomer(c)
 	doc.Metrics, doc.Rfm = p.figures(today)
 	return doc, c, nil

@@ -17,6 +17,8 @@ func TestCustomersOverHTTP(t *testing.T) {
 	app := testkit.New(t)
 	admin := app.Admin()
 	store := app.Store()
+	define(app, "size", "number", nil)
+	define(app, "hat", "number", nil)
 
 	made := admin.Do(http.MethodPost, "/v1/customers", map[string]any{
 		"name": "欧阳小明", "phone": "138 0013 8000", "email": "li.ming@example.com", "card_number": "6688001234", "home_store_id": store.Id,

@@ -1,6 +1,7 @@
 package customers
 
 import (
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -118,6 +119,12 @@ func toAPIRevealed(c *Customer, fields []customersapi.RevealField) customersapi.
 			out.Email = orNull(c.Email)
 		case customersapi.RevealAddress:
 			out.Address = ToAPIAddress(c.Address)
+		case customersapi.RevealCustomFields:
+			personal := customersapi.CustomFields(c.Custom)
+			if personal == nil {
+				personal = customersapi.CustomFields{}
+			}
+			out.CustomFields = &personal
 		}
 	}
 	return out
@@ -250,6 +257,12 @@ func fromAPIFilter(p customersapi.ListCustomersParams) Filter {
 	if p.Sort != nil {
 		f.Sort = Sort(*p.Sort)
 	}
+	if p.CustomFields != nil {
+		for _, raw := range *p.CustomFields {
+			key, v, _ := strings.Cut(raw, ":") // the contract has seen to the colon
+			f.Fields = append(f.Fields, FieldFilter{Key: key, Op: OpAnyOf, Values: []string{v}})
+		}
+	}
 	return f
 }
 
@@ -262,6 +275,15 @@ func fromAPISearch(b *customersapi.CustomerSearch) Filter {
 	}
 	if b.Sort != nil {
 		f.Sort = Sort(*b.Sort)
+	}
+	if b.CustomFields != nil {
+		for _, c := range *b.CustomFields {
+			one := FieldFilter{Key: c.Key, Op: FieldOp(c.Op)}
+			if c.Values != nil {
+				one.Values = *c.Values
+			}
+			f.Fields = append(f.Fields, one)
+		}
 	}
 	return f
 }

@@ -25,6 +25,7 @@ type Filter struct {
 	Archived                             bool // archived customers instead of active ones
 	CreatedAfter, CreatedBefore          *time.Time
 	UpdatedAfter                         *time.Time
+	Fields                               []FieldFilter // custom fields
 	Sort                                 Sort
 }
 
@@ -48,7 +49,8 @@ func (f *Filter) order() Sort {
 // Sort is the order of a list.
 type Sort string
 
-// Orders. Ids are UUIDv7, so creation order is id order.
+// Orders, beside those of custom fields: "custom_fields." and the key, with a
+// minus for descending. Ids are UUIDv7, so creation order is id order.
 const (
 	Newest       Sort = "-created_at"
 	Oldest       Sort = "created_at"
@@ -79,12 +81,13 @@ const countCap = 10_000
 type position struct {
 	ID    uuid.UUID  `json:"i"`
 	At    *time.Time `json:"t,omitempty"` // updated_at, when sorted by it
+	Value *string    `json:"v,omitempty"` // of the custom field, when sorted by one
 	Block *int32     `json:"b,omitempty"` // of the name index, when found through it
 }
 
 // List finds customers of the caller's scope, a page at a time.
-// Errors: ErrPhone, ErrEmail, ErrCard, ErrTooShort, ErrNeedle,
-// request.bad_cursor.
+// Errors: ErrPhone, ErrEmail, ErrCard, ErrTooShort, ErrNeedle, ErrFieldUnknown,
+// ErrFieldNotFilterable, ErrFieldFilter, request.bad_cursor.
 func (s *Service) List(ctx context.Context, f Filter, p Paging) (*Page, error) {
 	f.Sort = f.order()
 	list := "customers " + fmt.Sprintf("%+v", f.printable())
@@ -114,6 +117,9 @@ func (s *Service) List(ctx context.Context, f Filter, p Paging) (*Page, error) {
 			return nil, err
 		}
 	}
+	if err := s.show(ctx, out.Items); err != nil {
+		return nil, err
+	}
 	return out, s.nameTags(ctx, out.Items)
 }
 
@@ -140,6 +146,8 @@ type query struct {
 	store  uuid.UUID // filter: home store
 	staff  uuid.UUID // filter: assistant
 	narrow bool      // by a unique identifier or the last four digits: few rows
+	lead   clause    // over values v of a custom field, which is walked in order
+	field  *Field    // the custom field to sort by, or nil
 
 	terms   []string // of a name's fragment: a row has the tokens of all
 	matcher pii.Matcher
@@ -195,6 +203,15 @@ func (s *Service) plan(ctx context.Context, f *Filter) (*query, error) {
 	}
 	if f.UpdatedAfter != nil {
 		w.and("c.updated_at >= ?", *f.UpdatedAfter)
+	}
+	if len(f.Fields) > 0 || strings.Contains(string(f.Sort), sortByField) {
+		set, err := s.definitions(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err := q.byFields(set, &actor, f); err != nil {
+			return nil, err
+		}
 	}
 	return q, nil
 }
@@ -261,6 +278,9 @@ func (q *query) keyset() (clause, string) {
 		}
 		return c, "c.id " + dir
 	}
+	if q.field != nil { // see sorted
+		return c, ""
+	}
 	if q.from != nil && q.from.At != nil {
 		c.and("(c.updated_at, c.id) "+sign+" (?, ?)", *q.from.At, q.from.ID)
 	}
@@ -304,7 +324,7 @@ func (q *query) next() (clause, string) {
 	if next.sql != "" {
 		w.and(next.sql, next.args...)
 	}
-	if column, owner := q.driver(); column != "" && q.byID() && !q.narrow {
+	if column, owner := q.driver(); column != "" && q.byID() && !q.narrow && q.lead.sql == "" {
 		// Said beside the scope: "= ANY" of one store would keep PostgreSQL from
 		// walking (store, id) in order.
 		w.and("c."+column+" = ?", owner)
@@ -317,7 +337,7 @@ func (q *query) byID() bool { return q.sort == Newest || q.sort == Oldest }
 // branched reports a list over several owners, each with an index of its own.
 func (q *query) branched() bool {
 	column, _ := q.driver()
-	return column == "" && !q.scope.All && q.byID() && !q.narrow
+	return column == "" && !q.scope.All && q.byID() && !q.narrow && q.lead.sql == ""
 }
 
 // branches walks each store of a scope, and the customers of each assistant in
@@ -352,6 +372,10 @@ func (s *Service) page(ctx context.Context, q *query, list string, limit int) (*
 		if q.sort == LastChanged || q.sort == FirstChanged {
 			at.At = &last.UpdatedAt
 		}
+		if q.field != nil {
+			v := q.field.sortValue(last)
+			at.Value = &v
+		}
 		out.Next = s.pages.Encode(list, at)
 	}
 	return out, nil
@@ -367,6 +391,12 @@ func (q *query) rows(n int) clause {
 	}
 	p := scopeClause(q.scope)
 	w.and(p.sql, p.args...)
+	switch {
+	case q.field != nil:
+		return q.sorted(w, n)
+	case q.lead.sql != "":
+		return q.leading(w, order, n)
+	}
 	return clause{fmt.Sprintf("SELECT %s FROM customers c WHERE %s ORDER BY %s LIMIT %d", columns, w.sql, order, n), w.args}
 }
 
@@ -389,7 +419,16 @@ func (s *Service) load(ctx context.Context, c clause) ([]Customer, error) {
 }
 
 func (s *Service) count(ctx context.Context, q *query) (*int64, error) {
-	w := q.where
+	w := clause{q.where.sql, slices.Clip(q.where.args)}
+	if q.lead.sql != "" {
+		e := q.lead.existing()
+		w.and(e.sql, e.args...)
+	}
+	if q.field != nil {
+		column, _ := q.field.Kind.column()
+		e := clause{sql: "v.field_id = '" + q.field.ID.String() + "' AND v." + column + " IS NOT NULL"}.existing()
+		w.and(e.sql)
+	}
 	p := scopeClause(q.scope)
 	w.and(p.sql, p.args...)
 	c := clause{fmt.Sprintf("SELECT count(*) FROM (SELECT 1 FROM customers c WHERE %s LIMIT %d) n", w.sql, countCap), w.args}

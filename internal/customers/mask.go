@@ -1,16 +1,28 @@
 package customers
 
 import (
+	"maps"
 	"strings"
 
 	"github.com/shuke-crm/shuke/internal/platform/pii"
 )
+
+// hiddenValue stands for the value of a personal custom field.
+const hiddenValue = "***"
 
 // Masked is the customer as everybody sees it without revealing: the one
 // place where this domain masks. The card number is a membership number that
 // tills print and customers read out; it stays whole.
 func (c Customer) Masked() Customer {
 	c.Person = c.Person.masked()
+	if len(c.Custom) > 0 {
+		all := make(map[string]any, len(c.CustomFields)+len(c.Custom))
+		maps.Copy(all, c.CustomFields)
+		for key := range c.Custom {
+			all[key] = hiddenValue
+		}
+		c.CustomFields, c.Custom = all, nil
+	}
 	return c
 }
 

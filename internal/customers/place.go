@@ -19,6 +19,7 @@ type reach struct {
 	stores   map[uuid.UUID]bool
 	staff    map[uuid.UUID]bool
 	ownStore *uuid.UUID // home store of a caller whose scope is their own customers
+	fields   *fieldUse
 }
 
 // reach reads what is needed to place customers by these inputs, set-based. A
@@ -29,6 +30,9 @@ func (s *Service) reach(ctx context.Context, tx *db.Tx, inputs []*Input) (*reach
 		return nil, err
 	}
 	r := &reach{actor: actor, stores: map[uuid.UUID]bool{}, staff: map[uuid.UUID]bool{}}
+	if r.fields, err = s.useFields(ctx, tx, actor, inputs); err != nil {
+		return nil, err
+	}
 	if actor.Scope.All && len(inputs) == 1 {
 		r.trusted = true
 		return r, nil

@@ -161,7 +161,7 @@ func TestProfileIsExact(t *testing.T) {
 	for i := range 20 {
 		require.Equal(t, int64(i+1), seen(b).Customer.Version)
 		require.Equal(t, int64(i+1), seen(b).Customer.Version)
-		_, err := a.Update(ctx, c.ID, Input{CustomFields: &map[string]any{"n": i}}, nil)
+		_, err := a.Update(ctx, c.ID, Input{Preferences: &map[string]any{"n": i}}, nil)
 		require.NoError(t, err)
 	}
 
@@ -169,11 +169,11 @@ func TestProfileIsExact(t *testing.T) {
 	_, lease := b.profiles.Get(ctx, c.ID)
 	doc, old, err := b.readProfileDocument(ctx, c.ID, b.clock.Today())
 	require.NoError(t, err)
-	body, err := json.Marshal(doc)
+	value, err := packProfile(old, b.clock.Today(), doc)
 	require.NoError(t, err)
 	changed, err := a.Update(ctx, c.ID, Input{Gender: ptr("female")}, nil)
 	require.NoError(t, err)
-	assert.False(t, b.profiles.Fill(ctx, lease, packProfile(old, b.clock.Today(), body), time.Minute), "the fill is refused")
+	assert.False(t, b.profiles.Fill(ctx, lease, value, time.Minute), "the fill is refused")
 	assert.Equal(t, changed.Version, seen(b).Customer.Version)
 
 	_, err = a.UpdateTag(ctx, changed.TagIDs[0], TagInput{Name: ptr("金卡")}, nil)

@@ -179,5 +179,5 @@ func (s *Service) Reveal(ctx context.Context, id uuid.UUID, fields []string, rea
 	if err != nil {
 		return nil, err
 	}
-	return &c, nil
+	return s.shown(ctx, &c)
 }

@@ -39,12 +39,11 @@ var (
 )
 
 // apply changes c by what in says, with values brought to their normal form,
-// and tells which fields differ now. Store, assistant and tags are left to the
-// service, which must ask the database about them. Pointers in faults are
+// and tells which fields differ now. Store, assistant, tags and custom fields are
+// left to the service, which must ask the database about them. Pointers in faults are
 // relative to the customer ("/phone").
 func (c *Customer) apply(in *Input, today time.Time) (changed []string, bad faults) {
 	before := *c
-	before.CustomFields = c.CustomFields
 	c.applyPerson(in, &bad)
 	if v, ok := text(in.ExternalID); ok {
 		c.ExternalID = externalID(v, &bad)
@@ -69,9 +68,6 @@ func (c *Customer) apply(in *Input, today time.Time) (changed []string, bad faul
 		if c.MarketingPreferences = *in.MarketingPreferences; len(c.MarketingPreferences) > maxChannels {
 			bad.add("/marketing_preferences", ErrTooBig, map[string]any{"max": maxChannels})
 		}
-	}
-	if in.CustomFields != nil {
-		c.CustomFields = object(merge(c.CustomFields, *in.CustomFields), "/custom_fields", &bad)
 	}
 	return c.differences(&before), bad
 }
@@ -205,21 +201,6 @@ func object(m map[string]any, pointer string, bad *faults) map[string]any {
 	return m
 }
 
-func merge(old, patch map[string]any) map[string]any {
-	out := maps.Clone(old)
-	if out == nil {
-		out = map[string]any{}
-	}
-	for k, v := range patch {
-		if v == nil {
-			delete(out, k)
-		} else {
-			out[k] = v
-		}
-	}
-	return out
-}
-
 // differences names the fields in which two states of a customer differ.
 func (c *Customer) differences(old *Customer) []string {
 	var out []string
@@ -243,7 +224,7 @@ func (c *Customer) differences(old *Customer) []string {
 	note("assigned_staff_id", c.staffID() != old.staffID())
 	note("preferences", !sameJSON(c.Preferences, old.Preferences))
 	note("marketing_preferences", !maps.Equal(c.MarketingPreferences, old.MarketingPreferences))
-	note("custom_fields", !sameJSON(c.CustomFields, old.CustomFields))
+	note("custom_fields", !sameJSON(c.CustomFields, old.CustomFields) || !sameJSON(c.Custom, old.Custom))
 	note("tags", !slices.Equal(c.TagIDs, old.TagIDs))
 	return out
 }

@@ -16,7 +16,7 @@ import (
 // SQL that calls the table c.
 const columns = `c.id, c.external_id, c.data_key, c.name_sealed, c.phone_sealed, c.phone_kind, c.email_sealed, c.card_number_sealed, c.address_sealed,
 c.gender, c.birth_date, c.language, c.source, c.home_store_id, c.assigned_staff_id, c.preferences, c.marketing_preferences, c.custom_fields,
-c.tag_ids, c.lifecycle_stage, c.archived_at, c.version, c.created_at, c.updated_at`
+c.custom_fields_sealed, c.tag_ids, c.lifecycle_stage, c.archived_at, c.version, c.created_at, c.updated_at`
 
 // scanner reads rows of columns one after the other. Ciphertexts are opened
 // straight from the driver's buffer: half of what a page costs in Go would be
@@ -24,6 +24,7 @@ c.tag_ids, c.lifecycle_stage, c.archived_at, c.version, c.created_at, c.updated_
 type scanner struct {
 	row                                        crm.Customer
 	dataKey, name, phone, email, card, address sql.RawBytes
+	customSealed                               sql.RawBytes
 	kind, gender, stage                        sql.NullString
 	preferences, marketing, custom, tags       sql.RawBytes
 	birth, archived                            sql.NullTime
@@ -37,7 +38,7 @@ func newScanner(more ...any) *scanner {
 	r := &s.row
 	s.into = append([]any{&r.ID, &s.external, &s.dataKey, &s.name, &s.phone, &s.kind, &s.email, &s.card, &s.address,
 		&s.gender, &s.birth, &r.Language, &r.Source, &s.store, &s.staff, &s.preferences, &s.marketing, &s.custom,
-		&s.tags, &s.stage, &s.archived, &r.Version, &r.CreatedAt, &r.UpdatedAt}, more...)
+		&s.customSealed, &s.tags, &s.stage, &s.archived, &r.Version, &r.CreatedAt, &r.UpdatedAt}, more...)
 	return s
 }
 
@@ -48,6 +49,7 @@ func (s *scanner) customer(keys *crypto.Keyring, rows *sql.Rows) (Customer, erro
 	}
 	r := &s.row
 	r.DataKey, r.NameSealed, r.PhoneSealed, r.EmailSealed, r.CardNumberSealed, r.AddressSealed = s.dataKey, s.name, s.phone, s.email, s.card, s.address
+	r.CustomFieldsSealed = s.customSealed
 	r.Gender, r.LifecycleStage = customer.Gender(s.gender.String), customer.LifecycleStage(s.stage.String)
 	r.ExternalID, r.PhoneKind, r.BirthDate, r.ArchivedAt, r.HomeStoreID, r.AssignedStaffID = nil, nil, nil, nil, nil, nil
 	if s.external.Valid {

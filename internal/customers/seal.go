@@ -27,6 +27,7 @@ const (
 // sealed is the part of a row that seal makes of a Person.
 type sealed struct {
 	name, phone, email, card, address []byte // ciphertexts, nil when unknown
+	custom                            []byte
 	phoneIndex, emailIndex, cardIndex []byte
 	last4                             *int32
 	nameTokens                        []int32
@@ -68,6 +69,13 @@ func seal(keys *crypto.Keyring, key crypto.DataKey, id uuid.UUID, p *Person, blo
 		s.address = key.Seal(table, "address", id, raw)
 		s.addressRegion, s.addressCity = cutRunes(p.Address.Region, 64), cutRunes(p.Address.City, 64)
 	}
+	if len(p.Custom) > 0 {
+		raw, err := json.Marshal(p.Custom)
+		if err != nil {
+			panic(err) // made of texts, numbers and lists of texts
+		}
+		s.custom = key.Seal(table, "custom_fields", id, raw)
+	}
 	return s
 }
 
@@ -103,7 +111,7 @@ func open(keys *crypto.Keyring, row *crm.Customer) (Customer, error) {
 	if row.PhoneKind != nil {
 		c.PhoneKind = string(*row.PhoneKind)
 	}
-	if len(row.NameSealed)+len(row.PhoneSealed)+len(row.EmailSealed)+len(row.CardNumberSealed)+len(row.AddressSealed) == 0 {
+	if len(row.NameSealed)+len(row.PhoneSealed)+len(row.EmailSealed)+len(row.CardNumberSealed)+len(row.AddressSealed)+len(row.CustomFieldsSealed) == 0 {
 		return c, nil
 	}
 	key, err := keys.UnwrapDataKey(row.ID, row.DataKey)
@@ -129,6 +137,11 @@ func open(keys *crypto.Keyring, row *crm.Customer) (Customer, error) {
 		c.Address = new(Address)
 		if err := json.Unmarshal(raw, c.Address); err != nil && firstErr == nil {
 			firstErr = fmt.Errorf("customer %s: address: %w", row.ID, err)
+		}
+	}
+	if raw := field("custom_fields", row.CustomFieldsSealed); raw != nil {
+		if err := json.Unmarshal(raw, &c.Custom); err != nil && firstErr == nil {
+			firstErr = fmt.Errorf("customer %s: custom fields: %w", row.ID, err)
 		}
 	}
 	return c, firstErr

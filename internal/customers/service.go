@@ -33,6 +33,7 @@ type Service struct {
 	profiles *cache.Hot
 	stats    *tokenStats
 	blocks   blocks
+	fields   fieldCache
 	members  MemberSide
 }
 
@@ -49,6 +50,7 @@ func New(d Deps) *Service {
 	if d.Queue != nil {
 		jobs.RegisterVisible(d.Queue, jobHandOver, func(ctx context.Context, h handOver, p *jobs.Progress) (any, error) { return s.runHandOver(ctx, h, p) })
 		s.registerScan(d.Queue)
+		jobs.RegisterVisible(d.Queue, jobReplaceChoices, s.runReplaceChoices)
 	}
 	return s
 }

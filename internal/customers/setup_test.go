@@ -56,6 +56,10 @@ func newWorldOn(t testing.TB, pg *db.DB) *world {
 		pg.Platform.Staff.Create().SetID(*to).SetUsername([]string{"ann", "bob", "cy"}[i]).SetName("导购").SetPasswordHash("x").
 			SetStoreID([]uuid.UUID{w.storeA, w.storeA, w.storeB}[i]).SaveX(ctx)
 	}
+	for key, personal := range map[string]bool{"a": false, "p": true} {
+		_, err := w.CreateField(w.admin(), FieldInput{Key: key, Kind: FieldText, Personal: personal, FieldRules: FieldRules{Labels: Labels{"Field", "字段"}}})
+		require.NoError(t, err)
+	}
 	return w
 }
 

@@ -251,6 +251,7 @@ func (s *Service) tryTakeOver(ctx context.Context, tx *db.Tx, what Takeover, ite
 		_, bad := c.apply(inputs[n], today)
 		r.defaults(&c, inputs[n], &bad)
 		r.place(&c, inputs[n], &bad)
+		r.fields.assign(&c, inputs[n], nil, &bad)
 		names.assign(&c, inputs[n], &bad)
 		if len(bad) == 0 && !c.identified() {
 			bad.add("", ErrNoIdentity)

@@ -68,7 +68,7 @@ func (s *Service) change(ctx context.Context, id uuid.UUID, ifMatch *string, f f
 	if err != nil {
 		return nil, constraint(err)
 	}
-	return &out, nil
+	return s.shown(ctx, &out)
 }
 
 // change is what was done to a customer.
@@ -105,6 +105,7 @@ func (s *Service) alter(c *Customer, in *Input, r *reach, names tagNames) ([]str
 	old := *c
 	_, bad := c.apply(in, s.clock.Today().Time())
 	r.place(c, in, &bad)
+	r.fields.assign(c, in, &old, &bad)
 	names.assign(c, in, &bad)
 	if len(bad) == 0 && !c.identified() && old.identified() {
 		bad.add("", ErrNoIdentity)
@@ -174,7 +175,7 @@ var viewed = []string{
 	customer.FieldID, customer.FieldExternalID, customer.FieldDataKey, customer.FieldNameSealed, customer.FieldPhoneSealed, customer.FieldPhoneKind,
 	customer.FieldEmailSealed, customer.FieldCardNumberSealed, customer.FieldAddressSealed, customer.FieldGender, customer.FieldBirthDate,
 	customer.FieldLanguage, customer.FieldSource, customer.FieldHomeStoreID, customer.FieldAssignedStaffID, customer.FieldPreferences,
-	customer.FieldMarketingPreferences, customer.FieldCustomFields, customer.FieldTagIds, customer.FieldLifecycleStage, customer.FieldArchivedAt,
+	customer.FieldMarketingPreferences, customer.FieldCustomFields, customer.FieldCustomFieldsSealed, customer.FieldTagIds, customer.FieldLifecycleStage, customer.FieldArchivedAt,
 	customer.FieldVersion, customer.FieldCreatedAt, customer.FieldUpdatedAt,
 }
 
@@ -192,5 +193,8 @@ func (s *Service) Get(ctx context.Context, id uuid.UUID) (*Customer, error) {
 	if out[0], err = open(s.keys, row); err != nil {
 		return nil, apperr.ErrInternal.Wrap(err)
 	}
-	return &out[0], s.nameTags(ctx, out)
+	if err := s.nameTags(ctx, out); err != nil {
+		return nil, err
+	}
+	return s.shown(ctx, &out[0])
 }

@@ -25,6 +25,7 @@ var written = []struct{ name, sent, cast string }{
 	{"gender", "text", ""}, {"birth_date", "date", ""}, {"language", "text", ""}, {"source", "text", ""},
 	{"home_store_id", "uuid", ""}, {"assigned_staff_id", "uuid", ""},
 	{"preferences", "jsonb", ""}, {"marketing_preferences", "jsonb", ""}, {"custom_fields", "jsonb", ""},
+	{"custom_fields_sealed", "bytea", ""},
 	{"tag_ids", "text", "uuid[]"},
 	{"lifecycle_stage", "text", ""}, {"archived_at", "timestamptz", ""},
 	{"name_block", "integer", ""}, {"version", "bigint", ""}, {"created_at", "timestamptz", ""}, {"updated_at", "timestamptz", ""},
@@ -115,6 +116,7 @@ func layOut(cols []column, c *Customer, dataKey []byte, row *sealed) error {
 			return err
 		}
 	}
+	at().bytes(row.custom)
 	at().uuids(c.TagIDs)
 	at().text(c.LifecycleStage)
 	at().time(c.ArchivedAt, timestamp)

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,6 +63,11 @@ func (s *Service) loadStaff(ctx context.Context, id uuid.UUID) (*principals.Prin
 		return nil, err
 	}
 	p.Actor.Permissions, p.Actor.Scope, p.Actor.Reach, p.Until = resolve(id, grants, now)
+	for _, g := range grants {
+		if (g.expires == nil || now.Before(*g.expires)) && !slices.Contains(p.Actor.Roles, g.role) {
+			p.Actor.Roles = append(p.Actor.Roles, g.role)
+		}
+	}
 	loans, err := s.loadLoans(ctx, id, now)
 	if err != nil {
 		return nil, err
@@ -106,7 +112,7 @@ func deputies(ctx context.Context, tx *db.Tx, staffID uuid.UUID, now time.Time) 
 
 func (s *Service) loadGrants(ctx context.Context, staffID uuid.UUID) ([]grantedRole, error) {
 	rows, err := s.DB.Query(ctx, `
-		SELECT g.scope, g.store_id, g.expires_at, r.permissions,
+		SELECT r.code, g.scope, g.store_id, g.expires_at, r.permissions,
 		       CASE WHEN g.scope = 'region' THEN ARRAY(SELECT id FROM stores WHERE region_id = g.region_id) ELSE '{}' END
 		FROM role_grants g JOIN roles r ON r.id = g.role_id
 		WHERE g.staff_id = $1`, staffID)
@@ -120,7 +126,7 @@ func (s *Service) loadGrants(ctx context.Context, staffID uuid.UUID) ([]grantedR
 		var reaches string
 		var permissions pgarray.Strings
 		var stores pgarray.UUIDs
-		if err := rows.Scan(&reaches, &g.store, &g.expires, &permissions, &stores); err != nil {
+		if err := rows.Scan(&g.role, &reaches, &g.store, &g.expires, &permissions, &stores); err != nil {
 			return nil, fmt.Errorf("load grants: %w", err)
 		}
 		g.scope, g.permissions, g.regionStores = rolegrant.Scope(reaches), permissions, stores

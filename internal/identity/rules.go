@@ -74,6 +74,7 @@ func (r reach) wellFormed() bool {
 
 // grantedRole is one grant as the resolution of rights sees it.
 type grantedRole struct {
+	role         string // its code
 	scope        rolegrant.Scope
 	store        *uuid.UUID
 	regionStores []uuid.UUID

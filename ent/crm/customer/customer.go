@@ -65,6 +65,8 @@ const (
 	FieldMarketingPreferences = "marketing_preferences"
 	// FieldCustomFields holds the string denoting the custom_fields field in the database.
 	FieldCustomFields = "custom_fields"
+	// FieldCustomFieldsSealed holds the string denoting the custom_fields_sealed field in the database.
+	FieldCustomFieldsSealed = "custom_fields_sealed"
 	// FieldTagIds holds the string denoting the tag_ids field in the database.
 	FieldTagIds = "tag_ids"
 	// FieldLifecycleStage holds the string denoting the lifecycle_stage field in the database.
@@ -109,6 +111,7 @@ var Columns = []string{
 	FieldPreferences,
 	FieldMarketingPreferences,
 	FieldCustomFields,
+	FieldCustomFieldsSealed,
 	FieldTagIds,
 	FieldLifecycleStage,
 	FieldArchivedAt,

@@ -156,6 +156,11 @@ func AssignedStaffID(v uuid.UUID) predicate.Customer {
 	return predicate.Customer(sql.FieldEQ(FieldAssignedStaffID, v))
 }
 
+// CustomFieldsSealed applies equality check predicate on the "custom_fields_sealed" field. It's identical to CustomFieldsSealedEQ.
+func CustomFieldsSealed(v []byte) predicate.Customer {
+	return predicate.Customer(sql.FieldEQ(FieldCustomFieldsSealed, v))
+}
+
 // TagIds applies equality check predicate on the "tag_ids" field. It's identical to TagIdsEQ.
 func TagIds(v pgarray.UUIDs) predicate.Customer {
 	return predicate.Customer(sql.FieldEQ(FieldTagIds, v))
@@ -1334,6 +1339,56 @@ func CustomFieldsIsNil() predicate.Customer {
 // CustomFieldsNotNil applies the NotNil predicate on the "custom_fields" field.
 func CustomFieldsNotNil() predicate.Customer {
 	return predicate.Customer(sql.FieldNotNull(FieldCustomFields))
+}
+
+// CustomFieldsSealedEQ applies the EQ predicate on the "custom_fields_sealed" field.
+func CustomFieldsSealedEQ(v []byte) predicate.Customer {
+	return predicate.Customer(sql.FieldEQ(FieldCustomFieldsSealed, v))
+}
+
+// CustomFieldsSealedNEQ applies the NEQ predicate on the "custom_fields_sealed" field.
+func CustomFieldsSealedNEQ(v []byte) predicate.Customer {
+	return predicate.Customer(sql.FieldNEQ(FieldCustomFieldsSealed, v))
+}
+
+// CustomFieldsSealedIn applies the In predicate on the "custom_fields_sealed" field.
+func CustomFieldsSealedIn(vs ...[]byte) predicate.Customer {
+	return predicate.Customer(sql.FieldIn(FieldCustomFieldsSealed, vs...))
+}
+
+// CustomFieldsSealedNotIn applies the NotIn predicate on the "custom_fields_sealed" field.
+func CustomFieldsSealedNotIn(vs ...[]byte) predicate.Customer {
+	return predicate.Customer(sql.FieldNotIn(FieldCustomFieldsSealed, vs...))
+}
+
+// CustomFieldsSealedGT applies the GT predicate on the "custom_fields_sealed" field.
+func CustomFieldsSealedGT(v []byte) predicate.Customer {
+	return predicate.Customer(sql.FieldGT(FieldCustomFieldsSealed, v))
+}
+
+// CustomFieldsSealedGTE applies the GTE predicate on the "custom_fields_sealed" field.
+func CustomFieldsSealedGTE(v []byte) predicate.Customer {
+	return predicate.Customer(sql.FieldGTE(FieldCustomFieldsSealed, v))
+}
+
+// CustomFieldsSealedLT applies the LT predicate on the "custom_fields_sealed" field.
+func CustomFieldsSealedLT(v []byte) predicate.Customer {
+	return predicate.Customer(sql.FieldLT(FieldCustomFieldsSealed, v))
+}
+
+// CustomFieldsSealedLTE applies the LTE predicate on the "custom_fields_sealed" field.
+func CustomFieldsSealedLTE(v []byte) predicate.Customer {
+	return predicate.Customer(sql.FieldLTE(FieldCustomFieldsSealed, v))
+}
+
+// CustomFieldsSealedIsNil applies the IsNil predicate on the "custom_fields_sealed" field.
+func CustomFieldsSealedIsNil() predicate.Customer {
+	return predicate.Customer(sql.FieldIsNull(FieldCustomFieldsSealed))
+}
+
+// CustomFieldsSealedNotNil applies the NotNil predicate on the "custom_fields_sealed" field.
+func CustomFieldsSealedNotNil() predicate.Customer {
+	return predicate.Customer(sql.FieldNotNull(FieldCustomFieldsSealed))
 }
 
 // TagIdsEQ applies the EQ predicate on the "tag_ids" field.

@@ -102,6 +102,7 @@ var (
 		{Name: "preferences", Type: field.TypeJSON, Nullable: true},
 		{Name: "marketing_preferences", Type: field.TypeJSON, Nullable: true},
 		{Name: "custom_fields", Type: field.TypeJSON, Nullable: true},
+		{Name: "custom_fields_sealed", Type: field.TypeBytes, Nullable: true},
 		{Name: "tag_ids", Type: field.TypeOther, SchemaType: map[string]string{"postgres": "uuid[]"}},
 		{Name: "lifecycle_stage", Type: field.TypeEnum, Enums: []string{"prospect", "new", "active", "loyal", "dormant", "lost"}, Default: "prospect"},
 		{Name: "archived_at", Type: field.TypeTime, Nullable: true},
@@ -151,7 +152,7 @@ var (
 			{
 				Name:    "customers_tag_ids_idx",
 				Unique:  false,
-				Columns: []*schema.Column{CustomersColumns[26]},
+				Columns: []*schema.Column{CustomersColumns[27]},
 				Annotation: &entsql.IndexAnnotation{
 					Type: "GIN",
 				},
@@ -169,7 +170,7 @@ var (
 			{
 				Name:    "customers_updated_idx",
 				Unique:  false,
-				Columns: []*schema.Column{CustomersColumns[31], CustomersColumns[0]},
+				Columns: []*schema.Column{CustomersColumns[32], CustomersColumns[0]},
 			},
 			{
 				Name:    "customers_birth_date_idx",

@@ -99,15 +99,15 @@ func init() {
 	// customer.SourceValidator is a validator for the "source" field. It is called by the builders before save.
 	customer.SourceValidator = customerDescSource.Validators[0].(func(string) error)
 	// customerDescVersion is the schema descriptor for version field.
-	customerDescVersion := customerFields[29].Descriptor()
+	customerDescVersion := customerFields[30].Descriptor()
 	// customer.DefaultVersion holds the default value on creation for the version field.
 	customer.DefaultVersion = customerDescVersion.Default.(int64)
 	// customerDescCreatedAt is the schema descriptor for created_at field.
-	customerDescCreatedAt := customerFields[30].Descriptor()
+	customerDescCreatedAt := customerFields[31].Descriptor()
 	// customer.DefaultCreatedAt holds the default value on creation for the created_at field.
 	customer.DefaultCreatedAt = customerDescCreatedAt.Default.(func() time.Time)
 	// customerDescUpdatedAt is the schema descriptor for updated_at field.
-	customerDescUpdatedAt := customerFields[31].Descriptor()
+	customerDescUpdatedAt := customerFields[32].Descriptor()
 	// customer.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	customer.DefaultUpdatedAt = customerDescUpdatedAt.Default.(func() time.Time)
 	customeridentity.Policy = privacy.NewPolicies(schema.CustomerIdentity{})

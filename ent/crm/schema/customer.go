@@ -50,6 +50,7 @@ func (Customer) Fields() []ent.Field {
 		field.JSON("preferences", map[string]any{}).Optional().Comment("declared tastes"),
 		field.JSON("marketing_preferences", map[string]bool{}).Optional().Comment("consent to channels, as declared"),
 		field.JSON("custom_fields", map[string]any{}).Optional(),
+		field.Bytes("custom_fields_sealed").Optional().Sensitive().Comment("those of the custom fields that are personal, as JSON"),
 		field.Other("tag_ids", pgarray.UUIDs{}).SchemaType(map[string]string{dialect.Postgres: "uuid[]"}),
 		field.Enum("lifecycle_stage").Values("prospect", "new", "active", "loyal", "dormant", "lost").Default("prospect"),
 		field.Time("archived_at").Optional().Nillable(),

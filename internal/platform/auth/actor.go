@@ -32,7 +32,8 @@ type Actor struct {
 	Name        string        `json:"name,omitempty"`       // user name of staff, name of key or job: for the audit log
 	SessionID   uuid.UUID     `json:"session_id,omitempty"` // zero for keys and the system
 	Permissions PermissionSet `json:"permissions"`
-	Scope       Scope         `json:"scope"` // of the operation's permission once the edge has admitted the request; before, of all grants together
+	Roles       []string      `json:"roles,omitempty"` // codes of the roles that staff hold now
+	Scope       Scope         `json:"scope"`           // of the operation's permission once the edge has admitted the request; before, of all grants together
 
 	// RequestsPerMinute is a limit of an API key's own; 0: the general ones.
 	RequestsPerMinute int `json:"requests_per_minute,omitempty"`

@@ -20,6 +20,7 @@ const (
 	CustomersIdentities Permission = "customers.manage_identities"
 	CustomersMerge      Permission = "customers.merge"
 	TagsManage          Permission = "tags.manage"
+	CustomFieldsManage  Permission = "custom_fields.manage"
 	OrdersRead          Permission = "orders.read"
 	OrdersIngest        Permission = "orders.ingest"
 	OrdersOverridePrice Permission = "orders.override_price"
@@ -70,6 +71,7 @@ var Catalogue = []Explained{
 	{CustomersIdentities, "Take ways to sign in off customers.", "解除顾客的登录方式。"},
 	{CustomersMerge, "Search for duplicate customers and decide about them.", "查找重复顾客并作出判定。"},
 	{TagsManage, "Define tags.", "管理标签。"},
+	{CustomFieldsManage, "Define custom fields, and see and change all of them.", "管理自定义字段，并可查看和修改全部自定义字段。"},
 	{OrdersRead, "Read orders and returns within the scope.", "查看权限范围内的订单和退货。"},
 	{OrdersIngest, "Send tickets from tills.", "上传收银小票。"},
 	{OrdersOverridePrice, "Set prices on order lines.", "在订单行上改价。"},
