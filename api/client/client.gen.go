@@ -428,16 +428,19 @@ func (e EnrolledMethod) Valid() bool {
 
 // Defines values for GrantScope.
 const (
-	ScopeAll    GrantScope = "all"
-	ScopeOwn    GrantScope = "own"
-	ScopeRegion GrantScope = "region"
-	ScopeStore  GrantScope = "store"
+	ScopeAll      GrantScope = "all"
+	ScopeMerchant GrantScope = "merchant"
+	ScopeOwn      GrantScope = "own"
+	ScopeRegion   GrantScope = "region"
+	ScopeStore    GrantScope = "store"
 )
 
 // Valid indicates whether the value is a known member of the GrantScope enum.
 func (e GrantScope) Valid() bool {
 	switch e {
 	case ScopeAll:
+		return true
+	case ScopeMerchant:
 		return true
 	case ScopeOwn:
 		return true
@@ -768,6 +771,24 @@ const (
 func (e MemberTokensTokenType) Valid() bool {
 	switch e {
 	case MemberTokenBearer:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MerchantStatus.
+const (
+	MerchantActive MerchantStatus = "active"
+	MerchantLeft   MerchantStatus = "left"
+)
+
+// Valid indicates whether the value is a known member of the MerchantStatus enum.
+func (e MerchantStatus) Valid() bool {
+	switch e {
+	case MerchantActive:
+		return true
+	case MerchantLeft:
 		return true
 	default:
 		return false
@@ -1434,6 +1455,21 @@ const (
 func (e ListMemberOrdersParamsInclude) Valid() bool {
 	switch e {
 	case ListMemberOrdersParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListMerchantsParamsInclude.
+const (
+	ListMerchantsParamsIncludeIncludeTotalCount ListMerchantsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListMerchantsParamsInclude enum.
+func (e ListMerchantsParamsInclude) Valid() bool {
+	switch e {
+	case ListMerchantsParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -3061,7 +3097,7 @@ type FactorConfirmed struct {
 	RecoveryCodes []string `json:"recovery_codes"`
 }
 
-// Grant Example: {"created_at":"2026-07-01T02:00:00Z","expires_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a17","region_id":null,"role":"store_manager","scope":"store","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"}
+// Grant Example: {"created_at":"2026-07-01T02:00:00Z","expires_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a17","merchant_id":null,"region_id":null,"role":"store_manager","scope":"store","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"}
 type Grant struct {
 	CreatedAt time.Time                    `json:"created_at"`
 	ExpiresAt nullable.Nullable[time.Time] `json:"expires_at"`
@@ -3069,14 +3105,15 @@ type Grant struct {
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
-	Id       Id                                    `json:"id"`
-	RegionId nullable.Nullable[openapi_types.UUID] `json:"region_id"`
+	Id         Id                                    `json:"id"`
+	MerchantId nullable.Nullable[openapi_types.UUID] `json:"merchant_id"`
+	RegionId   nullable.Nullable[openapi_types.UUID] `json:"region_id"`
 
 	// Role The role's code.
 	Role string `json:"role"`
 
-	// Scope How far a role reaches: `own` the customers assigned to the person, `store` one store, `region` all stores of a region as they are
-	// at any time, `all` the whole business.
+	// Scope How far a role reaches: `own` the customers assigned to the person, `store` one store, `region` all stores of a region and
+	// `merchant` all stores of a merchant as they are at any time, `all` the whole business.
 	//
 	//
 	// Example: store
@@ -3084,12 +3121,17 @@ type Grant struct {
 	StoreId nullable.Nullable[openapi_types.UUID] `json:"store_id"`
 }
 
-// GrantInput A role with a scope. `store_id` belongs to the scope `store`, `region_id` to `region`, and neither to the others.
+// GrantInput A role with a scope. `store_id` belongs to the scope `store`, `region_id` to `region`, `merchant_id` to `merchant`, and none to the others.
 //
 // Example: {"role":"store_manager","scope":"store","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"}
 type GrantInput struct {
 	// ExpiresAt When the grant runs out by itself, for stand-ins.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// MerchantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	MerchantId *Id `json:"merchant_id,omitempty"`
 
 	// RegionId A UUIDv7, so ids sort by the time of creation.
 	//
@@ -3099,8 +3141,8 @@ type GrantInput struct {
 	// Role The role's code.
 	Role string `json:"role"`
 
-	// Scope How far a role reaches: `own` the customers assigned to the person, `store` one store, `region` all stores of a region as they are
-	// at any time, `all` the whole business.
+	// Scope How far a role reaches: `own` the customers assigned to the person, `store` one store, `region` all stores of a region and
+	// `merchant` all stores of a merchant as they are at any time, `all` the whole business.
 	//
 	//
 	// Example: store
@@ -3112,8 +3154,8 @@ type GrantInput struct {
 	StoreId *Id `json:"store_id,omitempty"`
 }
 
-// GrantScope How far a role reaches: `own` the customers assigned to the person, `store` one store, `region` all stores of a region as they are
-// at any time, `all` the whole business.
+// GrantScope How far a role reaches: `own` the customers assigned to the person, `store` one store, `region` all stores of a region and
+// `merchant` all stores of a merchant as they are at any time, `all` the whole business.
 //
 // Example: store
 type GrantScope string
@@ -4068,6 +4110,78 @@ type MemberTokens struct {
 
 // MemberTokensTokenType defines model for MemberTokens.TokenType.
 type MemberTokensTokenType string
+
+// Merchant Example: {"category":"书店","code":"CG-2F018","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","name":"晨光书屋","place":"2F-018","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}
+type Merchant struct {
+	// Category What it sells, in the mall's own words.
+	Category nullable.Nullable[string] `json:"category"`
+
+	// Code Short and unique, whatever the case.
+	Code      string    `json:"code"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id   Id     `json:"id"`
+	Name string `json:"name"`
+
+	// Place Floor and unit.
+	Place nullable.Nullable[string] `json:"place"`
+
+	// Status `left`: it trades here no longer; its people keep their sight of what was sold until their grants end.
+	//
+	// Example: active
+	Status    MerchantStatus `json:"status"`
+	UpdatedAt time.Time      `json:"updated_at"`
+
+	// Version Rises with every change.
+	Version int64 `json:"version"`
+}
+
+// MerchantCreate Example: {"category":"书店","code":"CG-2F018","name":"晨光书屋","place":"2F-018"}
+type MerchantCreate struct {
+	// Category What it sells, in the mall's own words.
+	Category *string `json:"category,omitempty"`
+	Code     string  `json:"code"`
+	Name     string  `json:"name"`
+
+	// Place Floor and unit.
+	Place *string `json:"place,omitempty"`
+}
+
+// MerchantList Example: {"has_more":false,"items":[],"next_cursor":null}
+type MerchantList struct {
+	HasMore bool       `json:"has_more"`
+	Items   []Merchant `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// MerchantStatus `left`: it trades here no longer; its people keep their sight of what was sold until their grants end.
+//
+// Example: active
+type MerchantStatus string
+
+// MerchantUpdate Example: {"place":"3F-002"}
+type MerchantUpdate struct {
+	// Category What it sells, in the mall's own words.
+	Category nullable.Nullable[string] `json:"category,omitempty"`
+	Code     *string                   `json:"code,omitempty"`
+	Name     *string                   `json:"name,omitempty"`
+
+	// Place Floor and unit.
+	Place nullable.Nullable[string] `json:"place,omitempty"`
+
+	// Status `left`: it trades here no longer; its people keep their sight of what was sold until their grants end.
+	//
+	// Example: active
+	Status *MerchantStatus `json:"status,omitempty"`
+}
 
 // OAuthError Example: {"code":"oauth.invalid_client","error":"invalid_client","error_description":"The client id or the secret is wrong.","request_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"}
 type OAuthError struct {
@@ -5438,7 +5552,7 @@ type StepUpInput struct {
 	Password *string     `json:"password,omitempty"`
 }
 
-// Store Example: {"address":"南京东路1号","city":"上海","code":"SH01","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","name":"上海一店","phone":"021-55550100","region_id":null,"status":"open","updated_at":"2026-07-01T02:00:00Z","version":1}
+// Store Example: {"address":"南京东路1号","city":"上海","code":"SH01","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","merchant_id":null,"name":"上海一店","phone":"021-55550100","region_id":null,"status":"open","updated_at":"2026-07-01T02:00:00Z","version":1}
 type Store struct {
 	Address nullable.Nullable[string] `json:"address"`
 	City    nullable.Nullable[string] `json:"city"`
@@ -5450,8 +5564,11 @@ type Store struct {
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
-	Id   Id     `json:"id"`
-	Name string `json:"name"`
+	Id Id `json:"id"`
+
+	// MerchantId Whose it is, in a mall.
+	MerchantId nullable.Nullable[openapi_types.UUID] `json:"merchant_id"`
+	Name       string                                `json:"name"`
 
 	// Phone The store's public number.
 	Phone    nullable.Nullable[string]             `json:"phone"`
@@ -5472,8 +5589,13 @@ type StoreCreate struct {
 	Address *string `json:"address,omitempty"`
 	City    *string `json:"city,omitempty"`
 	Code    string  `json:"code"`
-	Name    string  `json:"name"`
-	Phone   *string `json:"phone,omitempty"`
+
+	// MerchantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	MerchantId *Id     `json:"merchant_id,omitempty"`
+	Name       string  `json:"name"`
+	Phone      *string `json:"phone,omitempty"`
 
 	// RegionId A UUIDv7, so ids sort by the time of creation.
 	//
@@ -5522,8 +5644,11 @@ type StoreUpdate struct {
 	Address nullable.Nullable[string] `json:"address,omitempty"`
 	City    nullable.Nullable[string] `json:"city,omitempty"`
 	Code    *string                   `json:"code,omitempty"`
-	Name    *string                   `json:"name,omitempty"`
-	Phone   nullable.Nullable[string] `json:"phone,omitempty"`
+
+	// MerchantId null takes it away from its merchant.
+	MerchantId nullable.Nullable[openapi_types.UUID] `json:"merchant_id,omitempty"`
+	Name       *string                               `json:"name,omitempty"`
+	Phone      nullable.Nullable[string]             `json:"phone,omitempty"`
 
 	// RegionId null takes it out of its region.
 	RegionId nullable.Nullable[openapi_types.UUID] `json:"region_id,omitempty"`
@@ -5820,6 +5945,11 @@ type LastEventId = string
 
 // Limit defines model for Limit.
 type Limit = int32
+
+// MerchantId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type MerchantId = Id
 
 // ProductId A UUIDv7, so ids sort by the time of creation.
 //
@@ -6461,6 +6591,52 @@ type UpdateMemberProfileParams struct {
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
+// ListMerchantsParams defines parameters for ListMerchants.
+type ListMerchantsParams struct {
+	// Status Only merchants in this state.
+	Status *MerchantStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Q Code or name begins with this, whatever the case.
+	Q *string `form:"q,omitempty" json:"q,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListMerchantsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListMerchantsParamsInclude defines parameters for ListMerchants.
+type ListMerchantsParamsInclude string
+
+// CreateMerchantParams defines parameters for CreateMerchant.
+type CreateMerchantParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteMerchantParams defines parameters for DeleteMerchant.
+type DeleteMerchantParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetMerchantParams defines parameters for GetMerchant.
+type GetMerchantParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateMerchantParams defines parameters for UpdateMerchant.
+type UpdateMerchantParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // ListOrdersParams defines parameters for ListOrders.
 type ListOrdersParams struct {
 	// StoreId Only orders of this store.
@@ -6863,6 +7039,9 @@ type ListStoresParams struct {
 	// RegionId Only stores of this region.
 	RegionId *Id `form:"region_id,omitempty" json:"region_id,omitempty"`
 
+	// MerchantId Only stores of this merchant.
+	MerchantId *Id `form:"merchant_id,omitempty" json:"merchant_id,omitempty"`
+
 	// Q Only stores whose code or name begins like this; case does not matter.
 	Q *string `form:"q,omitempty" json:"q,omitempty"`
 
@@ -7121,6 +7300,12 @@ type SetMemberPasswordJSONRequestBody = MemberPasswordInput
 
 // UpdateMemberProfileJSONRequestBody defines body for UpdateMemberProfile for application/json ContentType.
 type UpdateMemberProfileJSONRequestBody = MemberProfileUpdate
+
+// CreateMerchantJSONRequestBody defines body for CreateMerchant for application/json ContentType.
+type CreateMerchantJSONRequestBody = MerchantCreate
+
+// UpdateMerchantJSONRequestBody defines body for UpdateMerchant for application/json ContentType.
+type UpdateMerchantJSONRequestBody = MerchantUpdate
 
 // CreateOAuthTokenFormdataRequestBody defines body for CreateOAuthToken for application/x-www-form-urlencoded ContentType.
 type CreateOAuthTokenFormdataRequestBody = OAuthTokenInput
@@ -8690,6 +8875,67 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /v1/member/profile (the `UpdateMemberProfile` operationId).
 	UpdateMemberProfile(ctx context.Context, params *UpdateMemberProfileParams, body UpdateMemberProfileJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListMerchants List merchants
+	//
+	// By code. A mall's merchants are businesses of their own; their stores carry their id.
+	//
+	// Corresponds with GET /v1/merchants (the `ListMerchants` operationId).
+	ListMerchants(ctx context.Context, params *ListMerchantsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateMerchantWithBody Create a merchant
+	//
+	// Needs a scope over the whole business. Stores join a merchant by their `merchant_id`, and people are let into those stores by a grant with
+	// the scope `merchant`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/merchants (the `CreateMerchant` operationId).
+	CreateMerchantWithBody(ctx context.Context, params *CreateMerchantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateMerchant Create a merchant
+	//
+	// Needs a scope over the whole business. Stores join a merchant by their `merchant_id`, and people are let into those stores by a grant with
+	// the scope `merchant`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/merchants (the `CreateMerchant` operationId).
+	CreateMerchant(ctx context.Context, params *CreateMerchantParams, body CreateMerchantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteMerchant Delete a merchant
+	//
+	// Refused (409 `merchants.in_use`) while a store belongs to it or a grant names it. One that has left is better set to `left`.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Corresponds with DELETE /v1/merchants/{id} (the `DeleteMerchant` operationId).
+	DeleteMerchant(ctx context.Context, id MerchantId, params *DeleteMerchantParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetMerchant Read a merchant
+	//
+	// A merchant by its id.
+	//
+	// Corresponds with GET /v1/merchants/{id} (the `GetMerchant` operationId).
+	GetMerchant(ctx context.Context, id MerchantId, params *GetMerchantParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateMerchantWithBody Change a merchant
+	//
+	// Needs a scope over the whole business.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/merchants/{id} (the `UpdateMerchant` operationId).
+	UpdateMerchantWithBody(ctx context.Context, id MerchantId, params *UpdateMerchantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateMerchant Change a merchant
+	//
+	// Needs a scope over the whole business.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/merchants/{id} (the `UpdateMerchant` operationId).
+	UpdateMerchant(ctx context.Context, id MerchantId, params *UpdateMerchantParams, body UpdateMerchantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateOAuthTokenWithBody Exchange an API key for a short token
 	//
@@ -12330,6 +12576,137 @@ func (c *Client) UpdateMemberProfileWithBody(ctx context.Context, params *Update
 // Corresponds with PATCH /v1/member/profile (the `UpdateMemberProfile` operationId).
 func (c *Client) UpdateMemberProfile(ctx context.Context, params *UpdateMemberProfileParams, body UpdateMemberProfileJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdateMemberProfileRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListMerchants List merchants
+//
+// By code. A mall's merchants are businesses of their own; their stores carry their id.
+//
+// Corresponds with GET /v1/merchants (the `ListMerchants` operationId).
+func (c *Client) ListMerchants(ctx context.Context, params *ListMerchantsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListMerchantsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateMerchantWithBody Create a merchant
+//
+// Needs a scope over the whole business. Stores join a merchant by their `merchant_id`, and people are let into those stores by a grant with
+// the scope `merchant`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/merchants (the `CreateMerchant` operationId).
+func (c *Client) CreateMerchantWithBody(ctx context.Context, params *CreateMerchantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateMerchantRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateMerchant Create a merchant
+//
+// Needs a scope over the whole business. Stores join a merchant by their `merchant_id`, and people are let into those stores by a grant with
+// the scope `merchant`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/merchants (the `CreateMerchant` operationId).
+func (c *Client) CreateMerchant(ctx context.Context, params *CreateMerchantParams, body CreateMerchantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateMerchantRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteMerchant Delete a merchant
+//
+// Refused (409 `merchants.in_use`) while a store belongs to it or a grant names it. One that has left is better set to `left`.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Corresponds with DELETE /v1/merchants/{id} (the `DeleteMerchant` operationId).
+func (c *Client) DeleteMerchant(ctx context.Context, id MerchantId, params *DeleteMerchantParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteMerchantRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetMerchant Read a merchant
+//
+// A merchant by its id.
+//
+// Corresponds with GET /v1/merchants/{id} (the `GetMerchant` operationId).
+func (c *Client) GetMerchant(ctx context.Context, id MerchantId, params *GetMerchantParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetMerchantRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateMerchantWithBody Change a merchant
+//
+// Needs a scope over the whole business.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/merchants/{id} (the `UpdateMerchant` operationId).
+func (c *Client) UpdateMerchantWithBody(ctx context.Context, id MerchantId, params *UpdateMerchantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateMerchantRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateMerchant Change a merchant
+//
+// Needs a scope over the whole business.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/merchants/{id} (the `UpdateMerchant` operationId).
+func (c *Client) UpdateMerchant(ctx context.Context, id MerchantId, params *UpdateMerchantParams, body UpdateMerchantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateMerchantRequest(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -19387,6 +19764,323 @@ func NewUpdateMemberProfileRequestWithBody(server string, params *UpdateMemberPr
 	return req, nil
 }
 
+// NewListMerchantsRequest constructs an http.Request for the ListMerchants method
+func NewListMerchantsRequest(server string, params *ListMerchantsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/merchants")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Q != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "q", *params.Q, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateMerchantRequest calls the generic CreateMerchant builder with application/json body
+func NewCreateMerchantRequest(server string, params *CreateMerchantParams, body CreateMerchantJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateMerchantRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateMerchantRequestWithBody constructs an http.Request for the CreateMerchant method, with any body, and a specified content type
+func NewCreateMerchantRequestWithBody(server string, params *CreateMerchantParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/merchants")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteMerchantRequest constructs an http.Request for the DeleteMerchant method
+func NewDeleteMerchantRequest(server string, id MerchantId, params *DeleteMerchantParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/merchants/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetMerchantRequest constructs an http.Request for the GetMerchant method
+func NewGetMerchantRequest(server string, id MerchantId, params *GetMerchantParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/merchants/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateMerchantRequest calls the generic UpdateMerchant builder with application/json body
+func NewUpdateMerchantRequest(server string, id MerchantId, params *UpdateMerchantParams, body UpdateMerchantJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateMerchantRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewUpdateMerchantRequestWithBody constructs an http.Request for the UpdateMerchant method, with any body, and a specified content type
+func NewUpdateMerchantRequestWithBody(server string, id MerchantId, params *UpdateMerchantParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/merchants/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewCreateOAuthTokenRequestWithFormdataBody calls the generic CreateOAuthToken builder with application/x-www-form-urlencoded body
 func NewCreateOAuthTokenRequestWithFormdataBody(server string, body CreateOAuthTokenFormdataRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -22136,6 +22830,18 @@ func NewListStoresRequest(server string, params *ListStoresParams) (*http.Reques
 
 		}
 
+		if params.MerchantId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "merchant_id", *params.MerchantId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Q != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "q", *params.Q, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -24717,6 +25423,73 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /v1/member/profile (the `UpdateMemberProfile` operationId).
 	UpdateMemberProfileWithResponse(ctx context.Context, params *UpdateMemberProfileParams, body UpdateMemberProfileJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateMemberProfileReply, error)
+
+	// ListMerchantsWithResponse List merchants
+	//
+	// By code. A mall's merchants are businesses of their own; their stores carry their id.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/merchants (the `ListMerchants` operationId).
+	ListMerchantsWithResponse(ctx context.Context, params *ListMerchantsParams, reqEditors ...RequestEditorFn) (*ListMerchantsReply, error)
+
+	// CreateMerchantWithBodyWithResponse Create a merchant
+	//
+	// Needs a scope over the whole business. Stores join a merchant by their `merchant_id`, and people are let into those stores by a grant with
+	// the scope `merchant`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/merchants (the `CreateMerchant` operationId).
+	CreateMerchantWithBodyWithResponse(ctx context.Context, params *CreateMerchantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateMerchantReply, error)
+
+	// CreateMerchantWithResponse Create a merchant
+	//
+	// Needs a scope over the whole business. Stores join a merchant by their `merchant_id`, and people are let into those stores by a grant with
+	// the scope `merchant`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/merchants (the `CreateMerchant` operationId).
+	CreateMerchantWithResponse(ctx context.Context, params *CreateMerchantParams, body CreateMerchantJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateMerchantReply, error)
+
+	// DeleteMerchantWithResponse Delete a merchant
+	//
+	// Refused (409 `merchants.in_use`) while a store belongs to it or a grant names it. One that has left is better set to `left`.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/merchants/{id} (the `DeleteMerchant` operationId).
+	DeleteMerchantWithResponse(ctx context.Context, id MerchantId, params *DeleteMerchantParams, reqEditors ...RequestEditorFn) (*DeleteMerchantReply, error)
+
+	// GetMerchantWithResponse Read a merchant
+	//
+	// A merchant by its id.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/merchants/{id} (the `GetMerchant` operationId).
+	GetMerchantWithResponse(ctx context.Context, id MerchantId, params *GetMerchantParams, reqEditors ...RequestEditorFn) (*GetMerchantReply, error)
+
+	// UpdateMerchantWithBodyWithResponse Change a merchant
+	//
+	// Needs a scope over the whole business.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/merchants/{id} (the `UpdateMerchant` operationId).
+	UpdateMerchantWithBodyWithResponse(ctx context.Context, id MerchantId, params *UpdateMerchantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateMerchantReply, error)
+
+	// UpdateMerchantWithResponse Change a merchant
+	//
+	// Needs a scope over the whole business.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/merchants/{id} (the `UpdateMerchant` operationId).
+	UpdateMerchantWithResponse(ctx context.Context, id MerchantId, params *UpdateMerchantParams, body UpdateMerchantJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateMerchantReply, error)
 
 	// CreateOAuthTokenWithBodyWithResponse Exchange an API key for a short token
 	//
@@ -31483,6 +32256,308 @@ func (r UpdateMemberProfileReply) ContentType() string {
 	return ""
 }
 
+// ListMerchantsReply200Headers the declared response headers of an HTTP 200 response for ListMerchants
+type ListMerchantsReply200Headers struct {
+	Link *string
+}
+
+// ListMerchantsReplyDefaultHeaders the declared response headers of an HTTP default response for ListMerchants
+type ListMerchantsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListMerchantsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MerchantList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListMerchantsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListMerchantsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListMerchantsReply) GetJSON200() *MerchantList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListMerchantsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListMerchantsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListMerchantsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListMerchantsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListMerchantsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateMerchantReply201Headers the declared response headers of an HTTP 201 response for CreateMerchant
+type CreateMerchantReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateMerchantReplyDefaultHeaders the declared response headers of an HTTP default response for CreateMerchant
+type CreateMerchantReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateMerchantReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Merchant
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateMerchantReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateMerchantReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateMerchantReply) GetJSON201() *Merchant {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateMerchantReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateMerchantReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateMerchantReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateMerchantReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateMerchantReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteMerchantReplyDefaultHeaders the declared response headers of an HTTP default response for DeleteMerchant
+type DeleteMerchantReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type DeleteMerchantReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteMerchantReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteMerchantReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteMerchantReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteMerchantReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteMerchantReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteMerchantReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetMerchantReply200Headers the declared response headers of an HTTP 200 response for GetMerchant
+type GetMerchantReply200Headers struct {
+	ETag *string
+}
+
+// GetMerchantReplyDefaultHeaders the declared response headers of an HTTP default response for GetMerchant
+type GetMerchantReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetMerchantReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Merchant
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetMerchantReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetMerchantReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetMerchantReply) GetJSON200() *Merchant {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetMerchantReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetMerchantReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetMerchantReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetMerchantReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetMerchantReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateMerchantReply200Headers the declared response headers of an HTTP 200 response for UpdateMerchant
+type UpdateMerchantReply200Headers struct {
+	ETag *string
+}
+
+// UpdateMerchantReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateMerchant
+type UpdateMerchantReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdateMerchantReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Merchant
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateMerchantReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateMerchantReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateMerchantReply) GetJSON200() *Merchant {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateMerchantReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateMerchantReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateMerchantReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateMerchantReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateMerchantReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // CreateOAuthTokenReply200Headers the declared response headers of an HTTP 200 response for CreateOAuthToken
 type CreateOAuthTokenReply200Headers struct {
 	Pragma *string
@@ -37308,6 +38383,115 @@ func (c *ClientWithResponses) UpdateMemberProfileWithResponse(ctx context.Contex
 		return nil, err
 	}
 	return ParseUpdateMemberProfileReply(rsp)
+}
+
+// ListMerchantsWithResponse List merchants
+//
+// By code. A mall's merchants are businesses of their own; their stores carry their id.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/merchants (the `ListMerchants` operationId).
+func (c *ClientWithResponses) ListMerchantsWithResponse(ctx context.Context, params *ListMerchantsParams, reqEditors ...RequestEditorFn) (*ListMerchantsReply, error) {
+	rsp, err := c.ListMerchants(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListMerchantsReply(rsp)
+}
+
+// CreateMerchantWithBodyWithResponse Create a merchant
+//
+// Needs a scope over the whole business. Stores join a merchant by their `merchant_id`, and people are let into those stores by a grant with
+// the scope `merchant`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/merchants (the `CreateMerchant` operationId).
+func (c *ClientWithResponses) CreateMerchantWithBodyWithResponse(ctx context.Context, params *CreateMerchantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateMerchantReply, error) {
+	rsp, err := c.CreateMerchantWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateMerchantReply(rsp)
+}
+
+// CreateMerchantWithResponse Create a merchant
+//
+// Needs a scope over the whole business. Stores join a merchant by their `merchant_id`, and people are let into those stores by a grant with
+// the scope `merchant`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/merchants (the `CreateMerchant` operationId).
+func (c *ClientWithResponses) CreateMerchantWithResponse(ctx context.Context, params *CreateMerchantParams, body CreateMerchantJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateMerchantReply, error) {
+	rsp, err := c.CreateMerchant(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateMerchantReply(rsp)
+}
+
+// DeleteMerchantWithResponse Delete a merchant
+//
+// Refused (409 `merchants.in_use`) while a store belongs to it or a grant names it. One that has left is better set to `left`.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/merchants/{id} (the `DeleteMerchant` operationId).
+func (c *ClientWithResponses) DeleteMerchantWithResponse(ctx context.Context, id MerchantId, params *DeleteMerchantParams, reqEditors ...RequestEditorFn) (*DeleteMerchantReply, error) {
+	rsp, err := c.DeleteMerchant(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteMerchantReply(rsp)
+}
+
+// GetMerchantWithResponse Read a merchant
+//
+// A merchant by its id.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/merchants/{id} (the `GetMerchant` operationId).
+func (c *ClientWithResponses) GetMerchantWithResponse(ctx context.Context, id MerchantId, params *GetMerchantParams, reqEditors ...RequestEditorFn) (*GetMerchantReply, error) {
+	rsp, err := c.GetMerchant(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetMerchantReply(rsp)
+}
+
+// UpdateMerchantWithBodyWithResponse Change a merchant
+//
+// Needs a scope over the whole business.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/merchants/{id} (the `UpdateMerchant` operationId).
+func (c *ClientWithResponses) UpdateMerchantWithBodyWithResponse(ctx context.Context, id MerchantId, params *UpdateMerchantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateMerchantReply, error) {
+	rsp, err := c.UpdateMerchantWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateMerchantReply(rsp)
+}
+
+// UpdateMerchantWithResponse Change a merchant
+//
+// Needs a scope over the whole business.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/merchants/{id} (the `UpdateMerchant` operationId).
+func (c *ClientWithResponses) UpdateMerchantWithResponse(ctx context.Context, id MerchantId, params *UpdateMerchantParams, body UpdateMerchantJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateMerchantReply, error) {
+	rsp, err := c.UpdateMerchant(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateMerchantReply(rsp)
 }
 
 // CreateOAuthTokenWithBodyWithResponse Exchange an API key for a short token
@@ -44453,6 +45637,317 @@ func ParseUpdateMemberProfileReply(rsp *http.Response) (*UpdateMemberProfileRepl
 		response.Headers200 = &headers
 	case true:
 		var headers UpdateMemberProfileReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListMerchantsReply parses an HTTP response from a ListMerchantsWithResponse call
+func ParseListMerchantsReply(rsp *http.Response) (*ListMerchantsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListMerchantsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MerchantList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListMerchantsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListMerchantsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateMerchantReply parses an HTTP response from a CreateMerchantWithResponse call
+func ParseCreateMerchantReply(rsp *http.Response) (*CreateMerchantReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateMerchantReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Merchant
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateMerchantReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateMerchantReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteMerchantReply parses an HTTP response from a DeleteMerchantWithResponse call
+func ParseDeleteMerchantReply(rsp *http.Response) (*DeleteMerchantReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteMerchantReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteMerchantReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetMerchantReply parses an HTTP response from a GetMerchantWithResponse call
+func ParseGetMerchantReply(rsp *http.Response) (*GetMerchantReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetMerchantReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Merchant
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetMerchantReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetMerchantReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateMerchantReply parses an HTTP response from a UpdateMerchantWithResponse call
+func ParseUpdateMerchantReply(rsp *http.Response) (*UpdateMerchantReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateMerchantReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Merchant
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateMerchantReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateMerchantReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

@@ -113,16 +113,19 @@ func (e EnrolledMethod) Valid() bool {
 
 // Defines values for GrantScope.
 const (
-	ScopeAll    GrantScope = "all"
-	ScopeOwn    GrantScope = "own"
-	ScopeRegion GrantScope = "region"
-	ScopeStore  GrantScope = "store"
+	ScopeAll      GrantScope = "all"
+	ScopeMerchant GrantScope = "merchant"
+	ScopeOwn      GrantScope = "own"
+	ScopeRegion   GrantScope = "region"
+	ScopeStore    GrantScope = "store"
 )
 
 // Valid indicates whether the value is a known member of the GrantScope enum.
 func (e GrantScope) Valid() bool {
 	switch e {
 	case ScopeAll:
+		return true
+	case ScopeMerchant:
 		return true
 	case ScopeOwn:
 		return true
@@ -662,7 +665,7 @@ type FactorConfirmed struct {
 	RecoveryCodes []string `json:"recovery_codes"`
 }
 
-// Grant Example: {"created_at":"2026-07-01T02:00:00Z","expires_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a17","region_id":null,"role":"store_manager","scope":"store","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"}
+// Grant Example: {"created_at":"2026-07-01T02:00:00Z","expires_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a17","merchant_id":null,"region_id":null,"role":"store_manager","scope":"store","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"}
 type Grant struct {
 	CreatedAt time.Time                    `json:"created_at"`
 	ExpiresAt nullable.Nullable[time.Time] `json:"expires_at"`
@@ -670,14 +673,15 @@ type Grant struct {
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
-	Id       externalRef0.Id                       `json:"id"`
-	RegionId nullable.Nullable[openapi_types.UUID] `json:"region_id"`
+	Id         externalRef0.Id                       `json:"id"`
+	MerchantId nullable.Nullable[openapi_types.UUID] `json:"merchant_id"`
+	RegionId   nullable.Nullable[openapi_types.UUID] `json:"region_id"`
 
 	// Role The role's code.
 	Role string `json:"role"`
 
-	// Scope How far a role reaches: `own` the customers assigned to the person, `store` one store, `region` all stores of a region as they are
-	// at any time, `all` the whole business.
+	// Scope How far a role reaches: `own` the customers assigned to the person, `store` one store, `region` all stores of a region and
+	// `merchant` all stores of a merchant as they are at any time, `all` the whole business.
 	//
 	//
 	// Example: store
@@ -685,12 +689,17 @@ type Grant struct {
 	StoreId nullable.Nullable[openapi_types.UUID] `json:"store_id"`
 }
 
-// GrantInput A role with a scope. `store_id` belongs to the scope `store`, `region_id` to `region`, and neither to the others.
+// GrantInput A role with a scope. `store_id` belongs to the scope `store`, `region_id` to `region`, `merchant_id` to `merchant`, and none to the others.
 //
 // Example: {"role":"store_manager","scope":"store","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"}
 type GrantInput struct {
 	// ExpiresAt When the grant runs out by itself, for stand-ins.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// MerchantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	MerchantId *externalRef0.Id `json:"merchant_id,omitempty"`
 
 	// RegionId A UUIDv7, so ids sort by the time of creation.
 	//
@@ -700,8 +709,8 @@ type GrantInput struct {
 	// Role The role's code.
 	Role string `json:"role"`
 
-	// Scope How far a role reaches: `own` the customers assigned to the person, `store` one store, `region` all stores of a region as they are
-	// at any time, `all` the whole business.
+	// Scope How far a role reaches: `own` the customers assigned to the person, `store` one store, `region` all stores of a region and
+	// `merchant` all stores of a merchant as they are at any time, `all` the whole business.
 	//
 	//
 	// Example: store
@@ -713,8 +722,8 @@ type GrantInput struct {
 	StoreId *externalRef0.Id `json:"store_id,omitempty"`
 }
 
-// GrantScope How far a role reaches: `own` the customers assigned to the person, `store` one store, `region` all stores of a region as they are
-// at any time, `all` the whole business.
+// GrantScope How far a role reaches: `own` the customers assigned to the person, `store` one store, `region` all stores of a region and
+// `merchant` all stores of a merchant as they are at any time, `all` the whole business.
 //
 // Example: store
 type GrantScope string
@@ -1329,7 +1338,7 @@ type StepUpInput struct {
 	Password *string     `json:"password,omitempty"`
 }
 
-// Store Example: {"address":"南京东路1号","city":"上海","code":"SH01","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","name":"上海一店","phone":"021-55550100","region_id":null,"status":"open","updated_at":"2026-07-01T02:00:00Z","version":1}
+// Store Example: {"address":"南京东路1号","city":"上海","code":"SH01","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","merchant_id":null,"name":"上海一店","phone":"021-55550100","region_id":null,"status":"open","updated_at":"2026-07-01T02:00:00Z","version":1}
 type Store struct {
 	Address nullable.Nullable[string] `json:"address"`
 	City    nullable.Nullable[string] `json:"city"`
@@ -1341,8 +1350,11 @@ type Store struct {
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
-	Id   externalRef0.Id `json:"id"`
-	Name string          `json:"name"`
+	Id externalRef0.Id `json:"id"`
+
+	// MerchantId Whose it is, in a mall.
+	MerchantId nullable.Nullable[openapi_types.UUID] `json:"merchant_id"`
+	Name       string                                `json:"name"`
 
 	// Phone The store's public number.
 	Phone    nullable.Nullable[string]             `json:"phone"`
@@ -1363,8 +1375,13 @@ type StoreCreate struct {
 	Address *string `json:"address,omitempty"`
 	City    *string `json:"city,omitempty"`
 	Code    string  `json:"code"`
-	Name    string  `json:"name"`
-	Phone   *string `json:"phone,omitempty"`
+
+	// MerchantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	MerchantId *externalRef0.Id `json:"merchant_id,omitempty"`
+	Name       string           `json:"name"`
+	Phone      *string          `json:"phone,omitempty"`
 
 	// RegionId A UUIDv7, so ids sort by the time of creation.
 	//
@@ -1399,8 +1416,11 @@ type StoreUpdate struct {
 	Address nullable.Nullable[string] `json:"address,omitempty"`
 	City    nullable.Nullable[string] `json:"city,omitempty"`
 	Code    *string                   `json:"code,omitempty"`
-	Name    *string                   `json:"name,omitempty"`
-	Phone   nullable.Nullable[string] `json:"phone,omitempty"`
+
+	// MerchantId null takes it away from its merchant.
+	MerchantId nullable.Nullable[openapi_types.UUID] `json:"merchant_id,omitempty"`
+	Name       *string                               `json:"name,omitempty"`
+	Phone      nullable.Nullable[string]             `json:"phone,omitempty"`
 
 	// RegionId null takes it out of its region.
 	RegionId nullable.Nullable[openapi_types.UUID] `json:"region_id,omitempty"`
@@ -1795,6 +1815,9 @@ type ListStoresParams struct {
 
 	// RegionId Only stores of this region.
 	RegionId *externalRef0.Id `form:"region_id,omitempty" json:"region_id,omitempty"`
+
+	// MerchantId Only stores of this merchant.
+	MerchantId *externalRef0.Id `form:"merchant_id,omitempty" json:"merchant_id,omitempty"`
 
 	// Q Only stores whose code or name begins like this; case does not matter.
 	Q *string `form:"q,omitempty" json:"q,omitempty"`
@@ -3408,6 +3431,13 @@ func (w *ServerInterfaceWrapper) ListStores(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "region_id", ctx.QueryParams(), &params.RegionId, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter region_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "merchant_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "merchant_id", ctx.QueryParams(), &params.MerchantId, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter merchant_id: %s", err))
 	}
 
 	// ------------- Optional query parameter "q" -------------

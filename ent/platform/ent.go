@@ -15,6 +15,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/platform/apikey"
 	"github.com/shuke-crm/shuke/ent/platform/delegation"
 	"github.com/shuke-crm/shuke/ent/platform/job"
+	"github.com/shuke-crm/shuke/ent/platform/merchant"
 	"github.com/shuke-crm/shuke/ent/platform/region"
 	"github.com/shuke-crm/shuke/ent/platform/role"
 	"github.com/shuke-crm/shuke/ent/platform/rolegrant"
@@ -86,6 +87,7 @@ func checkColumn(t, c string) error {
 			apikey.Table:      apikey.ValidColumn,
 			delegation.Table:  delegation.ValidColumn,
 			job.Table:         job.ValidColumn,
+			merchant.Table:    merchant.ValidColumn,
 			region.Table:      region.ValidColumn,
 			role.Table:        role.ValidColumn,
 			rolegrant.Table:   rolegrant.ValidColumn,

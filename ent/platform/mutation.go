@@ -16,6 +16,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/platform/apikey"
 	"github.com/shuke-crm/shuke/ent/platform/delegation"
 	"github.com/shuke-crm/shuke/ent/platform/job"
+	"github.com/shuke-crm/shuke/ent/platform/merchant"
 	"github.com/shuke-crm/shuke/ent/platform/predicate"
 	"github.com/shuke-crm/shuke/ent/platform/region"
 	"github.com/shuke-crm/shuke/ent/platform/role"
@@ -40,6 +41,7 @@ const (
 	TypeAPIKey      = "APIKey"
 	TypeDelegation  = "Delegation"
 	TypeJob         = "Job"
+	TypeMerchant    = "Merchant"
 	TypeRegion      = "Region"
 	TypeRole        = "Role"
 	TypeRoleGrant   = "RoleGrant"
@@ -4031,6 +4033,793 @@ func (m *JobMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown Job edge %s", name)
 }
 
+// MerchantMutation represents an operation that mutates the Merchant nodes in the graph.
+type MerchantMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *uuid.UUID
+	code          *string
+	name          *string
+	category      *string
+	place         *string
+	status        *merchant.Status
+	version       *int64
+	addversion    *int64
+	created_at    *time.Time
+	updated_at    *time.Time
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*Merchant, error)
+	predicates    []predicate.Merchant
+}
+
+var _ ent.Mutation = (*MerchantMutation)(nil)
+
+// merchantOption allows management of the mutation configuration using functional options.
+type merchantOption func(*MerchantMutation)
+
+// newMerchantMutation creates new mutation for the Merchant entity.
+func newMerchantMutation(c config, op Op, opts ...merchantOption) *MerchantMutation {
+	m := &MerchantMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeMerchant,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withMerchantID sets the ID field of the mutation.
+func withMerchantID(id uuid.UUID) merchantOption {
+	return func(m *MerchantMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Merchant
+		)
+		m.oldValue = func(ctx context.Context) (*Merchant, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Merchant.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withMerchant sets the old Merchant of the mutation.
+func withMerchant(node *Merchant) merchantOption {
+	return func(m *MerchantMutation) {
+		m.oldValue = func(context.Context) (*Merchant, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m MerchantMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m MerchantMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("platform: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Merchant entities.
+func (m *MerchantMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *MerchantMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *MerchantMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Merchant.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCode sets the "code" field.
+func (m *MerchantMutation) SetCode(s string) {
+	m.code = &s
+}
+
+// Code returns the value of the "code" field in the mutation.
+func (m *MerchantMutation) Code() (r string, exists bool) {
+	v := m.code
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCode returns the old "code" field's value of the Merchant entity.
+// If the Merchant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MerchantMutation) OldCode(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCode: %w", err)
+	}
+	return oldValue.Code, nil
+}
+
+// ResetCode resets all changes to the "code" field.
+func (m *MerchantMutation) ResetCode() {
+	m.code = nil
+}
+
+// SetName sets the "name" field.
+func (m *MerchantMutation) SetName(s string) {
+	m.name = &s
+}
+
+// Name returns the value of the "name" field in the mutation.
+func (m *MerchantMutation) Name() (r string, exists bool) {
+	v := m.name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldName returns the old "name" field's value of the Merchant entity.
+// If the Merchant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MerchantMutation) OldName(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldName: %w", err)
+	}
+	return oldValue.Name, nil
+}
+
+// ResetName resets all changes to the "name" field.
+func (m *MerchantMutation) ResetName() {
+	m.name = nil
+}
+
+// SetCategory sets the "category" field.
+func (m *MerchantMutation) SetCategory(s string) {
+	m.category = &s
+}
+
+// Category returns the value of the "category" field in the mutation.
+func (m *MerchantMutation) Category() (r string, exists bool) {
+	v := m.category
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCategory returns the old "category" field's value of the Merchant entity.
+// If the Merchant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MerchantMutation) OldCategory(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCategory is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCategory requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCategory: %w", err)
+	}
+	return oldValue.Category, nil
+}
+
+// ClearCategory clears the value of the "category" field.
+func (m *MerchantMutation) ClearCategory() {
+	m.category = nil
+	m.clearedFields[merchant.FieldCategory] = struct{}{}
+}
+
+// CategoryCleared returns if the "category" field was cleared in this mutation.
+func (m *MerchantMutation) CategoryCleared() bool {
+	_, ok := m.clearedFields[merchant.FieldCategory]
+	return ok
+}
+
+// ResetCategory resets all changes to the "category" field.
+func (m *MerchantMutation) ResetCategory() {
+	m.category = nil
+	delete(m.clearedFields, merchant.FieldCategory)
+}
+
+// SetPlace sets the "place" field.
+func (m *MerchantMutation) SetPlace(s string) {
+	m.place = &s
+}
+
+// Place returns the value of the "place" field in the mutation.
+func (m *MerchantMutation) Place() (r string, exists bool) {
+	v := m.place
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPlace returns the old "place" field's value of the Merchant entity.
+// If the Merchant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MerchantMutation) OldPlace(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPlace is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPlace requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPlace: %w", err)
+	}
+	return oldValue.Place, nil
+}
+
+// ClearPlace clears the value of the "place" field.
+func (m *MerchantMutation) ClearPlace() {
+	m.place = nil
+	m.clearedFields[merchant.FieldPlace] = struct{}{}
+}
+
+// PlaceCleared returns if the "place" field was cleared in this mutation.
+func (m *MerchantMutation) PlaceCleared() bool {
+	_, ok := m.clearedFields[merchant.FieldPlace]
+	return ok
+}
+
+// ResetPlace resets all changes to the "place" field.
+func (m *MerchantMutation) ResetPlace() {
+	m.place = nil
+	delete(m.clearedFields, merchant.FieldPlace)
+}
+
+// SetStatus sets the "status" field.
+func (m *MerchantMutation) SetStatus(value merchant.Status) {
+	m.status = &value
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *MerchantMutation) Status() (r merchant.Status, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the Merchant entity.
+// If the Merchant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MerchantMutation) OldStatus(ctx context.Context) (v merchant.Status, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *MerchantMutation) ResetStatus() {
+	m.status = nil
+}
+
+// SetVersion sets the "version" field.
+func (m *MerchantMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *MerchantMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the Merchant entity.
+// If the Merchant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MerchantMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *MerchantMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *MerchantMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *MerchantMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *MerchantMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *MerchantMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the Merchant entity.
+// If the Merchant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MerchantMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *MerchantMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *MerchantMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *MerchantMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the Merchant entity.
+// If the Merchant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MerchantMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *MerchantMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// Where appends a list predicates to the MerchantMutation builder.
+func (m *MerchantMutation) Where(ps ...predicate.Merchant) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the MerchantMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *MerchantMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Merchant, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *MerchantMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *MerchantMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Merchant).
+func (m *MerchantMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *MerchantMutation) Fields() []string {
+	fields := make([]string, 0, 8)
+	if m.code != nil {
+		fields = append(fields, merchant.FieldCode)
+	}
+	if m.name != nil {
+		fields = append(fields, merchant.FieldName)
+	}
+	if m.category != nil {
+		fields = append(fields, merchant.FieldCategory)
+	}
+	if m.place != nil {
+		fields = append(fields, merchant.FieldPlace)
+	}
+	if m.status != nil {
+		fields = append(fields, merchant.FieldStatus)
+	}
+	if m.version != nil {
+		fields = append(fields, merchant.FieldVersion)
+	}
+	if m.created_at != nil {
+		fields = append(fields, merchant.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, merchant.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *MerchantMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case merchant.FieldCode:
+		return m.Code()
+	case merchant.FieldName:
+		return m.Name()
+	case merchant.FieldCategory:
+		return m.Category()
+	case merchant.FieldPlace:
+		return m.Place()
+	case merchant.FieldStatus:
+		return m.Status()
+	case merchant.FieldVersion:
+		return m.Version()
+	case merchant.FieldCreatedAt:
+		return m.CreatedAt()
+	case merchant.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *MerchantMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case merchant.FieldCode:
+		return m.OldCode(ctx)
+	case merchant.FieldName:
+		return m.OldName(ctx)
+	case merchant.FieldCategory:
+		return m.OldCategory(ctx)
+	case merchant.FieldPlace:
+		return m.OldPlace(ctx)
+	case merchant.FieldStatus:
+		return m.OldStatus(ctx)
+	case merchant.FieldVersion:
+		return m.OldVersion(ctx)
+	case merchant.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case merchant.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown Merchant field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *MerchantMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case merchant.FieldCode:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCode(v)
+		return nil
+	case merchant.FieldName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetName(v)
+		return nil
+	case merchant.FieldCategory:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCategory(v)
+		return nil
+	case merchant.FieldPlace:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPlace(v)
+		return nil
+	case merchant.FieldStatus:
+		v, ok := value.(merchant.Status)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case merchant.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case merchant.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case merchant.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Merchant field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *MerchantMutation) AddedFields() []string {
+	var fields []string
+	if m.addversion != nil {
+		fields = append(fields, merchant.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *MerchantMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case merchant.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *MerchantMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case merchant.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Merchant numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *MerchantMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(merchant.FieldCategory) {
+		fields = append(fields, merchant.FieldCategory)
+	}
+	if m.FieldCleared(merchant.FieldPlace) {
+		fields = append(fields, merchant.FieldPlace)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *MerchantMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *MerchantMutation) ClearField(name string) error {
+	switch name {
+	case merchant.FieldCategory:
+		m.ClearCategory()
+		return nil
+	case merchant.FieldPlace:
+		m.ClearPlace()
+		return nil
+	}
+	return fmt.Errorf("unknown Merchant nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *MerchantMutation) ResetField(name string) error {
+	switch name {
+	case merchant.FieldCode:
+		m.ResetCode()
+		return nil
+	case merchant.FieldName:
+		m.ResetName()
+		return nil
+	case merchant.FieldCategory:
+		m.ResetCategory()
+		return nil
+	case merchant.FieldPlace:
+		m.ResetPlace()
+		return nil
+	case merchant.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case merchant.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case merchant.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case merchant.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Merchant field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *MerchantMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *MerchantMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *MerchantMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *MerchantMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *MerchantMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *MerchantMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *MerchantMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown Merchant unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *MerchantMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown Merchant edge %s", name)
+}
+
 // RegionMutation represents an operation that mutates the Region nodes in the graph.
 type RegionMutation struct {
 	config
@@ -5310,22 +6099,24 @@ func (m *RoleMutation) ResetEdge(name string) error {
 // RoleGrantMutation represents an operation that mutates the RoleGrant nodes in the graph.
 type RoleGrantMutation struct {
 	config
-	op            Op
-	typ           string
-	id            *uuid.UUID
-	scope         *rolegrant.Scope
-	store_id      *uuid.UUID
-	region_id     *uuid.UUID
-	expires_at    *time.Time
-	created_at    *time.Time
-	clearedFields map[string]struct{}
-	staff         *uuid.UUID
-	clearedstaff  bool
-	role          *uuid.UUID
-	clearedrole   bool
-	done          bool
-	oldValue      func(context.Context) (*RoleGrant, error)
-	predicates    []predicate.RoleGrant
+	op              Op
+	typ             string
+	id              *uuid.UUID
+	scope           *rolegrant.Scope
+	store_id        *uuid.UUID
+	region_id       *uuid.UUID
+	expires_at      *time.Time
+	created_at      *time.Time
+	clearedFields   map[string]struct{}
+	staff           *uuid.UUID
+	clearedstaff    bool
+	role            *uuid.UUID
+	clearedrole     bool
+	merchant        *uuid.UUID
+	clearedmerchant bool
+	done            bool
+	oldValue        func(context.Context) (*RoleGrant, error)
+	predicates      []predicate.RoleGrant
 }
 
 var _ ent.Mutation = (*RoleGrantMutation)(nil)
@@ -5638,6 +6429,55 @@ func (m *RoleGrantMutation) ResetRegionID() {
 	delete(m.clearedFields, rolegrant.FieldRegionID)
 }
 
+// SetMerchantID sets the "merchant_id" field.
+func (m *RoleGrantMutation) SetMerchantID(u uuid.UUID) {
+	m.merchant = &u
+}
+
+// MerchantID returns the value of the "merchant_id" field in the mutation.
+func (m *RoleGrantMutation) MerchantID() (r uuid.UUID, exists bool) {
+	v := m.merchant
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMerchantID returns the old "merchant_id" field's value of the RoleGrant entity.
+// If the RoleGrant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RoleGrantMutation) OldMerchantID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMerchantID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMerchantID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMerchantID: %w", err)
+	}
+	return oldValue.MerchantID, nil
+}
+
+// ClearMerchantID clears the value of the "merchant_id" field.
+func (m *RoleGrantMutation) ClearMerchantID() {
+	m.merchant = nil
+	m.clearedFields[rolegrant.FieldMerchantID] = struct{}{}
+}
+
+// MerchantIDCleared returns if the "merchant_id" field was cleared in this mutation.
+func (m *RoleGrantMutation) MerchantIDCleared() bool {
+	_, ok := m.clearedFields[rolegrant.FieldMerchantID]
+	return ok
+}
+
+// ResetMerchantID resets all changes to the "merchant_id" field.
+func (m *RoleGrantMutation) ResetMerchantID() {
+	m.merchant = nil
+	delete(m.clearedFields, rolegrant.FieldMerchantID)
+}
+
 // SetExpiresAt sets the "expires_at" field.
 func (m *RoleGrantMutation) SetExpiresAt(t time.Time) {
 	m.expires_at = &t
@@ -5777,6 +6617,33 @@ func (m *RoleGrantMutation) ResetRole() {
 	m.clearedrole = false
 }
 
+// ClearMerchant clears the "merchant" edge to the Merchant entity.
+func (m *RoleGrantMutation) ClearMerchant() {
+	m.clearedmerchant = true
+	m.clearedFields[rolegrant.FieldMerchantID] = struct{}{}
+}
+
+// MerchantCleared reports if the "merchant" edge to the Merchant entity was cleared.
+func (m *RoleGrantMutation) MerchantCleared() bool {
+	return m.MerchantIDCleared() || m.clearedmerchant
+}
+
+// MerchantIDs returns the "merchant" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// MerchantID instead. It exists only for internal usage by the builders.
+func (m *RoleGrantMutation) MerchantIDs() (ids []uuid.UUID) {
+	if id := m.merchant; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetMerchant resets all changes to the "merchant" edge.
+func (m *RoleGrantMutation) ResetMerchant() {
+	m.merchant = nil
+	m.clearedmerchant = false
+}
+
 // Where appends a list predicates to the RoleGrantMutation builder.
 func (m *RoleGrantMutation) Where(ps ...predicate.RoleGrant) {
 	m.predicates = append(m.predicates, ps...)
@@ -5811,7 +6678,7 @@ func (m *RoleGrantMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *RoleGrantMutation) Fields() []string {
-	fields := make([]string, 0, 7)
+	fields := make([]string, 0, 8)
 	if m.staff != nil {
 		fields = append(fields, rolegrant.FieldStaffID)
 	}
@@ -5826,6 +6693,9 @@ func (m *RoleGrantMutation) Fields() []string {
 	}
 	if m.region_id != nil {
 		fields = append(fields, rolegrant.FieldRegionID)
+	}
+	if m.merchant != nil {
+		fields = append(fields, rolegrant.FieldMerchantID)
 	}
 	if m.expires_at != nil {
 		fields = append(fields, rolegrant.FieldExpiresAt)
@@ -5851,6 +6721,8 @@ func (m *RoleGrantMutation) Field(name string) (ent.Value, bool) {
 		return m.StoreID()
 	case rolegrant.FieldRegionID:
 		return m.RegionID()
+	case rolegrant.FieldMerchantID:
+		return m.MerchantID()
 	case rolegrant.FieldExpiresAt:
 		return m.ExpiresAt()
 	case rolegrant.FieldCreatedAt:
@@ -5874,6 +6746,8 @@ func (m *RoleGrantMutation) OldField(ctx context.Context, name string) (ent.Valu
 		return m.OldStoreID(ctx)
 	case rolegrant.FieldRegionID:
 		return m.OldRegionID(ctx)
+	case rolegrant.FieldMerchantID:
+		return m.OldMerchantID(ctx)
 	case rolegrant.FieldExpiresAt:
 		return m.OldExpiresAt(ctx)
 	case rolegrant.FieldCreatedAt:
@@ -5921,6 +6795,13 @@ func (m *RoleGrantMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetRegionID(v)
+		return nil
+	case rolegrant.FieldMerchantID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMerchantID(v)
 		return nil
 	case rolegrant.FieldExpiresAt:
 		v, ok := value.(time.Time)
@@ -5972,6 +6853,9 @@ func (m *RoleGrantMutation) ClearedFields() []string {
 	if m.FieldCleared(rolegrant.FieldRegionID) {
 		fields = append(fields, rolegrant.FieldRegionID)
 	}
+	if m.FieldCleared(rolegrant.FieldMerchantID) {
+		fields = append(fields, rolegrant.FieldMerchantID)
+	}
 	if m.FieldCleared(rolegrant.FieldExpiresAt) {
 		fields = append(fields, rolegrant.FieldExpiresAt)
 	}
@@ -5994,6 +6878,9 @@ func (m *RoleGrantMutation) ClearField(name string) error {
 		return nil
 	case rolegrant.FieldRegionID:
 		m.ClearRegionID()
+		return nil
+	case rolegrant.FieldMerchantID:
+		m.ClearMerchantID()
 		return nil
 	case rolegrant.FieldExpiresAt:
 		m.ClearExpiresAt()
@@ -6021,6 +6908,9 @@ func (m *RoleGrantMutation) ResetField(name string) error {
 	case rolegrant.FieldRegionID:
 		m.ResetRegionID()
 		return nil
+	case rolegrant.FieldMerchantID:
+		m.ResetMerchantID()
+		return nil
 	case rolegrant.FieldExpiresAt:
 		m.ResetExpiresAt()
 		return nil
@@ -6033,12 +6923,15 @@ func (m *RoleGrantMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *RoleGrantMutation) AddedEdges() []string {
-	edges := make([]string, 0, 2)
+	edges := make([]string, 0, 3)
 	if m.staff != nil {
 		edges = append(edges, rolegrant.EdgeStaff)
 	}
 	if m.role != nil {
 		edges = append(edges, rolegrant.EdgeRole)
+	}
+	if m.merchant != nil {
+		edges = append(edges, rolegrant.EdgeMerchant)
 	}
 	return edges
 }
@@ -6055,13 +6948,17 @@ func (m *RoleGrantMutation) AddedIDs(name string) []ent.Value {
 		if id := m.role; id != nil {
 			return []ent.Value{*id}
 		}
+	case rolegrant.EdgeMerchant:
+		if id := m.merchant; id != nil {
+			return []ent.Value{*id}
+		}
 	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *RoleGrantMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 2)
+	edges := make([]string, 0, 3)
 	return edges
 }
 
@@ -6073,12 +6970,15 @@ func (m *RoleGrantMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *RoleGrantMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 2)
+	edges := make([]string, 0, 3)
 	if m.clearedstaff {
 		edges = append(edges, rolegrant.EdgeStaff)
 	}
 	if m.clearedrole {
 		edges = append(edges, rolegrant.EdgeRole)
+	}
+	if m.clearedmerchant {
+		edges = append(edges, rolegrant.EdgeMerchant)
 	}
 	return edges
 }
@@ -6091,6 +6991,8 @@ func (m *RoleGrantMutation) EdgeCleared(name string) bool {
 		return m.clearedstaff
 	case rolegrant.EdgeRole:
 		return m.clearedrole
+	case rolegrant.EdgeMerchant:
+		return m.clearedmerchant
 	}
 	return false
 }
@@ -6105,6 +7007,9 @@ func (m *RoleGrantMutation) ClearEdge(name string) error {
 	case rolegrant.EdgeRole:
 		m.ClearRole()
 		return nil
+	case rolegrant.EdgeMerchant:
+		m.ClearMerchant()
+		return nil
 	}
 	return fmt.Errorf("unknown RoleGrant unique edge %s", name)
 }
@@ -6118,6 +7023,9 @@ func (m *RoleGrantMutation) ResetEdge(name string) error {
 		return nil
 	case rolegrant.EdgeRole:
 		m.ResetRole()
+		return nil
+	case rolegrant.EdgeMerchant:
+		m.ResetMerchant()
 		return nil
 	}
 	return fmt.Errorf("unknown RoleGrant edge %s", name)
@@ -9747,25 +10655,27 @@ func (m *StaffFactorMutation) ResetEdge(name string) error {
 // StoreMutation represents an operation that mutates the Store nodes in the graph.
 type StoreMutation struct {
 	config
-	op            Op
-	typ           string
-	id            *uuid.UUID
-	code          *string
-	name          *string
-	phone         *string
-	address       *string
-	city          *string
-	status        *store.Status
-	version       *int64
-	addversion    *int64
-	created_at    *time.Time
-	updated_at    *time.Time
-	clearedFields map[string]struct{}
-	region        *uuid.UUID
-	clearedregion bool
-	done          bool
-	oldValue      func(context.Context) (*Store, error)
-	predicates    []predicate.Store
+	op              Op
+	typ             string
+	id              *uuid.UUID
+	code            *string
+	name            *string
+	phone           *string
+	address         *string
+	city            *string
+	status          *store.Status
+	version         *int64
+	addversion      *int64
+	created_at      *time.Time
+	updated_at      *time.Time
+	clearedFields   map[string]struct{}
+	region          *uuid.UUID
+	clearedregion   bool
+	merchant        *uuid.UUID
+	clearedmerchant bool
+	done            bool
+	oldValue        func(context.Context) (*Store, error)
+	predicates      []predicate.Store
 }
 
 var _ ent.Mutation = (*StoreMutation)(nil)
@@ -9991,6 +10901,55 @@ func (m *StoreMutation) RegionIDCleared() bool {
 func (m *StoreMutation) ResetRegionID() {
 	m.region = nil
 	delete(m.clearedFields, store.FieldRegionID)
+}
+
+// SetMerchantID sets the "merchant_id" field.
+func (m *StoreMutation) SetMerchantID(u uuid.UUID) {
+	m.merchant = &u
+}
+
+// MerchantID returns the value of the "merchant_id" field in the mutation.
+func (m *StoreMutation) MerchantID() (r uuid.UUID, exists bool) {
+	v := m.merchant
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMerchantID returns the old "merchant_id" field's value of the Store entity.
+// If the Store object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StoreMutation) OldMerchantID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMerchantID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMerchantID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMerchantID: %w", err)
+	}
+	return oldValue.MerchantID, nil
+}
+
+// ClearMerchantID clears the value of the "merchant_id" field.
+func (m *StoreMutation) ClearMerchantID() {
+	m.merchant = nil
+	m.clearedFields[store.FieldMerchantID] = struct{}{}
+}
+
+// MerchantIDCleared returns if the "merchant_id" field was cleared in this mutation.
+func (m *StoreMutation) MerchantIDCleared() bool {
+	_, ok := m.clearedFields[store.FieldMerchantID]
+	return ok
+}
+
+// ResetMerchantID resets all changes to the "merchant_id" field.
+func (m *StoreMutation) ResetMerchantID() {
+	m.merchant = nil
+	delete(m.clearedFields, store.FieldMerchantID)
 }
 
 // SetPhone sets the "phone" field.
@@ -10331,6 +11290,33 @@ func (m *StoreMutation) ResetRegion() {
 	m.clearedregion = false
 }
 
+// ClearMerchant clears the "merchant" edge to the Merchant entity.
+func (m *StoreMutation) ClearMerchant() {
+	m.clearedmerchant = true
+	m.clearedFields[store.FieldMerchantID] = struct{}{}
+}
+
+// MerchantCleared reports if the "merchant" edge to the Merchant entity was cleared.
+func (m *StoreMutation) MerchantCleared() bool {
+	return m.MerchantIDCleared() || m.clearedmerchant
+}
+
+// MerchantIDs returns the "merchant" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// MerchantID instead. It exists only for internal usage by the builders.
+func (m *StoreMutation) MerchantIDs() (ids []uuid.UUID) {
+	if id := m.merchant; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetMerchant resets all changes to the "merchant" edge.
+func (m *StoreMutation) ResetMerchant() {
+	m.merchant = nil
+	m.clearedmerchant = false
+}
+
 // Where appends a list predicates to the StoreMutation builder.
 func (m *StoreMutation) Where(ps ...predicate.Store) {
 	m.predicates = append(m.predicates, ps...)
@@ -10365,7 +11351,7 @@ func (m *StoreMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *StoreMutation) Fields() []string {
-	fields := make([]string, 0, 10)
+	fields := make([]string, 0, 11)
 	if m.code != nil {
 		fields = append(fields, store.FieldCode)
 	}
@@ -10374,6 +11360,9 @@ func (m *StoreMutation) Fields() []string {
 	}
 	if m.region != nil {
 		fields = append(fields, store.FieldRegionID)
+	}
+	if m.merchant != nil {
+		fields = append(fields, store.FieldMerchantID)
 	}
 	if m.phone != nil {
 		fields = append(fields, store.FieldPhone)
@@ -10410,6 +11399,8 @@ func (m *StoreMutation) Field(name string) (ent.Value, bool) {
 		return m.Name()
 	case store.FieldRegionID:
 		return m.RegionID()
+	case store.FieldMerchantID:
+		return m.MerchantID()
 	case store.FieldPhone:
 		return m.Phone()
 	case store.FieldAddress:
@@ -10439,6 +11430,8 @@ func (m *StoreMutation) OldField(ctx context.Context, name string) (ent.Value, e
 		return m.OldName(ctx)
 	case store.FieldRegionID:
 		return m.OldRegionID(ctx)
+	case store.FieldMerchantID:
+		return m.OldMerchantID(ctx)
 	case store.FieldPhone:
 		return m.OldPhone(ctx)
 	case store.FieldAddress:
@@ -10482,6 +11475,13 @@ func (m *StoreMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetRegionID(v)
+		return nil
+	case store.FieldMerchantID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMerchantID(v)
 		return nil
 	case store.FieldPhone:
 		v, ok := value.(string)
@@ -10580,6 +11580,9 @@ func (m *StoreMutation) ClearedFields() []string {
 	if m.FieldCleared(store.FieldRegionID) {
 		fields = append(fields, store.FieldRegionID)
 	}
+	if m.FieldCleared(store.FieldMerchantID) {
+		fields = append(fields, store.FieldMerchantID)
+	}
 	if m.FieldCleared(store.FieldPhone) {
 		fields = append(fields, store.FieldPhone)
 	}
@@ -10606,6 +11609,9 @@ func (m *StoreMutation) ClearField(name string) error {
 	case store.FieldRegionID:
 		m.ClearRegionID()
 		return nil
+	case store.FieldMerchantID:
+		m.ClearMerchantID()
+		return nil
 	case store.FieldPhone:
 		m.ClearPhone()
 		return nil
@@ -10631,6 +11637,9 @@ func (m *StoreMutation) ResetField(name string) error {
 		return nil
 	case store.FieldRegionID:
 		m.ResetRegionID()
+		return nil
+	case store.FieldMerchantID:
+		m.ResetMerchantID()
 		return nil
 	case store.FieldPhone:
 		m.ResetPhone()
@@ -10659,9 +11668,12 @@ func (m *StoreMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *StoreMutation) AddedEdges() []string {
-	edges := make([]string, 0, 1)
+	edges := make([]string, 0, 2)
 	if m.region != nil {
 		edges = append(edges, store.EdgeRegion)
+	}
+	if m.merchant != nil {
+		edges = append(edges, store.EdgeMerchant)
 	}
 	return edges
 }
@@ -10674,13 +11686,17 @@ func (m *StoreMutation) AddedIDs(name string) []ent.Value {
 		if id := m.region; id != nil {
 			return []ent.Value{*id}
 		}
+	case store.EdgeMerchant:
+		if id := m.merchant; id != nil {
+			return []ent.Value{*id}
+		}
 	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *StoreMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 1)
+	edges := make([]string, 0, 2)
 	return edges
 }
 
@@ -10692,9 +11708,12 @@ func (m *StoreMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *StoreMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 1)
+	edges := make([]string, 0, 2)
 	if m.clearedregion {
 		edges = append(edges, store.EdgeRegion)
+	}
+	if m.clearedmerchant {
+		edges = append(edges, store.EdgeMerchant)
 	}
 	return edges
 }
@@ -10705,6 +11724,8 @@ func (m *StoreMutation) EdgeCleared(name string) bool {
 	switch name {
 	case store.EdgeRegion:
 		return m.clearedregion
+	case store.EdgeMerchant:
+		return m.clearedmerchant
 	}
 	return false
 }
@@ -10716,6 +11737,9 @@ func (m *StoreMutation) ClearEdge(name string) error {
 	case store.EdgeRegion:
 		m.ClearRegion()
 		return nil
+	case store.EdgeMerchant:
+		m.ClearMerchant()
+		return nil
 	}
 	return fmt.Errorf("unknown Store unique edge %s", name)
 }
@@ -10726,6 +11750,9 @@ func (m *StoreMutation) ResetEdge(name string) error {
 	switch name {
 	case store.EdgeRegion:
 		m.ResetRegion()
+		return nil
+	case store.EdgeMerchant:
+		m.ResetMerchant()
 		return nil
 	}
 	return fmt.Errorf("unknown Store edge %s", name)

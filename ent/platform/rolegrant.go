@@ -10,6 +10,7 @@ import (
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
+	"github.com/shuke-crm/shuke/ent/platform/merchant"
 	"github.com/shuke-crm/shuke/ent/platform/role"
 	"github.com/shuke-crm/shuke/ent/platform/rolegrant"
 	"github.com/shuke-crm/shuke/ent/platform/staff"
@@ -30,6 +31,8 @@ type RoleGrant struct {
 	StoreID *uuid.UUID `json:"store_id,omitempty"`
 	// RegionID holds the value of the "region_id" field.
 	RegionID *uuid.UUID `json:"region_id,omitempty"`
+	// MerchantID holds the value of the "merchant_id" field.
+	MerchantID *uuid.UUID `json:"merchant_id,omitempty"`
 	// ExpiresAt holds the value of the "expires_at" field.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
@@ -46,9 +49,11 @@ type RoleGrantEdges struct {
 	Staff *Staff `json:"staff,omitempty"`
 	// Role holds the value of the role edge.
 	Role *Role `json:"role,omitempty"`
+	// Merchant holds the value of the merchant edge.
+	Merchant *Merchant `json:"merchant,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [2]bool
+	loadedTypes [3]bool
 }
 
 // StaffOrErr returns the Staff value or an error if the edge
@@ -73,12 +78,23 @@ func (e RoleGrantEdges) RoleOrErr() (*Role, error) {
 	return nil, &NotLoadedError{edge: "role"}
 }
 
+// MerchantOrErr returns the Merchant value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e RoleGrantEdges) MerchantOrErr() (*Merchant, error) {
+	if e.Merchant != nil {
+		return e.Merchant, nil
+	} else if e.loadedTypes[2] {
+		return nil, &NotFoundError{label: merchant.Label}
+	}
+	return nil, &NotLoadedError{edge: "merchant"}
+}
+
 // scanValues returns the types for scanning values from sql.Rows.
 func (*RoleGrant) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case rolegrant.FieldStoreID, rolegrant.FieldRegionID:
+		case rolegrant.FieldStoreID, rolegrant.FieldRegionID, rolegrant.FieldMerchantID:
 			values[i] = &sql.NullScanner{S: new(uuid.UUID)}
 		case rolegrant.FieldScope:
 			values[i] = new(sql.NullString)
@@ -139,6 +155,13 @@ func (_m *RoleGrant) assignValues(columns []string, values []any) error {
 				_m.RegionID = new(uuid.UUID)
 				*_m.RegionID = *value.S.(*uuid.UUID)
 			}
+		case rolegrant.FieldMerchantID:
+			if value, ok := values[i].(*sql.NullScanner); !ok {
+				return fmt.Errorf("unexpected type %T for field merchant_id", values[i])
+			} else if value.Valid {
+				_m.MerchantID = new(uuid.UUID)
+				*_m.MerchantID = *value.S.(*uuid.UUID)
+			}
 		case rolegrant.FieldExpiresAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
 				return fmt.Errorf("unexpected type %T for field expires_at", values[i])
@@ -173,6 +196,11 @@ func (_m *RoleGrant) QueryStaff() *StaffQuery {
 // QueryRole queries the "role" edge of the RoleGrant entity.
 func (_m *RoleGrant) QueryRole() *RoleQuery {
 	return NewRoleGrantClient(_m.config).QueryRole(_m)
+}
+
+// QueryMerchant queries the "merchant" edge of the RoleGrant entity.
+func (_m *RoleGrant) QueryMerchant() *MerchantQuery {
+	return NewRoleGrantClient(_m.config).QueryMerchant(_m)
 }
 
 // Update returns a builder for updating this RoleGrant.
@@ -214,6 +242,11 @@ func (_m *RoleGrant) String() string {
 	builder.WriteString(", ")
 	if v := _m.RegionID; v != nil {
 		builder.WriteString("region_id=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.MerchantID; v != nil {
+		builder.WriteString("merchant_id=")
 		builder.WriteString(fmt.Sprintf("%v", *v))
 	}
 	builder.WriteString(", ")

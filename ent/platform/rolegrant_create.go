@@ -11,6 +11,7 @@ import (
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
 	"github.com/google/uuid"
+	"github.com/shuke-crm/shuke/ent/platform/merchant"
 	"github.com/shuke-crm/shuke/ent/platform/role"
 	"github.com/shuke-crm/shuke/ent/platform/rolegrant"
 	"github.com/shuke-crm/shuke/ent/platform/staff"
@@ -69,6 +70,20 @@ func (_c *RoleGrantCreate) SetNillableRegionID(v *uuid.UUID) *RoleGrantCreate {
 	return _c
 }
 
+// SetMerchantID sets the "merchant_id" field.
+func (_c *RoleGrantCreate) SetMerchantID(v uuid.UUID) *RoleGrantCreate {
+	_c.mutation.SetMerchantID(v)
+	return _c
+}
+
+// SetNillableMerchantID sets the "merchant_id" field if the given value is not nil.
+func (_c *RoleGrantCreate) SetNillableMerchantID(v *uuid.UUID) *RoleGrantCreate {
+	if v != nil {
+		_c.SetMerchantID(*v)
+	}
+	return _c
+}
+
 // SetExpiresAt sets the "expires_at" field.
 func (_c *RoleGrantCreate) SetExpiresAt(v time.Time) *RoleGrantCreate {
 	_c.mutation.SetExpiresAt(v)
@@ -111,6 +126,11 @@ func (_c *RoleGrantCreate) SetStaff(v *Staff) *RoleGrantCreate {
 // SetRole sets the "role" edge to the Role entity.
 func (_c *RoleGrantCreate) SetRole(v *Role) *RoleGrantCreate {
 	return _c.SetRoleID(v.ID)
+}
+
+// SetMerchant sets the "merchant" edge to the Merchant entity.
+func (_c *RoleGrantCreate) SetMerchant(v *Merchant) *RoleGrantCreate {
+	return _c.SetMerchantID(v.ID)
 }
 
 // Mutation returns the RoleGrantMutation object of the builder.
@@ -272,6 +292,23 @@ func (_c *RoleGrantCreate) createSpec() (*RoleGrant, *sqlgraph.CreateSpec) {
 			edge.Target.Nodes = append(edge.Target.Nodes, k)
 		}
 		_node.RoleID = nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.MerchantIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   rolegrant.MerchantTable,
+			Columns: []string{rolegrant.MerchantColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(merchant.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.MerchantID = &nodes[0]
 		_spec.Edges = append(_spec.Edges, edge)
 	}
 	return _node, _spec

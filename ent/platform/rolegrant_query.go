@@ -14,6 +14,7 @@ import (
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
 	"github.com/google/uuid"
+	"github.com/shuke-crm/shuke/ent/platform/merchant"
 	"github.com/shuke-crm/shuke/ent/platform/predicate"
 	"github.com/shuke-crm/shuke/ent/platform/role"
 	"github.com/shuke-crm/shuke/ent/platform/rolegrant"
@@ -23,13 +24,14 @@ import (
 // RoleGrantQuery is the builder for querying RoleGrant entities.
 type RoleGrantQuery struct {
 	config
-	ctx        *QueryContext
-	order      []rolegrant.OrderOption
-	inters     []Interceptor
-	predicates []predicate.RoleGrant
-	withStaff  *StaffQuery
-	withRole   *RoleQuery
-	modifiers  []func(*sql.Selector)
+	ctx          *QueryContext
+	order        []rolegrant.OrderOption
+	inters       []Interceptor
+	predicates   []predicate.RoleGrant
+	withStaff    *StaffQuery
+	withRole     *RoleQuery
+	withMerchant *MerchantQuery
+	modifiers    []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)
@@ -103,6 +105,28 @@ func (_q *RoleGrantQuery) QueryRole() *RoleQuery {
 			sqlgraph.From(rolegrant.Table, rolegrant.FieldID, selector),
 			sqlgraph.To(role.Table, role.FieldID),
 			sqlgraph.Edge(sqlgraph.M2O, false, rolegrant.RoleTable, rolegrant.RoleColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryMerchant chains the current query on the "merchant" edge.
+func (_q *RoleGrantQuery) QueryMerchant() *MerchantQuery {
+	query := (&MerchantClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(rolegrant.Table, rolegrant.FieldID, selector),
+			sqlgraph.To(merchant.Table, merchant.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, rolegrant.MerchantTable, rolegrant.MerchantColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -297,13 +321,14 @@ func (_q *RoleGrantQuery) Clone() *RoleGrantQuery {
 		return nil
 	}
 	return &RoleGrantQuery{
-		config:     _q.config,
-		ctx:        _q.ctx.Clone(),
-		order:      append([]rolegrant.OrderOption{}, _q.order...),
-		inters:     append([]Interceptor{}, _q.inters...),
-		predicates: append([]predicate.RoleGrant{}, _q.predicates...),
-		withStaff:  _q.withStaff.Clone(),
-		withRole:   _q.withRole.Clone(),
+		config:       _q.config,
+		ctx:          _q.ctx.Clone(),
+		order:        append([]rolegrant.OrderOption{}, _q.order...),
+		inters:       append([]Interceptor{}, _q.inters...),
+		predicates:   append([]predicate.RoleGrant{}, _q.predicates...),
+		withStaff:    _q.withStaff.Clone(),
+		withRole:     _q.withRole.Clone(),
+		withMerchant: _q.withMerchant.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
 		path:      _q.path,
@@ -330,6 +355,17 @@ func (_q *RoleGrantQuery) WithRole(opts ...func(*RoleQuery)) *RoleGrantQuery {
 		opt(query)
 	}
 	_q.withRole = query
+	return _q
+}
+
+// WithMerchant tells the query-builder to eager-load the nodes that are connected to
+// the "merchant" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *RoleGrantQuery) WithMerchant(opts ...func(*MerchantQuery)) *RoleGrantQuery {
+	query := (&MerchantClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withMerchant = query
 	return _q
 }
 
@@ -417,9 +453,10 @@ func (_q *RoleGrantQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Ro
 	var (
 		nodes       = []*RoleGrant{}
 		_spec       = _q.querySpec()
-		loadedTypes = [2]bool{
+		loadedTypes = [3]bool{
 			_q.withStaff != nil,
 			_q.withRole != nil,
+			_q.withMerchant != nil,
 		}
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
@@ -452,6 +489,12 @@ func (_q *RoleGrantQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Ro
 	if query := _q.withRole; query != nil {
 		if err := _q.loadRole(ctx, query, nodes, nil,
 			func(n *RoleGrant, e *Role) { n.Edges.Role = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withMerchant; query != nil {
+		if err := _q.loadMerchant(ctx, query, nodes, nil,
+			func(n *RoleGrant, e *Merchant) { n.Edges.Merchant = e }); err != nil {
 			return nil, err
 		}
 	}
@@ -516,6 +559,38 @@ func (_q *RoleGrantQuery) loadRole(ctx context.Context, query *RoleQuery, nodes 
 	}
 	return nil
 }
+func (_q *RoleGrantQuery) loadMerchant(ctx context.Context, query *MerchantQuery, nodes []*RoleGrant, init func(*RoleGrant), assign func(*RoleGrant, *Merchant)) error {
+	ids := make([]uuid.UUID, 0, len(nodes))
+	nodeids := make(map[uuid.UUID][]*RoleGrant)
+	for i := range nodes {
+		if nodes[i].MerchantID == nil {
+			continue
+		}
+		fk := *nodes[i].MerchantID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(merchant.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "merchant_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
 
 func (_q *RoleGrantQuery) sqlCount(ctx context.Context) (int, error) {
 	_spec := _q.querySpec()
@@ -550,6 +625,9 @@ func (_q *RoleGrantQuery) querySpec() *sqlgraph.QuerySpec {
 		}
 		if _q.withRole != nil {
 			_spec.Node.AddColumnOnce(rolegrant.FieldRoleID)
+		}
+		if _q.withMerchant != nil {
+			_spec.Node.AddColumnOnce(rolegrant.FieldMerchantID)
 		}
 	}
 	if ps := _q.predicates; len(ps) > 0 {

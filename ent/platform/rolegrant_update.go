@@ -12,6 +12,7 @@ import (
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
 	"github.com/google/uuid"
+	"github.com/shuke-crm/shuke/ent/platform/merchant"
 	"github.com/shuke-crm/shuke/ent/platform/predicate"
 	"github.com/shuke-crm/shuke/ent/platform/rolegrant"
 )
@@ -84,6 +85,26 @@ func (_u *RoleGrantUpdate) ClearRegionID() *RoleGrantUpdate {
 	return _u
 }
 
+// SetMerchantID sets the "merchant_id" field.
+func (_u *RoleGrantUpdate) SetMerchantID(v uuid.UUID) *RoleGrantUpdate {
+	_u.mutation.SetMerchantID(v)
+	return _u
+}
+
+// SetNillableMerchantID sets the "merchant_id" field if the given value is not nil.
+func (_u *RoleGrantUpdate) SetNillableMerchantID(v *uuid.UUID) *RoleGrantUpdate {
+	if v != nil {
+		_u.SetMerchantID(*v)
+	}
+	return _u
+}
+
+// ClearMerchantID clears the value of the "merchant_id" field.
+func (_u *RoleGrantUpdate) ClearMerchantID() *RoleGrantUpdate {
+	_u.mutation.ClearMerchantID()
+	return _u
+}
+
 // SetExpiresAt sets the "expires_at" field.
 func (_u *RoleGrantUpdate) SetExpiresAt(v time.Time) *RoleGrantUpdate {
 	_u.mutation.SetExpiresAt(v)
@@ -104,9 +125,20 @@ func (_u *RoleGrantUpdate) ClearExpiresAt() *RoleGrantUpdate {
 	return _u
 }
 
+// SetMerchant sets the "merchant" edge to the Merchant entity.
+func (_u *RoleGrantUpdate) SetMerchant(v *Merchant) *RoleGrantUpdate {
+	return _u.SetMerchantID(v.ID)
+}
+
 // Mutation returns the RoleGrantMutation object of the builder.
 func (_u *RoleGrantUpdate) Mutation() *RoleGrantMutation {
 	return _u.mutation
+}
+
+// ClearMerchant clears the "merchant" edge to the Merchant entity.
+func (_u *RoleGrantUpdate) ClearMerchant() *RoleGrantUpdate {
+	_u.mutation.ClearMerchant()
+	return _u
 }
 
 // Save executes the query and returns the number of nodes affected by the update operation.
@@ -191,6 +223,35 @@ func (_u *RoleGrantUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.ExpiresAtCleared() {
 		_spec.ClearField(rolegrant.FieldExpiresAt, field.TypeTime)
 	}
+	if _u.mutation.MerchantCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   rolegrant.MerchantTable,
+			Columns: []string{rolegrant.MerchantColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(merchant.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.MerchantIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   rolegrant.MerchantTable,
+			Columns: []string{rolegrant.MerchantColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(merchant.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
@@ -267,6 +328,26 @@ func (_u *RoleGrantUpdateOne) ClearRegionID() *RoleGrantUpdateOne {
 	return _u
 }
 
+// SetMerchantID sets the "merchant_id" field.
+func (_u *RoleGrantUpdateOne) SetMerchantID(v uuid.UUID) *RoleGrantUpdateOne {
+	_u.mutation.SetMerchantID(v)
+	return _u
+}
+
+// SetNillableMerchantID sets the "merchant_id" field if the given value is not nil.
+func (_u *RoleGrantUpdateOne) SetNillableMerchantID(v *uuid.UUID) *RoleGrantUpdateOne {
+	if v != nil {
+		_u.SetMerchantID(*v)
+	}
+	return _u
+}
+
+// ClearMerchantID clears the value of the "merchant_id" field.
+func (_u *RoleGrantUpdateOne) ClearMerchantID() *RoleGrantUpdateOne {
+	_u.mutation.ClearMerchantID()
+	return _u
+}
+
 // SetExpiresAt sets the "expires_at" field.
 func (_u *RoleGrantUpdateOne) SetExpiresAt(v time.Time) *RoleGrantUpdateOne {
 	_u.mutation.SetExpiresAt(v)
@@ -287,9 +368,20 @@ func (_u *RoleGrantUpdateOne) ClearExpiresAt() *RoleGrantUpdateOne {
 	return _u
 }
 
+// SetMerchant sets the "merchant" edge to the Merchant entity.
+func (_u *RoleGrantUpdateOne) SetMerchant(v *Merchant) *RoleGrantUpdateOne {
+	return _u.SetMerchantID(v.ID)
+}
+
 // Mutation returns the RoleGrantMutation object of the builder.
 func (_u *RoleGrantUpdateOne) Mutation() *RoleGrantMutation {
 	return _u.mutation
+}
+
+// ClearMerchant clears the "merchant" edge to the Merchant entity.
+func (_u *RoleGrantUpdateOne) ClearMerchant() *RoleGrantUpdateOne {
+	_u.mutation.ClearMerchant()
+	return _u
 }
 
 // Where appends a list predicates to the RoleGrantUpdate builder.
@@ -403,6 +495,35 @@ func (_u *RoleGrantUpdateOne) sqlSave(ctx context.Context) (_node *RoleGrant, er
 	}
 	if _u.mutation.ExpiresAtCleared() {
 		_spec.ClearField(rolegrant.FieldExpiresAt, field.TypeTime)
+	}
+	if _u.mutation.MerchantCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   rolegrant.MerchantTable,
+			Columns: []string{rolegrant.MerchantColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(merchant.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.MerchantIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   rolegrant.MerchantTable,
+			Columns: []string{rolegrant.MerchantColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(merchant.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &RoleGrant{config: _u.config}

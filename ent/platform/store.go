@@ -10,6 +10,7 @@ import (
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
+	"github.com/shuke-crm/shuke/ent/platform/merchant"
 	"github.com/shuke-crm/shuke/ent/platform/region"
 	"github.com/shuke-crm/shuke/ent/platform/store"
 )
@@ -25,6 +26,8 @@ type Store struct {
 	Name string `json:"name,omitempty"`
 	// RegionID holds the value of the "region_id" field.
 	RegionID *uuid.UUID `json:"region_id,omitempty"`
+	// MerchantID holds the value of the "merchant_id" field.
+	MerchantID *uuid.UUID `json:"merchant_id,omitempty"`
 	// Phone holds the value of the "phone" field.
 	Phone string `json:"phone,omitempty"`
 	// Address holds the value of the "address" field.
@@ -49,9 +52,11 @@ type Store struct {
 type StoreEdges struct {
 	// Region holds the value of the region edge.
 	Region *Region `json:"region,omitempty"`
+	// Merchant holds the value of the merchant edge.
+	Merchant *Merchant `json:"merchant,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [1]bool
+	loadedTypes [2]bool
 }
 
 // RegionOrErr returns the Region value or an error if the edge
@@ -65,12 +70,23 @@ func (e StoreEdges) RegionOrErr() (*Region, error) {
 	return nil, &NotLoadedError{edge: "region"}
 }
 
+// MerchantOrErr returns the Merchant value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e StoreEdges) MerchantOrErr() (*Merchant, error) {
+	if e.Merchant != nil {
+		return e.Merchant, nil
+	} else if e.loadedTypes[1] {
+		return nil, &NotFoundError{label: merchant.Label}
+	}
+	return nil, &NotLoadedError{edge: "merchant"}
+}
+
 // scanValues returns the types for scanning values from sql.Rows.
 func (*Store) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case store.FieldRegionID:
+		case store.FieldRegionID, store.FieldMerchantID:
 			values[i] = &sql.NullScanner{S: new(uuid.UUID)}
 		case store.FieldVersion:
 			values[i] = new(sql.NullInt64)
@@ -119,6 +135,13 @@ func (_m *Store) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.RegionID = new(uuid.UUID)
 				*_m.RegionID = *value.S.(*uuid.UUID)
+			}
+		case store.FieldMerchantID:
+			if value, ok := values[i].(*sql.NullScanner); !ok {
+				return fmt.Errorf("unexpected type %T for field merchant_id", values[i])
+			} else if value.Valid {
+				_m.MerchantID = new(uuid.UUID)
+				*_m.MerchantID = *value.S.(*uuid.UUID)
 			}
 		case store.FieldPhone:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -180,6 +203,11 @@ func (_m *Store) QueryRegion() *RegionQuery {
 	return NewStoreClient(_m.config).QueryRegion(_m)
 }
 
+// QueryMerchant queries the "merchant" edge of the Store entity.
+func (_m *Store) QueryMerchant() *MerchantQuery {
+	return NewStoreClient(_m.config).QueryMerchant(_m)
+}
+
 // Update returns a builder for updating this Store.
 // Note that you need to call Store.Unwrap() before calling this method if this Store
 // was returned from a transaction, and the transaction was committed or rolled back.
@@ -211,6 +239,11 @@ func (_m *Store) String() string {
 	builder.WriteString(", ")
 	if v := _m.RegionID; v != nil {
 		builder.WriteString("region_id=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.MerchantID; v != nil {
+		builder.WriteString("merchant_id=")
 		builder.WriteString(fmt.Sprintf("%v", *v))
 	}
 	builder.WriteString(", ")

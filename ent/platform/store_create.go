@@ -11,6 +11,7 @@ import (
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
 	"github.com/google/uuid"
+	"github.com/shuke-crm/shuke/ent/platform/merchant"
 	"github.com/shuke-crm/shuke/ent/platform/region"
 	"github.com/shuke-crm/shuke/ent/platform/store"
 )
@@ -44,6 +45,20 @@ func (_c *StoreCreate) SetRegionID(v uuid.UUID) *StoreCreate {
 func (_c *StoreCreate) SetNillableRegionID(v *uuid.UUID) *StoreCreate {
 	if v != nil {
 		_c.SetRegionID(*v)
+	}
+	return _c
+}
+
+// SetMerchantID sets the "merchant_id" field.
+func (_c *StoreCreate) SetMerchantID(v uuid.UUID) *StoreCreate {
+	_c.mutation.SetMerchantID(v)
+	return _c
+}
+
+// SetNillableMerchantID sets the "merchant_id" field if the given value is not nil.
+func (_c *StoreCreate) SetNillableMerchantID(v *uuid.UUID) *StoreCreate {
+	if v != nil {
+		_c.SetMerchantID(*v)
 	}
 	return _c
 }
@@ -155,6 +170,11 @@ func (_c *StoreCreate) SetID(v uuid.UUID) *StoreCreate {
 // SetRegion sets the "region" edge to the Region entity.
 func (_c *StoreCreate) SetRegion(v *Region) *StoreCreate {
 	return _c.SetRegionID(v.ID)
+}
+
+// SetMerchant sets the "merchant" edge to the Merchant entity.
+func (_c *StoreCreate) SetMerchant(v *Merchant) *StoreCreate {
+	return _c.SetMerchantID(v.ID)
 }
 
 // Mutation returns the StoreMutation object of the builder.
@@ -355,6 +375,23 @@ func (_c *StoreCreate) createSpec() (*Store, *sqlgraph.CreateSpec) {
 			edge.Target.Nodes = append(edge.Target.Nodes, k)
 		}
 		_node.RegionID = &nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.MerchantIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   store.MerchantTable,
+			Columns: []string{store.MerchantColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(merchant.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.MerchantID = &nodes[0]
 		_spec.Edges = append(_spec.Edges, edge)
 	}
 	return _node, _spec

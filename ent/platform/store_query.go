@@ -14,6 +14,7 @@ import (
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
 	"github.com/google/uuid"
+	"github.com/shuke-crm/shuke/ent/platform/merchant"
 	"github.com/shuke-crm/shuke/ent/platform/predicate"
 	"github.com/shuke-crm/shuke/ent/platform/region"
 	"github.com/shuke-crm/shuke/ent/platform/store"
@@ -22,12 +23,13 @@ import (
 // StoreQuery is the builder for querying Store entities.
 type StoreQuery struct {
 	config
-	ctx        *QueryContext
-	order      []store.OrderOption
-	inters     []Interceptor
-	predicates []predicate.Store
-	withRegion *RegionQuery
-	modifiers  []func(*sql.Selector)
+	ctx          *QueryContext
+	order        []store.OrderOption
+	inters       []Interceptor
+	predicates   []predicate.Store
+	withRegion   *RegionQuery
+	withMerchant *MerchantQuery
+	modifiers    []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)
@@ -79,6 +81,28 @@ func (_q *StoreQuery) QueryRegion() *RegionQuery {
 			sqlgraph.From(store.Table, store.FieldID, selector),
 			sqlgraph.To(region.Table, region.FieldID),
 			sqlgraph.Edge(sqlgraph.M2O, false, store.RegionTable, store.RegionColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryMerchant chains the current query on the "merchant" edge.
+func (_q *StoreQuery) QueryMerchant() *MerchantQuery {
+	query := (&MerchantClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(store.Table, store.FieldID, selector),
+			sqlgraph.To(merchant.Table, merchant.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, store.MerchantTable, store.MerchantColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -273,12 +297,13 @@ func (_q *StoreQuery) Clone() *StoreQuery {
 		return nil
 	}
 	return &StoreQuery{
-		config:     _q.config,
-		ctx:        _q.ctx.Clone(),
-		order:      append([]store.OrderOption{}, _q.order...),
-		inters:     append([]Interceptor{}, _q.inters...),
-		predicates: append([]predicate.Store{}, _q.predicates...),
-		withRegion: _q.withRegion.Clone(),
+		config:       _q.config,
+		ctx:          _q.ctx.Clone(),
+		order:        append([]store.OrderOption{}, _q.order...),
+		inters:       append([]Interceptor{}, _q.inters...),
+		predicates:   append([]predicate.Store{}, _q.predicates...),
+		withRegion:   _q.withRegion.Clone(),
+		withMerchant: _q.withMerchant.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
 		path:      _q.path,
@@ -294,6 +319,17 @@ func (_q *StoreQuery) WithRegion(opts ...func(*RegionQuery)) *StoreQuery {
 		opt(query)
 	}
 	_q.withRegion = query
+	return _q
+}
+
+// WithMerchant tells the query-builder to eager-load the nodes that are connected to
+// the "merchant" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *StoreQuery) WithMerchant(opts ...func(*MerchantQuery)) *StoreQuery {
+	query := (&MerchantClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withMerchant = query
 	return _q
 }
 
@@ -381,8 +417,9 @@ func (_q *StoreQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Store,
 	var (
 		nodes       = []*Store{}
 		_spec       = _q.querySpec()
-		loadedTypes = [1]bool{
+		loadedTypes = [2]bool{
 			_q.withRegion != nil,
+			_q.withMerchant != nil,
 		}
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
@@ -409,6 +446,12 @@ func (_q *StoreQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Store,
 	if query := _q.withRegion; query != nil {
 		if err := _q.loadRegion(ctx, query, nodes, nil,
 			func(n *Store, e *Region) { n.Edges.Region = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withMerchant; query != nil {
+		if err := _q.loadMerchant(ctx, query, nodes, nil,
+			func(n *Store, e *Merchant) { n.Edges.Merchant = e }); err != nil {
 			return nil, err
 		}
 	}
@@ -447,6 +490,38 @@ func (_q *StoreQuery) loadRegion(ctx context.Context, query *RegionQuery, nodes 
 	}
 	return nil
 }
+func (_q *StoreQuery) loadMerchant(ctx context.Context, query *MerchantQuery, nodes []*Store, init func(*Store), assign func(*Store, *Merchant)) error {
+	ids := make([]uuid.UUID, 0, len(nodes))
+	nodeids := make(map[uuid.UUID][]*Store)
+	for i := range nodes {
+		if nodes[i].MerchantID == nil {
+			continue
+		}
+		fk := *nodes[i].MerchantID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(merchant.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "merchant_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
 
 func (_q *StoreQuery) sqlCount(ctx context.Context) (int, error) {
 	_spec := _q.querySpec()
@@ -478,6 +553,9 @@ func (_q *StoreQuery) querySpec() *sqlgraph.QuerySpec {
 		}
 		if _q.withRegion != nil {
 			_spec.Node.AddColumnOnce(store.FieldRegionID)
+		}
+		if _q.withMerchant != nil {
+			_spec.Node.AddColumnOnce(store.FieldMerchantID)
 		}
 	}
 	if ps := _q.predicates; len(ps) > 0 {

@@ -12,6 +12,7 @@ import (
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
 	"github.com/google/uuid"
+	"github.com/shuke-crm/shuke/ent/platform/merchant"
 	"github.com/shuke-crm/shuke/ent/platform/predicate"
 	"github.com/shuke-crm/shuke/ent/platform/region"
 	"github.com/shuke-crm/shuke/ent/platform/store"
@@ -76,6 +77,26 @@ func (_u *StoreUpdate) SetNillableRegionID(v *uuid.UUID) *StoreUpdate {
 // ClearRegionID clears the value of the "region_id" field.
 func (_u *StoreUpdate) ClearRegionID() *StoreUpdate {
 	_u.mutation.ClearRegionID()
+	return _u
+}
+
+// SetMerchantID sets the "merchant_id" field.
+func (_u *StoreUpdate) SetMerchantID(v uuid.UUID) *StoreUpdate {
+	_u.mutation.SetMerchantID(v)
+	return _u
+}
+
+// SetNillableMerchantID sets the "merchant_id" field if the given value is not nil.
+func (_u *StoreUpdate) SetNillableMerchantID(v *uuid.UUID) *StoreUpdate {
+	if v != nil {
+		_u.SetMerchantID(*v)
+	}
+	return _u
+}
+
+// ClearMerchantID clears the value of the "merchant_id" field.
+func (_u *StoreUpdate) ClearMerchantID() *StoreUpdate {
+	_u.mutation.ClearMerchantID()
 	return _u
 }
 
@@ -193,6 +214,11 @@ func (_u *StoreUpdate) SetRegion(v *Region) *StoreUpdate {
 	return _u.SetRegionID(v.ID)
 }
 
+// SetMerchant sets the "merchant" edge to the Merchant entity.
+func (_u *StoreUpdate) SetMerchant(v *Merchant) *StoreUpdate {
+	return _u.SetMerchantID(v.ID)
+}
+
 // Mutation returns the StoreMutation object of the builder.
 func (_u *StoreUpdate) Mutation() *StoreMutation {
 	return _u.mutation
@@ -201,6 +227,12 @@ func (_u *StoreUpdate) Mutation() *StoreMutation {
 // ClearRegion clears the "region" edge to the Region entity.
 func (_u *StoreUpdate) ClearRegion() *StoreUpdate {
 	_u.mutation.ClearRegion()
+	return _u
+}
+
+// ClearMerchant clears the "merchant" edge to the Merchant entity.
+func (_u *StoreUpdate) ClearMerchant() *StoreUpdate {
+	_u.mutation.ClearMerchant()
 	return _u
 }
 
@@ -349,6 +381,35 @@ func (_u *StoreUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 		}
 		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
+	if _u.mutation.MerchantCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   store.MerchantTable,
+			Columns: []string{store.MerchantColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(merchant.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.MerchantIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   store.MerchantTable,
+			Columns: []string{store.MerchantColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(merchant.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
@@ -416,6 +477,26 @@ func (_u *StoreUpdateOne) SetNillableRegionID(v *uuid.UUID) *StoreUpdateOne {
 // ClearRegionID clears the value of the "region_id" field.
 func (_u *StoreUpdateOne) ClearRegionID() *StoreUpdateOne {
 	_u.mutation.ClearRegionID()
+	return _u
+}
+
+// SetMerchantID sets the "merchant_id" field.
+func (_u *StoreUpdateOne) SetMerchantID(v uuid.UUID) *StoreUpdateOne {
+	_u.mutation.SetMerchantID(v)
+	return _u
+}
+
+// SetNillableMerchantID sets the "merchant_id" field if the given value is not nil.
+func (_u *StoreUpdateOne) SetNillableMerchantID(v *uuid.UUID) *StoreUpdateOne {
+	if v != nil {
+		_u.SetMerchantID(*v)
+	}
+	return _u
+}
+
+// ClearMerchantID clears the value of the "merchant_id" field.
+func (_u *StoreUpdateOne) ClearMerchantID() *StoreUpdateOne {
+	_u.mutation.ClearMerchantID()
 	return _u
 }
 
@@ -533,6 +614,11 @@ func (_u *StoreUpdateOne) SetRegion(v *Region) *StoreUpdateOne {
 	return _u.SetRegionID(v.ID)
 }
 
+// SetMerchant sets the "merchant" edge to the Merchant entity.
+func (_u *StoreUpdateOne) SetMerchant(v *Merchant) *StoreUpdateOne {
+	return _u.SetMerchantID(v.ID)
+}
+
 // Mutation returns the StoreMutation object of the builder.
 func (_u *StoreUpdateOne) Mutation() *StoreMutation {
 	return _u.mutation
@@ -541,6 +627,12 @@ func (_u *StoreUpdateOne) Mutation() *StoreMutation {
 // ClearRegion clears the "region" edge to the Region entity.
 func (_u *StoreUpdateOne) ClearRegion() *StoreUpdateOne {
 	_u.mutation.ClearRegion()
+	return _u
+}
+
+// ClearMerchant clears the "merchant" edge to the Merchant entity.
+func (_u *StoreUpdateOne) ClearMerchant() *StoreUpdateOne {
+	_u.mutation.ClearMerchant()
 	return _u
 }
 
@@ -712,6 +804,35 @@ func (_u *StoreUpdateOne) sqlSave(ctx context.Context) (_node *Store, err error)
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(region.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.MerchantCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   store.MerchantTable,
+			Columns: []string{store.MerchantColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(merchant.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.MerchantIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   store.MerchantTable,
+			Columns: []string{store.MerchantColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(merchant.FieldID, field.TypeUUID),
 			},
 		}
 		for _, k := range nodes {

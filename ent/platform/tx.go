@@ -20,6 +20,8 @@ type Tx struct {
 	Delegation *DelegationClient
 	// Job is the client for interacting with the Job builders.
 	Job *JobClient
+	// Merchant is the client for interacting with the Merchant builders.
+	Merchant *MerchantClient
 	// Region is the client for interacting with the Region builders.
 	Region *RegionClient
 	// Role is the client for interacting with the Role builders.
@@ -170,6 +172,7 @@ func (tx *Tx) init() {
 	tx.APIKey = NewAPIKeyClient(tx.config)
 	tx.Delegation = NewDelegationClient(tx.config)
 	tx.Job = NewJobClient(tx.config)
+	tx.Merchant = NewMerchantClient(tx.config)
 	tx.Region = NewRegionClient(tx.config)
 	tx.Role = NewRoleClient(tx.config)
 	tx.RoleGrant = NewRoleGrantClient(tx.config)

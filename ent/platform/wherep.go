@@ -29,6 +29,13 @@ func (q *JobQuery) WhereP(ps ...func(*sql.Selector)) {
 }
 
 // WhereP adds storage-level predicates to the query.
+func (q *MerchantQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.Merchant(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
 func (q *RegionQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.Region(p))

@@ -28,7 +28,8 @@ var owners = map[string]string{
 	"factor_tries":    "internal/identity",
 	"password_resets": "internal/identity",
 
-	"api_keys": "internal/identity",
+	"api_keys":  "internal/identity",
+	"merchants": "internal/merchants",
 
 	"customers": "internal/customers",
 
@@ -78,7 +79,7 @@ var exceptions = map[string]string{
 
 // entityTables maps an entity's Go name to its table.
 var entityTables = map[string]string{
-	"Store": "stores", "Region": "regions", "Staff": "staff", "Role": "roles", "RoleGrant": "role_grants", "Delegation": "delegations",
+	"Store": "stores", "Region": "regions", "Merchant": "merchants", "Staff": "staff", "Role": "roles", "RoleGrant": "role_grants", "Delegation": "delegations",
 	"Session": "sessions", "StaffFactor": "staff_factors", "APIKey": "api_keys", "Setting": "settings", "Job": "jobs",
 	"Customer": "customers", "Tag": "tags", "ImportRun": "imports", "CustomerMetrics": "customer_metrics",
 	"Category": "categories", "Product": "products", "Variant": "variants",

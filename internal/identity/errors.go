@@ -45,7 +45,7 @@ var (
 	ErrLastAdmin      = apperr.Define(apperr.Conflict, "staff.last_administrator", "One active administrator of the whole business must remain.", "必须至少保留一名可用的全局管理员。")
 	ErrBeyondOwn      = apperr.Define(apperr.Forbidden, "staff.beyond_own_rights", "You cannot hand on or take away what you do not hold yourself: {right}.", "您不能授予或收回自己没有的权限：{right}。")
 	ErrGrantNotFound  = apperr.Define(apperr.NotFound, "staff.grant_not_found", "This member of staff has no such grant.", "该员工没有此授权。")
-	ErrGrantShape     = apperr.Define(apperr.Invalid, "staff.grant_scope", "store_id belongs to the scope store, region_id to region, and neither to the others.", "store_id 仅用于 store 范围，region_id 仅用于 region 范围，其他范围均不需要。")
+	ErrGrantShape     = apperr.Define(apperr.Invalid, "staff.grant_scope", "store_id belongs to the scope store, region_id to region, merchant_id to merchant, and none to the others.", "store_id 仅用于 store 范围，region_id 仅用于 region 范围，merchant_id 仅用于 merchant 范围，其他范围均不需要。")
 	ErrGrantExpired   = apperr.Define(apperr.Invalid, "staff.grant_expired", "The grant would have run out already.", "授权的到期时间已过。")
 	ErrGrantDuplicate = apperr.Define(apperr.Conflict, "staff.grant_exists", "This member of staff holds this role with this scope already.", "该员工已拥有此范围的该角色。")
 
@@ -70,6 +70,7 @@ var (
 	ErrRegionNotFound  = apperr.Define(apperr.NotFound, "regions.not_found", "There is no such region.", "区域不存在。")
 	ErrRegionUnknown   = apperr.Define(apperr.Invalid, "regions.unknown", "There is no such region.", "没有该区域。")
 	ErrRegionCodeTaken = apperr.Define(apperr.Conflict, "regions.code_taken", "A region with this code exists.", "该区域代码已存在。")
+	ErrMerchantUnknown = apperr.Define(apperr.Invalid, "merchants.unknown", "There is no such merchant.", "没有该商户。")
 	ErrRegionInUse     = apperr.Define(apperr.Conflict, "regions.in_use", "A store or a grant refers to this region.", "该区域仍被门店或授权引用。")
 
 	ErrAPIKeyNotFound = apperr.Define(apperr.NotFound, "api_keys.not_found", "There is no such key within your scope.", "您的权限范围内没有该密钥。")

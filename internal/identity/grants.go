@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/shuke-crm/shuke/ent/platform"
+	"github.com/shuke-crm/shuke/ent/platform/merchant"
 	"github.com/shuke-crm/shuke/ent/platform/region"
 	"github.com/shuke-crm/shuke/ent/platform/role"
 	"github.com/shuke-crm/shuke/ent/platform/rolegrant"
@@ -24,13 +25,14 @@ type GrantInput struct {
 	Scope     rolegrant.Scope
 	StoreID   *uuid.UUID
 	RegionID  *uuid.UUID
+	Merchant  *uuid.UUID
 	ExpiresAt *time.Time
 }
 
 // CreateGrant gives a role to a member of staff and returns them as they are then.
 // Errors: staff.not_found, staff.own_account, staff.beyond_own_rights,
 // staff.grant_scope, staff.grant_expired, staff.grant_exists, roles.unknown,
-// stores.unknown, regions.unknown.
+// stores.unknown, regions.unknown, merchants.unknown.
 func (s *Service) CreateGrant(ctx context.Context, staffID uuid.UUID, in GrantInput) (*platform.Staff, error) {
 	var after *platform.Staff
 	err := s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
@@ -76,7 +78,7 @@ func (s *Service) DeleteGrant(ctx context.Context, staffID, grantID uuid.UUID) e
 			return err
 		}
 		audit.Record(ctx, tx, audit.Entry{Action: "staff.revoke_role", ObjectType: "staff", ObjectID: staffID.String(), StoreID: target.StoreID,
-			Changes: grantChanges(g.Edges.Role.Code, g.Scope, g.StoreID, g.RegionID, g.ExpiresAt)})
+			Changes: grantChanges(g.Edges.Role.Code, reachOf(g, target), g.ExpiresAt)})
 		_, err = s.grantsChanged(ctx, tx, target)
 		return err
 	})
@@ -120,7 +122,7 @@ func (s *Service) grantsChanged(ctx context.Context, tx *db.Tx, target *platform
 
 // give checks one grant and writes it; pointer is where it stands in the request.
 func (s *Service) give(ctx context.Context, tx *db.Tx, own holding, target *platform.Staff, in GrantInput, pointer string) error {
-	r := reach{scope: in.Scope, store: in.StoreID, region: in.RegionID, home: target.StoreID}
+	r := reach{scope: in.Scope, store: in.StoreID, region: in.RegionID, merchant: in.Merchant, home: target.StoreID}
 	now := s.Clock.Now()
 	switch {
 	case !r.wellFormed():
@@ -150,17 +152,17 @@ func (s *Service) give(ctx context.Context, tx *db.Tx, own holding, target *plat
 		return err
 	}
 	err = tx.Platform.RoleGrant.Create().SetID(id).SetStaffID(target.ID).SetRoleID(ro.ID).SetScope(in.Scope).
-		SetNillableStoreID(in.StoreID).SetNillableRegionID(in.RegionID).SetNillableExpiresAt(in.ExpiresAt).SetCreatedAt(now).Exec(ctx)
+		SetNillableStoreID(in.StoreID).SetNillableRegionID(in.RegionID).SetNillableMerchantID(in.Merchant).SetNillableExpiresAt(in.ExpiresAt).SetCreatedAt(now).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("grant a role: %w", err)
 	}
 	audit.Record(ctx, tx, audit.Entry{Action: "staff.grant_role", ObjectType: "staff", ObjectID: target.ID.String(), StoreID: target.StoreID,
-		Changes: grantChanges(ro.Code, in.Scope, in.StoreID, in.RegionID, in.ExpiresAt)})
+		Changes: grantChanges(ro.Code, r, in.ExpiresAt)})
 	return nil
 }
 
-// referred checks that store and region of a grant exist, and makes a move of
-// stores between regions wait so that it sees this grant.
+// referred checks that what a grant names exists, and makes a move of stores
+// between regions or merchants wait so that it sees this grant.
 func referred(ctx context.Context, tx *db.Tx, in GrantInput, pointer string) error {
 	if in.StoreID != nil {
 		found, err := tx.Platform.Store.Query().Where(store.ID(*in.StoreID)).Exist(ctx)
@@ -180,6 +182,15 @@ func referred(ctx context.Context, tx *db.Tx, in GrantInput, pointer string) err
 			return err
 		}
 	}
+	if in.Merchant != nil {
+		_, err := tx.Platform.Merchant.Query().Where(merchant.ID(*in.Merchant)).ForShare().Only(ctx)
+		if platform.IsNotFound(err) {
+			return ErrMerchantUnknown.At(pointer + "/merchant_id")
+		}
+		if err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -192,6 +203,9 @@ func (s *Service) refuseTwin(ctx context.Context, tx *db.Tx, staffID, roleID uui
 	}
 	if in.RegionID != nil {
 		q.Where(rolegrant.RegionID(*in.RegionID))
+	}
+	if in.Merchant != nil {
+		q.Where(rolegrant.MerchantID(*in.Merchant))
 	}
 	twin, err := q.Exist(ctx)
 	if err != nil {
@@ -209,20 +223,24 @@ func (s *Service) holdingOf(ctx context.Context, tx *db.Tx) (holding, error) {
 	if err != nil {
 		return holding{}, err
 	}
-	h := holding{actor: actor, regions: map[uuid.UUID]auth.PermissionSet{}}
+	h := holding{actor: actor, groups: map[uuid.UUID]auth.PermissionSet{}}
 	if actor.Kind != auth.KindStaff {
 		return h, nil
 	}
 	grants, err := tx.Platform.RoleGrant.Query().
-		Where(rolegrant.StaffID(actor.ID), rolegrant.ScopeEQ(rolegrant.ScopeRegion), inForce(s.Clock.Now())).WithRole().All(ctx)
+		Where(rolegrant.StaffID(actor.ID), rolegrant.ScopeIn(rolegrant.ScopeRegion, rolegrant.ScopeMerchant), inForce(s.Clock.Now())).WithRole().All(ctx)
 	if err != nil {
 		return holding{}, err
 	}
 	for _, g := range grants {
-		held := h.regions[*g.RegionID]
+		group := g.RegionID
+		if g.Scope == rolegrant.ScopeMerchant {
+			group = g.MerchantID
+		}
+		held := h.groups[*group]
 		if held == nil {
 			held = auth.PermissionSet{}
-			h.regions[*g.RegionID] = held
+			h.groups[*group] = held
 		}
 		for _, p := range g.Edges.Role.Permissions {
 			held[auth.Permission(p)] = struct{}{}
@@ -267,16 +285,15 @@ func (s *Service) outranked(ctx context.Context, tx *db.Tx, own holding, target 
 }
 
 func reachOf(g *platform.RoleGrant, target *platform.Staff) reach {
-	return reach{scope: g.Scope, store: g.StoreID, region: g.RegionID, home: target.StoreID}
+	return reach{scope: g.Scope, store: g.StoreID, region: g.RegionID, merchant: g.MerchantID, home: target.StoreID}
 }
 
-func grantChanges(code string, sc rolegrant.Scope, storeID, regionID *uuid.UUID, expires *time.Time) map[string]any {
-	out := map[string]any{"role": code, "scope": sc}
-	if storeID != nil {
-		out["store_id"] = storeID
-	}
-	if regionID != nil {
-		out["region_id"] = regionID
+func grantChanges(code string, r reach, expires *time.Time) map[string]any {
+	out := map[string]any{"role": code, "scope": r.scope}
+	for name, id := range map[string]*uuid.UUID{"store_id": r.store, "region_id": r.region, "merchant_id": r.merchant} {
+		if id != nil {
+			out[name] = id
+		}
 	}
 	if expires != nil {
 		out["expires_at"] = expires

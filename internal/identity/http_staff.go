@@ -154,7 +154,7 @@ func (a API) DeleteGrant(ctx context.Context, req identityapi.DeleteGrantRequest
 }
 
 func fromAPIGrant(g identityapi.GrantInput) GrantInput {
-	return GrantInput{Role: g.Role, Scope: rolegrant.Scope(g.Scope), StoreID: g.StoreId, RegionID: g.RegionId, ExpiresAt: g.ExpiresAt}
+	return GrantInput{Role: g.Role, Scope: rolegrant.Scope(g.Scope), StoreID: g.StoreId, RegionID: g.RegionId, Merchant: g.MerchantId, ExpiresAt: g.ExpiresAt}
 }
 
 func (a API) toAPIStaff(r *platform.Staff) identityapi.Staff {
@@ -163,7 +163,7 @@ func (a API) toAPIStaff(r *platform.Staff) identityapi.Staff {
 		Version: r.Version, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt}
 	for i, g := range r.Edges.Grants {
 		out.Grants[i] = identityapi.Grant{Id: g.ID, Role: g.Edges.Role.Code, Scope: identityapi.GrantScope(g.Scope), StoreId: orNull(g.StoreID),
-			RegionId: orNull(g.RegionID), ExpiresAt: orNull(g.ExpiresAt), CreatedAt: g.CreatedAt}
+			RegionId: orNull(g.RegionID), MerchantId: orNull(g.MerchantID), ExpiresAt: orNull(g.ExpiresAt), CreatedAt: g.CreatedAt}
 	}
 	return out
 }

@@ -21,6 +21,7 @@ func (a API) ListStores(ctx context.Context, req identityapi.ListStoresRequestOb
 	query := url.Values{}
 	with(query, "status", p.Status)
 	withID(query, "region_id", p.RegionId)
+	withID(query, "merchant_id", p.MerchantId)
 	with(query, "q", p.Q)
 	with(query, "sort", p.Sort)
 	l := a.list("/v1/stores", p.Limit, p.Cursor, query)
@@ -28,7 +29,7 @@ func (a API) ListStores(ctx context.Context, req identityapi.ListStoresRequestOb
 	if err := l.read(&at); err != nil {
 		return nil, err
 	}
-	filter := StoreFilter{Status: (*store.Status)(p.Status), RegionID: p.RegionId, Prefix: p.Q}
+	filter := StoreFilter{Status: (*store.Status)(p.Status), RegionID: p.RegionId, Merchant: p.MerchantId, Prefix: p.Q}
 	q := a.DB.From(ctx).Platform.Store.Query().Where(filter.predicates()...)
 	count, err := page.Total(ctx, p.Include, q.Clone().Count)
 	if err != nil {
@@ -65,7 +66,7 @@ func (a API) ListStores(ctx context.Context, req identityapi.ListStoresRequestOb
 // CreateStore (POST /v1/stores)
 func (a API) CreateStore(ctx context.Context, req identityapi.CreateStoreRequestObject) (identityapi.CreateStoreResponseObject, error) {
 	b := req.Body
-	r, err := a.Service.CreateStore(ctx, CreateStoreInput{Code: b.Code, Name: b.Name, RegionID: b.RegionId, Phone: b.Phone, Address: b.Address, City: b.City})
+	r, err := a.Service.CreateStore(ctx, CreateStoreInput{Code: b.Code, Name: b.Name, RegionID: b.RegionId, MerchantID: b.MerchantId, Phone: b.Phone, Address: b.Address, City: b.City})
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +86,7 @@ func (a API) GetStore(ctx context.Context, req identityapi.GetStoreRequestObject
 // UpdateStore (PATCH /v1/stores/{id})
 func (a API) UpdateStore(ctx context.Context, req identityapi.UpdateStoreRequestObject) (identityapi.UpdateStoreResponseObject, error) {
 	b := req.Body
-	r, err := a.Service.UpdateStore(ctx, req.Id, req.Params.IfMatch, UpdateStoreInput{Code: b.Code, Name: b.Name, RegionID: b.RegionId,
+	r, err := a.Service.UpdateStore(ctx, req.Id, req.Params.IfMatch, UpdateStoreInput{Code: b.Code, Name: b.Name, RegionID: b.RegionId, MerchantID: b.MerchantId,
 		Phone: b.Phone, Address: b.Address, City: b.City, Status: (*store.Status)(b.Status)})
 	if err != nil {
 		return nil, err
@@ -167,7 +168,7 @@ func (a API) DeleteRegion(ctx context.Context, req identityapi.DeleteRegionReque
 }
 
 func toAPIStore(r *platform.Store) identityapi.Store {
-	return identityapi.Store{Id: r.ID, Code: r.Code, Name: r.Name, RegionId: orNull(r.RegionID), Phone: orNullText(r.Phone), Address: orNullText(r.Address),
+	return identityapi.Store{Id: r.ID, Code: r.Code, Name: r.Name, RegionId: orNull(r.RegionID), MerchantId: orNull(r.MerchantID), Phone: orNullText(r.Phone), Address: orNullText(r.Address),
 		City: orNullText(r.City), Status: identityapi.StoreStatus(r.Status), Version: r.Version, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt}
 }
 

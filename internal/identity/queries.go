@@ -113,7 +113,8 @@ func deputies(ctx context.Context, tx *db.Tx, staffID uuid.UUID, now time.Time) 
 func (s *Service) loadGrants(ctx context.Context, staffID uuid.UUID) ([]grantedRole, error) {
 	rows, err := s.DB.Query(ctx, `
 		SELECT r.code, g.scope, g.store_id, g.expires_at, r.permissions,
-		       CASE WHEN g.scope = 'region' THEN ARRAY(SELECT id FROM stores WHERE region_id = g.region_id) ELSE '{}' END
+		       CASE g.scope WHEN 'region' THEN ARRAY(SELECT id FROM stores WHERE region_id = g.region_id)
+		                    WHEN 'merchant' THEN ARRAY(SELECT id FROM stores WHERE merchant_id = g.merchant_id) ELSE '{}' END
 		FROM role_grants g JOIN roles r ON r.id = g.role_id
 		WHERE g.staff_id = $1`, staffID)
 	if err != nil {
@@ -129,7 +130,7 @@ func (s *Service) loadGrants(ctx context.Context, staffID uuid.UUID) ([]grantedR
 		if err := rows.Scan(&g.role, &reaches, &g.store, &g.expires, &permissions, &stores); err != nil {
 			return nil, fmt.Errorf("load grants: %w", err)
 		}
-		g.scope, g.permissions, g.regionStores = rolegrant.Scope(reaches), permissions, stores
+		g.scope, g.permissions, g.groupStores = rolegrant.Scope(reaches), permissions, stores
 		out = append(out, g)
 	}
 	return out, rows.Err()
@@ -375,6 +376,18 @@ func lockRegions(ctx context.Context, tx *db.Tx, regions []uuid.UUID) ([]uuid.UU
 	rows, err := tx.Query(ctx, `SELECT DISTINCT staff_id FROM role_grants WHERE region_id = ANY($1::uuid[])`, pgarray.UUIDs(regions))
 	if err != nil {
 		return nil, fmt.Errorf("holders of regions: %w", err)
+	}
+	return ids(rows)
+}
+
+// lockMerchants does the same for merchants.
+func lockMerchants(ctx context.Context, tx *db.Tx, merchants []uuid.UUID) ([]uuid.UUID, error) {
+	if _, err := tx.Exec(ctx, `SELECT id FROM merchants WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE`, pgarray.UUIDs(merchants)); err != nil {
+		return nil, fmt.Errorf("lock merchants: %w", err)
+	}
+	rows, err := tx.Query(ctx, `SELECT DISTINCT staff_id FROM role_grants WHERE merchant_id = ANY($1::uuid[])`, pgarray.UUIDs(merchants))
+	if err != nil {
+		return nil, fmt.Errorf("holders of merchants: %w", err)
 	}
 	return ids(rows)
 }

@@ -14,8 +14,8 @@ import (
 
 // holding is what somebody has and so may hand on.
 type holding struct {
-	actor   auth.Actor
-	regions map[uuid.UUID]auth.PermissionSet // whole regions, with the stores they will have, and what is held there
+	actor  auth.Actor
+	groups map[uuid.UUID]auth.PermissionSet // whole regions and merchants, with the stores they will have, and what is held there
 }
 
 func (h holding) all() bool { return h.actor.Kind == auth.KindSystem }
@@ -45,6 +45,7 @@ func (h holding) lacksEverywhere(permissions []string) string {
 type reach struct {
 	scope         rolegrant.Scope
 	store, region *uuid.UUID
+	merchant      *uuid.UUID
 	home          *uuid.UUID
 }
 
@@ -61,25 +62,28 @@ func (h holding) covers(p auth.Permission, r reach) bool {
 	case rolegrant.ScopeStore:
 		return r.store != nil && sc.SeesStore(*r.store)
 	case rolegrant.ScopeRegion:
-		return r.region != nil && h.regions[*r.region].Has(p)
+		return r.region != nil && h.groups[*r.region].Has(p)
+	case rolegrant.ScopeMerchant:
+		return r.merchant != nil && h.groups[*r.merchant].Has(p)
 	default:
 		return false
 	}
 }
 
-// wellFormed reports whether store and region go with the scope.
+// wellFormed reports whether store, region and merchant go with the scope.
 func (r reach) wellFormed() bool {
-	return (r.scope == rolegrant.ScopeStore) == (r.store != nil) && (r.scope == rolegrant.ScopeRegion) == (r.region != nil)
+	return (r.scope == rolegrant.ScopeStore) == (r.store != nil) && (r.scope == rolegrant.ScopeRegion) == (r.region != nil) &&
+		(r.scope == rolegrant.ScopeMerchant) == (r.merchant != nil)
 }
 
 // grantedRole is one grant as the resolution of rights sees it.
 type grantedRole struct {
-	role         string // its code
-	scope        rolegrant.Scope
-	store        *uuid.UUID
-	regionStores []uuid.UUID
-	permissions  []string
-	expires      *time.Time
+	role        string // its code
+	scope       rolegrant.Scope
+	store       *uuid.UUID
+	groupStores []uuid.UUID // of the region or merchant
+	permissions []string
+	expires     *time.Time
 }
 
 // resolve adds up the grants that have not run out: what the person may do, how
@@ -175,8 +179,8 @@ func (g grantedRole) reaches(staffID uuid.UUID) auth.Scope {
 		return auth.Own(staffID)
 	case rolegrant.ScopeStore:
 		return auth.Scope{StoreIDs: []uuid.UUID{*g.store}}
-	case rolegrant.ScopeRegion:
-		return auth.Scope{StoreIDs: g.regionStores}
+	case rolegrant.ScopeRegion, rolegrant.ScopeMerchant:
+		return auth.Scope{StoreIDs: g.groupStores}
 	default:
 		return auth.Scope{}
 	}

@@ -22,7 +22,7 @@ func TestResolveAddsUpGrantsInForce(t *testing.T) {
 	past, soon, later := noon.Add(-time.Second), noon.Add(time.Hour), noon.Add(2*time.Hour)
 	permissions, scope, reach, until := resolve(me, []grantedRole{
 		{scope: rolegrant.ScopeStore, store: &a, permissions: []string{"orders.read"}, expires: &later},
-		{scope: rolegrant.ScopeRegion, regionStores: []uuid.UUID{b, a}, permissions: []string{"stores.read"}, expires: &soon},
+		{scope: rolegrant.ScopeRegion, groupStores: []uuid.UUID{b, a}, permissions: []string{"stores.read"}, expires: &soon},
 		{scope: rolegrant.ScopeOwn, permissions: []string{"customers.read"}},
 		{scope: rolegrant.ScopeAll, permissions: []string{"staff.manage"}, expires: &past},
 		{scope: rolegrant.ScopeStore, store: &c, permissions: []string{"audit.read"}, expires: &noon}, // runs out this instant
@@ -89,8 +89,8 @@ func TestStandingInLendsReachAndNoPermission(t *testing.T) {
 func TestNobodyHandsOnWhatTheyLack(t *testing.T) {
 	mine, other, region, otherRegion := uuid.New(), uuid.New(), uuid.New(), uuid.New()
 	manager := holding{
-		actor:   auth.Actor{Permissions: auth.NewPermissionSet(auth.StaffManage, auth.OrdersRead), Scope: auth.Scope{StoreIDs: []uuid.UUID{mine}}},
-		regions: map[uuid.UUID]auth.PermissionSet{region: auth.NewPermissionSet(auth.OrdersRead)},
+		actor:  auth.Actor{Permissions: auth.NewPermissionSet(auth.StaffManage, auth.OrdersRead), Scope: auth.Scope{StoreIDs: []uuid.UUID{mine}}},
+		groups: map[uuid.UUID]auth.PermissionSet{region: auth.NewPermissionSet(auth.OrdersRead)},
 	}
 	system := holding{actor: auth.Actor{Kind: auth.KindSystem}}
 	assert.Empty(t, manager.lacks([]string{"orders.read"}))
@@ -129,7 +129,7 @@ func TestEachPermissionIsHandedOnAsFarAsItIsHeld(t *testing.T) {
 				auth.StaffManage: {StoreIDs: []uuid.UUID{store}}, auth.OrdersRead: {All: true}, auth.CustomersUpdate: {OwnStaff: []uuid.UUID{uuid.New()}},
 			},
 		},
-		regions: map[uuid.UUID]auth.PermissionSet{region: auth.NewPermissionSet(auth.StaffManage)},
+		groups: map[uuid.UUID]auth.PermissionSet{region: auth.NewPermissionSet(auth.StaffManage)},
 	}
 	inStore, everywhere, inRegion := reach{scope: rolegrant.ScopeStore, store: &store}, reach{scope: rolegrant.ScopeAll}, reach{scope: rolegrant.ScopeRegion, region: &region}
 	assert.True(t, mixed.covers(auth.StaffManage, inStore))

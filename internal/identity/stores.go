@@ -8,6 +8,7 @@ import (
 	"github.com/oapi-codegen/nullable"
 
 	"github.com/shuke-crm/shuke/ent/platform"
+	"github.com/shuke-crm/shuke/ent/platform/merchant"
 	"github.com/shuke-crm/shuke/ent/platform/predicate"
 	"github.com/shuke-crm/shuke/ent/platform/region"
 	"github.com/shuke-crm/shuke/ent/platform/rolegrant"
@@ -21,12 +22,13 @@ import (
 // CreateStoreInput describes a new store.
 type CreateStoreInput struct {
 	Code, Name           string
-	RegionID             *uuid.UUID
+	RegionID, MerchantID *uuid.UUID
 	Phone, Address, City *string
 }
 
 // CreateStore opens a store.
-// Errors: auth.out_of_scope, stores.code_taken, regions.unknown.
+// Errors: auth.out_of_scope, stores.code_taken, regions.unknown,
+// merchants.unknown.
 func (s *Service) CreateStore(ctx context.Context, in CreateStoreInput) (*platform.Store, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -34,15 +36,15 @@ func (s *Service) CreateStore(ctx context.Context, in CreateStoreInput) (*platfo
 	}
 	var made *platform.Store
 	err = s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		if err := wholeBusiness(ctx); err != nil {
+		if err := WholeBusiness(ctx); err != nil {
 			return err
 		}
-		affected, err := regionMove(ctx, tx, nil, in.RegionID)
+		affected, err := move(ctx, tx, placing{}, placing{in.RegionID, in.MerchantID})
 		if err != nil {
 			return err
 		}
 		now := s.Clock.Now()
-		made, err = tx.Platform.Store.Create().SetID(id).SetCode(in.Code).SetName(in.Name).SetNillableRegionID(in.RegionID).
+		made, err = tx.Platform.Store.Create().SetID(id).SetCode(in.Code).SetName(in.Name).SetNillableRegionID(in.RegionID).SetNillableMerchantID(in.MerchantID).
 			SetNillablePhone(in.Phone).SetNillableAddress(in.Address).SetNillableCity(in.City).SetCreatedAt(now).SetUpdatedAt(now).Save(ctx)
 		if err != nil {
 			return storeError(err)
@@ -55,9 +57,9 @@ func (s *Service) CreateStore(ctx context.Context, in CreateStoreInput) (*platfo
 	return made, err
 }
 
-// wholeBusiness passes callers who see everything.
+// WholeBusiness passes callers who see everything.
 // Error: auth.out_of_scope.
-func wholeBusiness(ctx context.Context) error {
+func WholeBusiness(ctx context.Context) error {
 	actor, err := auth.From(ctx)
 	if err != nil {
 		return err
@@ -68,42 +70,65 @@ func wholeBusiness(ctx context.Context) error {
 	return nil
 }
 
-// regionMove locks the regions a store leaves and joins, and names the staff
-// whose rights that changes.
-// Error: regions.unknown.
-func regionMove(ctx context.Context, tx *db.Tx, from, to *uuid.UUID) ([]uuid.UUID, error) {
-	var regions []uuid.UUID
-	if to != nil {
-		found, err := tx.Platform.Region.Query().Where(region.ID(*to)).Exist(ctx)
+// placing is the region and the merchant a store belongs to, if any.
+type placing struct{ region, merchant *uuid.UUID }
+
+// move locks the regions and merchants a store leaves and joins, and names the
+// staff whose rights that changes.
+// Errors: regions.unknown, merchants.unknown.
+func move(ctx context.Context, tx *db.Tx, from, to placing) ([]uuid.UUID, error) {
+	affected, err := lockRegions(ctx, tx, present(from.region, to.region))
+	if err != nil {
+		return nil, err
+	}
+	more, err := lockMerchants(ctx, tx, present(from.merchant, to.merchant))
+	if err != nil {
+		return nil, err
+	}
+	// Looked for under the lock: they can no longer be deleted.
+	if to.region != nil {
+		found, err := tx.Platform.Region.Query().Where(region.ID(*to.region)).Exist(ctx)
 		if err != nil {
 			return nil, err
 		}
 		if !found {
 			return nil, ErrRegionUnknown.At("/region_id")
 		}
-		regions = append(regions, *to)
 	}
-	if from != nil {
-		regions = append(regions, *from)
+	if to.merchant != nil {
+		found, err := tx.Platform.Merchant.Query().Where(merchant.ID(*to.merchant)).Exist(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			return nil, ErrMerchantUnknown.At("/merchant_id")
+		}
 	}
-	if len(regions) == 0 {
-		return nil, nil
+	return append(affected, more...), nil
+}
+
+func present(all ...*uuid.UUID) []uuid.UUID {
+	var out []uuid.UUID
+	for _, id := range all {
+		if id != nil {
+			out = append(out, *id)
+		}
 	}
-	return lockRegions(ctx, tx, regions)
+	return out
 }
 
 // UpdateStoreInput holds the fields to change.
 type UpdateStoreInput struct {
 	Code, Name           *string
-	RegionID             nullable.Nullable[uuid.UUID]
+	RegionID, MerchantID nullable.Nullable[uuid.UUID]
 	Phone, Address, City nullable.Nullable[string]
 	Status               *store.Status
 }
 
-// UpdateStore changes a store in the caller's scope; its region only those who
-// see the whole business.
+// UpdateStore changes a store in the caller's scope; its region and merchant
+// only those who see the whole business.
 // Errors: stores.not_found, auth.out_of_scope, request.version_mismatch,
-// stores.code_taken, regions.unknown.
+// stores.code_taken, regions.unknown, merchants.unknown.
 func (s *Service) UpdateStore(ctx context.Context, id uuid.UUID, ifMatch *string, in UpdateStoreInput) (*platform.Store, error) {
 	var after *platform.Store
 	err := s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
@@ -114,20 +139,31 @@ func (s *Service) UpdateStore(ctx context.Context, id uuid.UUID, ifMatch *string
 		u := tx.Platform.Store.UpdateOne(before).AddVersion(1).SetUpdatedAt(s.Clock.Now())
 		fields := in.apply(u)
 		tx.AfterCommit(s.renamed)
-		if in.RegionID.IsSpecified() {
-			if err := wholeBusiness(ctx); err != nil {
+		if in.RegionID.IsSpecified() || in.MerchantID.IsSpecified() {
+			if err := WholeBusiness(ctx); err != nil {
 				return err
 			}
-			to := value(in.RegionID)
-			affected, err := regionMove(ctx, tx, before.RegionID, to)
+			from := placing{before.RegionID, before.MerchantID}
+			to := from
+			if in.RegionID.IsSpecified() {
+				to.region = value(in.RegionID)
+				fields = append(fields, "region_id")
+			}
+			if in.MerchantID.IsSpecified() {
+				to.merchant = value(in.MerchantID)
+				fields = append(fields, "merchant_id")
+			}
+			affected, err := move(ctx, tx, from, to)
 			if err != nil {
 				return err
 			}
-			u.ClearRegion()
-			if to != nil {
-				u.SetRegionID(*to)
+			u.ClearRegion().ClearMerchant()
+			if to.region != nil {
+				u.SetRegionID(*to.region)
 			}
-			fields = append(fields, "region_id")
+			if to.merchant != nil {
+				u.SetMerchantID(*to.merchant)
+			}
 			s.invalidate(ctx, tx, affected...)
 		}
 		if after, err = u.Save(ctx); err != nil {
@@ -185,10 +221,10 @@ func (s *Service) DeleteStore(ctx context.Context, id uuid.UUID, ifMatch *string
 		if err != nil {
 			return err
 		}
-		if err := wholeBusiness(ctx); err != nil {
+		if err := WholeBusiness(ctx); err != nil {
 			return err
 		}
-		affected, err := regionMove(ctx, tx, before.RegionID, nil)
+		affected, err := move(ctx, tx, placing{before.RegionID, before.MerchantID}, placing{})
 		if err != nil {
 			return err
 		}
@@ -224,6 +260,7 @@ func lockStore(ctx context.Context, tx *db.Tx, id uuid.UUID, ifMatch *string) (*
 type StoreFilter struct {
 	Status   *store.Status
 	RegionID *uuid.UUID
+	Merchant *uuid.UUID
 	Prefix   *string // of code or name
 }
 
@@ -234,6 +271,9 @@ func (f StoreFilter) predicates() []predicate.Store {
 	}
 	if f.RegionID != nil {
 		out = append(out, store.RegionID(*f.RegionID))
+	}
+	if f.Merchant != nil {
+		out = append(out, store.MerchantID(*f.Merchant))
 	}
 	if f.Prefix != nil {
 		out = append(out, store.Or(prefixFold(store.FieldCode, *f.Prefix), prefixFold(store.FieldName, *f.Prefix)))
@@ -250,7 +290,7 @@ func (s *Service) CreateRegion(ctx context.Context, code, name string) (*platfor
 	}
 	var made *platform.Region
 	err = s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		if err := wholeBusiness(ctx); err != nil {
+		if err := WholeBusiness(ctx); err != nil {
 			return err
 		}
 		now := s.Clock.Now()
@@ -322,7 +362,7 @@ func (s *Service) DeleteRegion(ctx context.Context, id uuid.UUID, ifMatch *strin
 }
 
 func lockRegion(ctx context.Context, tx *db.Tx, id uuid.UUID, ifMatch *string) (*platform.Region, error) {
-	if err := wholeBusiness(ctx); err != nil {
+	if err := WholeBusiness(ctx); err != nil {
 		return nil, err
 	}
 	re, err := tx.Platform.Region.Query().Where(region.ID(id)).ForUpdate().Only(ctx)

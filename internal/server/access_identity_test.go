@@ -23,7 +23,7 @@ import (
 var probes = map[string]probe{}
 
 func init() {
-	add(signInProbes, staffProbes, delegationProbes, handOverProbes, roleProbes, storeProbes, keyProbes, customerProbes, duplicateProbes, importProbes, tagProbes, customFieldProbes, catalogProbes, segmentProbes, orderProbes, operationProbes, memberProbes)
+	add(signInProbes, staffProbes, delegationProbes, handOverProbes, roleProbes, storeProbes, merchantProbes, keyProbes, customerProbes, duplicateProbes, importProbes, tagProbes, customFieldProbes, catalogProbes, segmentProbes, orderProbes, operationProbes, memberProbes)
 }
 
 func add(groups ...map[string]probe) {
@@ -461,6 +461,50 @@ var storeProbes = map[string]probe{
 	"deleteRegion": func(c *cell) byte {
 		return judge(c.do(http.MethodDelete, "/v1/regions/"+c.someRegion(true).String(), nil))
 	},
+}
+
+var merchantProbes = map[string]probe{
+	"listMerchants": func(c *cell) byte {
+		id := c.merchant()
+		return among(c.do(http.MethodGet, "/v1/merchants?limit=200&q="+c.merchantCode(id), nil), id)
+	},
+	"getMerchant": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/merchants/"+c.someMerchant().String(), nil))
+	},
+	"createMerchant": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/merchants", map[string]any{"code": c.word("NM"), "name": "新商户"}))
+	},
+	"updateMerchant": func(c *cell) byte {
+		return judge(c.do(http.MethodPatch, "/v1/merchants/"+c.someMerchant().String(), map[string]any{"place": "3F-001"}))
+	},
+	"deleteMerchant": func(c *cell) byte {
+		return judge(c.do(http.MethodDelete, "/v1/merchants/"+c.someMerchant().String(), nil))
+	},
+	"updateStore/merchant": func(c *cell) byte {
+		id := c.a
+		if c.actor.column == "administrator" {
+			id = c.store(c.north) // the move would change what others see
+		}
+		return judge(c.do(http.MethodPatch, "/v1/stores/"+id.String(), map[string]any{"merchant_id": c.merchant()}))
+	},
+}
+
+func (c *cell) someMerchant() uuid.UUID {
+	if c.object == "none" {
+		return uuid.New()
+	}
+	return c.merchant()
+}
+
+func (w *world) merchant() uuid.UUID {
+	id := w.id()
+	w.exec(`INSERT INTO merchants (id, code, name, status, version, created_at, updated_at) VALUES ($1, $2, '商户', 'active', 1, now(), now())`, id, w.word("ME"))
+	return id
+}
+
+func (w *world) merchantCode(id uuid.UUID) (code string) {
+	w.one(&code, "SELECT code FROM merchants WHERE id = $1", id)
+	return code
 }
 
 func (c *cell) someRegion(anew bool) uuid.UUID {

@@ -6,6 +6,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+
+	"github.com/shuke-crm/shuke/internal/testkit"
 )
 
 // visible tells which of some stores' customers, orders and staff somebody
@@ -54,6 +56,38 @@ func TestReachOfRegionsAndSeveralStores(t *testing.T) {
 	w.one(&id, "SELECT id FROM role_grants WHERE staff_id = $1 AND store_id = $2", two.staff, w.b)
 	w.Admin().Do(http.MethodDelete, "/v1/staff/"+two.staff.String()+"/grants/"+id.String(), nil).Want(http.StatusNoContent)
 	require.Equal(t, "+..", w.visible(t, two, w.a, w.a2, w.b))
+}
+
+// The people of a merchant see its stores, as they are at any time, whatever
+// region these are in, and nothing of the neighbours'.
+func TestReachOfMerchants(t *testing.T) {
+	w := newWorld(t)
+	m := w.merchant()
+	w.Admin().Do(http.MethodPatch, "/v1/stores/"+w.a.String(), map[string]any{"merchant_id": m}).Want(http.StatusOK)
+	w.Admin().Do(http.MethodPatch, "/v1/stores/"+w.b.String(), map[string]any{"merchant_id": m}).Want(http.StatusOK)
+	boss := w.person("boss", w.a, grant{role: "store_manager", scope: "merchant", merchant: m})
+	require.Equal(t, "+.+", w.visible(t, boss, w.a, w.a2, w.b))
+	both := w.person("both", w.a, grant{role: "store_manager", scope: "merchant", merchant: m}, grant{role: "store_manager", scope: "region", region: w.north})
+	require.Equal(t, "+++", w.visible(t, both, w.a, w.a2, w.b))
+
+	// The shop moves to another merchant, and with it the sight of it.
+	other := w.merchant()
+	next := w.person("next", w.b, grant{role: "store_manager", scope: "merchant", merchant: other})
+	require.Equal(t, "...", w.visible(t, next, w.a, w.a2, w.b))
+	w.Admin().Do(http.MethodPatch, "/v1/stores/"+w.b.String(), map[string]any{"merchant_id": other}).Want(http.StatusOK)
+	require.Equal(t, "+..", w.visible(t, boss, w.a, w.a2, w.b))
+	require.Equal(t, "..+", w.visible(t, next, w.a, w.a2, w.b))
+
+	// Merchants that somebody is in stay; a store leaves with null.
+	w.Admin().StepUp(testkit.AdminPassword)
+	w.Admin().Do(http.MethodDelete, "/v1/merchants/"+other.String(), nil).WantProblem(http.StatusConflict, "merchants.in_use")
+	w.Admin().Do(http.MethodPatch, "/v1/stores/"+w.b.String(), map[string]any{"merchant_id": nil}).Want(http.StatusOK)
+	require.Equal(t, "...", w.visible(t, next, w.a, w.a2, w.b))
+	w.Admin().Do(http.MethodDelete, "/v1/merchants/"+other.String(), nil).WantProblem(http.StatusConflict, "merchants.in_use") // a grant is left
+	var granted uuid.UUID
+	w.one(&granted, "SELECT id FROM role_grants WHERE staff_id = $1", next.staff)
+	w.Admin().Do(http.MethodDelete, "/v1/staff/"+next.staff.String()+"/grants/"+granted.String(), nil).Want(http.StatusNoContent)
+	w.Admin().Do(http.MethodDelete, "/v1/merchants/"+other.String(), nil).Want(http.StatusNoContent)
 }
 
 // A customer who is given to another assistant takes their orders and metrics

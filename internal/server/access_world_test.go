@@ -71,8 +71,8 @@ func (a *actor) principal() string {
 
 // grant is a role with its reach.
 type grant struct {
-	role, scope   string
-	store, region uuid.UUID
+	role, scope             string
+	store, region, merchant uuid.UUID
 }
 
 // grantOf says what the staff in a column of the golden table hold.
@@ -140,9 +140,9 @@ func (w *world) person(column string, home uuid.UUID, grants ...grant) *actor {
 	w.exec(`INSERT INTO staff (id, username, name, store_id, password_hash, must_change_password, status, version, created_at, updated_at)
 		VALUES ($1, $2, $2, $3, $4, FALSE, 'active', 1, now(), now())`, a.staff, a.name, home, w.passwordHash)
 	for _, g := range grants {
-		w.exec(`INSERT INTO role_grants (id, staff_id, role_id, scope, store_id, region_id, created_at)
-			SELECT $1, $2, id, $4, NULLIF($5, $7::uuid), NULLIF($6, $7::uuid), now() FROM roles WHERE code = $3`,
-			w.id(), a.staff, g.role, g.scope, g.store, g.region, uuid.Nil)
+		w.exec(`INSERT INTO role_grants (id, staff_id, role_id, scope, store_id, region_id, merchant_id, created_at)
+			SELECT $1, $2, id, $4, NULLIF($5, $8::uuid), NULLIF($6, $8::uuid), NULLIF($7, $8::uuid), now() FROM roles WHERE code = $3`,
+			w.id(), a.staff, g.role, g.scope, g.store, g.region, g.merchant, uuid.Nil)
 	}
 	return a
 }

@@ -16,6 +16,7 @@ import (
 	identityapi "github.com/shuke-crm/shuke/api/identity"
 	importsapi "github.com/shuke-crm/shuke/api/imports"
 	memberapi "github.com/shuke-crm/shuke/api/member"
+	merchantsapi "github.com/shuke-crm/shuke/api/merchants"
 	operationsapi "github.com/shuke-crm/shuke/api/operations"
 	ordersapi "github.com/shuke-crm/shuke/api/orders"
 	segmentsapi "github.com/shuke-crm/shuke/api/segments"
@@ -25,6 +26,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/identity"
 	"github.com/shuke-crm/shuke/internal/imports"
 	"github.com/shuke-crm/shuke/internal/member"
+	"github.com/shuke-crm/shuke/internal/merchants"
 	"github.com/shuke-crm/shuke/internal/operations"
 	"github.com/shuke-crm/shuke/internal/orders"
 	"github.com/shuke-crm/shuke/internal/platform/audit"
@@ -86,6 +88,7 @@ type Server struct {
 	Customers  *customers.Service
 	Imports    *imports.Service
 	Catalog    *catalog.Service
+	Merchants  *merchants.Service
 	Segments   *segments.Service
 	Orders     *orders.Service
 	Member     *member.Service
@@ -177,6 +180,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 	s.Customers = customers.New(customers.Deps{DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Queue: s.Jobs})
 	s.Customers.Subscribe(s.Events)
 	s.Catalog = catalog.New(catalog.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Renamed: s.Customers.ClearProfiles})
+	s.Merchants = &merchants.Service{DB: d.DB, Clock: d.Clock, Pages: pages}
 	s.Segments = segments.New(segments.Deps{DB: d.DB, Clock: d.Clock, Queue: s.Jobs, Customers: s.Customers})
 	s.Orders = orders.New(orders.Deps{
 		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Currency: cfg.Currency,
@@ -217,6 +221,7 @@ func (s *Server) register() {
 	identityapi.RegisterHandlers(r, identityapi.NewStrictHandler(identity.API{Service: s.Identity}, nil))
 	customersapi.RegisterHandlers(r, customersapi.NewStrictHandler(customers.API{Service: s.Customers}, nil))
 	catalogapi.RegisterHandlers(r, catalogapi.NewStrictHandler(catalog.API{Service: s.Catalog}, nil))
+	merchantsapi.RegisterHandlers(r, merchantsapi.NewStrictHandler(merchants.API{Service: s.Merchants}, nil))
 	segmentsapi.RegisterHandlers(r, segmentsapi.NewStrictHandler(segments.API{Service: s.Segments}, nil))
 	ordersapi.RegisterHandlers(r, ordersapi.NewStrictHandler(orders.API{Service: s.Orders}, nil))
 	importsapi.RegisterHandlers(r, importsapi.NewStrictHandler(imports.API{Service: s.Imports}, nil))

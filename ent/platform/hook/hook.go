@@ -45,6 +45,18 @@ func (f JobFunc) Mutate(ctx context.Context, m platform.Mutation) (platform.Valu
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *platform.JobMutation", m)
 }
 
+// The MerchantFunc type is an adapter to allow the use of ordinary
+// function as Merchant mutator.
+type MerchantFunc func(context.Context, *platform.MerchantMutation) (platform.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f MerchantFunc) Mutate(ctx context.Context, m platform.Mutation) (platform.Value, error) {
+	if mv, ok := m.(*platform.MerchantMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *platform.MerchantMutation", m)
+}
+
 // The RegionFunc type is an adapter to allow the use of ordinary
 // function as Region mutator.
 type RegionFunc func(context.Context, *platform.RegionMutation) (platform.Value, error)

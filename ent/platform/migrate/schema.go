@@ -125,6 +125,24 @@ var (
 			},
 		},
 	}
+	// MerchantsColumns holds the columns for the "merchants" table.
+	MerchantsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "code", Type: field.TypeString, Size: 32},
+		{Name: "name", Type: field.TypeString, Size: 120},
+		{Name: "category", Type: field.TypeString, Nullable: true, Size: 64},
+		{Name: "place", Type: field.TypeString, Nullable: true, Size: 120},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"active", "left"}, Default: "active"},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+	}
+	// MerchantsTable holds the schema information for the "merchants" table.
+	MerchantsTable = &schema.Table{
+		Name:       "merchants",
+		Columns:    MerchantsColumns,
+		PrimaryKey: []*schema.Column{MerchantsColumns[0]},
+	}
 	// RegionsColumns holds the columns for the "regions" table.
 	RegionsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -174,12 +192,13 @@ var (
 	// RoleGrantsColumns holds the columns for the "role_grants" table.
 	RoleGrantsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
-		{Name: "scope", Type: field.TypeEnum, Enums: []string{"own", "store", "region", "all"}},
+		{Name: "scope", Type: field.TypeEnum, Enums: []string{"own", "store", "region", "merchant", "all"}},
 		{Name: "store_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "region_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "expires_at", Type: field.TypeTime, Nullable: true},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "role_id", Type: field.TypeUUID},
+		{Name: "merchant_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "staff_id", Type: field.TypeUUID},
 	}
 	// RoleGrantsTable holds the schema information for the "role_grants" table.
@@ -195,8 +214,14 @@ var (
 				OnDelete:   schema.NoAction,
 			},
 			{
-				Symbol:     "role_grants_staff_grants",
+				Symbol:     "role_grants_merchants_merchant",
 				Columns:    []*schema.Column{RoleGrantsColumns[7]},
+				RefColumns: []*schema.Column{MerchantsColumns[0]},
+				OnDelete:   schema.Restrict,
+			},
+			{
+				Symbol:     "role_grants_staff_grants",
+				Columns:    []*schema.Column{RoleGrantsColumns[8]},
 				RefColumns: []*schema.Column{StaffColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -205,7 +230,7 @@ var (
 			{
 				Name:    "role_grants_staff_idx",
 				Unique:  false,
-				Columns: []*schema.Column{RoleGrantsColumns[7]},
+				Columns: []*schema.Column{RoleGrantsColumns[8]},
 			},
 			{
 				Name:    "role_grants_role_idx",
@@ -335,6 +360,7 @@ var (
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "updated_at", Type: field.TypeTime},
 		{Name: "region_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "merchant_id", Type: field.TypeUUID, Nullable: true},
 	}
 	// StoresTable holds the schema information for the "stores" table.
 	StoresTable = &schema.Table{
@@ -348,6 +374,12 @@ var (
 				RefColumns: []*schema.Column{RegionsColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
+			{
+				Symbol:     "stores_merchants_merchant",
+				Columns:    []*schema.Column{StoresColumns[11]},
+				RefColumns: []*schema.Column{MerchantsColumns[0]},
+				OnDelete:   schema.Restrict,
+			},
 		},
 		Indexes: []*schema.Index{
 			{
@@ -360,6 +392,11 @@ var (
 				Unique:  false,
 				Columns: []*schema.Column{StoresColumns[10]},
 			},
+			{
+				Name:    "stores_merchant_idx",
+				Unique:  false,
+				Columns: []*schema.Column{StoresColumns[11]},
+			},
 		},
 	}
 	// Tables holds all the tables in the schema.
@@ -367,6 +404,7 @@ var (
 		APIKeysTable,
 		DelegationsTable,
 		JobsTable,
+		MerchantsTable,
 		RegionsTable,
 		RolesTable,
 		RoleGrantsTable,
@@ -384,13 +422,15 @@ func init() {
 		"delegations_times_check": "ends_at >= starts_at AND staff_id <> to_staff_id",
 	}
 	RoleGrantsTable.ForeignKeys[0].RefTable = RolesTable
-	RoleGrantsTable.ForeignKeys[1].RefTable = StaffTable
+	RoleGrantsTable.ForeignKeys[1].RefTable = MerchantsTable
+	RoleGrantsTable.ForeignKeys[2].RefTable = StaffTable
 	RoleGrantsTable.Annotation = &entsql.Annotation{}
 	RoleGrantsTable.Annotation.Checks = map[string]string{
-		"role_grants_scope_check": "(scope = 'store') = (store_id IS NOT NULL) AND (scope = 'region') = (region_id IS NOT NULL)",
+		"role_grants_scope_check": "(scope = 'store') = (store_id IS NOT NULL) AND (scope = 'region') = (region_id IS NOT NULL) AND (scope = 'merchant') = (merchant_id IS NOT NULL)",
 	}
 	StaffTable.Annotation = &entsql.Annotation{
 		Table: "staff",
 	}
 	StoresTable.ForeignKeys[0].RefTable = RegionsTable
+	StoresTable.ForeignKeys[1].RefTable = MerchantsTable
 }

@@ -182,6 +182,30 @@ func (f JobMutationRuleFunc) EvalMutation(ctx context.Context, m platform.Mutati
 	return Denyf("platform/privacy: unexpected mutation type %T, expect *platform.JobMutation", m)
 }
 
+// The MerchantQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type MerchantQueryRuleFunc func(context.Context, *platform.MerchantQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f MerchantQueryRuleFunc) EvalQuery(ctx context.Context, q platform.Query) error {
+	if q, ok := q.(*platform.MerchantQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("platform/privacy: unexpected query type %T, expect *platform.MerchantQuery", q)
+}
+
+// The MerchantMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type MerchantMutationRuleFunc func(context.Context, *platform.MerchantMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f MerchantMutationRuleFunc) EvalMutation(ctx context.Context, m platform.Mutation) error {
+	if m, ok := m.(*platform.MerchantMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("platform/privacy: unexpected mutation type %T, expect *platform.MerchantMutation", m)
+}
+
 // The RegionQueryRuleFunc type is an adapter to allow the use of ordinary
 // functions as a query rule.
 type RegionQueryRuleFunc func(context.Context, *platform.RegionQuery) error

@@ -26,6 +26,8 @@ const (
 	FieldStoreID = "store_id"
 	// FieldRegionID holds the string denoting the region_id field in the database.
 	FieldRegionID = "region_id"
+	// FieldMerchantID holds the string denoting the merchant_id field in the database.
+	FieldMerchantID = "merchant_id"
 	// FieldExpiresAt holds the string denoting the expires_at field in the database.
 	FieldExpiresAt = "expires_at"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
@@ -34,6 +36,8 @@ const (
 	EdgeStaff = "staff"
 	// EdgeRole holds the string denoting the role edge name in mutations.
 	EdgeRole = "role"
+	// EdgeMerchant holds the string denoting the merchant edge name in mutations.
+	EdgeMerchant = "merchant"
 	// Table holds the table name of the rolegrant in the database.
 	Table = "role_grants"
 	// StaffTable is the table that holds the staff relation/edge.
@@ -50,6 +54,13 @@ const (
 	RoleInverseTable = "roles"
 	// RoleColumn is the table column denoting the role relation/edge.
 	RoleColumn = "role_id"
+	// MerchantTable is the table that holds the merchant relation/edge.
+	MerchantTable = "role_grants"
+	// MerchantInverseTable is the table name for the Merchant entity.
+	// It exists in this package in order to avoid circular dependency with the "merchant" package.
+	MerchantInverseTable = "merchants"
+	// MerchantColumn is the table column denoting the merchant relation/edge.
+	MerchantColumn = "merchant_id"
 )
 
 // Columns holds all SQL columns for rolegrant fields.
@@ -60,6 +71,7 @@ var Columns = []string{
 	FieldScope,
 	FieldStoreID,
 	FieldRegionID,
+	FieldMerchantID,
 	FieldExpiresAt,
 	FieldCreatedAt,
 }
@@ -91,10 +103,11 @@ type Scope string
 
 // Scope values.
 const (
-	ScopeOwn    Scope = "own"
-	ScopeStore  Scope = "store"
-	ScopeRegion Scope = "region"
-	ScopeAll    Scope = "all"
+	ScopeOwn      Scope = "own"
+	ScopeStore    Scope = "store"
+	ScopeRegion   Scope = "region"
+	ScopeMerchant Scope = "merchant"
+	ScopeAll      Scope = "all"
 )
 
 func (s Scope) String() string {
@@ -104,7 +117,7 @@ func (s Scope) String() string {
 // ScopeValidator is a validator for the "scope" field enum values. It is called by the builders before save.
 func ScopeValidator(s Scope) error {
 	switch s {
-	case ScopeOwn, ScopeStore, ScopeRegion, ScopeAll:
+	case ScopeOwn, ScopeStore, ScopeRegion, ScopeMerchant, ScopeAll:
 		return nil
 	default:
 		return fmt.Errorf("rolegrant: invalid enum value for scope field: %q", s)
@@ -144,6 +157,11 @@ func ByRegionID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldRegionID, opts...).ToFunc()
 }
 
+// ByMerchantID orders the results by the merchant_id field.
+func ByMerchantID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldMerchantID, opts...).ToFunc()
+}
+
 // ByExpiresAt orders the results by the expires_at field.
 func ByExpiresAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldExpiresAt, opts...).ToFunc()
@@ -167,6 +185,13 @@ func ByRoleField(field string, opts ...sql.OrderTermOption) OrderOption {
 		sqlgraph.OrderByNeighborTerms(s, newRoleStep(), sql.OrderByField(field, opts...))
 	}
 }
+
+// ByMerchantField orders the results by merchant field.
+func ByMerchantField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newMerchantStep(), sql.OrderByField(field, opts...))
+	}
+}
 func newStaffStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(
 		sqlgraph.From(Table, FieldID),
@@ -179,5 +204,12 @@ func newRoleStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(RoleInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.M2O, false, RoleTable, RoleColumn),
+	)
+}
+func newMerchantStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(MerchantInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, false, MerchantTable, MerchantColumn),
 	)
 }

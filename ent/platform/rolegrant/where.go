@@ -76,6 +76,11 @@ func RegionID(v uuid.UUID) predicate.RoleGrant {
 	return predicate.RoleGrant(sql.FieldEQ(FieldRegionID, v))
 }
 
+// MerchantID applies equality check predicate on the "merchant_id" field. It's identical to MerchantIDEQ.
+func MerchantID(v uuid.UUID) predicate.RoleGrant {
+	return predicate.RoleGrant(sql.FieldEQ(FieldMerchantID, v))
+}
+
 // ExpiresAt applies equality check predicate on the "expires_at" field. It's identical to ExpiresAtEQ.
 func ExpiresAt(v time.Time) predicate.RoleGrant {
 	return predicate.RoleGrant(sql.FieldEQ(FieldExpiresAt, v))
@@ -246,6 +251,36 @@ func RegionIDNotNil() predicate.RoleGrant {
 	return predicate.RoleGrant(sql.FieldNotNull(FieldRegionID))
 }
 
+// MerchantIDEQ applies the EQ predicate on the "merchant_id" field.
+func MerchantIDEQ(v uuid.UUID) predicate.RoleGrant {
+	return predicate.RoleGrant(sql.FieldEQ(FieldMerchantID, v))
+}
+
+// MerchantIDNEQ applies the NEQ predicate on the "merchant_id" field.
+func MerchantIDNEQ(v uuid.UUID) predicate.RoleGrant {
+	return predicate.RoleGrant(sql.FieldNEQ(FieldMerchantID, v))
+}
+
+// MerchantIDIn applies the In predicate on the "merchant_id" field.
+func MerchantIDIn(vs ...uuid.UUID) predicate.RoleGrant {
+	return predicate.RoleGrant(sql.FieldIn(FieldMerchantID, vs...))
+}
+
+// MerchantIDNotIn applies the NotIn predicate on the "merchant_id" field.
+func MerchantIDNotIn(vs ...uuid.UUID) predicate.RoleGrant {
+	return predicate.RoleGrant(sql.FieldNotIn(FieldMerchantID, vs...))
+}
+
+// MerchantIDIsNil applies the IsNil predicate on the "merchant_id" field.
+func MerchantIDIsNil() predicate.RoleGrant {
+	return predicate.RoleGrant(sql.FieldIsNull(FieldMerchantID))
+}
+
+// MerchantIDNotNil applies the NotNil predicate on the "merchant_id" field.
+func MerchantIDNotNil() predicate.RoleGrant {
+	return predicate.RoleGrant(sql.FieldNotNull(FieldMerchantID))
+}
+
 // ExpiresAtEQ applies the EQ predicate on the "expires_at" field.
 func ExpiresAtEQ(v time.Time) predicate.RoleGrant {
 	return predicate.RoleGrant(sql.FieldEQ(FieldExpiresAt, v))
@@ -374,6 +409,29 @@ func HasRole() predicate.RoleGrant {
 func HasRoleWith(preds ...predicate.Role) predicate.RoleGrant {
 	return predicate.RoleGrant(func(s *sql.Selector) {
 		step := newRoleStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasMerchant applies the HasEdge predicate on the "merchant" edge.
+func HasMerchant() predicate.RoleGrant {
+	return predicate.RoleGrant(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, MerchantTable, MerchantColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasMerchantWith applies the HasEdge predicate on the "merchant" edge with a given conditions (other predicates).
+func HasMerchantWith(preds ...predicate.Merchant) predicate.RoleGrant {
+	return predicate.RoleGrant(func(s *sql.Selector) {
+		step := newMerchantStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

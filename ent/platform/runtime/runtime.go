@@ -9,6 +9,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/platform/apikey"
 	"github.com/shuke-crm/shuke/ent/platform/delegation"
 	"github.com/shuke-crm/shuke/ent/platform/job"
+	"github.com/shuke-crm/shuke/ent/platform/merchant"
 	"github.com/shuke-crm/shuke/ent/platform/region"
 	"github.com/shuke-crm/shuke/ent/platform/role"
 	"github.com/shuke-crm/shuke/ent/platform/rolegrant"
@@ -194,6 +195,73 @@ func init() {
 	jobDescUpdatedAt := jobFields[14].Descriptor()
 	// job.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	job.DefaultUpdatedAt = jobDescUpdatedAt.Default.(func() time.Time)
+	merchant.Policy = privacy.NewPolicies(schema.Merchant{})
+	merchant.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := merchant.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	merchantFields := schema.Merchant{}.Fields()
+	_ = merchantFields
+	// merchantDescCode is the schema descriptor for code field.
+	merchantDescCode := merchantFields[1].Descriptor()
+	// merchant.CodeValidator is a validator for the "code" field. It is called by the builders before save.
+	merchant.CodeValidator = func() func(string) error {
+		validators := merchantDescCode.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(code string) error {
+			for _, fn := range fns {
+				if err := fn(code); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// merchantDescName is the schema descriptor for name field.
+	merchantDescName := merchantFields[2].Descriptor()
+	// merchant.NameValidator is a validator for the "name" field. It is called by the builders before save.
+	merchant.NameValidator = func() func(string) error {
+		validators := merchantDescName.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(name string) error {
+			for _, fn := range fns {
+				if err := fn(name); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// merchantDescCategory is the schema descriptor for category field.
+	merchantDescCategory := merchantFields[3].Descriptor()
+	// merchant.CategoryValidator is a validator for the "category" field. It is called by the builders before save.
+	merchant.CategoryValidator = merchantDescCategory.Validators[0].(func(string) error)
+	// merchantDescPlace is the schema descriptor for place field.
+	merchantDescPlace := merchantFields[4].Descriptor()
+	// merchant.PlaceValidator is a validator for the "place" field. It is called by the builders before save.
+	merchant.PlaceValidator = merchantDescPlace.Validators[0].(func(string) error)
+	// merchantDescVersion is the schema descriptor for version field.
+	merchantDescVersion := merchantFields[6].Descriptor()
+	// merchant.DefaultVersion holds the default value on creation for the version field.
+	merchant.DefaultVersion = merchantDescVersion.Default.(int64)
+	// merchantDescCreatedAt is the schema descriptor for created_at field.
+	merchantDescCreatedAt := merchantFields[7].Descriptor()
+	// merchant.DefaultCreatedAt holds the default value on creation for the created_at field.
+	merchant.DefaultCreatedAt = merchantDescCreatedAt.Default.(func() time.Time)
+	// merchantDescUpdatedAt is the schema descriptor for updated_at field.
+	merchantDescUpdatedAt := merchantFields[8].Descriptor()
+	// merchant.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	merchant.DefaultUpdatedAt = merchantDescUpdatedAt.Default.(func() time.Time)
 	region.Policy = privacy.NewPolicies(schema.Region{})
 	region.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
@@ -328,7 +396,7 @@ func init() {
 	rolegrantFields := schema.RoleGrant{}.Fields()
 	_ = rolegrantFields
 	// rolegrantDescCreatedAt is the schema descriptor for created_at field.
-	rolegrantDescCreatedAt := rolegrantFields[7].Descriptor()
+	rolegrantDescCreatedAt := rolegrantFields[8].Descriptor()
 	// rolegrant.DefaultCreatedAt holds the default value on creation for the created_at field.
 	rolegrant.DefaultCreatedAt = rolegrantDescCreatedAt.Default.(func() time.Time)
 	session.Policy = privacy.NewPolicies(schema.Session{})
@@ -515,27 +583,27 @@ func init() {
 		}
 	}()
 	// storeDescPhone is the schema descriptor for phone field.
-	storeDescPhone := storeFields[4].Descriptor()
+	storeDescPhone := storeFields[5].Descriptor()
 	// store.PhoneValidator is a validator for the "phone" field. It is called by the builders before save.
 	store.PhoneValidator = storeDescPhone.Validators[0].(func(string) error)
 	// storeDescAddress is the schema descriptor for address field.
-	storeDescAddress := storeFields[5].Descriptor()
+	storeDescAddress := storeFields[6].Descriptor()
 	// store.AddressValidator is a validator for the "address" field. It is called by the builders before save.
 	store.AddressValidator = storeDescAddress.Validators[0].(func(string) error)
 	// storeDescCity is the schema descriptor for city field.
-	storeDescCity := storeFields[6].Descriptor()
+	storeDescCity := storeFields[7].Descriptor()
 	// store.CityValidator is a validator for the "city" field. It is called by the builders before save.
 	store.CityValidator = storeDescCity.Validators[0].(func(string) error)
 	// storeDescVersion is the schema descriptor for version field.
-	storeDescVersion := storeFields[8].Descriptor()
+	storeDescVersion := storeFields[9].Descriptor()
 	// store.DefaultVersion holds the default value on creation for the version field.
 	store.DefaultVersion = storeDescVersion.Default.(int64)
 	// storeDescCreatedAt is the schema descriptor for created_at field.
-	storeDescCreatedAt := storeFields[9].Descriptor()
+	storeDescCreatedAt := storeFields[10].Descriptor()
 	// store.DefaultCreatedAt holds the default value on creation for the created_at field.
 	store.DefaultCreatedAt = storeDescCreatedAt.Default.(func() time.Time)
 	// storeDescUpdatedAt is the schema descriptor for updated_at field.
-	storeDescUpdatedAt := storeFields[10].Descriptor()
+	storeDescUpdatedAt := storeFields[11].Descriptor()
 	// store.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	store.DefaultUpdatedAt = storeDescUpdatedAt.Default.(func() time.Time)
 }

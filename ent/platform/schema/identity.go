@@ -43,6 +43,28 @@ func (Region) Indexes() []ent.Index {
 // Policy of the Region.
 func (Region) Policy() ent.Policy { return scope.Authenticated() }
 
+// Merchant is a business of its own under one roof with others, in a mall: its
+// stores are run by its people.
+type Merchant struct{ ent.Schema }
+
+// Fields of the Merchant.
+func (Merchant) Fields() []ent.Field {
+	return []ent.Field{
+		field.UUID("id", uuid.UUID{}).Immutable(),
+		field.String("code").NotEmpty().MaxLen(32),
+		field.String("name").NotEmpty().MaxLen(120),
+		field.String("category").Optional().MaxLen(64),
+		field.String("place").Optional().MaxLen(120),
+		field.Enum("status").Values("active", "left").Default("active"),
+		field.Int64("version").Default(1),
+		field.Time("created_at").Default(time.Now).Immutable(),
+		field.Time("updated_at").Default(time.Now),
+	}
+}
+
+// Policy of the Merchant: staff know who is in the house.
+func (Merchant) Policy() ent.Policy { return scope.Authenticated() }
+
 // Store is a shop.
 type Store struct{ ent.Schema }
 
@@ -53,6 +75,7 @@ func (Store) Fields() []ent.Field {
 		field.String("code").NotEmpty().MaxLen(32),
 		field.String("name").NotEmpty().MaxLen(120),
 		field.UUID("region_id", uuid.UUID{}).Optional().Nillable(),
+		field.UUID("merchant_id", uuid.UUID{}).Optional().Nillable(),
 		field.String("phone").Optional().MaxLen(32),
 		field.String("address").Optional().MaxLen(300),
 		field.String("city").Optional().MaxLen(64),
@@ -65,7 +88,10 @@ func (Store) Fields() []ent.Field {
 
 // Edges of the Store.
 func (Store) Edges() []ent.Edge {
-	return []ent.Edge{edge.To("region", Region.Type).Field("region_id").Unique()}
+	return []ent.Edge{
+		edge.To("region", Region.Type).Field("region_id").Unique(),
+		edge.To("merchant", Merchant.Type).Field("merchant_id").Unique().Annotations(entsql.OnDelete(entsql.Restrict)),
+	}
 }
 
 // Indexes of the Store.
@@ -73,6 +99,7 @@ func (Store) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("code").Unique().StorageKey("stores_code_key"),
 		index.Fields("region_id").StorageKey("stores_region_idx"),
+		index.Fields("merchant_id").StorageKey("stores_merchant_idx"),
 	}
 }
 
@@ -157,9 +184,10 @@ func (RoleGrant) Fields() []ent.Field {
 		field.UUID("id", uuid.UUID{}).Immutable(),
 		field.UUID("staff_id", uuid.UUID{}).Immutable(),
 		field.UUID("role_id", uuid.UUID{}).Immutable(),
-		field.Enum("scope").Values("own", "store", "region", "all"),
+		field.Enum("scope").Values("own", "store", "region", "merchant", "all"),
 		field.UUID("store_id", uuid.UUID{}).Optional().Nillable(),
 		field.UUID("region_id", uuid.UUID{}).Optional().Nillable(),
+		field.UUID("merchant_id", uuid.UUID{}).Optional().Nillable(),
 		field.Time("expires_at").Optional().Nillable(),
 		field.Time("created_at").Default(time.Now).Immutable(),
 	}
@@ -170,6 +198,7 @@ func (RoleGrant) Edges() []ent.Edge {
 	return []ent.Edge{
 		edge.From("staff", Staff.Type).Ref("grants").Field("staff_id").Unique().Required().Immutable(),
 		edge.To("role", Role.Type).Field("role_id").Unique().Required().Immutable(),
+		edge.To("merchant", Merchant.Type).Field("merchant_id").Unique().Annotations(entsql.OnDelete(entsql.Restrict)),
 	}
 }
 
@@ -184,7 +213,7 @@ func (RoleGrant) Indexes() []ent.Index {
 // Annotations of the RoleGrant.
 func (RoleGrant) Annotations() []schema.Annotation {
 	return []schema.Annotation{entsql.Checks(map[string]string{
-		"role_grants_scope_check": "(scope = 'store') = (store_id IS NOT NULL) AND (scope = 'region') = (region_id IS NOT NULL)",
+		"role_grants_scope_check": "(scope = 'store') = (store_id IS NOT NULL) AND (scope = 'region') = (region_id IS NOT NULL) AND (scope = 'merchant') = (merchant_id IS NOT NULL)",
 	})}
 }
 

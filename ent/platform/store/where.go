@@ -71,6 +71,11 @@ func RegionID(v uuid.UUID) predicate.Store {
 	return predicate.Store(sql.FieldEQ(FieldRegionID, v))
 }
 
+// MerchantID applies equality check predicate on the "merchant_id" field. It's identical to MerchantIDEQ.
+func MerchantID(v uuid.UUID) predicate.Store {
+	return predicate.Store(sql.FieldEQ(FieldMerchantID, v))
+}
+
 // Phone applies equality check predicate on the "phone" field. It's identical to PhoneEQ.
 func Phone(v string) predicate.Store {
 	return predicate.Store(sql.FieldEQ(FieldPhone, v))
@@ -259,6 +264,36 @@ func RegionIDIsNil() predicate.Store {
 // RegionIDNotNil applies the NotNil predicate on the "region_id" field.
 func RegionIDNotNil() predicate.Store {
 	return predicate.Store(sql.FieldNotNull(FieldRegionID))
+}
+
+// MerchantIDEQ applies the EQ predicate on the "merchant_id" field.
+func MerchantIDEQ(v uuid.UUID) predicate.Store {
+	return predicate.Store(sql.FieldEQ(FieldMerchantID, v))
+}
+
+// MerchantIDNEQ applies the NEQ predicate on the "merchant_id" field.
+func MerchantIDNEQ(v uuid.UUID) predicate.Store {
+	return predicate.Store(sql.FieldNEQ(FieldMerchantID, v))
+}
+
+// MerchantIDIn applies the In predicate on the "merchant_id" field.
+func MerchantIDIn(vs ...uuid.UUID) predicate.Store {
+	return predicate.Store(sql.FieldIn(FieldMerchantID, vs...))
+}
+
+// MerchantIDNotIn applies the NotIn predicate on the "merchant_id" field.
+func MerchantIDNotIn(vs ...uuid.UUID) predicate.Store {
+	return predicate.Store(sql.FieldNotIn(FieldMerchantID, vs...))
+}
+
+// MerchantIDIsNil applies the IsNil predicate on the "merchant_id" field.
+func MerchantIDIsNil() predicate.Store {
+	return predicate.Store(sql.FieldIsNull(FieldMerchantID))
+}
+
+// MerchantIDNotNil applies the NotNil predicate on the "merchant_id" field.
+func MerchantIDNotNil() predicate.Store {
+	return predicate.Store(sql.FieldNotNull(FieldMerchantID))
 }
 
 // PhoneEQ applies the EQ predicate on the "phone" field.
@@ -641,6 +676,29 @@ func HasRegion() predicate.Store {
 func HasRegionWith(preds ...predicate.Region) predicate.Store {
 	return predicate.Store(func(s *sql.Selector) {
 		step := newRegionStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasMerchant applies the HasEdge predicate on the "merchant" edge.
+func HasMerchant() predicate.Store {
+	return predicate.Store(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, MerchantTable, MerchantColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasMerchantWith applies the HasEdge predicate on the "merchant" edge with a given conditions (other predicates).
+func HasMerchantWith(preds ...predicate.Merchant) predicate.Store {
+	return predicate.Store(func(s *sql.Selector) {
+		step := newMerchantStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)
