@@ -123,9 +123,10 @@ func (w *world) get(context.Context) error {
 		func() (result, error) { return run(w.bareAdr, w.o.conns, w.o.round, cycle(bare)) })
 }
 
-// search: 10,000 different needles of each kind in three scopes.
+// search: 10,000 different needles of each kind in three scopes, twenty hits a
+// page, as a till shows them.
 func (w *world) search(context.Context) error {
-	heading("Search: POST /v1/customers/search, 10,000 different needles")
+	heading("Search: POST /v1/customers/search, 10,000 different needles, limit 20")
 	const needles = 10_000
 	r := rand.New(rand.NewPCG(1, 2))
 	phones, last4, names, common := make([]any, needles), make([]any, needles), make([]any, needles), []any{}
@@ -145,6 +146,7 @@ func (w *world) search(context.Context) error {
 		}{{"full phone", phones}, {"last four", last4}, {"name fragment", names}, {"commonest names", common}} {
 			reqs := make([][]byte, len(what.bodies))
 			for i, b := range what.bodies {
+				b.(map[string]any)["limit"] = 20
 				body, err := json.Marshal(b)
 				if err != nil {
 					return err

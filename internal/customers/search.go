@@ -115,7 +115,7 @@ func (s *Service) candidates(ctx context.Context, q *query, walk bool, last int3
 }
 
 // fromBlocks asks for the newest blocks, then for as many more as should fill
-// the page twice over, judging by those before.
+// the page and a half, judging by those before.
 func (s *Service) fromBlocks(ctx context.Context, q *query, last int32, n int) ([]candidate, *position, error) {
 	from := last
 	if q.from != nil && q.from.Block != nil {
@@ -137,7 +137,7 @@ func (s *Service) fromBlocks(ctx context.Context, q *query, last int32, n int) (
 		if len(found) == 0 {
 			count = last + 1 // rare, so all the rest costs little
 		} else {
-			count = max(2, int32(min(int64(last)+1, 2*int64(n-len(found))*int64(asked)/int64(len(found)))))
+			count = max(2, int32(min(int64(last)+1, 3*int64(n-len(found))*int64(asked)/int64(2*len(found)))))
 		}
 	}
 	return found, nil, nil

@@ -92,8 +92,9 @@ func makeOwners(ids pgarray.UUIDs, freqs []float64, distinct, rows float64) owne
 // list among the common ones of its block.
 const unlisted = 0.002
 
-// share is the share of rows with a term, by its tokens in all blocks.
-func (t *tokenStats) share(tokens []int32) float64 {
+// share is the share of rows with a term, by its tokens in one of so many
+// blocks.
+func (t *tokenStats) share(tokens []int32, oneOf float64) float64 {
 	sum, known := 0.0, false
 	for _, token := range tokens {
 		share, ok := t.tokens[token]
@@ -103,7 +104,7 @@ func (t *tokenStats) share(tokens []int32) float64 {
 	if !known {
 		return unlisted
 	}
-	return math.Min(sum, 1)
+	return math.Min(sum*oneOf, 1)
 }
 
 // shouldWalk compares the rows that a walk along the index of the caller's or
@@ -120,9 +121,12 @@ func (s *Service) shouldWalk(ctx context.Context, q *query, limit int, last int3
 	if err := t.renew(ctx, s); err != nil {
 		return false, err
 	}
+	// Tokens cost a hash each, so the newest full blocks speak for all.
+	newest := max(last-blocksAhead-1, 0)
+	sample := min(newest+1, 16)
 	hits := 1.0
-	for _, tokens := range q.tokens(s.keys, 0, last) {
-		hits *= t.share(tokens)
+	for _, tokens := range q.tokens(s.keys, newest-sample+1, newest) {
+		hits *= t.share(tokens, float64(newest+1)/float64(sample))
 	}
 	of, step := t.stores, float64(storeRow)
 	if column == "assigned_staff_id" {
