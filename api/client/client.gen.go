@@ -5400,7 +5400,8 @@ type Session struct {
 	// LastUsedAt When it was last refreshed.
 	LastUsedAt time.Time `json:"last_used_at"`
 
-	// Place The network that address belongs to, since an address alone moves about; may be empty.
+	// Place The network that address belongs to, since an address alone moves about, after the city and country where the operator has set
+	// `SHUKE_GEOIP_FILE`: `上海, 中国 (192.0.2.0/24)`. May be empty.
 	Place string `json:"place"`
 
 	// UserAgent The program that last refreshed it, as it named itself; may be empty.

@@ -18,6 +18,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/blob"
 	"github.com/shuke-crm/shuke/internal/platform/config"
+	"github.com/shuke-crm/shuke/internal/platform/geo"
 	"github.com/shuke-crm/shuke/internal/platform/outgoing"
 	"github.com/shuke-crm/shuke/internal/platform/outside"
 	"github.com/shuke-crm/shuke/internal/platform/telemetry"
@@ -110,12 +111,16 @@ func (i *installation) application() (*server.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	places, err := geo.Open(i.cfg.GeoIPFile)
+	if err != nil {
+		return nil, err
+	}
 	return server.New(
 		server.Config{PublicURL: i.cfg.PublicURL, CORSOrigins: i.cfg.CORSOrigins, Currency: i.cfg.Currency,
 			RequireSecondFactor: i.cfg.RequireSecondFactor, PasswordResetURL: i.cfg.PasswordResetURL, TrustedProxies: i.cfg.Proxies(), RateLimits: i.cfg.RateLimits, Alerts: i.cfg.Alerts},
 		server.Deps{
 			DB: i.db, Cache: i.cache, Keys: i.keys, Clock: i.clock, Log: i.log, Metrics: metrics, Files: files,
-			ListenURL: i.dbURL, PasswordChanged: i.passwordChanged, Outside: services,
+			ListenURL: i.dbURL, PasswordChanged: i.passwordChanged, Outside: services, Places: places,
 		})
 }
 

@@ -104,6 +104,16 @@ func place(ip string) string {
 	return p.String()
 }
 
+// where is the place of an address for people to read: the city if it is known,
+// and the network.
+func (s *Service) where(ip string) string {
+	network := place(ip)
+	if name := s.Places.Name(ip); name != "" {
+		return name + " (" + network + ")"
+	}
+	return network
+}
+
 // trace is what an earlier session tells of where somebody signs in.
 type trace struct {
 	device    uuid.UUID

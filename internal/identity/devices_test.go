@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/shuke-crm/shuke/internal/platform/crypto"
+	"github.com/shuke-crm/shuke/internal/platform/geo"
+	"github.com/shuke-crm/shuke/internal/platform/geo/geotest"
 )
 
 func TestDeviceTokens(t *testing.T) {
@@ -105,6 +107,9 @@ func TestNobodyLocksAKnownDeviceOut(t *testing.T) {
 
 func TestSignInFromSomewhereNewIsTold(t *testing.T) {
 	w := newWorld(t)
+	var err error
+	w.Places, err = geo.Open(geotest.File(t))
+	require.NoError(t, err)
 	p := w.person("li", nil)
 	require.NoError(t, w.db.Platform.Staff.UpdateOneID(p.ID).SetEmailSealed(w.sealEmail(p.ID, "li@example.com")).Exec(w.system()))
 	chrome := "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
@@ -127,11 +132,12 @@ func TestSignInFromSomewhereNewIsTold(t *testing.T) {
 	in("192.0.2.1", "curl/8.5.0", "")
 	assert.Equal(t, 2, told(), "another program")
 	assert.Equal(t, 1, w.count(`SELECT count(*) FROM audit_logs WHERE action = 'auth.sign_in_from_new_device' AND changes->>'device' = 'curl'
-		AND changes->'new' = '["device"]' AND changes->>'place' = '192.0.2.0/24' AND object_id = $1`, p.ID.String()))
+		AND changes->'new' = '["device"]' AND changes->>'place' = '上海, 中国 (192.0.2.0/24)' AND object_id = $1`, p.ID.String()))
 	require.Eventually(t, func() bool { return len(w.sent.allMails()) == 2 }, 10*time.Second, 5*time.Millisecond)
 	for _, m := range w.sent.allMails() {
 		assert.Equal(t, "li@example.com", m.To)
 		assert.Contains(t, m.Text, "li")
+		assert.Regexp(t, `198\.51\.100\.0/24|上海, 中国 \(192\.0\.2\.0/24\)`, m.Text)
 	}
 	in("192.0.2.1", "curl/8.5.0", "")
 	assert.Equal(t, 2, told(), "known by now")

@@ -64,7 +64,7 @@ func (a API) ListSessions(ctx context.Context, req identityapi.ListSessionsReque
 	current := auth.Must(ctx).SessionID
 	body := identityapi.SessionList{Items: make([]identityapi.Session, len(rows)), HasMore: more, TotalCount: count}
 	for i, r := range rows {
-		body.Items[i] = identityapi.Session{Id: r.ID, Current: r.ID == current, UserAgent: r.UserAgent, Device: deviceLabel(r.UserAgent), Ip: r.IP, Place: place(r.IP),
+		body.Items[i] = identityapi.Session{Id: r.ID, Current: r.ID == current, UserAgent: r.UserAgent, Device: deviceLabel(r.UserAgent), Ip: r.IP, Place: a.where(r.IP),
 			CreatedAt: r.CreatedAt, LastUsedAt: r.LastUsedAt, ExpiresAt: r.ExpiresAt}
 	}
 	next, link := l.next(more, func() cursor { return cursor{ID: rows[len(rows)-1].ID} })

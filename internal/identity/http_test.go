@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/shuke-crm/shuke/api/client"
+	"github.com/shuke-crm/shuke/internal/platform/geo"
+	"github.com/shuke-crm/shuke/internal/platform/geo/geotest"
 	"github.com/shuke-crm/shuke/internal/testkit"
 )
 
@@ -296,4 +298,23 @@ func TestStreamTicketsOverHTTP(t *testing.T) {
 	assert.Equal(t, 30.0, ticket["expires_in"])
 	app.Do(http.MethodGet, "/v1/stores?ticket="+ticket["ticket"].(string), nil).WantProblemHeader(http.StatusUnauthorized)
 	app.Do(http.MethodGet, path+"?ticket=invented", nil).WantProblem(http.StatusUnauthorized, "auth.ticket_invalid")
+}
+
+// The list of sessions names the city where the operator has a database of them.
+func TestSessionsNameTheCity(t *testing.T) {
+	app := testkit.New(t)
+	var err error
+	app.Server.Identity.Places, err = geo.Open(geotest.File(t))
+	require.NoError(t, err)
+	_ = app.Admin() // there is an administrator
+	app.Do(http.MethodPost, "/v1/auth/login", map[string]any{"username": "admin", "password": testkit.AdminPassword}, "X-Forwarded-For", "192.0.2.44").Want(http.StatusOK)
+	app.Do(http.MethodPost, "/v1/auth/login", map[string]any{"username": "admin", "password": testkit.AdminPassword}, "X-Forwarded-For", "198.51.100.3").Want(http.StatusOK)
+	var list client.SessionList
+	app.Admin().Do(http.MethodGet, "/v1/auth/sessions", nil).Want(http.StatusOK).JSON(&list)
+	places := map[string]bool{}
+	for _, s := range list.Items {
+		places[s.Place] = true
+	}
+	require.True(t, places["上海, 中国 (192.0.2.0/24)"], "%v", places)
+	require.True(t, places["198.51.100.0/24"], "%v", places)
 }

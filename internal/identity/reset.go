@@ -224,7 +224,7 @@ func (s *Service) warnOfSignIn(account *platform.Staff, client Client, at time.T
 			return err
 		}
 		when := at.In(s.Clock.Location()).Format("2006-01-02 15:04 MST")
-		device, where := deviceLabel(client.UserAgent), place(client.IP)
+		device, where := deviceLabel(client.UserAgent), s.where(client.IP)
 		return s.Outside.Mail.Send(ctx, mail.Message{To: address, Subject: "新设备登录 / Sign-in from a new device", Text: fmt.Sprintf(
 			"您的账号 %s 于 %s 在新的设备或网络登录：%s，%s。如非本人操作，请立即修改密码并结束该会话。\n\n"+
 				"Your account %s was signed in to at %s from a new device or network: %s, %s. If it was not you, change your password at once and end that session.\n",

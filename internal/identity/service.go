@@ -13,6 +13,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/clock"
 	"github.com/shuke-crm/shuke/internal/platform/crypto"
 	"github.com/shuke-crm/shuke/internal/platform/db"
+	"github.com/shuke-crm/shuke/internal/platform/geo"
 	"github.com/shuke-crm/shuke/internal/platform/otp"
 	"github.com/shuke-crm/shuke/internal/platform/outside"
 	"github.com/shuke-crm/shuke/internal/platform/page"
@@ -38,6 +39,8 @@ type Deps struct {
 	// Codes are sent to phones by Outside.
 	Codes   *otp.Service
 	Outside outside.Services
+	// Places names the city of an address; the zero value knows none.
+	Places geo.Places
 	// PasswordResetURL is the front end's page for a new password; mails carry the
 	// bare token without it.
 	PasswordResetURL string

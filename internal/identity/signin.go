@@ -345,7 +345,7 @@ func (s *Service) openSession(ctx context.Context, account *platform.Staff, devi
 			Changes: map[string]any{"ip": client.IP, "user_agent": client.UserAgent, "second_factor": second}}, id, map[string]any{"staff_id": account.ID})
 		if len(strange) > 0 {
 			happened(ctx, tx, eventNewDevice, audit.Entry{Action: "auth.sign_in_from_new_device", ObjectType: "staff", StoreID: account.StoreID,
-				Changes: map[string]any{"new": strange, "device": deviceLabel(client.UserAgent), "place": place(client.IP), "session_id": id}}, account.ID,
+				Changes: map[string]any{"new": strange, "device": deviceLabel(client.UserAgent), "place": s.where(client.IP), "session_id": id}}, account.ID,
 				map[string]any{"session_id": id, "new": strange})
 			tx.AfterCommit(func(context.Context) { s.warnOfSignIn(account, client, now) })
 		}

@@ -37,6 +37,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/crypto"
 	"github.com/shuke-crm/shuke/internal/platform/db"
 	"github.com/shuke-crm/shuke/internal/platform/events"
+	"github.com/shuke-crm/shuke/internal/platform/geo"
 	"github.com/shuke-crm/shuke/internal/platform/jobs"
 	"github.com/shuke-crm/shuke/internal/platform/otp"
 	"github.com/shuke-crm/shuke/internal/platform/outside"
@@ -63,6 +64,8 @@ type Deps struct {
 	PasswordChanged func(ctx context.Context, username string)
 	// Outside are the services that are not ours; the zero value has none.
 	Outside outside.Services
+	// Places names the city of an address; the zero value knows none.
+	Places geo.Places
 }
 
 // Config is what a server may be told.
@@ -170,7 +173,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 	s.Identity = identity.New(identity.Deps{
 		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Log: d.Log,
 		Codes: codes, Outside: d.Outside,
-		RequireSecondFactor: cfg.RequireSecondFactor, PasswordResetURL: cfg.PasswordResetURL,
+		RequireSecondFactor: cfg.RequireSecondFactor, PasswordResetURL: cfg.PasswordResetURL, Places: d.Places,
 		PublicURL: strings.TrimRight(cfg.PublicURL, "/"), Alerts: cfg.Alerts, Operations: s.operations, PasswordChanged: d.PasswordChanged,
 		Members: func(ctx context.Context, a token.Access) (auth.Actor, bool, error) {
 			return s.Member.Authenticate(ctx, a)

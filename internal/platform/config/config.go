@@ -76,6 +76,9 @@ type Config struct {
 	// PasswordResetURL is the front end's page for choosing a new password; mails
 	// link to it with #token=… behind. Without it they carry the bare token.
 	PasswordResetURL string `env:"SHUKE_PASSWORD_RESET_URL"`
+	// GeoIPFile is a database of cities in MaxMind's format; with it the list of
+	// sessions names the city of an address.
+	GeoIPFile string `env:"SHUKE_GEOIP_FILE"`
 	// CORSOrigins are the web origins that browsers may call from; "*" means any (development only).
 	CORSOrigins []string `env:"SHUKE_CORS_ORIGINS"`
 	// TrustedProxies are the addresses and CIDR ranges of balancers whose
