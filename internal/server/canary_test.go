@@ -44,6 +44,9 @@ var (
 	futureName     = "爨癵驫鱻"
 	newPhone       = "13311122806"
 	newName        = "靐龘鱻爨"
+	staffEmail     = "warden.nine@quillfeather.example"
+	memberPhone    = "15544433907"
+	memberEmail    = "canary.nine@quillfeather.example"
 	stillSecret    = "nineteen velvet otters"
 	typedIntoField = "twenty amber lanterns"
 )
@@ -60,7 +63,7 @@ func secrets() (everywhere, cards []string) {
 		everywhere = append(everywhere, c.name, c.phone, c.email, strings.ToLower(c.email), c.street, c.flat)
 		cards = append(cards, c.card)
 	}
-	return append(everywhere, strangerPhone, badEmail, badPhone, futureName, newPhone, newName, stillSecret, typedIntoField), cards
+	return append(everywhere, strangerPhone, badEmail, badPhone, futureName, newPhone, newName, staffEmail, memberPhone, memberEmail, stillSecret, typedIntoField), cards
 }
 
 // forms are the ways a value may be written down.
@@ -229,6 +232,7 @@ func meet(t *testing.T, a *testkit.App, answers *hay) (tokens []string) {
 	meetSearches(admin, say)
 	meetTills(a, admin, say, ids)
 	meetChanges(t, admin, say, ids)
+	meetPeople(t, a, admin, say)
 	return meetCredentials(a, say, ids[0])
 }
 
@@ -320,6 +324,29 @@ func meetSearches(admin *testkit.Client, say func(*testkit.Response) *testkit.Re
 	// Two share these syllables, so there is a next page, with a Link or without.
 	say(admin.Do(http.MethodGet, "/v1/customers?limit=1&name=thistledown", nil).Want(http.StatusOK))
 	say(admin.Do(http.MethodGet, "/v1/customers?limit=1", nil).Want(http.StatusOK))
+}
+
+// meetPeople has staff with an e-mail address and a member who signs up by text
+// message.
+func meetPeople(t *testing.T, a *testkit.App, admin *testkit.Client, say func(*testkit.Response) *testkit.Response) {
+	t.Helper()
+	id := say(admin.Do(http.MethodPost, "/v1/staff", map[string]any{"username": "warden", "name": "值班", "email": staffEmail, "password": testkit.StaffPassword}).
+		Want(http.StatusCreated)).Map()["id"].(string)
+	say(admin.Do(http.MethodGet, "/v1/staff/"+id, nil).Want(http.StatusOK))
+	say(admin.Do(http.MethodGet, "/v1/staff?q=warden", nil).Want(http.StatusOK))
+	say(a.Do(http.MethodPost, "/v1/auth/password-resets", map[string]any{"username": "warden"}).Want(http.StatusAccepted))
+
+	device := map[string]any{"phone": memberPhone, "purpose": "sign_in", "device_id": "0123456789abcdef0123456789abcdef"}
+	sent := say(a.Do(http.MethodPost, "/v1/member/auth/sms-codes", device).Want(http.StatusOK)).Map()
+	in := a.Do(http.MethodPost, "/v1/member/auth/sms", map[string]any{"challenge_id": sent["challenge_id"], "phone": memberPhone,
+		"code": a.Outside.SMSCode("+86" + memberPhone), "device_id": device["device_id"], "consent": map[string]any{"text_version": 1}}).Want(http.StatusOK).Map()
+	bearer := []string{"Authorization", "Bearer " + in["access_token"].(string)}
+	// One's own phone and address are shown to oneself; nothing else may keep them.
+	require.Contains(t, string(a.Do(http.MethodPatch, "/v1/member/profile", map[string]any{"email": memberEmail}, bearer...).Want(http.StatusOK).Body), memberEmail)
+	require.Contains(t, string(a.Do(http.MethodGet, "/v1/member/profile", nil, bearer...).Want(http.StatusOK).Body), memberPhone)
+	for _, path := range []string{"auth/sessions", "identities", "consents", "orders"} {
+		say(a.Do(http.MethodGet, "/v1/member/"+path, nil, bearer...).Want(http.StatusOK))
+	}
 }
 
 // meetTills sells to the canaries and shows their profiles.
