@@ -426,6 +426,210 @@ func (e EnrolledMethod) Valid() bool {
 	}
 }
 
+// Defines values for ExportClearKind.
+const (
+	ExportClearCustomers ExportClearKind = "customers"
+)
+
+// Valid indicates whether the value is a known member of the ExportClearKind enum.
+func (e ExportClearKind) Valid() bool {
+	switch e {
+	case ExportClearCustomers:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExportFilterChannel.
+const (
+	ExportChannelLive        ExportFilterChannel = "live"
+	ExportChannelMarketplace ExportFilterChannel = "marketplace"
+	ExportChannelMiniProgram ExportFilterChannel = "mini_program"
+	ExportChannelPOS         ExportFilterChannel = "pos"
+	ExportChannelWeb         ExportFilterChannel = "web"
+)
+
+// Valid indicates whether the value is a known member of the ExportFilterChannel enum.
+func (e ExportFilterChannel) Valid() bool {
+	switch e {
+	case ExportChannelLive:
+		return true
+	case ExportChannelMarketplace:
+		return true
+	case ExportChannelMiniProgram:
+		return true
+	case ExportChannelPOS:
+		return true
+	case ExportChannelWeb:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExportFilterLifecycleStage.
+const (
+	ExportStageActive   ExportFilterLifecycleStage = "active"
+	ExportStageDormant  ExportFilterLifecycleStage = "dormant"
+	ExportStageLost     ExportFilterLifecycleStage = "lost"
+	ExportStageLoyal    ExportFilterLifecycleStage = "loyal"
+	ExportStageNew      ExportFilterLifecycleStage = "new"
+	ExportStageProspect ExportFilterLifecycleStage = "prospect"
+)
+
+// Valid indicates whether the value is a known member of the ExportFilterLifecycleStage enum.
+func (e ExportFilterLifecycleStage) Valid() bool {
+	switch e {
+	case ExportStageActive:
+		return true
+	case ExportStageDormant:
+		return true
+	case ExportStageLost:
+		return true
+	case ExportStageLoyal:
+		return true
+	case ExportStageNew:
+		return true
+	case ExportStageProspect:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExportFilterOrderStatus.
+const (
+	ExportOrderCancelled ExportFilterOrderStatus = "cancelled"
+	ExportOrderCompleted ExportFilterOrderStatus = "completed"
+	ExportOrderDraft     ExportFilterOrderStatus = "draft"
+	ExportOrderPaid      ExportFilterOrderStatus = "paid"
+	ExportOrderPlaced    ExportFilterOrderStatus = "placed"
+	ExportOrderReady     ExportFilterOrderStatus = "ready"
+	ExportOrderShipped   ExportFilterOrderStatus = "shipped"
+)
+
+// Valid indicates whether the value is a known member of the ExportFilterOrderStatus enum.
+func (e ExportFilterOrderStatus) Valid() bool {
+	switch e {
+	case ExportOrderCancelled:
+		return true
+	case ExportOrderCompleted:
+		return true
+	case ExportOrderDraft:
+		return true
+	case ExportOrderPaid:
+		return true
+	case ExportOrderPlaced:
+		return true
+	case ExportOrderReady:
+		return true
+	case ExportOrderShipped:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExportFilterStatus.
+const (
+	ExportActive   ExportFilterStatus = "active"
+	ExportArchived ExportFilterStatus = "archived"
+)
+
+// Valid indicates whether the value is a known member of the ExportFilterStatus enum.
+func (e ExportFilterStatus) Valid() bool {
+	switch e {
+	case ExportActive:
+		return true
+	case ExportArchived:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExportFormat.
+const (
+	ExportCSV   ExportFormat = "csv"
+	ExportJSONL ExportFormat = "jsonl"
+	ExportXLSX  ExportFormat = "xlsx"
+)
+
+// Valid indicates whether the value is a known member of the ExportFormat enum.
+func (e ExportFormat) Valid() bool {
+	switch e {
+	case ExportCSV:
+		return true
+	case ExportJSONL:
+		return true
+	case ExportXLSX:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExportKind.
+const (
+	ExportCustomers ExportKind = "customers"
+	ExportOrders    ExportKind = "orders"
+)
+
+// Valid indicates whether the value is a known member of the ExportKind enum.
+func (e ExportKind) Valid() bool {
+	switch e {
+	case ExportCustomers:
+		return true
+	case ExportOrders:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExportLanguage.
+const (
+	ExportChinese ExportLanguage = "zh-CN"
+	ExportEnglish ExportLanguage = "en"
+)
+
+// Valid indicates whether the value is a known member of the ExportLanguage enum.
+func (e ExportLanguage) Valid() bool {
+	switch e {
+	case ExportChinese:
+		return true
+	case ExportEnglish:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExportStatus.
+const (
+	ExportCancelled ExportStatus = "cancelled"
+	ExportFailed    ExportStatus = "failed"
+	ExportRunning   ExportStatus = "running"
+	ExportSucceeded ExportStatus = "succeeded"
+)
+
+// Valid indicates whether the value is a known member of the ExportStatus enum.
+func (e ExportStatus) Valid() bool {
+	switch e {
+	case ExportCancelled:
+		return true
+	case ExportFailed:
+		return true
+	case ExportRunning:
+		return true
+	case ExportSucceeded:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for GrantScope.
 const (
 	ScopeAll      GrantScope = "all"
@@ -1350,6 +1554,21 @@ const (
 func (e ListCustomerIdentitiesParamsInclude) Valid() bool {
 	switch e {
 	case ListCustomerIdentitiesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListExportsParamsInclude.
+const (
+	ListExportsParamsIncludeIncludeTotalCount ListExportsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListExportsParamsInclude enum.
+func (e ListExportsParamsInclude) Valid() bool {
+	switch e {
+	case ListExportsParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -3090,6 +3309,219 @@ type DuplicateStatus string
 //
 // Example: totp
 type EnrolledMethod string
+
+// Export A file somebody asked for, and how far it is.
+//
+// Example: {"clear":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"expires_at":"2026-07-08T02:00:00Z","fields":["external_id","name","phone"],"file":"/v1/exports/0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11/file","file_deleted":false,"format":"csv","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","job_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"customers","language":"zh-CN","reason":null,"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","row_count":1200,"size_bytes":48213,"status":"succeeded","updated_at":"2026-07-01T02:00:01Z","version":2}
+type Export struct {
+	// Clear Whether personal fields are whole.
+	Clear     bool      `json:"clear"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// ErrorCode The stable code of the failure, when it failed.
+	ErrorCode nullable.Nullable[string] `json:"error_code"`
+
+	// ExpiresAt When the file is deleted.
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// Fields The columns asked for; empty for all.
+	Fields []string `json:"fields"`
+
+	// File Where the file is, once and as long as it exists.
+	File nullable.Nullable[string] `json:"file"`
+
+	// FileDeleted Whether the file is gone for good.
+	FileDeleted bool         `json:"file_deleted"`
+	Format      ExportFormat `json:"format"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// JobId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	JobId Id `json:"job_id"`
+
+	// Kind What is exported.
+	Kind ExportKind `json:"kind"`
+
+	// Language Of the headings in CSV and XLSX; by default the caller's.
+	Language ExportLanguage `json:"language"`
+
+	// Reason Given for whole personal fields.
+	Reason nullable.Nullable[string] `json:"reason"`
+
+	// RequestedBy Kind and id of who asked.
+	RequestedBy string `json:"requested_by"`
+
+	// RowCount Records in the file; null before it is written.
+	RowCount  nullable.Nullable[int64] `json:"row_count"`
+	SizeBytes nullable.Nullable[int64] `json:"size_bytes"`
+	Status    ExportStatus             `json:"status"`
+	UpdatedAt time.Time                `json:"updated_at"`
+	Version   int64                    `json:"version"`
+}
+
+// ExportClearCreate What the file is to hold, and what for.
+//
+// Example: {"fields":["name","address.line1","address.city"],"filter":{"tag":"VIP"},"format":"xlsx","kind":"customers","reason":"周年庆礼品邮寄"}
+type ExportClearCreate struct {
+	// Fields Columns, in this order; all of them when left out.
+	Fields *[]string `json:"fields,omitempty"`
+
+	// Filter Filters, all of which must hold. `store_id` suits both kinds (customers: the home store); those of the customers' list suit customers;
+	// `customer_id`, `staff_id` (who sold), `channel`, `order_status`, `placed_after` and `placed_before` suit orders. One of the other kind
+	// answers 422 `exports.filter_unfit`.
+	//
+	//
+	// Example: {"created_after":"2026-07-01T00:00:00Z","tag":"VIP"}
+	Filter *ExportFilter `json:"filter,omitempty"`
+	Format ExportFormat  `json:"format"`
+
+	// Kind What can be exported whole; orders hold no personal fields.
+	Kind ExportClearKind `json:"kind"`
+
+	// Language Of the headings in CSV and XLSX; by default the caller's.
+	Language *ExportLanguage `json:"language,omitempty"`
+
+	// Reason Why, for the audit log. Write no personal data here.
+	Reason string `json:"reason"`
+}
+
+// ExportClearKind What can be exported whole; orders hold no personal fields.
+type ExportClearKind string
+
+// ExportCreate What the file is to hold.
+//
+// Example: {"fields":["external_id","name","phone"],"filter":{"tag":"VIP"},"format":"csv","kind":"customers","language":"zh-CN"}
+type ExportCreate struct {
+	// Fields Columns, in this order; all of them when left out. Customers: id, external_id, name, phone, email, card_number, gender, birth_date,
+	// address.country, address.region, address.city, address.district, address.line1, address.line2, address.postal_code, language, source,
+	// lifecycle_stage, home_store (code), assigned_staff (user name), tags, custom_fields, created_at, updated_at, archived_at. Orders: id,
+	// order_number, external_number, store (code), channel, status, customer_id, staff (user name), currency, line_count, unit_count,
+	// total_amount, returned_amount, placed_at, business_on, created_at.
+	Fields *[]string `json:"fields,omitempty"`
+
+	// Filter Filters, all of which must hold. `store_id` suits both kinds (customers: the home store); those of the customers' list suit customers;
+	// `customer_id`, `staff_id` (who sold), `channel`, `order_status`, `placed_after` and `placed_before` suit orders. One of the other kind
+	// answers 422 `exports.filter_unfit`.
+	//
+	//
+	// Example: {"created_after":"2026-07-01T00:00:00Z","tag":"VIP"}
+	Filter *ExportFilter `json:"filter,omitempty"`
+	Format ExportFormat  `json:"format"`
+
+	// Kind What is exported.
+	Kind ExportKind `json:"kind"`
+
+	// Language Of the headings in CSV and XLSX; by default the caller's.
+	Language *ExportLanguage `json:"language,omitempty"`
+}
+
+// ExportFilter Filters, all of which must hold. `store_id` suits both kinds (customers: the home store); those of the customers' list suit customers;
+// `customer_id`, `staff_id` (who sold), `channel`, `order_status`, `placed_after` and `placed_before` suit orders. One of the other kind
+// answers 422 `exports.filter_unfit`.
+//
+// Example: {"created_after":"2026-07-01T00:00:00Z","tag":"VIP"}
+type ExportFilter struct {
+	// AssignedStaffId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	AssignedStaffId *Id                  `json:"assigned_staff_id,omitempty"`
+	CardNumber      *string              `json:"card_number,omitempty"`
+	Channel         *ExportFilterChannel `json:"channel,omitempty"`
+	CreatedAfter    *time.Time           `json:"created_after,omitempty"`
+	CreatedBefore   *time.Time           `json:"created_before,omitempty"`
+
+	// CustomerId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	CustomerId     *Id                         `json:"customer_id,omitempty"`
+	Email          *string                     `json:"email,omitempty"`
+	ExternalId     *string                     `json:"external_id,omitempty"`
+	LifecycleStage *ExportFilterLifecycleStage `json:"lifecycle_stage,omitempty"`
+
+	// Name A fragment of the name.
+	Name        *string                  `json:"name,omitempty"`
+	OrderStatus *ExportFilterOrderStatus `json:"order_status,omitempty"`
+
+	// Phone The whole number, in any usual spelling.
+	Phone        *string    `json:"phone,omitempty"`
+	PhoneLast4   *string    `json:"phone_last4,omitempty"`
+	PlacedAfter  *time.Time `json:"placed_after,omitempty"`
+	PlacedBefore *time.Time `json:"placed_before,omitempty"`
+	RfmBand      *string    `json:"rfm_band,omitempty"`
+
+	// StaffId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StaffId *Id `json:"staff_id,omitempty"`
+
+	// Status Archived customers instead of active ones.
+	Status *ExportFilterStatus `json:"status,omitempty"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId *Id `json:"store_id,omitempty"`
+
+	// Tag The name of a tag.
+	Tag          *string    `json:"tag,omitempty"`
+	UpdatedAfter *time.Time `json:"updated_after,omitempty"`
+}
+
+// ExportFilterChannel defines model for ExportFilter.Channel.
+type ExportFilterChannel string
+
+// ExportFilterLifecycleStage defines model for ExportFilter.LifecycleStage.
+type ExportFilterLifecycleStage string
+
+// ExportFilterOrderStatus defines model for ExportFilter.OrderStatus.
+type ExportFilterOrderStatus string
+
+// ExportFilterStatus Archived customers instead of active ones.
+type ExportFilterStatus string
+
+// ExportFormat defines model for ExportFormat.
+type ExportFormat string
+
+// ExportKind What is exported.
+type ExportKind string
+
+// ExportLanguage Of the headings in CSV and XLSX; by default the caller's.
+type ExportLanguage string
+
+// ExportList A page of exports.
+//
+// Example: {"has_more":false,"items":[],"next_cursor":null}
+type ExportList struct {
+	HasMore    bool                      `json:"has_more"`
+	Items      []Export                  `json:"items"`
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// ExportStarted An export and the job at work on it.
+//
+// Example: {"export":{"clear":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"expires_at":"2026-07-08T02:00:00Z","fields":[],"file":null,"file_deleted":false,"format":"csv","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","job_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"customers","language":"zh-CN","reason":null,"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","row_count":null,"size_bytes":null,"status":"running","updated_at":"2026-07-01T02:00:00Z","version":1},"job":{"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"exports.run","progress":{"done":0,"total":null},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":null,"started_at":null,"status":"queued","updated_at":"2026-07-01T02:00:00Z","version":1}}
+type ExportStarted struct {
+	// Export A file somebody asked for, and how far it is.
+	//
+	// Example: {"clear":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"expires_at":"2026-07-08T02:00:00Z","fields":["external_id","name","phone"],"file":"/v1/exports/0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11/file","file_deleted":false,"format":"csv","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","job_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"customers","language":"zh-CN","reason":null,"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","row_count":1200,"size_bytes":48213,"status":"succeeded","updated_at":"2026-07-01T02:00:01Z","version":2}
+	Export Export `json:"export"`
+
+	// Job Work that goes on after the answer.
+	//
+	// Example: {"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","kind":"rfm.refresh","progress":{"done":400,"total":1000},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":null,"started_at":"2026-07-01T02:00:01Z","status":"running","updated_at":"2026-07-01T02:00:05Z","version":3}
+	Job Job `json:"job"`
+}
+
+// ExportStatus defines model for ExportStatus.
+type ExportStatus string
 
 // FactorConfirmed Example: {"recovery_codes":["k3vq-m7xw-pd2h","w8rt-4nza-c6ye"]}
 type FactorConfirmed struct {
@@ -5914,6 +6346,11 @@ type CustomerId = Id
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type DelegationId = Id
 
+// ExportId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type ExportId = Id
+
 // GrantId A UUIDv7, so ids sort by the time of creation.
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
@@ -6399,6 +6836,53 @@ type AddCustomerTagsParams struct {
 	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
 	// and 409 while the first one is still at work.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListExportsParams defines parameters for ListExports.
+type ListExportsParams struct {
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListExportsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListExportsParamsInclude defines parameters for ListExports.
+type ListExportsParamsInclude string
+
+// CreateExportParams defines parameters for CreateExport.
+type CreateExportParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// AcceptLanguage Language of messages, zh-CN or en.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// CreateClearExportParams defines parameters for CreateClearExport.
+type CreateClearExportParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// AcceptLanguage Language of messages, zh-CN or en.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// GetExportParams defines parameters for GetExport.
+type GetExportParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// GetExportFileParams defines parameters for GetExportFile.
+type GetExportFileParams struct {
+	// Ticket A ticket from `POST /v1/stream-tickets`, for browsers, whose EventSource sends no Authorization header. Good once, for 30 seconds.
+	Ticket *TicketParameter `form:"ticket,omitempty" json:"ticket,omitempty"`
 }
 
 // ListImportsParams defines parameters for ListImports.
@@ -7259,6 +7743,12 @@ type RevealCustomerJSONRequestBody = CustomerReveal
 
 // AddCustomerTagsJSONRequestBody defines body for AddCustomerTags for application/json ContentType.
 type AddCustomerTagsJSONRequestBody = CustomerTagsAdd
+
+// CreateExportJSONRequestBody defines body for CreateExport for application/json ContentType.
+type CreateExportJSONRequestBody = ExportCreate
+
+// CreateClearExportJSONRequestBody defines body for CreateClearExport for application/json ContentType.
+type CreateClearExportJSONRequestBody = ExportClearCreate
 
 // CreateImportMultipartRequestBody defines body for CreateImport for multipart/form-data ContentType.
 type CreateImportMultipartRequestBody = ImportUpload
@@ -8390,6 +8880,101 @@ type ClientInterface interface {
 	//
 	// Corresponds with DELETE /v1/customers/{id}/tags/{tag_id} (the `RemoveCustomerTag` operationId).
 	RemoveCustomerTag(ctx context.Context, id CustomerId, tagId Id, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListExports List exports
+	//
+	// The caller's own, the newest first; everybody's for those who hold `exports.manage` over the whole business.
+	//
+	// Corresponds with GET /v1/exports (the `ListExports` operationId).
+	ListExports(ctx context.Context, params *ListExportsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateExportWithBody Make a file of customers or orders, masked
+	//
+	// Starts a job that writes a file, personal fields masked as lists show them. It needs `customers.read` or `orders.read` besides, and
+	// reaches as far as both permissions do when the job runs. Progress is at `/v1/jobs/{id}` and `/v1/jobs/{id}/events`,
+	// `/v1/jobs/{id}/cancel` stops it, and the file is at `/v1/exports/{id}/file`.
+	//
+	// CSV follows RFC 4180, with a byte order mark; a text that begins like a formula (`=`, `+`, `-`, `@`, tab, carriage return) gets an
+	// apostrophe, which an import takes off again. In XLSX such cells are texts marked as quoted; beyond 1,048,575 records another sheet
+	// begins. JSONL has an object a line: instants in UTC, amounts in the minor unit. CSV and XLSX show instants in the business's time
+	// zone and amounts with decimals, under headings in Chinese or English. Columns are named as the fields of an import.
+	//
+	// Records that come or go while the file is written may be in it or not; none is in it twice. Somebody may have three exports under
+	// way (409 `exports.too_many_running`).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/exports (the `CreateExport` operationId).
+	CreateExportWithBody(ctx context.Context, params *CreateExportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateExport Make a file of customers or orders, masked
+	//
+	// Starts a job that writes a file, personal fields masked as lists show them. It needs `customers.read` or `orders.read` besides, and
+	// reaches as far as both permissions do when the job runs. Progress is at `/v1/jobs/{id}` and `/v1/jobs/{id}/events`,
+	// `/v1/jobs/{id}/cancel` stops it, and the file is at `/v1/exports/{id}/file`.
+	//
+	// CSV follows RFC 4180, with a byte order mark; a text that begins like a formula (`=`, `+`, `-`, `@`, tab, carriage return) gets an
+	// apostrophe, which an import takes off again. In XLSX such cells are texts marked as quoted; beyond 1,048,575 records another sheet
+	// begins. JSONL has an object a line: instants in UTC, amounts in the minor unit. CSV and XLSX show instants in the business's time
+	// zone and amounts with decimals, under headings in Chinese or English. Columns are named as the fields of an import.
+	//
+	// Records that come or go while the file is written may be in it or not; none is in it twice. Somebody may have three exports under
+	// way (409 `exports.too_many_running`).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/exports (the `CreateExport` operationId).
+	CreateExport(ctx context.Context, params *CreateExportParams, body CreateExportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateClearExportWithBody Make a file of customers with personal fields whole
+	//
+	// As `POST /v1/exports`, but names, phones, e-mails and addresses are whole. It needs `exports.create` and `customers.read` besides and
+	// reaches as far as all three do. Request, end and each download are in the audit log with the reason. The file is kept for 24 hours.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/exports/clear (the `CreateClearExport` operationId).
+	CreateClearExportWithBody(ctx context.Context, params *CreateClearExportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateClearExport Make a file of customers with personal fields whole
+	//
+	// As `POST /v1/exports`, but names, phones, e-mails and addresses are whole. It needs `exports.create` and `customers.read` besides and
+	// reaches as far as all three do. Request, end and each download are in the audit log with the reason. The file is kept for 24 hours.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/exports/clear (the `CreateClearExport` operationId).
+	CreateClearExport(ctx context.Context, params *CreateClearExportParams, body CreateClearExportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteExport Delete the file of an export
+	//
+	// Before its time. What is known of the export stays; repeating it changes nothing. While the job is at work the answer is 409
+	// `exports.running`: cancel the job first.
+	//
+	// Corresponds with DELETE /v1/exports/{id} (the `DeleteExport` operationId).
+	DeleteExport(ctx context.Context, id ExportId, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetExport Read an export
+	//
+	// Where an export stands, one's own or, with `exports.manage` over the whole business, anybody's.
+	//
+	// Corresponds with GET /v1/exports/{id} (the `GetExport` operationId).
+	GetExport(ctx context.Context, id ExportId, params *GetExportParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetExportFile Fetch the file of an export
+	//
+	// For whoever asked for it, and those who hold `exports.manage` over the whole business, as long as they may see such records; whole
+	// personal fields only with `customers.export_clear`. Each download is in the audit log. 409 `exports.not_ready` until the job is done,
+	// `exports.file_deleted` when the time of the file is over.
+	//
+	// A browser's link sends no headers; it may carry `?ticket=…` from `POST /v1/stream-tickets`.
+	//
+	// Corresponds with GET /v1/exports/{id}/file (the `GetExportFile` operationId).
+	GetExportFile(ctx context.Context, id ExportId, params *GetExportFileParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListImports List imports
 	//
@@ -11601,6 +12186,181 @@ func (c *Client) AddCustomerTags(ctx context.Context, id CustomerId, params *Add
 // Corresponds with DELETE /v1/customers/{id}/tags/{tag_id} (the `RemoveCustomerTag` operationId).
 func (c *Client) RemoveCustomerTag(ctx context.Context, id CustomerId, tagId Id, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRemoveCustomerTagRequest(c.Server, id, tagId)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListExports List exports
+//
+// The caller's own, the newest first; everybody's for those who hold `exports.manage` over the whole business.
+//
+// Corresponds with GET /v1/exports (the `ListExports` operationId).
+func (c *Client) ListExports(ctx context.Context, params *ListExportsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListExportsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateExportWithBody Make a file of customers or orders, masked
+//
+// Starts a job that writes a file, personal fields masked as lists show them. It needs `customers.read` or `orders.read` besides, and
+// reaches as far as both permissions do when the job runs. Progress is at `/v1/jobs/{id}` and `/v1/jobs/{id}/events`,
+// `/v1/jobs/{id}/cancel` stops it, and the file is at `/v1/exports/{id}/file`.
+//
+// CSV follows RFC 4180, with a byte order mark; a text that begins like a formula (`=`, `+`, `-`, `@`, tab, carriage return) gets an
+// apostrophe, which an import takes off again. In XLSX such cells are texts marked as quoted; beyond 1,048,575 records another sheet
+// begins. JSONL has an object a line: instants in UTC, amounts in the minor unit. CSV and XLSX show instants in the business's time
+// zone and amounts with decimals, under headings in Chinese or English. Columns are named as the fields of an import.
+//
+// Records that come or go while the file is written may be in it or not; none is in it twice. Somebody may have three exports under
+// way (409 `exports.too_many_running`).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/exports (the `CreateExport` operationId).
+func (c *Client) CreateExportWithBody(ctx context.Context, params *CreateExportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateExportRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateExport Make a file of customers or orders, masked
+//
+// Starts a job that writes a file, personal fields masked as lists show them. It needs `customers.read` or `orders.read` besides, and
+// reaches as far as both permissions do when the job runs. Progress is at `/v1/jobs/{id}` and `/v1/jobs/{id}/events`,
+// `/v1/jobs/{id}/cancel` stops it, and the file is at `/v1/exports/{id}/file`.
+//
+// CSV follows RFC 4180, with a byte order mark; a text that begins like a formula (`=`, `+`, `-`, `@`, tab, carriage return) gets an
+// apostrophe, which an import takes off again. In XLSX such cells are texts marked as quoted; beyond 1,048,575 records another sheet
+// begins. JSONL has an object a line: instants in UTC, amounts in the minor unit. CSV and XLSX show instants in the business's time
+// zone and amounts with decimals, under headings in Chinese or English. Columns are named as the fields of an import.
+//
+// Records that come or go while the file is written may be in it or not; none is in it twice. Somebody may have three exports under
+// way (409 `exports.too_many_running`).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/exports (the `CreateExport` operationId).
+func (c *Client) CreateExport(ctx context.Context, params *CreateExportParams, body CreateExportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateExportRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateClearExportWithBody Make a file of customers with personal fields whole
+//
+// As `POST /v1/exports`, but names, phones, e-mails and addresses are whole. It needs `exports.create` and `customers.read` besides and
+// reaches as far as all three do. Request, end and each download are in the audit log with the reason. The file is kept for 24 hours.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/exports/clear (the `CreateClearExport` operationId).
+func (c *Client) CreateClearExportWithBody(ctx context.Context, params *CreateClearExportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateClearExportRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateClearExport Make a file of customers with personal fields whole
+//
+// As `POST /v1/exports`, but names, phones, e-mails and addresses are whole. It needs `exports.create` and `customers.read` besides and
+// reaches as far as all three do. Request, end and each download are in the audit log with the reason. The file is kept for 24 hours.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/exports/clear (the `CreateClearExport` operationId).
+func (c *Client) CreateClearExport(ctx context.Context, params *CreateClearExportParams, body CreateClearExportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateClearExportRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteExport Delete the file of an export
+//
+// Before its time. What is known of the export stays; repeating it changes nothing. While the job is at work the answer is 409
+// `exports.running`: cancel the job first.
+//
+// Corresponds with DELETE /v1/exports/{id} (the `DeleteExport` operationId).
+func (c *Client) DeleteExport(ctx context.Context, id ExportId, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteExportRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetExport Read an export
+//
+// Where an export stands, one's own or, with `exports.manage` over the whole business, anybody's.
+//
+// Corresponds with GET /v1/exports/{id} (the `GetExport` operationId).
+func (c *Client) GetExport(ctx context.Context, id ExportId, params *GetExportParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetExportRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetExportFile Fetch the file of an export
+//
+// For whoever asked for it, and those who hold `exports.manage` over the whole business, as long as they may see such records; whole
+// personal fields only with `customers.export_clear`. Each download is in the audit log. 409 `exports.not_ready` until the job is done,
+// `exports.file_deleted` when the time of the file is over.
+//
+// A browser's link sends no headers; it may carry `?ticket=…` from `POST /v1/stream-tickets`.
+//
+// Corresponds with GET /v1/exports/{id}/file (the `GetExportFile` operationId).
+func (c *Client) GetExportFile(ctx context.Context, id ExportId, params *GetExportFileParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetExportFileRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -17907,6 +18667,360 @@ func NewRemoveCustomerTagRequest(server string, id CustomerId, tagId Id) (*http.
 	}
 
 	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListExportsRequest constructs an http.Request for the ListExports method
+func NewListExportsRequest(server string, params *ListExportsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/exports")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateExportRequest calls the generic CreateExport builder with application/json body
+func NewCreateExportRequest(server string, params *CreateExportParams, body CreateExportJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateExportRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateExportRequestWithBody constructs an http.Request for the CreateExport method, with any body, and a specified content type
+func NewCreateExportRequestWithBody(server string, params *CreateExportParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/exports")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.AcceptLanguage != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Accept-Language", *params.AcceptLanguage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept-Language", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCreateClearExportRequest calls the generic CreateClearExport builder with application/json body
+func NewCreateClearExportRequest(server string, params *CreateClearExportParams, body CreateClearExportJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateClearExportRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateClearExportRequestWithBody constructs an http.Request for the CreateClearExport method, with any body, and a specified content type
+func NewCreateClearExportRequestWithBody(server string, params *CreateClearExportParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/exports/clear")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.AcceptLanguage != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Accept-Language", *params.AcceptLanguage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept-Language", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteExportRequest constructs an http.Request for the DeleteExport method
+func NewDeleteExportRequest(server string, id ExportId) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/exports/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetExportRequest constructs an http.Request for the GetExport method
+func NewGetExportRequest(server string, id ExportId, params *GetExportParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/exports/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetExportFileRequest constructs an http.Request for the GetExportFile method
+func NewGetExportFileRequest(server string, id ExportId, params *GetExportFileParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/exports/%s/file", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Ticket != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "ticket", *params.Ticket, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -24895,6 +26009,109 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with DELETE /v1/customers/{id}/tags/{tag_id} (the `RemoveCustomerTag` operationId).
 	RemoveCustomerTagWithResponse(ctx context.Context, id CustomerId, tagId Id, reqEditors ...RequestEditorFn) (*RemoveCustomerTagReply, error)
 
+	// ListExportsWithResponse List exports
+	//
+	// The caller's own, the newest first; everybody's for those who hold `exports.manage` over the whole business.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/exports (the `ListExports` operationId).
+	ListExportsWithResponse(ctx context.Context, params *ListExportsParams, reqEditors ...RequestEditorFn) (*ListExportsReply, error)
+
+	// CreateExportWithBodyWithResponse Make a file of customers or orders, masked
+	//
+	// Starts a job that writes a file, personal fields masked as lists show them. It needs `customers.read` or `orders.read` besides, and
+	// reaches as far as both permissions do when the job runs. Progress is at `/v1/jobs/{id}` and `/v1/jobs/{id}/events`,
+	// `/v1/jobs/{id}/cancel` stops it, and the file is at `/v1/exports/{id}/file`.
+	//
+	// CSV follows RFC 4180, with a byte order mark; a text that begins like a formula (`=`, `+`, `-`, `@`, tab, carriage return) gets an
+	// apostrophe, which an import takes off again. In XLSX such cells are texts marked as quoted; beyond 1,048,575 records another sheet
+	// begins. JSONL has an object a line: instants in UTC, amounts in the minor unit. CSV and XLSX show instants in the business's time
+	// zone and amounts with decimals, under headings in Chinese or English. Columns are named as the fields of an import.
+	//
+	// Records that come or go while the file is written may be in it or not; none is in it twice. Somebody may have three exports under
+	// way (409 `exports.too_many_running`).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/exports (the `CreateExport` operationId).
+	CreateExportWithBodyWithResponse(ctx context.Context, params *CreateExportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateExportReply, error)
+
+	// CreateExportWithResponse Make a file of customers or orders, masked
+	//
+	// Starts a job that writes a file, personal fields masked as lists show them. It needs `customers.read` or `orders.read` besides, and
+	// reaches as far as both permissions do when the job runs. Progress is at `/v1/jobs/{id}` and `/v1/jobs/{id}/events`,
+	// `/v1/jobs/{id}/cancel` stops it, and the file is at `/v1/exports/{id}/file`.
+	//
+	// CSV follows RFC 4180, with a byte order mark; a text that begins like a formula (`=`, `+`, `-`, `@`, tab, carriage return) gets an
+	// apostrophe, which an import takes off again. In XLSX such cells are texts marked as quoted; beyond 1,048,575 records another sheet
+	// begins. JSONL has an object a line: instants in UTC, amounts in the minor unit. CSV and XLSX show instants in the business's time
+	// zone and amounts with decimals, under headings in Chinese or English. Columns are named as the fields of an import.
+	//
+	// Records that come or go while the file is written may be in it or not; none is in it twice. Somebody may have three exports under
+	// way (409 `exports.too_many_running`).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/exports (the `CreateExport` operationId).
+	CreateExportWithResponse(ctx context.Context, params *CreateExportParams, body CreateExportJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateExportReply, error)
+
+	// CreateClearExportWithBodyWithResponse Make a file of customers with personal fields whole
+	//
+	// As `POST /v1/exports`, but names, phones, e-mails and addresses are whole. It needs `exports.create` and `customers.read` besides and
+	// reaches as far as all three do. Request, end and each download are in the audit log with the reason. The file is kept for 24 hours.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/exports/clear (the `CreateClearExport` operationId).
+	CreateClearExportWithBodyWithResponse(ctx context.Context, params *CreateClearExportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateClearExportReply, error)
+
+	// CreateClearExportWithResponse Make a file of customers with personal fields whole
+	//
+	// As `POST /v1/exports`, but names, phones, e-mails and addresses are whole. It needs `exports.create` and `customers.read` besides and
+	// reaches as far as all three do. Request, end and each download are in the audit log with the reason. The file is kept for 24 hours.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/exports/clear (the `CreateClearExport` operationId).
+	CreateClearExportWithResponse(ctx context.Context, params *CreateClearExportParams, body CreateClearExportJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateClearExportReply, error)
+
+	// DeleteExportWithResponse Delete the file of an export
+	//
+	// Before its time. What is known of the export stays; repeating it changes nothing. While the job is at work the answer is 409
+	// `exports.running`: cancel the job first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/exports/{id} (the `DeleteExport` operationId).
+	DeleteExportWithResponse(ctx context.Context, id ExportId, reqEditors ...RequestEditorFn) (*DeleteExportReply, error)
+
+	// GetExportWithResponse Read an export
+	//
+	// Where an export stands, one's own or, with `exports.manage` over the whole business, anybody's.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/exports/{id} (the `GetExport` operationId).
+	GetExportWithResponse(ctx context.Context, id ExportId, params *GetExportParams, reqEditors ...RequestEditorFn) (*GetExportReply, error)
+
+	// GetExportFileWithResponse Fetch the file of an export
+	//
+	// For whoever asked for it, and those who hold `exports.manage` over the whole business, as long as they may see such records; whole
+	// personal fields only with `customers.export_clear`. Each download is in the audit log. 409 `exports.not_ready` until the job is done,
+	// `exports.file_deleted` when the time of the file is over.
+	//
+	// A browser's link sends no headers; it may carry `?ticket=…` from `POST /v1/stream-tickets`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/exports/{id}/file (the `GetExportFile` operationId).
+	GetExportFileWithResponse(ctx context.Context, id ExportId, params *GetExportFileParams, reqEditors ...RequestEditorFn) (*GetExportFileReply, error)
+
 	// ListImportsWithResponse List imports
 	//
 	// The caller's own, the newest first.
@@ -30186,6 +31403,363 @@ func (r RemoveCustomerTagReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RemoveCustomerTagReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListExportsReply200Headers the declared response headers of an HTTP 200 response for ListExports
+type ListExportsReply200Headers struct {
+	Link *string
+}
+
+// ListExportsReplyDefaultHeaders the declared response headers of an HTTP default response for ListExports
+type ListExportsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListExportsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ExportList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListExportsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListExportsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListExportsReply) GetJSON200() *ExportList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListExportsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListExportsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListExportsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListExportsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListExportsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateExportReply202Headers the declared response headers of an HTTP 202 response for CreateExport
+type CreateExportReply202Headers struct {
+	Location *string
+}
+
+// CreateExportReplyDefaultHeaders the declared response headers of an HTTP default response for CreateExport
+type CreateExportReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateExportReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *ExportStarted
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *CreateExportReply202Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateExportReplyDefaultHeaders
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r CreateExportReply) GetJSON202() *ExportStarted {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateExportReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateExportReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateExportReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateExportReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateExportReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateClearExportReply202Headers the declared response headers of an HTTP 202 response for CreateClearExport
+type CreateClearExportReply202Headers struct {
+	Location *string
+}
+
+// CreateClearExportReplyDefaultHeaders the declared response headers of an HTTP default response for CreateClearExport
+type CreateClearExportReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateClearExportReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *ExportStarted
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *CreateClearExportReply202Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateClearExportReplyDefaultHeaders
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r CreateClearExportReply) GetJSON202() *ExportStarted {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateClearExportReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateClearExportReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateClearExportReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateClearExportReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateClearExportReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteExportReplyDefaultHeaders the declared response headers of an HTTP default response for DeleteExport
+type DeleteExportReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type DeleteExportReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteExportReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteExportReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteExportReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteExportReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteExportReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteExportReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetExportReply200Headers the declared response headers of an HTTP 200 response for GetExport
+type GetExportReply200Headers struct {
+	ETag *string
+}
+
+// GetExportReplyDefaultHeaders the declared response headers of an HTTP default response for GetExport
+type GetExportReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetExportReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Export
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetExportReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetExportReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetExportReply) GetJSON200() *Export {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetExportReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetExportReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetExportReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetExportReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetExportReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetExportFileReply200Headers the declared response headers of an HTTP 200 response for GetExportFile
+type GetExportFileReply200Headers struct {
+	ContentDisposition *string
+}
+
+// GetExportFileReplyDefaultHeaders the declared response headers of an HTTP default response for GetExportFile
+type GetExportFileReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetExportFileReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetExportFileReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetExportFileReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetExportFileReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetExportFileReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetExportFileReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetExportFileReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetExportFileReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -37562,6 +39136,157 @@ func (c *ClientWithResponses) RemoveCustomerTagWithResponse(ctx context.Context,
 	return ParseRemoveCustomerTagReply(rsp)
 }
 
+// ListExportsWithResponse List exports
+//
+// The caller's own, the newest first; everybody's for those who hold `exports.manage` over the whole business.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/exports (the `ListExports` operationId).
+func (c *ClientWithResponses) ListExportsWithResponse(ctx context.Context, params *ListExportsParams, reqEditors ...RequestEditorFn) (*ListExportsReply, error) {
+	rsp, err := c.ListExports(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListExportsReply(rsp)
+}
+
+// CreateExportWithBodyWithResponse Make a file of customers or orders, masked
+//
+// Starts a job that writes a file, personal fields masked as lists show them. It needs `customers.read` or `orders.read` besides, and
+// reaches as far as both permissions do when the job runs. Progress is at `/v1/jobs/{id}` and `/v1/jobs/{id}/events`,
+// `/v1/jobs/{id}/cancel` stops it, and the file is at `/v1/exports/{id}/file`.
+//
+// CSV follows RFC 4180, with a byte order mark; a text that begins like a formula (`=`, `+`, `-`, `@`, tab, carriage return) gets an
+// apostrophe, which an import takes off again. In XLSX such cells are texts marked as quoted; beyond 1,048,575 records another sheet
+// begins. JSONL has an object a line: instants in UTC, amounts in the minor unit. CSV and XLSX show instants in the business's time
+// zone and amounts with decimals, under headings in Chinese or English. Columns are named as the fields of an import.
+//
+// Records that come or go while the file is written may be in it or not; none is in it twice. Somebody may have three exports under
+// way (409 `exports.too_many_running`).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/exports (the `CreateExport` operationId).
+func (c *ClientWithResponses) CreateExportWithBodyWithResponse(ctx context.Context, params *CreateExportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateExportReply, error) {
+	rsp, err := c.CreateExportWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateExportReply(rsp)
+}
+
+// CreateExportWithResponse Make a file of customers or orders, masked
+//
+// Starts a job that writes a file, personal fields masked as lists show them. It needs `customers.read` or `orders.read` besides, and
+// reaches as far as both permissions do when the job runs. Progress is at `/v1/jobs/{id}` and `/v1/jobs/{id}/events`,
+// `/v1/jobs/{id}/cancel` stops it, and the file is at `/v1/exports/{id}/file`.
+//
+// CSV follows RFC 4180, with a byte order mark; a text that begins like a formula (`=`, `+`, `-`, `@`, tab, carriage return) gets an
+// apostrophe, which an import takes off again. In XLSX such cells are texts marked as quoted; beyond 1,048,575 records another sheet
+// begins. JSONL has an object a line: instants in UTC, amounts in the minor unit. CSV and XLSX show instants in the business's time
+// zone and amounts with decimals, under headings in Chinese or English. Columns are named as the fields of an import.
+//
+// Records that come or go while the file is written may be in it or not; none is in it twice. Somebody may have three exports under
+// way (409 `exports.too_many_running`).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/exports (the `CreateExport` operationId).
+func (c *ClientWithResponses) CreateExportWithResponse(ctx context.Context, params *CreateExportParams, body CreateExportJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateExportReply, error) {
+	rsp, err := c.CreateExport(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateExportReply(rsp)
+}
+
+// CreateClearExportWithBodyWithResponse Make a file of customers with personal fields whole
+//
+// As `POST /v1/exports`, but names, phones, e-mails and addresses are whole. It needs `exports.create` and `customers.read` besides and
+// reaches as far as all three do. Request, end and each download are in the audit log with the reason. The file is kept for 24 hours.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/exports/clear (the `CreateClearExport` operationId).
+func (c *ClientWithResponses) CreateClearExportWithBodyWithResponse(ctx context.Context, params *CreateClearExportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateClearExportReply, error) {
+	rsp, err := c.CreateClearExportWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateClearExportReply(rsp)
+}
+
+// CreateClearExportWithResponse Make a file of customers with personal fields whole
+//
+// As `POST /v1/exports`, but names, phones, e-mails and addresses are whole. It needs `exports.create` and `customers.read` besides and
+// reaches as far as all three do. Request, end and each download are in the audit log with the reason. The file is kept for 24 hours.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/exports/clear (the `CreateClearExport` operationId).
+func (c *ClientWithResponses) CreateClearExportWithResponse(ctx context.Context, params *CreateClearExportParams, body CreateClearExportJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateClearExportReply, error) {
+	rsp, err := c.CreateClearExport(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateClearExportReply(rsp)
+}
+
+// DeleteExportWithResponse Delete the file of an export
+//
+// Before its time. What is known of the export stays; repeating it changes nothing. While the job is at work the answer is 409
+// `exports.running`: cancel the job first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/exports/{id} (the `DeleteExport` operationId).
+func (c *ClientWithResponses) DeleteExportWithResponse(ctx context.Context, id ExportId, reqEditors ...RequestEditorFn) (*DeleteExportReply, error) {
+	rsp, err := c.DeleteExport(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteExportReply(rsp)
+}
+
+// GetExportWithResponse Read an export
+//
+// Where an export stands, one's own or, with `exports.manage` over the whole business, anybody's.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/exports/{id} (the `GetExport` operationId).
+func (c *ClientWithResponses) GetExportWithResponse(ctx context.Context, id ExportId, params *GetExportParams, reqEditors ...RequestEditorFn) (*GetExportReply, error) {
+	rsp, err := c.GetExport(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetExportReply(rsp)
+}
+
+// GetExportFileWithResponse Fetch the file of an export
+//
+// For whoever asked for it, and those who hold `exports.manage` over the whole business, as long as they may see such records; whole
+// personal fields only with `customers.export_clear`. Each download is in the audit log. 409 `exports.not_ready` until the job is done,
+// `exports.file_deleted` when the time of the file is over.
+//
+// A browser's link sends no headers; it may carry `?ticket=…` from `POST /v1/stream-tickets`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/exports/{id}/file (the `GetExportFile` operationId).
+func (c *ClientWithResponses) GetExportFileWithResponse(ctx context.Context, id ExportId, params *GetExportFileParams, reqEditors ...RequestEditorFn) (*GetExportFileReply, error) {
+	rsp, err := c.GetExportFile(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetExportFileReply(rsp)
+}
+
 // ListImportsWithResponse List imports
 //
 // The caller's own, the newest first.
@@ -43612,6 +45337,366 @@ func ParseRemoveCustomerTagReply(rsp *http.Response) (*RemoveCustomerTagReply, e
 	switch {
 	case true:
 		var headers RemoveCustomerTagReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListExportsReply parses an HTTP response from a ListExportsWithResponse call
+func ParseListExportsReply(rsp *http.Response) (*ListExportsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListExportsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ExportList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListExportsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListExportsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateExportReply parses an HTTP response from a CreateExportWithResponse call
+func ParseCreateExportReply(rsp *http.Response) (*CreateExportReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateExportReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest ExportStarted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers CreateExportReply202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers202 = &headers
+	case true:
+		var headers CreateExportReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateClearExportReply parses an HTTP response from a CreateClearExportWithResponse call
+func ParseCreateClearExportReply(rsp *http.Response) (*CreateClearExportReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateClearExportReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest ExportStarted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers CreateClearExportReply202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers202 = &headers
+	case true:
+		var headers CreateClearExportReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteExportReply parses an HTTP response from a DeleteExportWithResponse call
+func ParseDeleteExportReply(rsp *http.Response) (*DeleteExportReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteExportReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteExportReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetExportReply parses an HTTP response from a GetExportWithResponse call
+func ParseGetExportReply(rsp *http.Response) (*GetExportReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetExportReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Export
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetExportReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetExportReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetExportFileReply parses an HTTP response from a GetExportFileWithResponse call
+func ParseGetExportFileReply(rsp *http.Response) (*GetExportFileReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetExportFileReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetExportFileReply200Headers
+		if values := rsp.Header.Values("Content-Disposition"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Disposition", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentDisposition = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetExportFileReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

@@ -21,6 +21,210 @@ import (
 	externalRef0 "github.com/shuke-crm/shuke/api/common"
 )
 
+// Defines values for ExportClearKind.
+const (
+	ExportClearCustomers ExportClearKind = "customers"
+)
+
+// Valid indicates whether the value is a known member of the ExportClearKind enum.
+func (e ExportClearKind) Valid() bool {
+	switch e {
+	case ExportClearCustomers:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExportFilterChannel.
+const (
+	ExportChannelLive        ExportFilterChannel = "live"
+	ExportChannelMarketplace ExportFilterChannel = "marketplace"
+	ExportChannelMiniProgram ExportFilterChannel = "mini_program"
+	ExportChannelPOS         ExportFilterChannel = "pos"
+	ExportChannelWeb         ExportFilterChannel = "web"
+)
+
+// Valid indicates whether the value is a known member of the ExportFilterChannel enum.
+func (e ExportFilterChannel) Valid() bool {
+	switch e {
+	case ExportChannelLive:
+		return true
+	case ExportChannelMarketplace:
+		return true
+	case ExportChannelMiniProgram:
+		return true
+	case ExportChannelPOS:
+		return true
+	case ExportChannelWeb:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExportFilterLifecycleStage.
+const (
+	ExportStageActive   ExportFilterLifecycleStage = "active"
+	ExportStageDormant  ExportFilterLifecycleStage = "dormant"
+	ExportStageLost     ExportFilterLifecycleStage = "lost"
+	ExportStageLoyal    ExportFilterLifecycleStage = "loyal"
+	ExportStageNew      ExportFilterLifecycleStage = "new"
+	ExportStageProspect ExportFilterLifecycleStage = "prospect"
+)
+
+// Valid indicates whether the value is a known member of the ExportFilterLifecycleStage enum.
+func (e ExportFilterLifecycleStage) Valid() bool {
+	switch e {
+	case ExportStageActive:
+		return true
+	case ExportStageDormant:
+		return true
+	case ExportStageLost:
+		return true
+	case ExportStageLoyal:
+		return true
+	case ExportStageNew:
+		return true
+	case ExportStageProspect:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExportFilterOrderStatus.
+const (
+	ExportOrderCancelled ExportFilterOrderStatus = "cancelled"
+	ExportOrderCompleted ExportFilterOrderStatus = "completed"
+	ExportOrderDraft     ExportFilterOrderStatus = "draft"
+	ExportOrderPaid      ExportFilterOrderStatus = "paid"
+	ExportOrderPlaced    ExportFilterOrderStatus = "placed"
+	ExportOrderReady     ExportFilterOrderStatus = "ready"
+	ExportOrderShipped   ExportFilterOrderStatus = "shipped"
+)
+
+// Valid indicates whether the value is a known member of the ExportFilterOrderStatus enum.
+func (e ExportFilterOrderStatus) Valid() bool {
+	switch e {
+	case ExportOrderCancelled:
+		return true
+	case ExportOrderCompleted:
+		return true
+	case ExportOrderDraft:
+		return true
+	case ExportOrderPaid:
+		return true
+	case ExportOrderPlaced:
+		return true
+	case ExportOrderReady:
+		return true
+	case ExportOrderShipped:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExportFilterStatus.
+const (
+	ExportActive   ExportFilterStatus = "active"
+	ExportArchived ExportFilterStatus = "archived"
+)
+
+// Valid indicates whether the value is a known member of the ExportFilterStatus enum.
+func (e ExportFilterStatus) Valid() bool {
+	switch e {
+	case ExportActive:
+		return true
+	case ExportArchived:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExportFormat.
+const (
+	ExportCSV   ExportFormat = "csv"
+	ExportJSONL ExportFormat = "jsonl"
+	ExportXLSX  ExportFormat = "xlsx"
+)
+
+// Valid indicates whether the value is a known member of the ExportFormat enum.
+func (e ExportFormat) Valid() bool {
+	switch e {
+	case ExportCSV:
+		return true
+	case ExportJSONL:
+		return true
+	case ExportXLSX:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExportKind.
+const (
+	ExportCustomers ExportKind = "customers"
+	ExportOrders    ExportKind = "orders"
+)
+
+// Valid indicates whether the value is a known member of the ExportKind enum.
+func (e ExportKind) Valid() bool {
+	switch e {
+	case ExportCustomers:
+		return true
+	case ExportOrders:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExportLanguage.
+const (
+	ExportChinese ExportLanguage = "zh-CN"
+	ExportEnglish ExportLanguage = "en"
+)
+
+// Valid indicates whether the value is a known member of the ExportLanguage enum.
+func (e ExportLanguage) Valid() bool {
+	switch e {
+	case ExportChinese:
+		return true
+	case ExportEnglish:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExportStatus.
+const (
+	ExportCancelled ExportStatus = "cancelled"
+	ExportFailed    ExportStatus = "failed"
+	ExportRunning   ExportStatus = "running"
+	ExportSucceeded ExportStatus = "succeeded"
+)
+
+// Valid indicates whether the value is a known member of the ExportStatus enum.
+func (e ExportStatus) Valid() bool {
+	switch e {
+	case ExportCancelled:
+		return true
+	case ExportFailed:
+		return true
+	case ExportRunning:
+		return true
+	case ExportSucceeded:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ImportDuplicates.
 const (
 	ImportSkip   ImportDuplicates = "skip"
@@ -174,6 +378,21 @@ func (e ImportUploadEncoding) Valid() bool {
 	}
 }
 
+// Defines values for ListExportsParamsInclude.
+const (
+	ListExportsParamsIncludeIncludeTotalCount ListExportsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListExportsParamsInclude enum.
+func (e ListExportsParamsInclude) Valid() bool {
+	switch e {
+	case ListExportsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListImportsParamsInclude.
 const (
 	ListImportsParamsIncludeIncludeTotalCount ListImportsParamsInclude = "total_count"
@@ -203,6 +422,219 @@ func (e ListImportErrorsParamsInclude) Valid() bool {
 		return false
 	}
 }
+
+// Export A file somebody asked for, and how far it is.
+//
+// Example: {"clear":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"expires_at":"2026-07-08T02:00:00Z","fields":["external_id","name","phone"],"file":"/v1/exports/0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11/file","file_deleted":false,"format":"csv","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","job_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"customers","language":"zh-CN","reason":null,"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","row_count":1200,"size_bytes":48213,"status":"succeeded","updated_at":"2026-07-01T02:00:01Z","version":2}
+type Export struct {
+	// Clear Whether personal fields are whole.
+	Clear     bool      `json:"clear"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// ErrorCode The stable code of the failure, when it failed.
+	ErrorCode nullable.Nullable[string] `json:"error_code"`
+
+	// ExpiresAt When the file is deleted.
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// Fields The columns asked for; empty for all.
+	Fields []string `json:"fields"`
+
+	// File Where the file is, once and as long as it exists.
+	File nullable.Nullable[string] `json:"file"`
+
+	// FileDeleted Whether the file is gone for good.
+	FileDeleted bool         `json:"file_deleted"`
+	Format      ExportFormat `json:"format"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id externalRef0.Id `json:"id"`
+
+	// JobId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	JobId externalRef0.Id `json:"job_id"`
+
+	// Kind What is exported.
+	Kind ExportKind `json:"kind"`
+
+	// Language Of the headings in CSV and XLSX; by default the caller's.
+	Language ExportLanguage `json:"language"`
+
+	// Reason Given for whole personal fields.
+	Reason nullable.Nullable[string] `json:"reason"`
+
+	// RequestedBy Kind and id of who asked.
+	RequestedBy string `json:"requested_by"`
+
+	// RowCount Records in the file; null before it is written.
+	RowCount  nullable.Nullable[int64] `json:"row_count"`
+	SizeBytes nullable.Nullable[int64] `json:"size_bytes"`
+	Status    ExportStatus             `json:"status"`
+	UpdatedAt time.Time                `json:"updated_at"`
+	Version   int64                    `json:"version"`
+}
+
+// ExportClearCreate What the file is to hold, and what for.
+//
+// Example: {"fields":["name","address.line1","address.city"],"filter":{"tag":"VIP"},"format":"xlsx","kind":"customers","reason":"周年庆礼品邮寄"}
+type ExportClearCreate struct {
+	// Fields Columns, in this order; all of them when left out.
+	Fields *[]string `json:"fields,omitempty"`
+
+	// Filter Filters, all of which must hold. `store_id` suits both kinds (customers: the home store); those of the customers' list suit customers;
+	// `customer_id`, `staff_id` (who sold), `channel`, `order_status`, `placed_after` and `placed_before` suit orders. One of the other kind
+	// answers 422 `exports.filter_unfit`.
+	//
+	//
+	// Example: {"created_after":"2026-07-01T00:00:00Z","tag":"VIP"}
+	Filter *ExportFilter `json:"filter,omitempty"`
+	Format ExportFormat  `json:"format"`
+
+	// Kind What can be exported whole; orders hold no personal fields.
+	Kind ExportClearKind `json:"kind"`
+
+	// Language Of the headings in CSV and XLSX; by default the caller's.
+	Language *ExportLanguage `json:"language,omitempty"`
+
+	// Reason Why, for the audit log. Write no personal data here.
+	Reason string `json:"reason"`
+}
+
+// ExportClearKind What can be exported whole; orders hold no personal fields.
+type ExportClearKind string
+
+// ExportCreate What the file is to hold.
+//
+// Example: {"fields":["external_id","name","phone"],"filter":{"tag":"VIP"},"format":"csv","kind":"customers","language":"zh-CN"}
+type ExportCreate struct {
+	// Fields Columns, in this order; all of them when left out. Customers: id, external_id, name, phone, email, card_number, gender, birth_date,
+	// address.country, address.region, address.city, address.district, address.line1, address.line2, address.postal_code, language, source,
+	// lifecycle_stage, home_store (code), assigned_staff (user name), tags, custom_fields, created_at, updated_at, archived_at. Orders: id,
+	// order_number, external_number, store (code), channel, status, customer_id, staff (user name), currency, line_count, unit_count,
+	// total_amount, returned_amount, placed_at, business_on, created_at.
+	Fields *[]string `json:"fields,omitempty"`
+
+	// Filter Filters, all of which must hold. `store_id` suits both kinds (customers: the home store); those of the customers' list suit customers;
+	// `customer_id`, `staff_id` (who sold), `channel`, `order_status`, `placed_after` and `placed_before` suit orders. One of the other kind
+	// answers 422 `exports.filter_unfit`.
+	//
+	//
+	// Example: {"created_after":"2026-07-01T00:00:00Z","tag":"VIP"}
+	Filter *ExportFilter `json:"filter,omitempty"`
+	Format ExportFormat  `json:"format"`
+
+	// Kind What is exported.
+	Kind ExportKind `json:"kind"`
+
+	// Language Of the headings in CSV and XLSX; by default the caller's.
+	Language *ExportLanguage `json:"language,omitempty"`
+}
+
+// ExportFilter Filters, all of which must hold. `store_id` suits both kinds (customers: the home store); those of the customers' list suit customers;
+// `customer_id`, `staff_id` (who sold), `channel`, `order_status`, `placed_after` and `placed_before` suit orders. One of the other kind
+// answers 422 `exports.filter_unfit`.
+//
+// Example: {"created_after":"2026-07-01T00:00:00Z","tag":"VIP"}
+type ExportFilter struct {
+	// AssignedStaffId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	AssignedStaffId *externalRef0.Id     `json:"assigned_staff_id,omitempty"`
+	CardNumber      *string              `json:"card_number,omitempty"`
+	Channel         *ExportFilterChannel `json:"channel,omitempty"`
+	CreatedAfter    *time.Time           `json:"created_after,omitempty"`
+	CreatedBefore   *time.Time           `json:"created_before,omitempty"`
+
+	// CustomerId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	CustomerId     *externalRef0.Id            `json:"customer_id,omitempty"`
+	Email          *string                     `json:"email,omitempty"`
+	ExternalId     *string                     `json:"external_id,omitempty"`
+	LifecycleStage *ExportFilterLifecycleStage `json:"lifecycle_stage,omitempty"`
+
+	// Name A fragment of the name.
+	Name        *string                  `json:"name,omitempty"`
+	OrderStatus *ExportFilterOrderStatus `json:"order_status,omitempty"`
+
+	// Phone The whole number, in any usual spelling.
+	Phone        *string    `json:"phone,omitempty"`
+	PhoneLast4   *string    `json:"phone_last4,omitempty"`
+	PlacedAfter  *time.Time `json:"placed_after,omitempty"`
+	PlacedBefore *time.Time `json:"placed_before,omitempty"`
+	RfmBand      *string    `json:"rfm_band,omitempty"`
+
+	// StaffId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StaffId *externalRef0.Id `json:"staff_id,omitempty"`
+
+	// Status Archived customers instead of active ones.
+	Status *ExportFilterStatus `json:"status,omitempty"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId *externalRef0.Id `json:"store_id,omitempty"`
+
+	// Tag The name of a tag.
+	Tag          *string    `json:"tag,omitempty"`
+	UpdatedAfter *time.Time `json:"updated_after,omitempty"`
+}
+
+// ExportFilterChannel defines model for ExportFilter.Channel.
+type ExportFilterChannel string
+
+// ExportFilterLifecycleStage defines model for ExportFilter.LifecycleStage.
+type ExportFilterLifecycleStage string
+
+// ExportFilterOrderStatus defines model for ExportFilter.OrderStatus.
+type ExportFilterOrderStatus string
+
+// ExportFilterStatus Archived customers instead of active ones.
+type ExportFilterStatus string
+
+// ExportFormat defines model for ExportFormat.
+type ExportFormat string
+
+// ExportKind What is exported.
+type ExportKind string
+
+// ExportLanguage Of the headings in CSV and XLSX; by default the caller's.
+type ExportLanguage string
+
+// ExportList A page of exports.
+//
+// Example: {"has_more":false,"items":[],"next_cursor":null}
+type ExportList struct {
+	HasMore    bool                      `json:"has_more"`
+	Items      []Export                  `json:"items"`
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// ExportStarted An export and the job at work on it.
+//
+// Example: {"export":{"clear":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"expires_at":"2026-07-08T02:00:00Z","fields":[],"file":null,"file_deleted":false,"format":"csv","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","job_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"customers","language":"zh-CN","reason":null,"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","row_count":null,"size_bytes":null,"status":"running","updated_at":"2026-07-01T02:00:00Z","version":1},"job":{"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"exports.run","progress":{"done":0,"total":null},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":null,"started_at":null,"status":"queued","updated_at":"2026-07-01T02:00:00Z","version":1}}
+type ExportStarted struct {
+	// Export A file somebody asked for, and how far it is.
+	//
+	// Example: {"clear":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"expires_at":"2026-07-08T02:00:00Z","fields":["external_id","name","phone"],"file":"/v1/exports/0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11/file","file_deleted":false,"format":"csv","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","job_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"customers","language":"zh-CN","reason":null,"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","row_count":1200,"size_bytes":48213,"status":"succeeded","updated_at":"2026-07-01T02:00:01Z","version":2}
+	Export Export `json:"export"`
+
+	// Job Work that goes on after the answer.
+	//
+	// Example: {"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","kind":"rfm.refresh","progress":{"done":400,"total":1000},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":null,"started_at":"2026-07-01T02:00:01Z","status":"running","updated_at":"2026-07-01T02:00:05Z","version":3}
+	Job externalRef0.Job `json:"job"`
+}
+
+// ExportStatus defines model for ExportStatus.
+type ExportStatus string
 
 // Import An uploaded file and how far it has been taken over.
 //
@@ -444,10 +876,62 @@ type ImportUploadDelimiter string
 // ImportUploadEncoding Of a CSV file; `gb18030` reads GBK too.
 type ImportUploadEncoding string
 
+// ExportId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type ExportId = externalRef0.Id
+
 // ImportId A UUIDv7, so ids sort by the time of creation.
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type ImportId = externalRef0.Id
+
+// ListExportsParams defines parameters for ListExports.
+type ListExportsParams struct {
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListExportsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListExportsParamsInclude defines parameters for ListExports.
+type ListExportsParamsInclude string
+
+// CreateExportParams defines parameters for CreateExport.
+type CreateExportParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// AcceptLanguage Language of messages, zh-CN or en.
+	AcceptLanguage *externalRef0.AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// CreateClearExportParams defines parameters for CreateClearExport.
+type CreateClearExportParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// AcceptLanguage Language of messages, zh-CN or en.
+	AcceptLanguage *externalRef0.AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// GetExportParams defines parameters for GetExport.
+type GetExportParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// GetExportFileParams defines parameters for GetExportFile.
+type GetExportFileParams struct {
+	// Ticket A ticket from `POST /v1/stream-tickets`, for browsers, whose EventSource sends no Authorization header. Good once, for 30 seconds.
+	Ticket *externalRef0.TicketParameter `form:"ticket,omitempty" json:"ticket,omitempty"`
+}
 
 // ListImportsParams defines parameters for ListImports.
 type ListImportsParams struct {
@@ -498,6 +982,12 @@ type StartImportParams struct {
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// CreateExportJSONRequestBody defines body for CreateExport for application/json ContentType.
+type CreateExportJSONRequestBody = ExportCreate
+
+// CreateClearExportJSONRequestBody defines body for CreateClearExport for application/json ContentType.
+type CreateClearExportJSONRequestBody = ExportClearCreate
+
 // CreateImportMultipartRequestBody defines body for CreateImport for multipart/form-data ContentType.
 type CreateImportMultipartRequestBody = ImportUpload
 
@@ -506,6 +996,24 @@ type StartImportJSONRequestBody = ImportStart
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ListExports List exports
+	// (GET /v1/exports)
+	ListExports(ctx echo.Context, params ListExportsParams) error
+	// CreateExport Make a file of customers or orders, masked
+	// (POST /v1/exports)
+	CreateExport(ctx echo.Context, params CreateExportParams) error
+	// CreateClearExport Make a file of customers with personal fields whole
+	// (POST /v1/exports/clear)
+	CreateClearExport(ctx echo.Context, params CreateClearExportParams) error
+	// DeleteExport Delete the file of an export
+	// (DELETE /v1/exports/{id})
+	DeleteExport(ctx echo.Context, id ExportId) error
+	// GetExport Read an export
+	// (GET /v1/exports/{id})
+	GetExport(ctx echo.Context, id ExportId, params GetExportParams) error
+	// GetExportFile Fetch the file of an export
+	// (GET /v1/exports/{id}/file)
+	GetExportFile(ctx echo.Context, id ExportId, params GetExportFileParams) error
 	// ListImports List imports
 	// (GET /v1/imports)
 	ListImports(ctx echo.Context, params ListImportsParams) error
@@ -526,6 +1034,203 @@ type ServerInterface interface {
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// ListExports converts echo context to params.
+func (w *ServerInterfaceWrapper) ListExports(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListExportsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListExports(ctx, params)
+	return err
+}
+
+// CreateExport converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateExport(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateExportParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage externalRef0.AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateExport(ctx, params)
+	return err
+}
+
+// CreateClearExport converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateClearExport(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateClearExportParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage externalRef0.AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateClearExport(ctx, params)
+	return err
+}
+
+// DeleteExport converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteExport(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ExportId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteExport(ctx, id)
+	return err
+}
+
+// GetExport converts echo context to params.
+func (w *ServerInterfaceWrapper) GetExport(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ExportId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetExportParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetExport(ctx, id, params)
+	return err
+}
+
+// GetExportFile converts echo context to params.
+func (w *ServerInterfaceWrapper) GetExportFile(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ExportId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetExportFileParams
+	// ------------- Optional query parameter "ticket" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "ticket", ctx.QueryParams(), &params.Ticket, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter ticket: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetExportFile(ctx, id, params)
+	return err
 }
 
 // ListImports converts echo context to params.
@@ -756,7 +1461,420 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/imports/:id", wrapper.GetImport, options.OperationMiddlewares["getImport"]...)
 	router.GET(options.BaseURL+"/v1/imports/:id/errors", wrapper.ListImportErrors, options.OperationMiddlewares["listImportErrors"]...)
 	router.POST(options.BaseURL+"/v1/imports/:id/start", wrapper.StartImport, options.OperationMiddlewares["startImport"]...)
+	router.GET(options.BaseURL+"/v1/exports", wrapper.ListExports, options.OperationMiddlewares["listExports"]...)
+	router.POST(options.BaseURL+"/v1/exports", wrapper.CreateExport, options.OperationMiddlewares["createExport"]...)
+	router.POST(options.BaseURL+"/v1/exports/clear", wrapper.CreateClearExport, options.OperationMiddlewares["createClearExport"]...)
+	router.DELETE(options.BaseURL+"/v1/exports/:id", wrapper.DeleteExport, options.OperationMiddlewares["deleteExport"]...)
+	router.GET(options.BaseURL+"/v1/exports/:id", wrapper.GetExport, options.OperationMiddlewares["getExport"]...)
+	router.GET(options.BaseURL+"/v1/exports/:id/file", wrapper.GetExportFile, options.OperationMiddlewares["getExportFile"]...)
 
+}
+
+type ListExportsRequestObject struct {
+	Params ListExportsParams
+}
+
+type ListExportsResponseObject interface {
+	VisitListExportsResponse(w http.ResponseWriter) error
+}
+
+type ListExports200ResponseHeaders struct {
+	Link *string
+}
+
+type ListExports200JSONResponse struct {
+	Body    ExportList
+	Headers ListExports200ResponseHeaders
+}
+
+func (response ListExports200JSONResponse) VisitListExportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListExportsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListExportsdefaultApplicationProblemPlusJSONResponse) VisitListExportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateExportRequestObject struct {
+	Params CreateExportParams
+	Body   *CreateExportJSONRequestBody
+}
+
+type CreateExportResponseObject interface {
+	VisitCreateExportResponse(w http.ResponseWriter) error
+}
+
+type CreateExport202ResponseHeaders struct {
+	Location *string
+}
+
+type CreateExport202JSONResponse struct {
+	Body    ExportStarted
+	Headers CreateExport202ResponseHeaders
+}
+
+func (response CreateExport202JSONResponse) VisitCreateExportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateExportdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CreateExportdefaultApplicationProblemPlusJSONResponse) VisitCreateExportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClearExportRequestObject struct {
+	Params CreateClearExportParams
+	Body   *CreateClearExportJSONRequestBody
+}
+
+type CreateClearExportResponseObject interface {
+	VisitCreateClearExportResponse(w http.ResponseWriter) error
+}
+
+type CreateClearExport202ResponseHeaders struct {
+	Location *string
+}
+
+type CreateClearExport202JSONResponse struct {
+	Body    ExportStarted
+	Headers CreateClearExport202ResponseHeaders
+}
+
+func (response CreateClearExport202JSONResponse) VisitCreateClearExportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClearExportdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CreateClearExportdefaultApplicationProblemPlusJSONResponse) VisitCreateClearExportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteExportRequestObject struct {
+	Id ExportId `json:"id"`
+}
+
+type DeleteExportResponseObject interface {
+	VisitDeleteExportResponse(w http.ResponseWriter) error
+}
+
+type DeleteExport204Response struct {
+}
+
+func (response DeleteExport204Response) VisitDeleteExportResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteExportdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response DeleteExportdefaultApplicationProblemPlusJSONResponse) VisitDeleteExportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetExportRequestObject struct {
+	Id     ExportId `json:"id"`
+	Params GetExportParams
+}
+
+type GetExportResponseObject interface {
+	VisitGetExportResponse(w http.ResponseWriter) error
+}
+
+type GetExport200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetExport200JSONResponse struct {
+	Body    Export
+	Headers GetExport200ResponseHeaders
+}
+
+func (response GetExport200JSONResponse) VisitGetExportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetExport304Response struct {
+}
+
+func (response GetExport304Response) VisitGetExportResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetExportdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetExportdefaultApplicationProblemPlusJSONResponse) VisitGetExportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetExportFileRequestObject struct {
+	Id     ExportId `json:"id"`
+	Params GetExportFileParams
+}
+
+type GetExportFileResponseObject interface {
+	VisitGetExportFileResponse(w http.ResponseWriter) error
+}
+
+type GetExportFile200ResponseHeaders struct {
+	ContentDisposition *string
+}
+
+type GetExportFile200ApplicationvndOpenxmlformatsOfficedocumentSpreadsheetmlSheetResponse struct {
+	Body          io.Reader
+	Headers       GetExportFile200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetExportFile200ApplicationvndOpenxmlformatsOfficedocumentSpreadsheetmlSheetResponse) VisitGetExportFileResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ContentDisposition != nil {
+		w.Header().Set("Content-Disposition", fmt.Sprint(*response.Headers.ContentDisposition))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetExportFile200ApplicationxNdjsonResponse struct {
+	Body          io.Reader
+	Headers       GetExportFile200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetExportFile200ApplicationxNdjsonResponse) VisitGetExportFileResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ContentDisposition != nil {
+		w.Header().Set("Content-Disposition", fmt.Sprint(*response.Headers.ContentDisposition))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type GetExportFile200TextcsvResponse struct {
+	Body          io.Reader
+	Headers       GetExportFile200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetExportFile200TextcsvResponse) VisitGetExportFileResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/csv")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ContentDisposition != nil {
+		w.Header().Set("Content-Disposition", fmt.Sprint(*response.Headers.ContentDisposition))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetExportFiledefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetExportFiledefaultApplicationProblemPlusJSONResponse) VisitGetExportFileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type ListImportsRequestObject struct {
@@ -1077,6 +2195,24 @@ func (response StartImportdefaultApplicationProblemPlusJSONResponse) VisitStartI
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ListExports List exports
+	// (GET /v1/exports)
+	ListExports(ctx context.Context, request ListExportsRequestObject) (ListExportsResponseObject, error)
+	// CreateExport Make a file of customers or orders, masked
+	// (POST /v1/exports)
+	CreateExport(ctx context.Context, request CreateExportRequestObject) (CreateExportResponseObject, error)
+	// CreateClearExport Make a file of customers with personal fields whole
+	// (POST /v1/exports/clear)
+	CreateClearExport(ctx context.Context, request CreateClearExportRequestObject) (CreateClearExportResponseObject, error)
+	// DeleteExport Delete the file of an export
+	// (DELETE /v1/exports/{id})
+	DeleteExport(ctx context.Context, request DeleteExportRequestObject) (DeleteExportResponseObject, error)
+	// GetExport Read an export
+	// (GET /v1/exports/{id})
+	GetExport(ctx context.Context, request GetExportRequestObject) (GetExportResponseObject, error)
+	// GetExportFile Fetch the file of an export
+	// (GET /v1/exports/{id}/file)
+	GetExportFile(ctx context.Context, request GetExportFileRequestObject) (GetExportFileResponseObject, error)
 	// ListImports List imports
 	// (GET /v1/imports)
 	ListImports(ctx context.Context, request ListImportsRequestObject) (ListImportsResponseObject, error)
@@ -1104,6 +2240,204 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// ListExports operation middleware
+func (sh *strictHandler) ListExports(ctx echo.Context, params ListExportsParams) error {
+	var request ListExportsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListExports(ctx.Request().Context(), request.(ListExportsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListExports")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListExportsResponseObject); ok {
+		return validResponse.VisitListExportsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateExport operation middleware
+func (sh *strictHandler) CreateExport(ctx echo.Context, params CreateExportParams) error {
+	var request CreateExportRequestObject
+
+	request.Params = params
+
+	var body CreateExportJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateExport(ctx.Request().Context(), request.(CreateExportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateExport")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateExportResponseObject); ok {
+		return validResponse.VisitCreateExportResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateClearExport operation middleware
+func (sh *strictHandler) CreateClearExport(ctx echo.Context, params CreateClearExportParams) error {
+	var request CreateClearExportRequestObject
+
+	request.Params = params
+
+	var body CreateClearExportJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateClearExport(ctx.Request().Context(), request.(CreateClearExportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateClearExport")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateClearExportResponseObject); ok {
+		return validResponse.VisitCreateClearExportResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteExport operation middleware
+func (sh *strictHandler) DeleteExport(ctx echo.Context, id ExportId) error {
+	var request DeleteExportRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteExport(ctx.Request().Context(), request.(DeleteExportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteExport")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteExportResponseObject); ok {
+		return validResponse.VisitDeleteExportResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetExport operation middleware
+func (sh *strictHandler) GetExport(ctx echo.Context, id ExportId, params GetExportParams) error {
+	var request GetExportRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetExport(ctx.Request().Context(), request.(GetExportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetExport")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetExportResponseObject); ok {
+		return validResponse.VisitGetExportResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetExportFile operation middleware
+func (sh *strictHandler) GetExportFile(ctx echo.Context, id ExportId, params GetExportFileParams) error {
+	var request GetExportFileRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetExportFile(ctx.Request().Context(), request.(GetExportFileRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetExportFile")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetExportFileResponseObject); ok {
+		return validResponse.VisitGetExportFileResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // ListImports operation middleware

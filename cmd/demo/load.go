@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"math"
 	"os"
 	"slices"
@@ -144,29 +145,41 @@ func (d *demo) books(ctx context.Context, limit int) error {
 	return g.Wait()
 }
 
-// customers gives the 611 known customers of the history an invented Chinese
-// identity each, a home store and an assistant.
-func (d *demo) customers(ctx context.Context, history []line) error {
+// identity is who a customer of the history is made out to be.
+type identity struct {
+	id, country string // as in the history
+	fakepeople.Person
+}
+
+// identities gives the 611 known customers of the history an invented Chinese
+// identity each, the same in every run.
+func identities(history []line) []identity {
 	country := map[string]string{}
 	for _, l := range history {
 		if l.customer != "" {
 			country[l.customer] = l.country
 		}
 	}
-	ids := make([]string, 0, len(country))
-	for id := range country {
-		ids = append(ids, id)
+	people := fakepeople.New(20111209)
+	out := make([]identity, 0, len(country))
+	for _, id := range slices.Sorted(maps.Keys(country)) {
+		out = append(out, identity{id, country[id], people.Person()})
 	}
-	slices.Sort(ids)
+	return out
+}
+
+// customers makes the known customers of the history, with a home store and an
+// assistant each.
+func (d *demo) customers(ctx context.Context, history []line) error {
 	if err := d.ensureTag(ctx, "海外"); err != nil {
 		return err
 	}
-	people := fakepeople.New(20111209)
-	bar := newProgress(os.Stdout, "customers", len(ids))
-	for batch := range slices.Chunk(ids, 200) {
+	known := identities(history)
+	bar := newProgress(os.Stdout, "customers", len(known))
+	for batch := range slices.Chunk(known, 200) {
 		items := make([]map[string]any, len(batch))
-		for i, id := range batch {
-			p := people.Person()
+		for i, one := range batch {
+			id, p := one.id, one.Person
 			s := d.stores[hash(id)%2]
 			items[i] = map[string]any{
 				"external_id": externalID(id), "name": p.Name, "gender": string(p.Gender), "birth_date": p.BirthDate.Format("2006-01-02"),
@@ -177,7 +190,7 @@ func (d *demo) customers(ctx context.Context, history []line) error {
 			if p.Email != "" {
 				items[i]["email"] = p.Email
 			}
-			if country[id] != "United Kingdom" {
+			if one.country != "United Kingdom" {
 				items[i]["tags"] = []string{"海外"}
 			}
 		}

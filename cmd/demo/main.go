@@ -4,6 +4,9 @@
 //
 //	SHUKE_API_KEY=$(bin/shuke admin api-key --name demo) go run ./cmd/demo
 //
+// With -messy DIR it makes files of the same customers as people send them (GBK,
+// odd spellings, wrong values), imports the workbook and keeps what was refused.
+//
 // It may be run again: stores, staff and customers are found by their codes,
 // tickets by their numbers, and the same totals come out.
 package main
@@ -27,9 +30,17 @@ func main() {
 	zone := flag.String("time-zone", env("SHUKE_TIME_ZONE", "Asia/Shanghai"), "time zone of the shops")
 	report := flag.String("duplicates", "demo-duplicates.csv", "file that lists the recognised duplicate rows")
 	books := flag.Int("books", 0, "load only so many books (0: all)")
+	messy := flag.String("messy", "", "make messy files of the demo customers in this folder and import one, instead of loading")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if *messy != "" {
+		if err := importMessy(ctx, *url, *key, *zone, *messy); err != nil {
+			fmt.Fprintln(os.Stderr, "\ndemo:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := run(ctx, *url, *key, *zone, *report, *books); err != nil {
 		fmt.Fprintln(os.Stderr, "\ndemo:", err)
 		os.Exit(1)

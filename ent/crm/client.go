@@ -22,6 +22,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/customeridentity"
 	"github.com/shuke-crm/shuke/ent/crm/customermetrics"
 	"github.com/shuke-crm/shuke/ent/crm/duplicatecandidate"
+	"github.com/shuke-crm/shuke/ent/crm/exportrun"
 	"github.com/shuke-crm/shuke/ent/crm/importrun"
 	"github.com/shuke-crm/shuke/ent/crm/membersession"
 	"github.com/shuke-crm/shuke/ent/crm/tag"
@@ -46,6 +47,8 @@ type Client struct {
 	CustomerMetrics *CustomerMetricsClient
 	// DuplicateCandidate is the client for interacting with the DuplicateCandidate builders.
 	DuplicateCandidate *DuplicateCandidateClient
+	// ExportRun is the client for interacting with the ExportRun builders.
+	ExportRun *ExportRunClient
 	// ImportRun is the client for interacting with the ImportRun builders.
 	ImportRun *ImportRunClient
 	// MemberSession is the client for interacting with the MemberSession builders.
@@ -69,6 +72,7 @@ func (c *Client) init() {
 	c.CustomerIdentity = NewCustomerIdentityClient(c.config)
 	c.CustomerMetrics = NewCustomerMetricsClient(c.config)
 	c.DuplicateCandidate = NewDuplicateCandidateClient(c.config)
+	c.ExportRun = NewExportRunClient(c.config)
 	c.ImportRun = NewImportRunClient(c.config)
 	c.MemberSession = NewMemberSessionClient(c.config)
 	c.Tag = NewTagClient(c.config)
@@ -170,6 +174,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		CustomerIdentity:   NewCustomerIdentityClient(cfg),
 		CustomerMetrics:    NewCustomerMetricsClient(cfg),
 		DuplicateCandidate: NewDuplicateCandidateClient(cfg),
+		ExportRun:          NewExportRunClient(cfg),
 		ImportRun:          NewImportRunClient(cfg),
 		MemberSession:      NewMemberSessionClient(cfg),
 		Tag:                NewTagClient(cfg),
@@ -198,6 +203,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		CustomerIdentity:   NewCustomerIdentityClient(cfg),
 		CustomerMetrics:    NewCustomerMetricsClient(cfg),
 		DuplicateCandidate: NewDuplicateCandidateClient(cfg),
+		ExportRun:          NewExportRunClient(cfg),
 		ImportRun:          NewImportRunClient(cfg),
 		MemberSession:      NewMemberSessionClient(cfg),
 		Tag:                NewTagClient(cfg),
@@ -231,7 +237,7 @@ func (c *Client) Close() error {
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.Consent, c.ConsentText, c.Customer, c.CustomerIdentity, c.CustomerMetrics,
-		c.DuplicateCandidate, c.ImportRun, c.MemberSession, c.Tag,
+		c.DuplicateCandidate, c.ExportRun, c.ImportRun, c.MemberSession, c.Tag,
 	} {
 		n.Use(hooks...)
 	}
@@ -242,7 +248,7 @@ func (c *Client) Use(hooks ...Hook) {
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.Consent, c.ConsentText, c.Customer, c.CustomerIdentity, c.CustomerMetrics,
-		c.DuplicateCandidate, c.ImportRun, c.MemberSession, c.Tag,
+		c.DuplicateCandidate, c.ExportRun, c.ImportRun, c.MemberSession, c.Tag,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -263,6 +269,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.CustomerMetrics.mutate(ctx, m)
 	case *DuplicateCandidateMutation:
 		return c.DuplicateCandidate.mutate(ctx, m)
+	case *ExportRunMutation:
+		return c.ExportRun.mutate(ctx, m)
 	case *ImportRunMutation:
 		return c.ImportRun.mutate(ctx, m)
 	case *MemberSessionMutation:
@@ -1110,6 +1118,140 @@ func (c *DuplicateCandidateClient) mutate(ctx context.Context, m *DuplicateCandi
 	}
 }
 
+// ExportRunClient is a client for the ExportRun schema.
+type ExportRunClient struct {
+	config
+}
+
+// NewExportRunClient returns a client for the ExportRun from the given config.
+func NewExportRunClient(c config) *ExportRunClient {
+	return &ExportRunClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `exportrun.Hooks(f(g(h())))`.
+func (c *ExportRunClient) Use(hooks ...Hook) {
+	c.hooks.ExportRun = append(c.hooks.ExportRun, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `exportrun.Intercept(f(g(h())))`.
+func (c *ExportRunClient) Intercept(interceptors ...Interceptor) {
+	c.inters.ExportRun = append(c.inters.ExportRun, interceptors...)
+}
+
+// Create returns a builder for creating a ExportRun entity.
+func (c *ExportRunClient) Create() *ExportRunCreate {
+	mutation := newExportRunMutation(c.config, OpCreate)
+	return &ExportRunCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of ExportRun entities.
+func (c *ExportRunClient) CreateBulk(builders ...*ExportRunCreate) *ExportRunCreateBulk {
+	return &ExportRunCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ExportRunClient) MapCreateBulk(slice any, setFunc func(*ExportRunCreate, int)) *ExportRunCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ExportRunCreateBulk{err: fmt.Errorf("calling to ExportRunClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ExportRunCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ExportRunCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for ExportRun.
+func (c *ExportRunClient) Update() *ExportRunUpdate {
+	mutation := newExportRunMutation(c.config, OpUpdate)
+	return &ExportRunUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ExportRunClient) UpdateOne(_m *ExportRun) *ExportRunUpdateOne {
+	mutation := newExportRunMutation(c.config, OpUpdateOne, withExportRun(_m))
+	return &ExportRunUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ExportRunClient) UpdateOneID(id uuid.UUID) *ExportRunUpdateOne {
+	mutation := newExportRunMutation(c.config, OpUpdateOne, withExportRunID(id))
+	return &ExportRunUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for ExportRun.
+func (c *ExportRunClient) Delete() *ExportRunDelete {
+	mutation := newExportRunMutation(c.config, OpDelete)
+	return &ExportRunDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ExportRunClient) DeleteOne(_m *ExportRun) *ExportRunDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ExportRunClient) DeleteOneID(id uuid.UUID) *ExportRunDeleteOne {
+	builder := c.Delete().Where(exportrun.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ExportRunDeleteOne{builder}
+}
+
+// Query returns a query builder for ExportRun.
+func (c *ExportRunClient) Query() *ExportRunQuery {
+	return &ExportRunQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeExportRun},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a ExportRun entity by its id.
+func (c *ExportRunClient) Get(ctx context.Context, id uuid.UUID) (*ExportRun, error) {
+	return c.Query().Where(exportrun.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ExportRunClient) GetX(ctx context.Context, id uuid.UUID) *ExportRun {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *ExportRunClient) Hooks() []Hook {
+	hooks := c.hooks.ExportRun
+	return append(hooks[:len(hooks):len(hooks)], exportrun.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *ExportRunClient) Interceptors() []Interceptor {
+	return c.inters.ExportRun
+}
+
+func (c *ExportRunClient) mutate(ctx context.Context, m *ExportRunMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ExportRunCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ExportRunUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ExportRunUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ExportRunDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("crm: unknown ExportRun mutation op: %q", m.Op())
+	}
+}
+
 // ImportRunClient is a client for the ImportRun schema.
 type ImportRunClient struct {
 	config
@@ -1532,11 +1674,11 @@ func (c *TagClient) mutate(ctx context.Context, m *TagMutation) (Value, error) {
 type (
 	hooks struct {
 		Consent, ConsentText, Customer, CustomerIdentity, CustomerMetrics,
-		DuplicateCandidate, ImportRun, MemberSession, Tag []ent.Hook
+		DuplicateCandidate, ExportRun, ImportRun, MemberSession, Tag []ent.Hook
 	}
 	inters struct {
 		Consent, ConsentText, Customer, CustomerIdentity, CustomerMetrics,
-		DuplicateCandidate, ImportRun, MemberSession, Tag []ent.Interceptor
+		DuplicateCandidate, ExportRun, ImportRun, MemberSession, Tag []ent.Interceptor
 	}
 )
 

@@ -18,6 +18,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/customeridentity"
 	"github.com/shuke-crm/shuke/ent/crm/customermetrics"
 	"github.com/shuke-crm/shuke/ent/crm/duplicatecandidate"
+	"github.com/shuke-crm/shuke/ent/crm/exportrun"
 	"github.com/shuke-crm/shuke/ent/crm/importrun"
 	"github.com/shuke-crm/shuke/ent/crm/membersession"
 	"github.com/shuke-crm/shuke/ent/crm/tag"
@@ -87,6 +88,7 @@ func checkColumn(t, c string) error {
 			customeridentity.Table:   customeridentity.ValidColumn,
 			customermetrics.Table:    customermetrics.ValidColumn,
 			duplicatecandidate.Table: duplicatecandidate.ValidColumn,
+			exportrun.Table:          exportrun.ValidColumn,
 			importrun.Table:          importrun.ValidColumn,
 			membersession.Table:      membersession.ValidColumn,
 			tag.Table:                tag.ValidColumn,

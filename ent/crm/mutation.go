@@ -19,6 +19,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/customeridentity"
 	"github.com/shuke-crm/shuke/ent/crm/customermetrics"
 	"github.com/shuke-crm/shuke/ent/crm/duplicatecandidate"
+	"github.com/shuke-crm/shuke/ent/crm/exportrun"
 	"github.com/shuke-crm/shuke/ent/crm/importrun"
 	"github.com/shuke-crm/shuke/ent/crm/membersession"
 	"github.com/shuke-crm/shuke/ent/crm/predicate"
@@ -43,6 +44,7 @@ const (
 	TypeCustomerIdentity   = "CustomerIdentity"
 	TypeCustomerMetrics    = "CustomerMetrics"
 	TypeDuplicateCandidate = "DuplicateCandidate"
+	TypeExportRun          = "ExportRun"
 	TypeImportRun          = "ImportRun"
 	TypeMemberSession      = "MemberSession"
 	TypeTag                = "Tag"
@@ -7638,6 +7640,1361 @@ func (m *DuplicateCandidateMutation) ClearEdge(name string) error {
 // It returns an error if the edge is not defined in the schema.
 func (m *DuplicateCandidateMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown DuplicateCandidate edge %s", name)
+}
+
+// ExportRunMutation represents an operation that mutates the ExportRun nodes in the graph.
+type ExportRunMutation struct {
+	config
+	op              Op
+	typ             string
+	id              *uuid.UUID
+	kind            *string
+	format          *exportrun.Format
+	language        *string
+	fields          *[]string
+	appendfields    []string
+	filter_sealed   *[]byte
+	clear           *bool
+	reason          *string
+	job_id          *uuid.UUID
+	row_count       *int64
+	addrow_count    *int64
+	size_bytes      *int64
+	addsize_bytes   *int64
+	ready           *bool
+	requested_by    *string
+	expires_at      *time.Time
+	file_deleted_at *time.Time
+	created_at      *time.Time
+	version         *int64
+	addversion      *int64
+	updated_at      *time.Time
+	clearedFields   map[string]struct{}
+	done            bool
+	oldValue        func(context.Context) (*ExportRun, error)
+	predicates      []predicate.ExportRun
+}
+
+var _ ent.Mutation = (*ExportRunMutation)(nil)
+
+// exportrunOption allows management of the mutation configuration using functional options.
+type exportrunOption func(*ExportRunMutation)
+
+// newExportRunMutation creates new mutation for the ExportRun entity.
+func newExportRunMutation(c config, op Op, opts ...exportrunOption) *ExportRunMutation {
+	m := &ExportRunMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeExportRun,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withExportRunID sets the ID field of the mutation.
+func withExportRunID(id uuid.UUID) exportrunOption {
+	return func(m *ExportRunMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *ExportRun
+		)
+		m.oldValue = func(ctx context.Context) (*ExportRun, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().ExportRun.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withExportRun sets the old ExportRun of the mutation.
+func withExportRun(node *ExportRun) exportrunOption {
+	return func(m *ExportRunMutation) {
+		m.oldValue = func(context.Context) (*ExportRun, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m ExportRunMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m ExportRunMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("crm: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of ExportRun entities.
+func (m *ExportRunMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *ExportRunMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *ExportRunMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().ExportRun.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetKind sets the "kind" field.
+func (m *ExportRunMutation) SetKind(s string) {
+	m.kind = &s
+}
+
+// Kind returns the value of the "kind" field in the mutation.
+func (m *ExportRunMutation) Kind() (r string, exists bool) {
+	v := m.kind
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldKind returns the old "kind" field's value of the ExportRun entity.
+// If the ExportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ExportRunMutation) OldKind(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldKind is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldKind requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldKind: %w", err)
+	}
+	return oldValue.Kind, nil
+}
+
+// ResetKind resets all changes to the "kind" field.
+func (m *ExportRunMutation) ResetKind() {
+	m.kind = nil
+}
+
+// SetFormat sets the "format" field.
+func (m *ExportRunMutation) SetFormat(e exportrun.Format) {
+	m.format = &e
+}
+
+// Format returns the value of the "format" field in the mutation.
+func (m *ExportRunMutation) Format() (r exportrun.Format, exists bool) {
+	v := m.format
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFormat returns the old "format" field's value of the ExportRun entity.
+// If the ExportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ExportRunMutation) OldFormat(ctx context.Context) (v exportrun.Format, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFormat is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFormat requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFormat: %w", err)
+	}
+	return oldValue.Format, nil
+}
+
+// ResetFormat resets all changes to the "format" field.
+func (m *ExportRunMutation) ResetFormat() {
+	m.format = nil
+}
+
+// SetLanguage sets the "language" field.
+func (m *ExportRunMutation) SetLanguage(s string) {
+	m.language = &s
+}
+
+// Language returns the value of the "language" field in the mutation.
+func (m *ExportRunMutation) Language() (r string, exists bool) {
+	v := m.language
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLanguage returns the old "language" field's value of the ExportRun entity.
+// If the ExportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ExportRunMutation) OldLanguage(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLanguage is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLanguage requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLanguage: %w", err)
+	}
+	return oldValue.Language, nil
+}
+
+// ResetLanguage resets all changes to the "language" field.
+func (m *ExportRunMutation) ResetLanguage() {
+	m.language = nil
+}
+
+// SetFields sets the "fields" field.
+func (m *ExportRunMutation) SetFields(s []string) {
+	m.fields = &s
+	m.appendfields = nil
+}
+
+// GetFields returns the value of the "fields" field in the mutation.
+func (m *ExportRunMutation) GetFields() (r []string, exists bool) {
+	v := m.fields
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFields returns the old "fields" field's value of the ExportRun entity.
+// If the ExportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ExportRunMutation) OldFields(ctx context.Context) (v []string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFields is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFields requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFields: %w", err)
+	}
+	return oldValue.Fields, nil
+}
+
+// AppendFields adds s to the "fields" field.
+func (m *ExportRunMutation) AppendFields(s []string) {
+	m.appendfields = append(m.appendfields, s...)
+}
+
+// AppendedFields returns the list of values that were appended to the "fields" field in this mutation.
+func (m *ExportRunMutation) AppendedFields() ([]string, bool) {
+	if len(m.appendfields) == 0 {
+		return nil, false
+	}
+	return m.appendfields, true
+}
+
+// ResetFields resets all changes to the "fields" field.
+func (m *ExportRunMutation) ResetFields() {
+	m.fields = nil
+	m.appendfields = nil
+}
+
+// SetFilterSealed sets the "filter_sealed" field.
+func (m *ExportRunMutation) SetFilterSealed(b []byte) {
+	m.filter_sealed = &b
+}
+
+// FilterSealed returns the value of the "filter_sealed" field in the mutation.
+func (m *ExportRunMutation) FilterSealed() (r []byte, exists bool) {
+	v := m.filter_sealed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFilterSealed returns the old "filter_sealed" field's value of the ExportRun entity.
+// If the ExportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ExportRunMutation) OldFilterSealed(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFilterSealed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFilterSealed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFilterSealed: %w", err)
+	}
+	return oldValue.FilterSealed, nil
+}
+
+// ResetFilterSealed resets all changes to the "filter_sealed" field.
+func (m *ExportRunMutation) ResetFilterSealed() {
+	m.filter_sealed = nil
+}
+
+// SetClear sets the "clear" field.
+func (m *ExportRunMutation) SetClear(b bool) {
+	m.clear = &b
+}
+
+// Clear returns the value of the "clear" field in the mutation.
+func (m *ExportRunMutation) Clear() (r bool, exists bool) {
+	v := m.clear
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldClear returns the old "clear" field's value of the ExportRun entity.
+// If the ExportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ExportRunMutation) OldClear(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldClear is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldClear requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldClear: %w", err)
+	}
+	return oldValue.Clear, nil
+}
+
+// ResetClear resets all changes to the "clear" field.
+func (m *ExportRunMutation) ResetClear() {
+	m.clear = nil
+}
+
+// SetReason sets the "reason" field.
+func (m *ExportRunMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *ExportRunMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the ExportRun entity.
+// If the ExportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ExportRunMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ClearReason clears the value of the "reason" field.
+func (m *ExportRunMutation) ClearReason() {
+	m.reason = nil
+	m.clearedFields[exportrun.FieldReason] = struct{}{}
+}
+
+// ReasonCleared returns if the "reason" field was cleared in this mutation.
+func (m *ExportRunMutation) ReasonCleared() bool {
+	_, ok := m.clearedFields[exportrun.FieldReason]
+	return ok
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *ExportRunMutation) ResetReason() {
+	m.reason = nil
+	delete(m.clearedFields, exportrun.FieldReason)
+}
+
+// SetJobID sets the "job_id" field.
+func (m *ExportRunMutation) SetJobID(u uuid.UUID) {
+	m.job_id = &u
+}
+
+// JobID returns the value of the "job_id" field in the mutation.
+func (m *ExportRunMutation) JobID() (r uuid.UUID, exists bool) {
+	v := m.job_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldJobID returns the old "job_id" field's value of the ExportRun entity.
+// If the ExportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ExportRunMutation) OldJobID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldJobID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldJobID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldJobID: %w", err)
+	}
+	return oldValue.JobID, nil
+}
+
+// ResetJobID resets all changes to the "job_id" field.
+func (m *ExportRunMutation) ResetJobID() {
+	m.job_id = nil
+}
+
+// SetRowCount sets the "row_count" field.
+func (m *ExportRunMutation) SetRowCount(i int64) {
+	m.row_count = &i
+	m.addrow_count = nil
+}
+
+// RowCount returns the value of the "row_count" field in the mutation.
+func (m *ExportRunMutation) RowCount() (r int64, exists bool) {
+	v := m.row_count
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRowCount returns the old "row_count" field's value of the ExportRun entity.
+// If the ExportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ExportRunMutation) OldRowCount(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRowCount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRowCount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRowCount: %w", err)
+	}
+	return oldValue.RowCount, nil
+}
+
+// AddRowCount adds i to the "row_count" field.
+func (m *ExportRunMutation) AddRowCount(i int64) {
+	if m.addrow_count != nil {
+		*m.addrow_count += i
+	} else {
+		m.addrow_count = &i
+	}
+}
+
+// AddedRowCount returns the value that was added to the "row_count" field in this mutation.
+func (m *ExportRunMutation) AddedRowCount() (r int64, exists bool) {
+	v := m.addrow_count
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRowCount resets all changes to the "row_count" field.
+func (m *ExportRunMutation) ResetRowCount() {
+	m.row_count = nil
+	m.addrow_count = nil
+}
+
+// SetSizeBytes sets the "size_bytes" field.
+func (m *ExportRunMutation) SetSizeBytes(i int64) {
+	m.size_bytes = &i
+	m.addsize_bytes = nil
+}
+
+// SizeBytes returns the value of the "size_bytes" field in the mutation.
+func (m *ExportRunMutation) SizeBytes() (r int64, exists bool) {
+	v := m.size_bytes
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSizeBytes returns the old "size_bytes" field's value of the ExportRun entity.
+// If the ExportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ExportRunMutation) OldSizeBytes(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSizeBytes is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSizeBytes requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSizeBytes: %w", err)
+	}
+	return oldValue.SizeBytes, nil
+}
+
+// AddSizeBytes adds i to the "size_bytes" field.
+func (m *ExportRunMutation) AddSizeBytes(i int64) {
+	if m.addsize_bytes != nil {
+		*m.addsize_bytes += i
+	} else {
+		m.addsize_bytes = &i
+	}
+}
+
+// AddedSizeBytes returns the value that was added to the "size_bytes" field in this mutation.
+func (m *ExportRunMutation) AddedSizeBytes() (r int64, exists bool) {
+	v := m.addsize_bytes
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetSizeBytes resets all changes to the "size_bytes" field.
+func (m *ExportRunMutation) ResetSizeBytes() {
+	m.size_bytes = nil
+	m.addsize_bytes = nil
+}
+
+// SetReady sets the "ready" field.
+func (m *ExportRunMutation) SetReady(b bool) {
+	m.ready = &b
+}
+
+// Ready returns the value of the "ready" field in the mutation.
+func (m *ExportRunMutation) Ready() (r bool, exists bool) {
+	v := m.ready
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReady returns the old "ready" field's value of the ExportRun entity.
+// If the ExportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ExportRunMutation) OldReady(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReady is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReady requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReady: %w", err)
+	}
+	return oldValue.Ready, nil
+}
+
+// ResetReady resets all changes to the "ready" field.
+func (m *ExportRunMutation) ResetReady() {
+	m.ready = nil
+}
+
+// SetRequestedBy sets the "requested_by" field.
+func (m *ExportRunMutation) SetRequestedBy(s string) {
+	m.requested_by = &s
+}
+
+// RequestedBy returns the value of the "requested_by" field in the mutation.
+func (m *ExportRunMutation) RequestedBy() (r string, exists bool) {
+	v := m.requested_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRequestedBy returns the old "requested_by" field's value of the ExportRun entity.
+// If the ExportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ExportRunMutation) OldRequestedBy(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRequestedBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRequestedBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRequestedBy: %w", err)
+	}
+	return oldValue.RequestedBy, nil
+}
+
+// ResetRequestedBy resets all changes to the "requested_by" field.
+func (m *ExportRunMutation) ResetRequestedBy() {
+	m.requested_by = nil
+}
+
+// SetExpiresAt sets the "expires_at" field.
+func (m *ExportRunMutation) SetExpiresAt(t time.Time) {
+	m.expires_at = &t
+}
+
+// ExpiresAt returns the value of the "expires_at" field in the mutation.
+func (m *ExportRunMutation) ExpiresAt() (r time.Time, exists bool) {
+	v := m.expires_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldExpiresAt returns the old "expires_at" field's value of the ExportRun entity.
+// If the ExportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ExportRunMutation) OldExpiresAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldExpiresAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldExpiresAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldExpiresAt: %w", err)
+	}
+	return oldValue.ExpiresAt, nil
+}
+
+// ResetExpiresAt resets all changes to the "expires_at" field.
+func (m *ExportRunMutation) ResetExpiresAt() {
+	m.expires_at = nil
+}
+
+// SetFileDeletedAt sets the "file_deleted_at" field.
+func (m *ExportRunMutation) SetFileDeletedAt(t time.Time) {
+	m.file_deleted_at = &t
+}
+
+// FileDeletedAt returns the value of the "file_deleted_at" field in the mutation.
+func (m *ExportRunMutation) FileDeletedAt() (r time.Time, exists bool) {
+	v := m.file_deleted_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFileDeletedAt returns the old "file_deleted_at" field's value of the ExportRun entity.
+// If the ExportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ExportRunMutation) OldFileDeletedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFileDeletedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFileDeletedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFileDeletedAt: %w", err)
+	}
+	return oldValue.FileDeletedAt, nil
+}
+
+// ClearFileDeletedAt clears the value of the "file_deleted_at" field.
+func (m *ExportRunMutation) ClearFileDeletedAt() {
+	m.file_deleted_at = nil
+	m.clearedFields[exportrun.FieldFileDeletedAt] = struct{}{}
+}
+
+// FileDeletedAtCleared returns if the "file_deleted_at" field was cleared in this mutation.
+func (m *ExportRunMutation) FileDeletedAtCleared() bool {
+	_, ok := m.clearedFields[exportrun.FieldFileDeletedAt]
+	return ok
+}
+
+// ResetFileDeletedAt resets all changes to the "file_deleted_at" field.
+func (m *ExportRunMutation) ResetFileDeletedAt() {
+	m.file_deleted_at = nil
+	delete(m.clearedFields, exportrun.FieldFileDeletedAt)
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *ExportRunMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *ExportRunMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the ExportRun entity.
+// If the ExportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ExportRunMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *ExportRunMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetVersion sets the "version" field.
+func (m *ExportRunMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *ExportRunMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the ExportRun entity.
+// If the ExportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ExportRunMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *ExportRunMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *ExportRunMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *ExportRunMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *ExportRunMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *ExportRunMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the ExportRun entity.
+// If the ExportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ExportRunMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *ExportRunMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// Where appends a list predicates to the ExportRunMutation builder.
+func (m *ExportRunMutation) Where(ps ...predicate.ExportRun) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the ExportRunMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *ExportRunMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.ExportRun, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *ExportRunMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *ExportRunMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (ExportRun).
+func (m *ExportRunMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *ExportRunMutation) Fields() []string {
+	fields := make([]string, 0, 17)
+	if m.kind != nil {
+		fields = append(fields, exportrun.FieldKind)
+	}
+	if m.format != nil {
+		fields = append(fields, exportrun.FieldFormat)
+	}
+	if m.language != nil {
+		fields = append(fields, exportrun.FieldLanguage)
+	}
+	if m.fields != nil {
+		fields = append(fields, exportrun.FieldFields)
+	}
+	if m.filter_sealed != nil {
+		fields = append(fields, exportrun.FieldFilterSealed)
+	}
+	if m.clear != nil {
+		fields = append(fields, exportrun.FieldClear)
+	}
+	if m.reason != nil {
+		fields = append(fields, exportrun.FieldReason)
+	}
+	if m.job_id != nil {
+		fields = append(fields, exportrun.FieldJobID)
+	}
+	if m.row_count != nil {
+		fields = append(fields, exportrun.FieldRowCount)
+	}
+	if m.size_bytes != nil {
+		fields = append(fields, exportrun.FieldSizeBytes)
+	}
+	if m.ready != nil {
+		fields = append(fields, exportrun.FieldReady)
+	}
+	if m.requested_by != nil {
+		fields = append(fields, exportrun.FieldRequestedBy)
+	}
+	if m.expires_at != nil {
+		fields = append(fields, exportrun.FieldExpiresAt)
+	}
+	if m.file_deleted_at != nil {
+		fields = append(fields, exportrun.FieldFileDeletedAt)
+	}
+	if m.created_at != nil {
+		fields = append(fields, exportrun.FieldCreatedAt)
+	}
+	if m.version != nil {
+		fields = append(fields, exportrun.FieldVersion)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, exportrun.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *ExportRunMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case exportrun.FieldKind:
+		return m.Kind()
+	case exportrun.FieldFormat:
+		return m.Format()
+	case exportrun.FieldLanguage:
+		return m.Language()
+	case exportrun.FieldFields:
+		return m.GetFields()
+	case exportrun.FieldFilterSealed:
+		return m.FilterSealed()
+	case exportrun.FieldClear:
+		return m.Clear()
+	case exportrun.FieldReason:
+		return m.Reason()
+	case exportrun.FieldJobID:
+		return m.JobID()
+	case exportrun.FieldRowCount:
+		return m.RowCount()
+	case exportrun.FieldSizeBytes:
+		return m.SizeBytes()
+	case exportrun.FieldReady:
+		return m.Ready()
+	case exportrun.FieldRequestedBy:
+		return m.RequestedBy()
+	case exportrun.FieldExpiresAt:
+		return m.ExpiresAt()
+	case exportrun.FieldFileDeletedAt:
+		return m.FileDeletedAt()
+	case exportrun.FieldCreatedAt:
+		return m.CreatedAt()
+	case exportrun.FieldVersion:
+		return m.Version()
+	case exportrun.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *ExportRunMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case exportrun.FieldKind:
+		return m.OldKind(ctx)
+	case exportrun.FieldFormat:
+		return m.OldFormat(ctx)
+	case exportrun.FieldLanguage:
+		return m.OldLanguage(ctx)
+	case exportrun.FieldFields:
+		return m.OldFields(ctx)
+	case exportrun.FieldFilterSealed:
+		return m.OldFilterSealed(ctx)
+	case exportrun.FieldClear:
+		return m.OldClear(ctx)
+	case exportrun.FieldReason:
+		return m.OldReason(ctx)
+	case exportrun.FieldJobID:
+		return m.OldJobID(ctx)
+	case exportrun.FieldRowCount:
+		return m.OldRowCount(ctx)
+	case exportrun.FieldSizeBytes:
+		return m.OldSizeBytes(ctx)
+	case exportrun.FieldReady:
+		return m.OldReady(ctx)
+	case exportrun.FieldRequestedBy:
+		return m.OldRequestedBy(ctx)
+	case exportrun.FieldExpiresAt:
+		return m.OldExpiresAt(ctx)
+	case exportrun.FieldFileDeletedAt:
+		return m.OldFileDeletedAt(ctx)
+	case exportrun.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case exportrun.FieldVersion:
+		return m.OldVersion(ctx)
+	case exportrun.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown ExportRun field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ExportRunMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case exportrun.FieldKind:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetKind(v)
+		return nil
+	case exportrun.FieldFormat:
+		v, ok := value.(exportrun.Format)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFormat(v)
+		return nil
+	case exportrun.FieldLanguage:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLanguage(v)
+		return nil
+	case exportrun.FieldFields:
+		v, ok := value.([]string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFields(v)
+		return nil
+	case exportrun.FieldFilterSealed:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFilterSealed(v)
+		return nil
+	case exportrun.FieldClear:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetClear(v)
+		return nil
+	case exportrun.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	case exportrun.FieldJobID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetJobID(v)
+		return nil
+	case exportrun.FieldRowCount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRowCount(v)
+		return nil
+	case exportrun.FieldSizeBytes:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSizeBytes(v)
+		return nil
+	case exportrun.FieldReady:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReady(v)
+		return nil
+	case exportrun.FieldRequestedBy:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRequestedBy(v)
+		return nil
+	case exportrun.FieldExpiresAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetExpiresAt(v)
+		return nil
+	case exportrun.FieldFileDeletedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFileDeletedAt(v)
+		return nil
+	case exportrun.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case exportrun.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case exportrun.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown ExportRun field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *ExportRunMutation) AddedFields() []string {
+	var fields []string
+	if m.addrow_count != nil {
+		fields = append(fields, exportrun.FieldRowCount)
+	}
+	if m.addsize_bytes != nil {
+		fields = append(fields, exportrun.FieldSizeBytes)
+	}
+	if m.addversion != nil {
+		fields = append(fields, exportrun.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *ExportRunMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case exportrun.FieldRowCount:
+		return m.AddedRowCount()
+	case exportrun.FieldSizeBytes:
+		return m.AddedSizeBytes()
+	case exportrun.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ExportRunMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case exportrun.FieldRowCount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRowCount(v)
+		return nil
+	case exportrun.FieldSizeBytes:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddSizeBytes(v)
+		return nil
+	case exportrun.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown ExportRun numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *ExportRunMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(exportrun.FieldReason) {
+		fields = append(fields, exportrun.FieldReason)
+	}
+	if m.FieldCleared(exportrun.FieldFileDeletedAt) {
+		fields = append(fields, exportrun.FieldFileDeletedAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *ExportRunMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *ExportRunMutation) ClearField(name string) error {
+	switch name {
+	case exportrun.FieldReason:
+		m.ClearReason()
+		return nil
+	case exportrun.FieldFileDeletedAt:
+		m.ClearFileDeletedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown ExportRun nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *ExportRunMutation) ResetField(name string) error {
+	switch name {
+	case exportrun.FieldKind:
+		m.ResetKind()
+		return nil
+	case exportrun.FieldFormat:
+		m.ResetFormat()
+		return nil
+	case exportrun.FieldLanguage:
+		m.ResetLanguage()
+		return nil
+	case exportrun.FieldFields:
+		m.ResetFields()
+		return nil
+	case exportrun.FieldFilterSealed:
+		m.ResetFilterSealed()
+		return nil
+	case exportrun.FieldClear:
+		m.ResetClear()
+		return nil
+	case exportrun.FieldReason:
+		m.ResetReason()
+		return nil
+	case exportrun.FieldJobID:
+		m.ResetJobID()
+		return nil
+	case exportrun.FieldRowCount:
+		m.ResetRowCount()
+		return nil
+	case exportrun.FieldSizeBytes:
+		m.ResetSizeBytes()
+		return nil
+	case exportrun.FieldReady:
+		m.ResetReady()
+		return nil
+	case exportrun.FieldRequestedBy:
+		m.ResetRequestedBy()
+		return nil
+	case exportrun.FieldExpiresAt:
+		m.ResetExpiresAt()
+		return nil
+	case exportrun.FieldFileDeletedAt:
+		m.ResetFileDeletedAt()
+		return nil
+	case exportrun.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case exportrun.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case exportrun.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown ExportRun field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *ExportRunMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *ExportRunMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *ExportRunMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *ExportRunMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *ExportRunMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *ExportRunMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *ExportRunMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown ExportRun unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *ExportRunMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown ExportRun edge %s", name)
 }
 
 // ImportRunMutation represents an operation that mutates the ImportRun nodes in the graph.

@@ -26,6 +26,8 @@ type Tx struct {
 	CustomerMetrics *CustomerMetricsClient
 	// DuplicateCandidate is the client for interacting with the DuplicateCandidate builders.
 	DuplicateCandidate *DuplicateCandidateClient
+	// ExportRun is the client for interacting with the ExportRun builders.
+	ExportRun *ExportRunClient
 	// ImportRun is the client for interacting with the ImportRun builders.
 	ImportRun *ImportRunClient
 	// MemberSession is the client for interacting with the MemberSession builders.
@@ -169,6 +171,7 @@ func (tx *Tx) init() {
 	tx.CustomerIdentity = NewCustomerIdentityClient(tx.config)
 	tx.CustomerMetrics = NewCustomerMetricsClient(tx.config)
 	tx.DuplicateCandidate = NewDuplicateCandidateClient(tx.config)
+	tx.ExportRun = NewExportRunClient(tx.config)
 	tx.ImportRun = NewImportRunClient(tx.config)
 	tx.MemberSession = NewMemberSessionClient(tx.config)
 	tx.Tag = NewTagClient(tx.config)

@@ -50,6 +50,13 @@ func (q *DuplicateCandidateQuery) WhereP(ps ...func(*sql.Selector)) {
 }
 
 // WhereP adds storage-level predicates to the query.
+func (q *ExportRunQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.ExportRun(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
 func (q *ImportRunQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.ImportRun(p))

@@ -47,6 +47,7 @@ var owners = map[string]string{
 	"custom_fields":         "internal/customers",
 	"customer_field_values": "internal/customers",
 	"definition_revisions":  "internal/customers",
+	"exports":               "internal/imports",
 
 	"customer_metrics": "internal/segments",
 	"customer_days":    "internal/segments",
@@ -81,7 +82,7 @@ var exceptions = map[string]string{
 var entityTables = map[string]string{
 	"Store": "stores", "Region": "regions", "Merchant": "merchants", "Staff": "staff", "Role": "roles", "RoleGrant": "role_grants", "Delegation": "delegations",
 	"Session": "sessions", "StaffFactor": "staff_factors", "APIKey": "api_keys", "Setting": "settings", "Job": "jobs",
-	"Customer": "customers", "Tag": "tags", "ImportRun": "imports", "CustomerMetrics": "customer_metrics",
+	"Customer": "customers", "Tag": "tags", "ImportRun": "imports", "ExportRun": "exports", "CustomerMetrics": "customer_metrics",
 	"Category": "categories", "Product": "products", "Variant": "variants",
 	"CustomerIdentity": "customer_identities", "MemberSession": "member_sessions", "Consent": "consents", "ConsentText": "consent_texts",
 	"DuplicateCandidate": "duplicate_candidates",

@@ -164,7 +164,7 @@ func TestStepUpMarks(t *testing.T) {
 	}
 	for _, id := range []string{"createRole", "updateRole", "deleteRole", "createGrant", "deleteGrant", "createStaff", "updateStaff", "deleteStaff",
 		"resetStaffPassword", "resetStaffFactors", "createApiKey", "revokeApiKey", "deleteStore", "deleteRegion", "bulkCustomers", "deleteCustomer", "updateRFMSettings",
-		"enrolTotp", "enrolSms", "removeSecondFactor", "renewRecoveryCodes"} {
+		"createClearExport", "enrolTotp", "enrolSms", "removeSecondFactor", "renewRecoveryCodes"} {
 		assert.True(t, marked[id], "%s asks for a fresh proof", id)
 	}
 	assert.False(t, marked["stepUp"])

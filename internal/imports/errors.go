@@ -25,6 +25,15 @@ var (
 	ErrBegun        = apperr.Define(apperr.Conflict, "imports.begun", "Part of this file has been taken over already; it can only go on as it began.", "该文件已部分导入，只能按原设置继续。")
 	ErrGone         = apperr.Define(apperr.Conflict, "imports.file_deleted", "The file has been deleted since; upload it again.", "文件已被清除，请重新上传。")
 
+	// Of exports.
+	ErrExportNotFound = apperr.Define(apperr.NotFound, "exports.not_found", "There is no such export of yours.", "您没有该导出任务。")
+	ErrExportField    = apperr.Define(apperr.Invalid, "exports.field_unknown", "There is no such column, or it is named twice. Known: {known}.", "没有该列或重复指定。可用的列：{known}。")
+	ErrExportFilter   = apperr.Define(apperr.Invalid, "exports.filter_unfit", "This filter does not suit what is exported.", "该筛选条件不适用于所导出的内容。")
+	ErrExportBusy     = apperr.Define(apperr.Conflict, "exports.too_many_running", "You have {max} exports under way already; wait for one to end.", "您已有 {max} 个导出正在进行，请等待其结束。")
+	ErrExportUnready  = apperr.Define(apperr.Conflict, "exports.not_ready", "The file has not been written.", "文件尚未生成。")
+	ErrExportGone     = apperr.Define(apperr.Conflict, "exports.file_deleted", "The file has been deleted; export anew.", "文件已被清除，请重新导出。")
+	ErrExportRunning  = apperr.Define(apperr.Conflict, "exports.running", "This export is still at work; cancel its job first.", "该导出仍在进行，请先取消其任务。")
+
 	// Of single cells and rows.
 	ErrRagged    = apperr.Define(apperr.Invalid, "imports.row_ragged", "The row has {have} cells, the header {want}.", "该行有 {have} 个单元格，表头有 {want} 个。")
 	ErrQuotes    = apperr.Define(apperr.Invalid, "imports.row_quotes", "A quotation mark stands inside a cell; put the cell in quotation marks and double the one inside.", "单元格内含有引号；请用引号括住该单元格并将其中的引号写两次。")

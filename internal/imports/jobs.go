@@ -19,6 +19,7 @@ const cleanBatch = 200
 
 func (s *Service) register() {
 	jobs.RegisterVisible(s.Queue, jobImport, s.runImport)
+	jobs.RegisterVisible(s.Queue, jobExport, s.runExport)
 	s.Queue.Every("imports.clean", jobs.Interval(time.Hour), s.Clean)
 }
 
@@ -49,6 +50,9 @@ func (s *Service) Clean(ctx context.Context) error {
 		if len(rows) < cleanBatch {
 			break
 		}
+	}
+	if err := s.cleanExports(ctx); err != nil {
+		return err
 	}
 	return s.Files.CleanUnfinished(time.Now().Add(-24 * time.Hour))
 }

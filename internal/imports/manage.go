@@ -135,6 +135,13 @@ func (s *Service) Get(ctx context.Context, id uuid.UUID) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
+	if at := filled[0].Status; at != "running" && at != "checking" {
+		// Its last counts may have been written between the two statements.
+		if r, err = s.DB.From(ctx).CRM.ImportRun.Get(ctx, id); err != nil {
+			return nil, fmt.Errorf("read an import: %w", err)
+		}
+		filled[0].ImportRun = r
+	}
 	return filled[0], nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"github.com/shuke-crm/shuke/internal/customers"
+	"github.com/shuke-crm/shuke/internal/orders"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/blob"
 	"github.com/shuke-crm/shuke/internal/platform/clock"
@@ -24,6 +25,7 @@ type Deps struct {
 	Queue     *jobs.Queue
 	Files     *blob.Store
 	Customers *customers.Service
+	Orders    *orders.Service
 	// Current gives the rights of now of whoever asked for a run.
 	Current func(ctx context.Context, principal string) (auth.Actor, error)
 }

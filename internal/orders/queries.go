@@ -62,17 +62,7 @@ func same(s string) string { return s }
 //
 // Errors: apperr.ErrBadCursor.
 func (s *Service) ListOrders(ctx context.Context, f Filter) (*page.Of[*commerce.Order], error) {
-	l := page.NewList("/v1/orders", f.Limit)
-	var where []predicate.Order
-	column(l, "store_id", f.StoreID, uuid.UUID.String, &where, order.StoreID)
-	column(l, "customer_id", f.CustomerID, uuid.UUID.String, &where, order.CustomerID)
-	column(l, "staff_id", f.StaffID, uuid.UUID.String, &where, order.StaffID)
-	column(l, "channel", filled(f.Channel), same, &where, func(v string) predicate.Order { return order.ChannelEQ(order.Channel(v)) })
-	column(l, "status", filled(f.Status), same, &where, func(v string) predicate.Order { return order.StatusEQ(order.Status(v)) })
-	column(l, "placed_after", f.After, timeParam, &where, order.PlacedAtGTE)
-	column(l, "placed_before", f.Before, timeParam, &where, order.PlacedAtLT)
-	column(l, "external_number", filled(f.ExternalNumber), same, &where, order.ExternalNumber)
-	column(l, "order_number", filled(f.OrderNumber), same, &where, order.OrderNumber)
+	l, where := f.orders()
 	q := s.db.From(ctx).Commerce.Order.Query().Where(where...)
 	out := &page.Of[*commerce.Order]{}
 	if f.Total {
@@ -99,6 +89,52 @@ func (s *Service) ListOrders(ctx context.Context, f Filter) (*page.Of[*commerce.
 		out.Next, out.Link = l.After(s.pages, position{last.PlacedAt, last.ID})
 	}
 	return out, nil
+}
+
+// orders is a list of orders and its conditions.
+func (f Filter) orders() (page.List, []predicate.Order) {
+	l := page.NewList("/v1/orders", f.Limit)
+	var where []predicate.Order
+	column(l, "store_id", f.StoreID, uuid.UUID.String, &where, order.StoreID)
+	column(l, "customer_id", f.CustomerID, uuid.UUID.String, &where, order.CustomerID)
+	column(l, "staff_id", f.StaffID, uuid.UUID.String, &where, order.StaffID)
+	column(l, "channel", filled(f.Channel), same, &where, func(v string) predicate.Order { return order.ChannelEQ(order.Channel(v)) })
+	column(l, "status", filled(f.Status), same, &where, func(v string) predicate.Order { return order.StatusEQ(order.Status(v)) })
+	column(l, "placed_after", f.After, timeParam, &where, order.PlacedAtGTE)
+	column(l, "placed_before", f.Before, timeParam, &where, order.PlacedAtLT)
+	column(l, "external_number", filled(f.ExternalNumber), same, &where, order.ExternalNumber)
+	column(l, "order_number", filled(f.OrderNumber), same, &where, order.OrderNumber)
+	return l, where
+}
+
+// Count is how many orders of the caller's scope a filter has.
+func (s *Service) Count(ctx context.Context, f Filter) (int64, error) {
+	_, where := f.orders()
+	n, err := s.db.From(ctx).Commerce.Order.Query().Where(where...).Count(ctx)
+	return int64(n), err
+}
+
+// Walk hands out all orders of the caller's scope that a filter has, the newest
+// first, in pages, until the end or the first error. Each page is a statement of
+// its own; no order is in two of them.
+func (s *Service) Walk(ctx context.Context, f Filter, size int, do func([]*commerce.Order) error) error {
+	_, where := f.orders()
+	var at *position
+	for {
+		q := s.db.From(ctx).Commerce.Order.Query().Where(where...)
+		if at != nil {
+			q.Where(before(order.FieldPlacedAt, *at))
+		}
+		rows, err := q.Order(order.ByPlacedAt(sql.OrderDesc()), order.ByID(sql.OrderDesc())).Limit(size).All(ctx)
+		if err != nil {
+			return err
+		}
+		if err := do(rows); err != nil || len(rows) < size {
+			return err
+		}
+		last := rows[len(rows)-1]
+		at = &position{last.PlacedAt, last.ID}
+	}
 }
 
 // ListReturns returns returns within the caller's scope, the newest first.

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/shuke-crm/shuke/internal/platform/blob"
 	"github.com/shuke-crm/shuke/internal/testkit"
 )
 
@@ -44,6 +45,29 @@ func (c *cell) importRun() uuid.UUID {
 	return id
 }
 
+// exportRun is a file of the cell's actor or of somebody else.
+func (c *cell) exportRun(clear bool) uuid.UUID {
+	if c.object == "none" {
+		return uuid.New()
+	}
+	owner := c.actor.principal()
+	if c.object == "other" {
+		owner = c.stranger.principal()
+	}
+	id, job := c.id(), c.job(owner)
+	c.exec("UPDATE jobs SET status = 'succeeded' WHERE id = $1", job)
+	c.exec(`INSERT INTO exports (id, kind, format, language, fields, filter_sealed, clear, job_id, ready, row_count, size_bytes, requested_by, expires_at, created_at, updated_at)
+		VALUES ($1, 'customers', 'csv', 'en', '[]', '', $2, $3, TRUE, 0, 6, $4, now() + interval '1 day', now(), now())`, id, clear, job, owner)
+	files, err := blob.Open(c.Files, c.Keys)
+	require.NoError(c.t, err)
+	w, err := files.Create("exports/" + id.String())
+	require.NoError(c.t, err)
+	_, err = w.Write([]byte("name\r\n"))
+	require.NoError(c.t, err)
+	require.NoError(c.t, w.Commit())
+	return id
+}
+
 var importProbes = map[string]probe{
 	"listImports": func(c *cell) byte {
 		id := c.importRun()
@@ -59,6 +83,31 @@ var importProbes = map[string]probe{
 	},
 	"listImportErrors/csv": func(c *cell) byte {
 		return judge(c.do(http.MethodGet, "/v1/imports/"+c.importRun().String()+"/errors?format=csv", nil))
+	},
+	"createExport": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/exports", map[string]any{"kind": "customers", "format": "csv"}))
+	},
+	"createExport/orders": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/exports", map[string]any{"kind": "orders", "format": "jsonl"}))
+	},
+	"createClearExport": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/exports/clear", map[string]any{"kind": "customers", "format": "csv", "reason": "check"}))
+	},
+	"listExports": func(c *cell) byte {
+		id := c.exportRun(false)
+		return among(c.do(http.MethodGet, "/v1/exports?limit=200", nil), id)
+	},
+	"getExport": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/exports/"+c.exportRun(false).String(), nil))
+	},
+	"getExportFile": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/exports/"+c.exportRun(false).String()+"/file", nil))
+	},
+	"getExportFile/clear": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/exports/"+c.exportRun(true).String()+"/file", nil))
+	},
+	"deleteExport": func(c *cell) byte {
+		return judge(c.do(http.MethodDelete, "/v1/exports/"+c.exportRun(false).String(), nil))
 	},
 	"startImport": func(c *cell) byte {
 		return judge(c.do(http.MethodPost, "/v1/imports/"+c.importRun().String()+"/start", nil))

@@ -192,7 +192,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 	s.Orders.Subscribe(s.Events)
 	s.Imports = imports.New(imports.Deps{
 		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Pages: pages, Log: d.Log, Queue: s.Jobs, Files: d.Files,
-		Customers: s.Customers, Current: s.Identity.Current,
+		Customers: s.Customers, Orders: s.Orders, Current: s.Identity.Current,
 	})
 	s.Member = member.New(member.Deps{
 		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Log: d.Log, Customers: s.Customers, Orders: s.Orders,

@@ -81,6 +81,18 @@ func (f DuplicateCandidateFunc) Mutate(ctx context.Context, m crm.Mutation) (crm
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *crm.DuplicateCandidateMutation", m)
 }
 
+// The ExportRunFunc type is an adapter to allow the use of ordinary
+// function as ExportRun mutator.
+type ExportRunFunc func(context.Context, *crm.ExportRunMutation) (crm.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f ExportRunFunc) Mutate(ctx context.Context, m crm.Mutation) (crm.Value, error) {
+	if mv, ok := m.(*crm.ExportRunMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *crm.ExportRunMutation", m)
+}
+
 // The ImportRunFunc type is an adapter to allow the use of ordinary
 // function as ImportRun mutator.
 type ImportRunFunc func(context.Context, *crm.ImportRunMutation) (crm.Value, error)

@@ -301,6 +301,48 @@ var (
 			},
 		},
 	}
+	// ExportsColumns holds the columns for the "exports" table.
+	ExportsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "kind", Type: field.TypeString, Size: 32},
+		{Name: "format", Type: field.TypeEnum, Enums: []string{"csv", "xlsx", "jsonl"}},
+		{Name: "language", Type: field.TypeString, Size: 2},
+		{Name: "fields", Type: field.TypeJSON},
+		{Name: "filter_sealed", Type: field.TypeBytes},
+		{Name: "clear", Type: field.TypeBool},
+		{Name: "reason", Type: field.TypeString, Nullable: true, Size: 300},
+		{Name: "job_id", Type: field.TypeUUID},
+		{Name: "row_count", Type: field.TypeInt64, Default: 0},
+		{Name: "size_bytes", Type: field.TypeInt64, Default: 0},
+		{Name: "ready", Type: field.TypeBool, Default: false},
+		{Name: "requested_by", Type: field.TypeString, Size: 80},
+		{Name: "expires_at", Type: field.TypeTime},
+		{Name: "file_deleted_at", Type: field.TypeTime, Nullable: true},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "updated_at", Type: field.TypeTime},
+	}
+	// ExportsTable holds the schema information for the "exports" table.
+	ExportsTable = &schema.Table{
+		Name:       "exports",
+		Columns:    ExportsColumns,
+		PrimaryKey: []*schema.Column{ExportsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "exports_requested_by_idx",
+				Unique:  false,
+				Columns: []*schema.Column{ExportsColumns[12], ExportsColumns[0]},
+			},
+			{
+				Name:    "exports_files_idx",
+				Unique:  false,
+				Columns: []*schema.Column{ExportsColumns[13]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "file_deleted_at IS NULL",
+				},
+			},
+		},
+	}
 	// ImportsColumns holds the columns for the "imports" table.
 	ImportsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -423,6 +465,7 @@ var (
 		CustomerIdentitiesTable,
 		CustomerMetricsTable,
 		DuplicateCandidatesTable,
+		ExportsTable,
 		ImportsTable,
 		MemberSessionsTable,
 		TagsTable,
@@ -451,6 +494,9 @@ func init() {
 	DuplicateCandidatesTable.Annotation.Checks = map[string]string{
 		"duplicate_candidates_order_check": "left_id < right_id",
 		"duplicate_candidates_score_check": "score BETWEEN 0 AND 1",
+	}
+	ExportsTable.Annotation = &entsql.Annotation{
+		Table: "exports",
 	}
 	ImportsTable.Annotation = &entsql.Annotation{
 		Table: "imports",

@@ -24,6 +24,9 @@ type CustomerMetrics func(*sql.Selector)
 // DuplicateCandidate is the predicate function for duplicatecandidate builders.
 type DuplicateCandidate func(*sql.Selector)
 
+// ExportRun is the predicate function for exportrun builders.
+type ExportRun func(*sql.Selector)
+
 // ImportRun is the predicate function for importrun builders.
 type ImportRun func(*sql.Selector)
 

@@ -254,6 +254,30 @@ func (f DuplicateCandidateMutationRuleFunc) EvalMutation(ctx context.Context, m 
 	return Denyf("crm/privacy: unexpected mutation type %T, expect *crm.DuplicateCandidateMutation", m)
 }
 
+// The ExportRunQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type ExportRunQueryRuleFunc func(context.Context, *crm.ExportRunQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f ExportRunQueryRuleFunc) EvalQuery(ctx context.Context, q crm.Query) error {
+	if q, ok := q.(*crm.ExportRunQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("crm/privacy: unexpected query type %T, expect *crm.ExportRunQuery", q)
+}
+
+// The ExportRunMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type ExportRunMutationRuleFunc func(context.Context, *crm.ExportRunMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f ExportRunMutationRuleFunc) EvalMutation(ctx context.Context, m crm.Mutation) error {
+	if m, ok := m.(*crm.ExportRunMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("crm/privacy: unexpected mutation type %T, expect *crm.ExportRunMutation", m)
+}
+
 // The ImportRunQueryRuleFunc type is an adapter to allow the use of ordinary
 // functions as a query rule.
 type ImportRunQueryRuleFunc func(context.Context, *crm.ImportRunQuery) error

@@ -12,6 +12,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/customeridentity"
 	"github.com/shuke-crm/shuke/ent/crm/customermetrics"
 	"github.com/shuke-crm/shuke/ent/crm/duplicatecandidate"
+	"github.com/shuke-crm/shuke/ent/crm/exportrun"
 	"github.com/shuke-crm/shuke/ent/crm/importrun"
 	"github.com/shuke-crm/shuke/ent/crm/membersession"
 	"github.com/shuke-crm/shuke/ent/crm/schema"
@@ -211,6 +212,57 @@ func init() {
 	duplicatecandidateDescUpdatedAt := duplicatecandidateFields[11].Descriptor()
 	// duplicatecandidate.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	duplicatecandidate.DefaultUpdatedAt = duplicatecandidateDescUpdatedAt.Default.(func() time.Time)
+	exportrun.Policy = privacy.NewPolicies(schema.ExportRun{})
+	exportrun.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := exportrun.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	exportrunFields := schema.ExportRun{}.Fields()
+	_ = exportrunFields
+	// exportrunDescKind is the schema descriptor for kind field.
+	exportrunDescKind := exportrunFields[1].Descriptor()
+	// exportrun.KindValidator is a validator for the "kind" field. It is called by the builders before save.
+	exportrun.KindValidator = exportrunDescKind.Validators[0].(func(string) error)
+	// exportrunDescLanguage is the schema descriptor for language field.
+	exportrunDescLanguage := exportrunFields[3].Descriptor()
+	// exportrun.LanguageValidator is a validator for the "language" field. It is called by the builders before save.
+	exportrun.LanguageValidator = exportrunDescLanguage.Validators[0].(func(string) error)
+	// exportrunDescReason is the schema descriptor for reason field.
+	exportrunDescReason := exportrunFields[7].Descriptor()
+	// exportrun.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	exportrun.ReasonValidator = exportrunDescReason.Validators[0].(func(string) error)
+	// exportrunDescRowCount is the schema descriptor for row_count field.
+	exportrunDescRowCount := exportrunFields[9].Descriptor()
+	// exportrun.DefaultRowCount holds the default value on creation for the row_count field.
+	exportrun.DefaultRowCount = exportrunDescRowCount.Default.(int64)
+	// exportrunDescSizeBytes is the schema descriptor for size_bytes field.
+	exportrunDescSizeBytes := exportrunFields[10].Descriptor()
+	// exportrun.DefaultSizeBytes holds the default value on creation for the size_bytes field.
+	exportrun.DefaultSizeBytes = exportrunDescSizeBytes.Default.(int64)
+	// exportrunDescReady is the schema descriptor for ready field.
+	exportrunDescReady := exportrunFields[11].Descriptor()
+	// exportrun.DefaultReady holds the default value on creation for the ready field.
+	exportrun.DefaultReady = exportrunDescReady.Default.(bool)
+	// exportrunDescRequestedBy is the schema descriptor for requested_by field.
+	exportrunDescRequestedBy := exportrunFields[12].Descriptor()
+	// exportrun.RequestedByValidator is a validator for the "requested_by" field. It is called by the builders before save.
+	exportrun.RequestedByValidator = exportrunDescRequestedBy.Validators[0].(func(string) error)
+	// exportrunDescCreatedAt is the schema descriptor for created_at field.
+	exportrunDescCreatedAt := exportrunFields[15].Descriptor()
+	// exportrun.DefaultCreatedAt holds the default value on creation for the created_at field.
+	exportrun.DefaultCreatedAt = exportrunDescCreatedAt.Default.(func() time.Time)
+	// exportrunDescVersion is the schema descriptor for version field.
+	exportrunDescVersion := exportrunFields[16].Descriptor()
+	// exportrun.DefaultVersion holds the default value on creation for the version field.
+	exportrun.DefaultVersion = exportrunDescVersion.Default.(int64)
+	// exportrunDescUpdatedAt is the schema descriptor for updated_at field.
+	exportrunDescUpdatedAt := exportrunFields[17].Descriptor()
+	// exportrun.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	exportrun.DefaultUpdatedAt = exportrunDescUpdatedAt.Default.(func() time.Time)
 	importrun.Policy = privacy.NewPolicies(schema.ImportRun{})
 	importrun.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {

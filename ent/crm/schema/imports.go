@@ -62,3 +62,47 @@ func (ImportRun) Annotations() []schema.Annotation {
 
 // Policy of the ImportRun: that people see their own is a rule of the domain.
 func (ImportRun) Policy() ent.Policy { return scope.Authenticated() }
+
+// ExportRun is a file of records made for somebody. The file itself is kept
+// sealed beside the database.
+type ExportRun struct{ ent.Schema }
+
+// Fields of the ExportRun.
+func (ExportRun) Fields() []ent.Field {
+	return []ent.Field{
+		field.UUID("id", uuid.UUID{}).Immutable(),
+		field.String("kind").MaxLen(32).Immutable(),
+		field.Enum("format").Values("csv", "xlsx", "jsonl").Immutable(),
+		field.String("language").MaxLen(2).Immutable().Comment("of the headings: zh, en"),
+		field.JSON("fields", []string{}).Immutable().Comment("columns; empty for all"),
+		field.Bytes("filter_sealed").Immutable().Comment("may name a phone"),
+		field.Bool("clear").Immutable().Comment("personal fields whole"),
+		field.String("reason").MaxLen(300).Optional().Immutable(),
+		field.UUID("job_id", uuid.UUID{}).Immutable(),
+		field.Int64("row_count").Default(0),
+		field.Int64("size_bytes").Default(0),
+		field.Bool("ready").Default(false).Comment("the file is there"),
+		field.String("requested_by").MaxLen(80).Immutable().Comment("principal"),
+		field.Time("expires_at").Immutable(),
+		field.Time("file_deleted_at").Optional().Nillable(),
+		field.Time("created_at").Default(time.Now).Immutable(),
+		field.Int64("version").Default(1),
+		field.Time("updated_at").Default(time.Now),
+	}
+}
+
+// Indexes of the ExportRun.
+func (ExportRun) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("requested_by", "id").StorageKey("exports_requested_by_idx"),
+		index.Fields("expires_at").StorageKey("exports_files_idx").Annotations(entsql.IndexWhere("file_deleted_at IS NULL")),
+	}
+}
+
+// Annotations of the ExportRun.
+func (ExportRun) Annotations() []schema.Annotation {
+	return []schema.Annotation{entsql.Table("exports")}
+}
+
+// Policy of the ExportRun: that people see their own is a rule of the domain.
+func (ExportRun) Policy() ent.Policy { return scope.Authenticated() }

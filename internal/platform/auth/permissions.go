@@ -11,34 +11,37 @@ type Permission string
 // Permissions. Each needs a line in Catalogue and a row in the access test's
 // golden table.
 const (
-	CustomersRead       Permission = "customers.read"
-	CustomersCreate     Permission = "customers.create"
-	CustomersUpdate     Permission = "customers.update"
-	CustomersArchive    Permission = "customers.archive"
-	CustomersReveal     Permission = "customers.reveal"
-	CustomersLookup     Permission = "customers.lookup"
-	CustomersIdentities Permission = "customers.manage_identities"
-	CustomersMerge      Permission = "customers.merge"
-	TagsManage          Permission = "tags.manage"
-	CustomFieldsManage  Permission = "custom_fields.manage"
-	OrdersRead          Permission = "orders.read"
-	OrdersIngest        Permission = "orders.ingest"
-	OrdersOverridePrice Permission = "orders.override_price"
-	CatalogRead         Permission = "catalog.read"
-	CatalogManage       Permission = "catalog.manage"
-	CatalogReadCost     Permission = "catalog.read_cost"
-	SegmentsRead        Permission = "segments.read"
-	SegmentsManage      Permission = "segments.manage"
-	StoresRead          Permission = "stores.read"
-	StoresManage        Permission = "stores.manage"
-	StaffRead           Permission = "staff.read"
-	StaffManage         Permission = "staff.manage"
-	RolesRead           Permission = "roles.read"
-	RolesManage         Permission = "roles.manage"
-	APIKeysManage       Permission = "api_keys.manage"
-	JobsRead            Permission = "jobs.read"
-	JobsManage          Permission = "jobs.manage"
-	AuditRead           Permission = "audit.read"
+	CustomersRead        Permission = "customers.read"
+	CustomersCreate      Permission = "customers.create"
+	CustomersUpdate      Permission = "customers.update"
+	CustomersArchive     Permission = "customers.archive"
+	CustomersReveal      Permission = "customers.reveal"
+	CustomersLookup      Permission = "customers.lookup"
+	CustomersIdentities  Permission = "customers.manage_identities"
+	CustomersMerge       Permission = "customers.merge"
+	TagsManage           Permission = "tags.manage"
+	CustomFieldsManage   Permission = "custom_fields.manage"
+	OrdersRead           Permission = "orders.read"
+	OrdersIngest         Permission = "orders.ingest"
+	OrdersOverridePrice  Permission = "orders.override_price"
+	CatalogRead          Permission = "catalog.read"
+	CatalogManage        Permission = "catalog.manage"
+	CatalogReadCost      Permission = "catalog.read_cost"
+	SegmentsRead         Permission = "segments.read"
+	SegmentsManage       Permission = "segments.manage"
+	StoresRead           Permission = "stores.read"
+	StoresManage         Permission = "stores.manage"
+	StaffRead            Permission = "staff.read"
+	StaffManage          Permission = "staff.manage"
+	RolesRead            Permission = "roles.read"
+	RolesManage          Permission = "roles.manage"
+	APIKeysManage        Permission = "api_keys.manage"
+	JobsRead             Permission = "jobs.read"
+	JobsManage           Permission = "jobs.manage"
+	AuditRead            Permission = "audit.read"
+	CustomersExportClear Permission = "customers.export_clear"
+	ExportsCreate        Permission = "exports.create"
+	ExportsManage        Permission = "exports.manage"
 )
 
 // Self marks operations open to every signed-in member of staff and machine
@@ -68,8 +71,11 @@ var Catalogue = []Explained{
 	{CustomersArchive, "Archive and restore customers.", "归档和恢复顾客。"},
 	{CustomersReveal, "See personal fields unmasked; each view is audited.", "查看未脱敏的个人信息，每次查看都会记录审计。"},
 	{CustomersLookup, "Look up any customer at the till by a full phone, card or external number.", "在收银台凭完整手机号、卡号或外部编号查询任意顾客。"},
+	{CustomersExportClear, "Export customers with personal fields whole; asked for a reason and audited.", "导出未脱敏的顾客信息，需填写理由并记录审计。"},
 	{CustomersIdentities, "Take ways to sign in off customers.", "解除顾客的登录方式。"},
 	{CustomersMerge, "Search for duplicate customers and decide about them.", "查找重复顾客并作出判定。"},
+	{ExportsCreate, "Export what one may read as a file, masked.", "将可查看的内容导出为文件（脱敏）。"},
+	{ExportsManage, "See and delete everybody's exports, when held over the whole business.", "查看和删除所有人的导出（须拥有全部范围）。"},
 	{TagsManage, "Define tags.", "管理标签。"},
 	{CustomFieldsManage, "Define custom fields, and see and change all of them.", "管理自定义字段，并可查看和修改全部自定义字段。"},
 	{OrdersRead, "Read orders and returns within the scope.", "查看权限范围内的订单和退货。"},
@@ -104,11 +110,11 @@ type BuiltInRole struct {
 // changes no customer record; the assistant sees own customers only.
 var BuiltInRoles = []BuiltInRole{
 	{"administrator", "Administrator", "管理员", "all", All()},
-	{"store_manager", "Store manager", "店长", "store", []Permission{CustomersRead, CustomersLookup, OrdersRead, CatalogRead, CatalogReadCost, SegmentsRead, StoresRead, StaffRead, RolesRead}},
+	{"store_manager", "Store manager", "店长", "store", []Permission{CustomersRead, CustomersLookup, OrdersRead, CatalogRead, CatalogReadCost, SegmentsRead, StoresRead, StaffRead, RolesRead, ExportsCreate}},
 	{"assistant", "Shop assistant", "导购", "own", []Permission{CustomersRead, CustomersCreate, CustomersUpdate, CustomersReveal, CustomersLookup, OrdersRead, OrdersIngest, CatalogRead, SegmentsRead, StoresRead}},
 	{"service_agent", "Service agent", "客服", "store", []Permission{CustomersRead, CustomersReveal, CustomersLookup, CustomersIdentities, OrdersRead, CatalogRead, SegmentsRead, StoresRead}},
-	{"marketer", "Marketer", "营销", "all", []Permission{CustomersRead, OrdersRead, CatalogRead, SegmentsRead, SegmentsManage, TagsManage, StoresRead}},
-	{"analyst", "Analyst", "分析师", "all", []Permission{CustomersRead, OrdersRead, CatalogRead, CatalogReadCost, SegmentsRead, StoresRead}},
+	{"marketer", "Marketer", "营销", "all", []Permission{CustomersRead, OrdersRead, CatalogRead, SegmentsRead, SegmentsManage, TagsManage, StoresRead, ExportsCreate}},
+	{"analyst", "Analyst", "分析师", "all", []Permission{CustomersRead, OrdersRead, CatalogRead, CatalogReadCost, SegmentsRead, StoresRead, ExportsCreate}},
 	{"inventory_clerk", "Inventory clerk", "库存员", "store", []Permission{CatalogRead, CatalogManage, CatalogReadCost, StoresRead}},
 	{"auditor", "Auditor", "审计员", "all", []Permission{AuditRead, JobsRead, StaffRead, RolesRead, StoresRead}},
 }
