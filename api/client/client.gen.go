@@ -1392,6 +1392,42 @@ func (e TokenPairTokenType) Valid() bool {
 	}
 }
 
+// Defines values for ValidationRuleStatus.
+const (
+	ValidationRuleActive   ValidationRuleStatus = "active"
+	ValidationRuleInactive ValidationRuleStatus = "inactive"
+)
+
+// Valid indicates whether the value is a known member of the ValidationRuleStatus enum.
+func (e ValidationRuleStatus) Valid() bool {
+	switch e {
+	case ValidationRuleActive:
+		return true
+	case ValidationRuleInactive:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ValidationSeverity.
+const (
+	ValidationError   ValidationSeverity = "error"
+	ValidationWarning ValidationSeverity = "warning"
+)
+
+// Valid indicates whether the value is a known member of the ValidationSeverity enum.
+func (e ValidationSeverity) Valid() bool {
+	switch e {
+	case ValidationError:
+		return true
+	case ValidationWarning:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for VariantStatus.
 const (
 	VariantActive   VariantStatus = "active"
@@ -1869,6 +1905,21 @@ const (
 func (e ListTagsParamsInclude) Valid() bool {
 	switch e {
 	case ListTagsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListValidationRulesParamsInclude.
+const (
+	ListValidationRulesParamsIncludeIncludeTotalCount ListValidationRulesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListValidationRulesParamsInclude enum.
+func (e ListValidationRulesParamsInclude) Valid() bool {
+	switch e {
+	case ListValidationRulesParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -2614,6 +2665,9 @@ type Customer struct {
 
 	// Version Rises with every change.
 	Version int64 `json:"version"`
+
+	// Warnings Only in answers to a write, and only when there are any.
+	Warnings *[]CustomerWarning `json:"warnings,omitempty"`
 }
 
 // CustomerBulk Example: {"items":[{"external_id":"C-1001","name":"李明","phone":"13800000000"}],"mode":"upsert"}
@@ -2650,6 +2704,9 @@ type CustomerBulkError struct {
 
 	// Pointer A JSON pointer into the request.
 	Pointer string `json:"pointer"`
+
+	// Rule With `validation_rules.broken`, the code of the rule.
+	Rule *string `json:"rule,omitempty"`
 }
 
 // CustomerBulkItem The fields of a customer, checked item by item by the rules of a single one.
@@ -2711,6 +2768,9 @@ type CustomerBulkResult struct {
 
 	// Status Example: created
 	Status BulkItemStatus `json:"status"`
+
+	// Warnings Rules of severity `warning` that it breaks.
+	Warnings *[]CustomerWarning `json:"warnings,omitempty"`
 }
 
 // CustomerBulkResults Example: {"results":[{"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","index":0,"status":"created"}]}
@@ -3197,6 +3257,22 @@ type CustomerUpdate struct {
 
 	// Tags Names of tags. A name that no tag has makes one if the caller holds `tags.manage`, else it is refused.
 	Tags *[]string `json:"tags,omitempty"`
+}
+
+// CustomerWarning A rule of severity `warning` that the customer breaks.
+//
+// Example: {"detail":{"en":"Members of the children's club are younger than 14.","zh":"儿童俱乐部会员须未满 14 岁。"},"pointer":"/birth_date","rule":"childrens_club_age"}
+type CustomerWarning struct {
+	// Detail What people read when the rule is broken.
+	//
+	// Example: {"en":"Members of the children's club are younger than 14.","zh":"儿童俱乐部会员须未满 14 岁。"}
+	Detail ValidationMessage `json:"detail"`
+
+	// Pointer The field it concerns; empty for none.
+	Pointer string `json:"pointer"`
+
+	// Rule The code of the rule.
+	Rule string `json:"rule"`
 }
 
 // Delegation Example: {"created_at":"2026-07-01T02:00:00Z","created_by":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","ends_at":"2026-07-20T00:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a18","reason":"annual leave","staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","starts_at":"2026-07-06T00:00:00Z","status":"planned","to_staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14"}
@@ -5220,6 +5296,9 @@ type ProblemError struct {
 
 	// Pointer A JSON pointer into the body (`/lines/0/quantity`), or `?name` for a query parameter, `{name}` for one in the path, `name:` for a header.
 	Pointer string `json:"pointer"`
+
+	// Rule With `validation_rules.broken`, the code of the rule that the business has added.
+	Rule *string `json:"rule,omitempty"`
 }
 
 // Product What is sold, in one or more variants.
@@ -6201,6 +6280,146 @@ type TotpEnrolment struct {
 	Url string `json:"url"`
 }
 
+// ValidationMessage What people read when the rule is broken.
+//
+// Example: {"en":"Members of the children's club are younger than 14.","zh":"儿童俱乐部会员须未满 14 岁。"}
+type ValidationMessage struct {
+	// En English.
+	En string `json:"en"`
+
+	// Zh Simplified Chinese.
+	Zh string `json:"zh"`
+}
+
+// ValidationRule A condition that customers must fulfil.
+//
+// Example: {"code":"childrens_club_age","created_at":"2026-06-01T02:00:00Z","entity":"customer","expression":"age == null || age \u003c 14 || !(\"children's club\" in tags)","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a30","message":{"en":"Members of the children's club are younger than 14.","zh":"儿童俱乐部会员须未满 14 岁。"},"pointer":"/birth_date","severity":"error","status":"inactive","trial":null,"tried":false,"updated_at":"2026-06-01T02:00:00Z","version":1}
+type ValidationRule struct {
+	// Code How answers name it.
+	Code      string    `json:"code"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Entity What the field belongs to; further entities may come.
+	//
+	// Example: customer
+	Entity     CustomFieldEntity `json:"entity"`
+	Expression string            `json:"expression"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// Message What people read when the rule is broken.
+	//
+	// Example: {"en":"Members of the children's club are younger than 14.","zh":"儿童俱乐部会员须未满 14 岁。"}
+	Message ValidationMessage `json:"message"`
+
+	// Pointer The field that is named when it is broken; empty for none.
+	Pointer string `json:"pointer"`
+
+	// Severity A broken `error` refuses the write; a broken `warning` comes back in its answer.
+	//
+	// Example: error
+	Severity ValidationSeverity `json:"severity"`
+
+	// Status Example: active
+	Status ValidationRuleStatus               `json:"status"`
+	Trial  nullable.Nullable[ValidationTrial] `json:"trial"`
+
+	// Tried Whether it was tried as it is now.
+	Tried     bool      `json:"tried"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// ValidationRuleCreate Example: {"code":"childrens_club_age","expression":"age == null || age \u003c 14 || !(\"children's club\" in tags)","message":{"en":"Members of the children's club are younger than 14.","zh":"儿童俱乐部会员须未满 14 岁。"},"pointer":"/birth_date","severity":"error"}
+type ValidationRuleCreate struct {
+	// Code Unique; never changes.
+	Code string `json:"code"`
+
+	// Entity What the field belongs to; further entities may come.
+	//
+	// Example: customer
+	Entity     *CustomFieldEntity `json:"entity,omitempty"`
+	Expression string             `json:"expression"`
+
+	// Message What people read when the rule is broken.
+	//
+	// Example: {"en":"Members of the children's club are younger than 14.","zh":"儿童俱乐部会员须未满 14 岁。"}
+	Message ValidationMessage `json:"message"`
+
+	// Pointer The field it concerns, such as `/birth_date` or `/custom_fields/shoe_size`.
+	Pointer *string `json:"pointer,omitempty"`
+
+	// Severity A broken `error` refuses the write; a broken `warning` comes back in its answer.
+	//
+	// Example: error
+	Severity ValidationSeverity `json:"severity"`
+}
+
+// ValidationRuleList Example: {"has_more":false,"items":[],"next_cursor":null}
+type ValidationRuleList struct {
+	HasMore bool             `json:"has_more"`
+	Items   []ValidationRule `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// ValidationRuleStatus Example: active
+type ValidationRuleStatus string
+
+// ValidationRuleTry Example: {"job":{"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","kind":"customers.try_rule","progress":{"done":0,"total":null},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":null,"started_at":null,"status":"queued","updated_at":"2026-07-01T02:00:00Z","version":1}}
+type ValidationRuleTry struct {
+	// Job Work that goes on after the answer.
+	//
+	// Example: {"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","kind":"rfm.refresh","progress":{"done":400,"total":1000},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":null,"started_at":"2026-07-01T02:00:01Z","status":"running","updated_at":"2026-07-01T02:00:05Z","version":3}
+	Job Job `json:"job"`
+}
+
+// ValidationRuleUpdate Example: {"severity":"warning"}
+type ValidationRuleUpdate struct {
+	Expression *string `json:"expression,omitempty"`
+
+	// Message What people read when the rule is broken.
+	//
+	// Example: {"en":"Members of the children's club are younger than 14.","zh":"儿童俱乐部会员须未满 14 岁。"}
+	Message *ValidationMessage        `json:"message,omitempty"`
+	Pointer nullable.Nullable[string] `json:"pointer,omitempty"`
+
+	// Severity A broken `error` refuses the write; a broken `warning` comes back in its answer.
+	//
+	// Example: error
+	Severity *ValidationSeverity `json:"severity,omitempty"`
+}
+
+// ValidationSeverity A broken `error` refuses the write; a broken `warning` comes back in its answer.
+//
+// Example: error
+type ValidationSeverity string
+
+// ValidationTrial What came of a rule on the customers there were.
+//
+// Example: {"at":"2026-06-01T02:00:00Z","broken":12,"checked":5000,"not_applicable":0,"revision":1,"samples":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"]}
+type ValidationTrial struct {
+	At      time.Time `json:"at"`
+	Broken  int64     `json:"broken"`
+	Checked int64     `json:"checked"`
+
+	// NotApplicable Customers who lack a value that the expression needs.
+	NotApplicable int64 `json:"not_applicable"`
+
+	// Revision Of the rule's expression and severity.
+	Revision int64 `json:"revision"`
+
+	// Samples Customers that break it.
+	Samples []Id `json:"samples"`
+}
+
 // Variant The unit of sale. Amounts are in minor currency units.
 //
 // Example: {"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}
@@ -6426,6 +6645,11 @@ type TagId = Id
 
 // TicketParameter defines model for TicketParameter.
 type TicketParameter = string
+
+// ValidationRuleId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type ValidationRuleId = Id
 
 // VariantId A UUIDv7, so ids sort by the time of creation.
 //
@@ -7627,6 +7851,73 @@ type MergeTagParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListValidationRulesParams defines parameters for ListValidationRules.
+type ListValidationRulesParams struct {
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListValidationRulesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListValidationRulesParamsInclude defines parameters for ListValidationRules.
+type ListValidationRulesParamsInclude string
+
+// CreateValidationRuleParams defines parameters for CreateValidationRule.
+type CreateValidationRuleParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteValidationRuleParams defines parameters for DeleteValidationRule.
+type DeleteValidationRuleParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetValidationRuleParams defines parameters for GetValidationRule.
+type GetValidationRuleParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateValidationRuleParams defines parameters for UpdateValidationRule.
+type UpdateValidationRuleParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ActivateValidationRuleParams defines parameters for ActivateValidationRule.
+type ActivateValidationRuleParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeactivateValidationRuleParams defines parameters for DeactivateValidationRule.
+type DeactivateValidationRuleParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// TryValidationRuleParams defines parameters for TryValidationRule.
+type TryValidationRuleParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListVariantsParams defines parameters for ListVariants.
 type ListVariantsParams struct {
 	// Sku Exactly this SKU.
@@ -7860,6 +8151,12 @@ type UpdateTagJSONRequestBody = TagUpdate
 
 // MergeTagJSONRequestBody defines body for MergeTag for application/json ContentType.
 type MergeTagJSONRequestBody = TagMerge
+
+// CreateValidationRuleJSONRequestBody defines body for CreateValidationRule for application/json ContentType.
+type CreateValidationRuleJSONRequestBody = ValidationRuleCreate
+
+// UpdateValidationRuleJSONRequestBody defines body for UpdateValidationRule for application/json ContentType.
+type UpdateValidationRuleJSONRequestBody = ValidationRuleUpdate
 
 // UpdateVariantJSONRequestBody defines body for UpdateVariant for application/json ContentType.
 type UpdateVariantJSONRequestBody = VariantUpdate
@@ -10278,6 +10575,101 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/tags/{id}/merge (the `MergeTag` operationId).
 	MergeTag(ctx context.Context, id TagId, params *MergeTagParams, body MergeTagJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListValidationRules List validation rules
+	//
+	// By code, active ones and others.
+	//
+	// Corresponds with GET /v1/validation-rules (the `ListValidationRules` operationId).
+	ListValidationRules(ctx context.Context, params *ListValidationRulesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateValidationRuleWithBody Make a validation rule
+	//
+	// A CEL expression (https://cel.dev) over one customer that must be true, such as `age == null || age < 14 || !("children's club" in tags)`.
+	// It may use `today`, `birth_date` (timestamps), `age`, `gender`, `language`, `source`, `lifecycle_stage`, `home_store_id`, `assigned_staff_id`,
+	// `address_region`, `address_city`, `has_name`, `has_phone`, `has_email`, `has_card_number`, `has_external_id`, `tags`,
+	// `marketing_preferences`, and custom fields that are not personal as `custom.` and their key: numbers are doubles (`custom.shoe_size == 42.0`),
+	// dates timestamps, several choices a list. What may be missing can be compared with `null`; an expression that uses a missing value otherwise
+	// says nothing about the customer. One that does not compile, or is not a condition, answers 422 `validation_rules.expression_invalid`.
+	//
+	// The rule is not in force until it is activated.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/validation-rules (the `CreateValidationRule` operationId).
+	CreateValidationRuleWithBody(ctx context.Context, params *CreateValidationRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateValidationRule Make a validation rule
+	//
+	// A CEL expression (https://cel.dev) over one customer that must be true, such as `age == null || age < 14 || !("children's club" in tags)`.
+	// It may use `today`, `birth_date` (timestamps), `age`, `gender`, `language`, `source`, `lifecycle_stage`, `home_store_id`, `assigned_staff_id`,
+	// `address_region`, `address_city`, `has_name`, `has_phone`, `has_email`, `has_card_number`, `has_external_id`, `tags`,
+	// `marketing_preferences`, and custom fields that are not personal as `custom.` and their key: numbers are doubles (`custom.shoe_size == 42.0`),
+	// dates timestamps, several choices a list. What may be missing can be compared with `null`; an expression that uses a missing value otherwise
+	// says nothing about the customer. One that does not compile, or is not a condition, answers 422 `validation_rules.expression_invalid`.
+	//
+	// The rule is not in force until it is activated.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/validation-rules (the `CreateValidationRule` operationId).
+	CreateValidationRule(ctx context.Context, params *CreateValidationRuleParams, body CreateValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteValidationRule Delete a validation rule
+	//
+	// `If-Match` is required. An active rule is out of force at once.
+	//
+	// Corresponds with DELETE /v1/validation-rules/{id} (the `DeleteValidationRule` operationId).
+	DeleteValidationRule(ctx context.Context, id ValidationRuleId, params *DeleteValidationRuleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetValidationRule Read a validation rule
+	//
+	// With what came of its last trial.
+	//
+	// Corresponds with GET /v1/validation-rules/{id} (the `GetValidationRule` operationId).
+	GetValidationRule(ctx context.Context, id ValidationRuleId, params *GetValidationRuleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateValidationRuleWithBody Change a validation rule
+	//
+	// `If-Match` is required. A change of `expression` or `severity` asks for a new trial, and is refused (409 `validation_rules.active`) while the
+	// rule is active.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/validation-rules/{id} (the `UpdateValidationRule` operationId).
+	UpdateValidationRuleWithBody(ctx context.Context, id ValidationRuleId, params *UpdateValidationRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateValidationRule Change a validation rule
+	//
+	// `If-Match` is required. A change of `expression` or `severity` asks for a new trial, and is refused (409 `validation_rules.active`) while the
+	// rule is active.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/validation-rules/{id} (the `UpdateValidationRule` operationId).
+	UpdateValidationRule(ctx context.Context, id ValidationRuleId, params *UpdateValidationRuleParams, body UpdateValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ActivateValidationRule Put a validation rule in force
+	//
+	// Refused (409 `validation_rules.untried`) unless it was tried as it is now. It holds for writes from then on, on every replica within a second. Activating twice changes nothing.
+	//
+	// Corresponds with POST /v1/validation-rules/{id}/activate (the `ActivateValidationRule` operationId).
+	ActivateValidationRule(ctx context.Context, id ValidationRuleId, params *ActivateValidationRuleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeactivateValidationRule Take a validation rule out of force
+	//
+	// Deactivating twice changes nothing.
+	//
+	// Corresponds with POST /v1/validation-rules/{id}/deactivate (the `DeactivateValidationRule` operationId).
+	DeactivateValidationRule(ctx context.Context, id ValidationRuleId, params *DeactivateValidationRuleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TryValidationRule Try a validation rule on all customers
+	//
+	// A job holds all active customers of the business against the rule as it is now. Its result, also in the rule's `trial`, tells how many
+	// there are, how many break it, to how many it does not apply, and names up to 20 that break it, of those the caller may see.
+	//
+	// Corresponds with POST /v1/validation-rules/{id}/try (the `TryValidationRule` operationId).
+	TryValidationRule(ctx context.Context, id ValidationRuleId, params *TryValidationRuleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListVariants Find variants
 	//
@@ -14974,6 +15366,201 @@ func (c *Client) MergeTagWithBody(ctx context.Context, id TagId, params *MergeTa
 // Corresponds with POST /v1/tags/{id}/merge (the `MergeTag` operationId).
 func (c *Client) MergeTag(ctx context.Context, id TagId, params *MergeTagParams, body MergeTagJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewMergeTagRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListValidationRules List validation rules
+//
+// By code, active ones and others.
+//
+// Corresponds with GET /v1/validation-rules (the `ListValidationRules` operationId).
+func (c *Client) ListValidationRules(ctx context.Context, params *ListValidationRulesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListValidationRulesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateValidationRuleWithBody Make a validation rule
+//
+// A CEL expression (https://cel.dev) over one customer that must be true, such as `age == null || age < 14 || !("children's club" in tags)`.
+// It may use `today`, `birth_date` (timestamps), `age`, `gender`, `language`, `source`, `lifecycle_stage`, `home_store_id`, `assigned_staff_id`,
+// `address_region`, `address_city`, `has_name`, `has_phone`, `has_email`, `has_card_number`, `has_external_id`, `tags`,
+// `marketing_preferences`, and custom fields that are not personal as `custom.` and their key: numbers are doubles (`custom.shoe_size == 42.0`),
+// dates timestamps, several choices a list. What may be missing can be compared with `null`; an expression that uses a missing value otherwise
+// says nothing about the customer. One that does not compile, or is not a condition, answers 422 `validation_rules.expression_invalid`.
+//
+// The rule is not in force until it is activated.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/validation-rules (the `CreateValidationRule` operationId).
+func (c *Client) CreateValidationRuleWithBody(ctx context.Context, params *CreateValidationRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateValidationRuleRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateValidationRule Make a validation rule
+//
+// A CEL expression (https://cel.dev) over one customer that must be true, such as `age == null || age < 14 || !("children's club" in tags)`.
+// It may use `today`, `birth_date` (timestamps), `age`, `gender`, `language`, `source`, `lifecycle_stage`, `home_store_id`, `assigned_staff_id`,
+// `address_region`, `address_city`, `has_name`, `has_phone`, `has_email`, `has_card_number`, `has_external_id`, `tags`,
+// `marketing_preferences`, and custom fields that are not personal as `custom.` and their key: numbers are doubles (`custom.shoe_size == 42.0`),
+// dates timestamps, several choices a list. What may be missing can be compared with `null`; an expression that uses a missing value otherwise
+// says nothing about the customer. One that does not compile, or is not a condition, answers 422 `validation_rules.expression_invalid`.
+//
+// The rule is not in force until it is activated.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/validation-rules (the `CreateValidationRule` operationId).
+func (c *Client) CreateValidationRule(ctx context.Context, params *CreateValidationRuleParams, body CreateValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateValidationRuleRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteValidationRule Delete a validation rule
+//
+// `If-Match` is required. An active rule is out of force at once.
+//
+// Corresponds with DELETE /v1/validation-rules/{id} (the `DeleteValidationRule` operationId).
+func (c *Client) DeleteValidationRule(ctx context.Context, id ValidationRuleId, params *DeleteValidationRuleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteValidationRuleRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetValidationRule Read a validation rule
+//
+// With what came of its last trial.
+//
+// Corresponds with GET /v1/validation-rules/{id} (the `GetValidationRule` operationId).
+func (c *Client) GetValidationRule(ctx context.Context, id ValidationRuleId, params *GetValidationRuleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetValidationRuleRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateValidationRuleWithBody Change a validation rule
+//
+// `If-Match` is required. A change of `expression` or `severity` asks for a new trial, and is refused (409 `validation_rules.active`) while the
+// rule is active.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/validation-rules/{id} (the `UpdateValidationRule` operationId).
+func (c *Client) UpdateValidationRuleWithBody(ctx context.Context, id ValidationRuleId, params *UpdateValidationRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateValidationRuleRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateValidationRule Change a validation rule
+//
+// `If-Match` is required. A change of `expression` or `severity` asks for a new trial, and is refused (409 `validation_rules.active`) while the
+// rule is active.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/validation-rules/{id} (the `UpdateValidationRule` operationId).
+func (c *Client) UpdateValidationRule(ctx context.Context, id ValidationRuleId, params *UpdateValidationRuleParams, body UpdateValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateValidationRuleRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ActivateValidationRule Put a validation rule in force
+//
+// Refused (409 `validation_rules.untried`) unless it was tried as it is now. It holds for writes from then on, on every replica within a second. Activating twice changes nothing.
+//
+// Corresponds with POST /v1/validation-rules/{id}/activate (the `ActivateValidationRule` operationId).
+func (c *Client) ActivateValidationRule(ctx context.Context, id ValidationRuleId, params *ActivateValidationRuleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewActivateValidationRuleRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeactivateValidationRule Take a validation rule out of force
+//
+// Deactivating twice changes nothing.
+//
+// Corresponds with POST /v1/validation-rules/{id}/deactivate (the `DeactivateValidationRule` operationId).
+func (c *Client) DeactivateValidationRule(ctx context.Context, id ValidationRuleId, params *DeactivateValidationRuleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeactivateValidationRuleRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TryValidationRule Try a validation rule on all customers
+//
+// A job holds all active customers of the business against the rule as it is now. Its result, also in the rule's `trial`, tells how many
+// there are, how many break it, to how many it does not apply, and names up to 20 that break it, of those the caller may see.
+//
+// Corresponds with POST /v1/validation-rules/{id}/try (the `TryValidationRule` operationId).
+func (c *Client) TryValidationRule(ctx context.Context, id ValidationRuleId, params *TryValidationRuleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTryValidationRuleRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -24717,6 +25304,468 @@ func NewMergeTagRequestWithBody(server string, id TagId, params *MergeTagParams,
 	return req, nil
 }
 
+// NewListValidationRulesRequest constructs an http.Request for the ListValidationRules method
+func NewListValidationRulesRequest(server string, params *ListValidationRulesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/validation-rules")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateValidationRuleRequest calls the generic CreateValidationRule builder with application/json body
+func NewCreateValidationRuleRequest(server string, params *CreateValidationRuleParams, body CreateValidationRuleJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateValidationRuleRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateValidationRuleRequestWithBody constructs an http.Request for the CreateValidationRule method, with any body, and a specified content type
+func NewCreateValidationRuleRequestWithBody(server string, params *CreateValidationRuleParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/validation-rules")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteValidationRuleRequest constructs an http.Request for the DeleteValidationRule method
+func NewDeleteValidationRuleRequest(server string, id ValidationRuleId, params *DeleteValidationRuleParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/validation-rules/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetValidationRuleRequest constructs an http.Request for the GetValidationRule method
+func NewGetValidationRuleRequest(server string, id ValidationRuleId, params *GetValidationRuleParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/validation-rules/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateValidationRuleRequest calls the generic UpdateValidationRule builder with application/json body
+func NewUpdateValidationRuleRequest(server string, id ValidationRuleId, params *UpdateValidationRuleParams, body UpdateValidationRuleJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateValidationRuleRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewUpdateValidationRuleRequestWithBody constructs an http.Request for the UpdateValidationRule method, with any body, and a specified content type
+func NewUpdateValidationRuleRequestWithBody(server string, id ValidationRuleId, params *UpdateValidationRuleParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/validation-rules/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewActivateValidationRuleRequest constructs an http.Request for the ActivateValidationRule method
+func NewActivateValidationRuleRequest(server string, id ValidationRuleId, params *ActivateValidationRuleParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/validation-rules/%s/activate", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeactivateValidationRuleRequest constructs an http.Request for the DeactivateValidationRule method
+func NewDeactivateValidationRuleRequest(server string, id ValidationRuleId, params *DeactivateValidationRuleParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/validation-rules/%s/deactivate", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewTryValidationRuleRequest constructs an http.Request for the TryValidationRule method
+func NewTryValidationRuleRequest(server string, id ValidationRuleId, params *TryValidationRuleParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/validation-rules/%s/try", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListVariantsRequest constructs an http.Request for the ListVariants method
 func NewListVariantsRequest(server string, params *ListVariantsParams) (*http.Request, error) {
 	var err error
@@ -27530,6 +28579,113 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/tags/{id}/merge (the `MergeTag` operationId).
 	MergeTagWithResponse(ctx context.Context, id TagId, params *MergeTagParams, body MergeTagJSONRequestBody, reqEditors ...RequestEditorFn) (*MergeTagReply, error)
+
+	// ListValidationRulesWithResponse List validation rules
+	//
+	// By code, active ones and others.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/validation-rules (the `ListValidationRules` operationId).
+	ListValidationRulesWithResponse(ctx context.Context, params *ListValidationRulesParams, reqEditors ...RequestEditorFn) (*ListValidationRulesReply, error)
+
+	// CreateValidationRuleWithBodyWithResponse Make a validation rule
+	//
+	// A CEL expression (https://cel.dev) over one customer that must be true, such as `age == null || age < 14 || !("children's club" in tags)`.
+	// It may use `today`, `birth_date` (timestamps), `age`, `gender`, `language`, `source`, `lifecycle_stage`, `home_store_id`, `assigned_staff_id`,
+	// `address_region`, `address_city`, `has_name`, `has_phone`, `has_email`, `has_card_number`, `has_external_id`, `tags`,
+	// `marketing_preferences`, and custom fields that are not personal as `custom.` and their key: numbers are doubles (`custom.shoe_size == 42.0`),
+	// dates timestamps, several choices a list. What may be missing can be compared with `null`; an expression that uses a missing value otherwise
+	// says nothing about the customer. One that does not compile, or is not a condition, answers 422 `validation_rules.expression_invalid`.
+	//
+	// The rule is not in force until it is activated.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/validation-rules (the `CreateValidationRule` operationId).
+	CreateValidationRuleWithBodyWithResponse(ctx context.Context, params *CreateValidationRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateValidationRuleReply, error)
+
+	// CreateValidationRuleWithResponse Make a validation rule
+	//
+	// A CEL expression (https://cel.dev) over one customer that must be true, such as `age == null || age < 14 || !("children's club" in tags)`.
+	// It may use `today`, `birth_date` (timestamps), `age`, `gender`, `language`, `source`, `lifecycle_stage`, `home_store_id`, `assigned_staff_id`,
+	// `address_region`, `address_city`, `has_name`, `has_phone`, `has_email`, `has_card_number`, `has_external_id`, `tags`,
+	// `marketing_preferences`, and custom fields that are not personal as `custom.` and their key: numbers are doubles (`custom.shoe_size == 42.0`),
+	// dates timestamps, several choices a list. What may be missing can be compared with `null`; an expression that uses a missing value otherwise
+	// says nothing about the customer. One that does not compile, or is not a condition, answers 422 `validation_rules.expression_invalid`.
+	//
+	// The rule is not in force until it is activated.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/validation-rules (the `CreateValidationRule` operationId).
+	CreateValidationRuleWithResponse(ctx context.Context, params *CreateValidationRuleParams, body CreateValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateValidationRuleReply, error)
+
+	// DeleteValidationRuleWithResponse Delete a validation rule
+	//
+	// `If-Match` is required. An active rule is out of force at once.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/validation-rules/{id} (the `DeleteValidationRule` operationId).
+	DeleteValidationRuleWithResponse(ctx context.Context, id ValidationRuleId, params *DeleteValidationRuleParams, reqEditors ...RequestEditorFn) (*DeleteValidationRuleReply, error)
+
+	// GetValidationRuleWithResponse Read a validation rule
+	//
+	// With what came of its last trial.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/validation-rules/{id} (the `GetValidationRule` operationId).
+	GetValidationRuleWithResponse(ctx context.Context, id ValidationRuleId, params *GetValidationRuleParams, reqEditors ...RequestEditorFn) (*GetValidationRuleReply, error)
+
+	// UpdateValidationRuleWithBodyWithResponse Change a validation rule
+	//
+	// `If-Match` is required. A change of `expression` or `severity` asks for a new trial, and is refused (409 `validation_rules.active`) while the
+	// rule is active.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/validation-rules/{id} (the `UpdateValidationRule` operationId).
+	UpdateValidationRuleWithBodyWithResponse(ctx context.Context, id ValidationRuleId, params *UpdateValidationRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateValidationRuleReply, error)
+
+	// UpdateValidationRuleWithResponse Change a validation rule
+	//
+	// `If-Match` is required. A change of `expression` or `severity` asks for a new trial, and is refused (409 `validation_rules.active`) while the
+	// rule is active.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/validation-rules/{id} (the `UpdateValidationRule` operationId).
+	UpdateValidationRuleWithResponse(ctx context.Context, id ValidationRuleId, params *UpdateValidationRuleParams, body UpdateValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateValidationRuleReply, error)
+
+	// ActivateValidationRuleWithResponse Put a validation rule in force
+	//
+	// Refused (409 `validation_rules.untried`) unless it was tried as it is now. It holds for writes from then on, on every replica within a second. Activating twice changes nothing.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/validation-rules/{id}/activate (the `ActivateValidationRule` operationId).
+	ActivateValidationRuleWithResponse(ctx context.Context, id ValidationRuleId, params *ActivateValidationRuleParams, reqEditors ...RequestEditorFn) (*ActivateValidationRuleReply, error)
+
+	// DeactivateValidationRuleWithResponse Take a validation rule out of force
+	//
+	// Deactivating twice changes nothing.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/validation-rules/{id}/deactivate (the `DeactivateValidationRule` operationId).
+	DeactivateValidationRuleWithResponse(ctx context.Context, id ValidationRuleId, params *DeactivateValidationRuleParams, reqEditors ...RequestEditorFn) (*DeactivateValidationRuleReply, error)
+
+	// TryValidationRuleWithResponse Try a validation rule on all customers
+	//
+	// A job holds all active customers of the business against the rule as it is now. Its result, also in the rule's `trial`, tells how many
+	// there are, how many break it, to how many it does not apply, and names up to 20 that break it, of those the caller may see.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/validation-rules/{id}/try (the `TryValidationRule` operationId).
+	TryValidationRuleWithResponse(ctx context.Context, id ValidationRuleId, params *TryValidationRuleParams, reqEditors ...RequestEditorFn) (*TryValidationRuleReply, error)
 
 	// ListVariantsWithResponse Find variants
 	//
@@ -37360,6 +38516,497 @@ func (r MergeTagReply) ContentType() string {
 	return ""
 }
 
+// ListValidationRulesReply200Headers the declared response headers of an HTTP 200 response for ListValidationRules
+type ListValidationRulesReply200Headers struct {
+	Link *string
+}
+
+// ListValidationRulesReplyDefaultHeaders the declared response headers of an HTTP default response for ListValidationRules
+type ListValidationRulesReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListValidationRulesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ValidationRuleList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListValidationRulesReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListValidationRulesReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListValidationRulesReply) GetJSON200() *ValidationRuleList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListValidationRulesReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListValidationRulesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListValidationRulesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListValidationRulesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListValidationRulesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateValidationRuleReply201Headers the declared response headers of an HTTP 201 response for CreateValidationRule
+type CreateValidationRuleReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateValidationRuleReplyDefaultHeaders the declared response headers of an HTTP default response for CreateValidationRule
+type CreateValidationRuleReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateValidationRuleReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *ValidationRule
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateValidationRuleReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateValidationRuleReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateValidationRuleReply) GetJSON201() *ValidationRule {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateValidationRuleReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateValidationRuleReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateValidationRuleReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateValidationRuleReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateValidationRuleReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteValidationRuleReplyDefaultHeaders the declared response headers of an HTTP default response for DeleteValidationRule
+type DeleteValidationRuleReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type DeleteValidationRuleReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteValidationRuleReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteValidationRuleReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteValidationRuleReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteValidationRuleReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteValidationRuleReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteValidationRuleReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetValidationRuleReply200Headers the declared response headers of an HTTP 200 response for GetValidationRule
+type GetValidationRuleReply200Headers struct {
+	ETag *string
+}
+
+// GetValidationRuleReplyDefaultHeaders the declared response headers of an HTTP default response for GetValidationRule
+type GetValidationRuleReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetValidationRuleReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ValidationRule
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetValidationRuleReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetValidationRuleReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetValidationRuleReply) GetJSON200() *ValidationRule {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetValidationRuleReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetValidationRuleReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetValidationRuleReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetValidationRuleReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetValidationRuleReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateValidationRuleReply200Headers the declared response headers of an HTTP 200 response for UpdateValidationRule
+type UpdateValidationRuleReply200Headers struct {
+	ETag *string
+}
+
+// UpdateValidationRuleReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateValidationRule
+type UpdateValidationRuleReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdateValidationRuleReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ValidationRule
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateValidationRuleReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateValidationRuleReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateValidationRuleReply) GetJSON200() *ValidationRule {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateValidationRuleReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateValidationRuleReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateValidationRuleReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateValidationRuleReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateValidationRuleReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ActivateValidationRuleReply200Headers the declared response headers of an HTTP 200 response for ActivateValidationRule
+type ActivateValidationRuleReply200Headers struct {
+	ETag *string
+}
+
+// ActivateValidationRuleReplyDefaultHeaders the declared response headers of an HTTP default response for ActivateValidationRule
+type ActivateValidationRuleReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ActivateValidationRuleReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ValidationRule
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ActivateValidationRuleReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ActivateValidationRuleReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ActivateValidationRuleReply) GetJSON200() *ValidationRule {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ActivateValidationRuleReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ActivateValidationRuleReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ActivateValidationRuleReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ActivateValidationRuleReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ActivateValidationRuleReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeactivateValidationRuleReply200Headers the declared response headers of an HTTP 200 response for DeactivateValidationRule
+type DeactivateValidationRuleReply200Headers struct {
+	ETag *string
+}
+
+// DeactivateValidationRuleReplyDefaultHeaders the declared response headers of an HTTP default response for DeactivateValidationRule
+type DeactivateValidationRuleReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type DeactivateValidationRuleReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ValidationRule
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *DeactivateValidationRuleReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeactivateValidationRuleReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DeactivateValidationRuleReply) GetJSON200() *ValidationRule {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeactivateValidationRuleReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeactivateValidationRuleReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeactivateValidationRuleReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeactivateValidationRuleReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeactivateValidationRuleReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// TryValidationRuleReply202Headers the declared response headers of an HTTP 202 response for TryValidationRule
+type TryValidationRuleReply202Headers struct {
+	Location *string
+}
+
+// TryValidationRuleReplyDefaultHeaders the declared response headers of an HTTP default response for TryValidationRule
+type TryValidationRuleReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type TryValidationRuleReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *ValidationRuleTry
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *TryValidationRuleReply202Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *TryValidationRuleReplyDefaultHeaders
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r TryValidationRuleReply) GetJSON202() *ValidationRuleTry {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r TryValidationRuleReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r TryValidationRuleReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r TryValidationRuleReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r TryValidationRuleReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r TryValidationRuleReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListVariantsReply200Headers the declared response headers of an HTTP 200 response for ListVariants
 type ListVariantsReply200Headers struct {
 	Link *string
@@ -41490,6 +43137,173 @@ func (c *ClientWithResponses) MergeTagWithResponse(ctx context.Context, id TagId
 		return nil, err
 	}
 	return ParseMergeTagReply(rsp)
+}
+
+// ListValidationRulesWithResponse List validation rules
+//
+// By code, active ones and others.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/validation-rules (the `ListValidationRules` operationId).
+func (c *ClientWithResponses) ListValidationRulesWithResponse(ctx context.Context, params *ListValidationRulesParams, reqEditors ...RequestEditorFn) (*ListValidationRulesReply, error) {
+	rsp, err := c.ListValidationRules(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListValidationRulesReply(rsp)
+}
+
+// CreateValidationRuleWithBodyWithResponse Make a validation rule
+//
+// A CEL expression (https://cel.dev) over one customer that must be true, such as `age == null || age < 14 || !("children's club" in tags)`.
+// It may use `today`, `birth_date` (timestamps), `age`, `gender`, `language`, `source`, `lifecycle_stage`, `home_store_id`, `assigned_staff_id`,
+// `address_region`, `address_city`, `has_name`, `has_phone`, `has_email`, `has_card_number`, `has_external_id`, `tags`,
+// `marketing_preferences`, and custom fields that are not personal as `custom.` and their key: numbers are doubles (`custom.shoe_size == 42.0`),
+// dates timestamps, several choices a list. What may be missing can be compared with `null`; an expression that uses a missing value otherwise
+// says nothing about the customer. One that does not compile, or is not a condition, answers 422 `validation_rules.expression_invalid`.
+//
+// The rule is not in force until it is activated.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/validation-rules (the `CreateValidationRule` operationId).
+func (c *ClientWithResponses) CreateValidationRuleWithBodyWithResponse(ctx context.Context, params *CreateValidationRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateValidationRuleReply, error) {
+	rsp, err := c.CreateValidationRuleWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateValidationRuleReply(rsp)
+}
+
+// CreateValidationRuleWithResponse Make a validation rule
+//
+// A CEL expression (https://cel.dev) over one customer that must be true, such as `age == null || age < 14 || !("children's club" in tags)`.
+// It may use `today`, `birth_date` (timestamps), `age`, `gender`, `language`, `source`, `lifecycle_stage`, `home_store_id`, `assigned_staff_id`,
+// `address_region`, `address_city`, `has_name`, `has_phone`, `has_email`, `has_card_number`, `has_external_id`, `tags`,
+// `marketing_preferences`, and custom fields that are not personal as `custom.` and their key: numbers are doubles (`custom.shoe_size == 42.0`),
+// dates timestamps, several choices a list. What may be missing can be compared with `null`; an expression that uses a missing value otherwise
+// says nothing about the customer. One that does not compile, or is not a condition, answers 422 `validation_rules.expression_invalid`.
+//
+// The rule is not in force until it is activated.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/validation-rules (the `CreateValidationRule` operationId).
+func (c *ClientWithResponses) CreateValidationRuleWithResponse(ctx context.Context, params *CreateValidationRuleParams, body CreateValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateValidationRuleReply, error) {
+	rsp, err := c.CreateValidationRule(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateValidationRuleReply(rsp)
+}
+
+// DeleteValidationRuleWithResponse Delete a validation rule
+//
+// `If-Match` is required. An active rule is out of force at once.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/validation-rules/{id} (the `DeleteValidationRule` operationId).
+func (c *ClientWithResponses) DeleteValidationRuleWithResponse(ctx context.Context, id ValidationRuleId, params *DeleteValidationRuleParams, reqEditors ...RequestEditorFn) (*DeleteValidationRuleReply, error) {
+	rsp, err := c.DeleteValidationRule(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteValidationRuleReply(rsp)
+}
+
+// GetValidationRuleWithResponse Read a validation rule
+//
+// With what came of its last trial.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/validation-rules/{id} (the `GetValidationRule` operationId).
+func (c *ClientWithResponses) GetValidationRuleWithResponse(ctx context.Context, id ValidationRuleId, params *GetValidationRuleParams, reqEditors ...RequestEditorFn) (*GetValidationRuleReply, error) {
+	rsp, err := c.GetValidationRule(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetValidationRuleReply(rsp)
+}
+
+// UpdateValidationRuleWithBodyWithResponse Change a validation rule
+//
+// `If-Match` is required. A change of `expression` or `severity` asks for a new trial, and is refused (409 `validation_rules.active`) while the
+// rule is active.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/validation-rules/{id} (the `UpdateValidationRule` operationId).
+func (c *ClientWithResponses) UpdateValidationRuleWithBodyWithResponse(ctx context.Context, id ValidationRuleId, params *UpdateValidationRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateValidationRuleReply, error) {
+	rsp, err := c.UpdateValidationRuleWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateValidationRuleReply(rsp)
+}
+
+// UpdateValidationRuleWithResponse Change a validation rule
+//
+// `If-Match` is required. A change of `expression` or `severity` asks for a new trial, and is refused (409 `validation_rules.active`) while the
+// rule is active.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/validation-rules/{id} (the `UpdateValidationRule` operationId).
+func (c *ClientWithResponses) UpdateValidationRuleWithResponse(ctx context.Context, id ValidationRuleId, params *UpdateValidationRuleParams, body UpdateValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateValidationRuleReply, error) {
+	rsp, err := c.UpdateValidationRule(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateValidationRuleReply(rsp)
+}
+
+// ActivateValidationRuleWithResponse Put a validation rule in force
+//
+// Refused (409 `validation_rules.untried`) unless it was tried as it is now. It holds for writes from then on, on every replica within a second. Activating twice changes nothing.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/validation-rules/{id}/activate (the `ActivateValidationRule` operationId).
+func (c *ClientWithResponses) ActivateValidationRuleWithResponse(ctx context.Context, id ValidationRuleId, params *ActivateValidationRuleParams, reqEditors ...RequestEditorFn) (*ActivateValidationRuleReply, error) {
+	rsp, err := c.ActivateValidationRule(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseActivateValidationRuleReply(rsp)
+}
+
+// DeactivateValidationRuleWithResponse Take a validation rule out of force
+//
+// Deactivating twice changes nothing.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/validation-rules/{id}/deactivate (the `DeactivateValidationRule` operationId).
+func (c *ClientWithResponses) DeactivateValidationRuleWithResponse(ctx context.Context, id ValidationRuleId, params *DeactivateValidationRuleParams, reqEditors ...RequestEditorFn) (*DeactivateValidationRuleReply, error) {
+	rsp, err := c.DeactivateValidationRule(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeactivateValidationRuleReply(rsp)
+}
+
+// TryValidationRuleWithResponse Try a validation rule on all customers
+//
+// A job holds all active customers of the business against the rule as it is now. Its result, also in the rule's `trial`, tells how many
+// there are, how many break it, to how many it does not apply, and names up to 20 that break it, of those the caller may see.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/validation-rules/{id}/try (the `TryValidationRule` operationId).
+func (c *ClientWithResponses) TryValidationRuleWithResponse(ctx context.Context, id ValidationRuleId, params *TryValidationRuleParams, reqEditors ...RequestEditorFn) (*TryValidationRuleReply, error) {
+	rsp, err := c.TryValidationRule(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTryValidationRuleReply(rsp)
 }
 
 // ListVariantsWithResponse Find variants
@@ -51309,6 +53123,506 @@ func ParseMergeTagReply(rsp *http.Response) (*MergeTagReply, error) {
 	switch {
 	case true:
 		var headers MergeTagReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListValidationRulesReply parses an HTTP response from a ListValidationRulesWithResponse call
+func ParseListValidationRulesReply(rsp *http.Response) (*ListValidationRulesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListValidationRulesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ValidationRuleList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListValidationRulesReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListValidationRulesReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateValidationRuleReply parses an HTTP response from a CreateValidationRuleWithResponse call
+func ParseCreateValidationRuleReply(rsp *http.Response) (*CreateValidationRuleReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateValidationRuleReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest ValidationRule
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateValidationRuleReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateValidationRuleReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteValidationRuleReply parses an HTTP response from a DeleteValidationRuleWithResponse call
+func ParseDeleteValidationRuleReply(rsp *http.Response) (*DeleteValidationRuleReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteValidationRuleReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteValidationRuleReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetValidationRuleReply parses an HTTP response from a GetValidationRuleWithResponse call
+func ParseGetValidationRuleReply(rsp *http.Response) (*GetValidationRuleReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetValidationRuleReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ValidationRule
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetValidationRuleReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetValidationRuleReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateValidationRuleReply parses an HTTP response from a UpdateValidationRuleWithResponse call
+func ParseUpdateValidationRuleReply(rsp *http.Response) (*UpdateValidationRuleReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateValidationRuleReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ValidationRule
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateValidationRuleReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateValidationRuleReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseActivateValidationRuleReply parses an HTTP response from a ActivateValidationRuleWithResponse call
+func ParseActivateValidationRuleReply(rsp *http.Response) (*ActivateValidationRuleReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ActivateValidationRuleReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ValidationRule
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ActivateValidationRuleReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ActivateValidationRuleReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeactivateValidationRuleReply parses an HTTP response from a DeactivateValidationRuleWithResponse call
+func ParseDeactivateValidationRuleReply(rsp *http.Response) (*DeactivateValidationRuleReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeactivateValidationRuleReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ValidationRule
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers DeactivateValidationRuleReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers DeactivateValidationRuleReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseTryValidationRuleReply parses an HTTP response from a TryValidationRuleWithResponse call
+func ParseTryValidationRuleReply(rsp *http.Response) (*TryValidationRuleReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &TryValidationRuleReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest ValidationRuleTry
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers TryValidationRuleReply202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers202 = &headers
+	case true:
+		var headers TryValidationRuleReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

@@ -270,6 +270,9 @@ type ProblemError struct {
 
 	// Pointer A JSON pointer into the body (`/lines/0/quantity`), or `?name` for a query parameter, `{name}` for one in the path, `name:` for a header.
 	Pointer string `json:"pointer"`
+
+	// Rule With `validation_rules.broken`, the code of the rule that the business has added.
+	Rule *string `json:"rule,omitempty"`
 }
 
 // StaffRef A member of staff as other resources mention one.

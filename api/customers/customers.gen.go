@@ -387,6 +387,42 @@ func (e RevealField) Valid() bool {
 	}
 }
 
+// Defines values for ValidationRuleStatus.
+const (
+	ValidationRuleActive   ValidationRuleStatus = "active"
+	ValidationRuleInactive ValidationRuleStatus = "inactive"
+)
+
+// Valid indicates whether the value is a known member of the ValidationRuleStatus enum.
+func (e ValidationRuleStatus) Valid() bool {
+	switch e {
+	case ValidationRuleActive:
+		return true
+	case ValidationRuleInactive:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ValidationSeverity.
+const (
+	ValidationError   ValidationSeverity = "error"
+	ValidationWarning ValidationSeverity = "warning"
+)
+
+// Valid indicates whether the value is a known member of the ValidationSeverity enum.
+func (e ValidationSeverity) Valid() bool {
+	switch e {
+	case ValidationError:
+		return true
+	case ValidationWarning:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListCustomFieldsParamsInclude.
 const (
 	ListCustomFieldsParamsIncludeIncludeTotalCount ListCustomFieldsParamsInclude = "total_count"
@@ -471,6 +507,21 @@ const (
 func (e ListTagsParamsInclude) Valid() bool {
 	switch e {
 	case ListTagsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListValidationRulesParamsInclude.
+const (
+	ListValidationRulesParamsIncludeIncludeTotalCount ListValidationRulesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListValidationRulesParamsInclude enum.
+func (e ListValidationRulesParamsInclude) Valid() bool {
+	switch e {
+	case ListValidationRulesParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -811,6 +862,9 @@ type Customer struct {
 
 	// Version Rises with every change.
 	Version int64 `json:"version"`
+
+	// Warnings Only in answers to a write, and only when there are any.
+	Warnings *[]CustomerWarning `json:"warnings,omitempty"`
 }
 
 // CustomerBulk Example: {"items":[{"external_id":"C-1001","name":"李明","phone":"13800000000"}],"mode":"upsert"}
@@ -847,6 +901,9 @@ type CustomerBulkError struct {
 
 	// Pointer A JSON pointer into the request.
 	Pointer string `json:"pointer"`
+
+	// Rule With `validation_rules.broken`, the code of the rule.
+	Rule *string `json:"rule,omitempty"`
 }
 
 // CustomerBulkItem The fields of a customer, checked item by item by the rules of a single one.
@@ -908,6 +965,9 @@ type CustomerBulkResult struct {
 
 	// Status Example: created
 	Status BulkItemStatus `json:"status"`
+
+	// Warnings Rules of severity `warning` that it breaks.
+	Warnings *[]CustomerWarning `json:"warnings,omitempty"`
 }
 
 // CustomerBulkResults Example: {"results":[{"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","index":0,"status":"created"}]}
@@ -1342,6 +1402,22 @@ type CustomerUpdate struct {
 	Tags *[]string `json:"tags,omitempty"`
 }
 
+// CustomerWarning A rule of severity `warning` that the customer breaks.
+//
+// Example: {"detail":{"en":"Members of the children's club are younger than 14.","zh":"儿童俱乐部会员须未满 14 岁。"},"pointer":"/birth_date","rule":"childrens_club_age"}
+type CustomerWarning struct {
+	// Detail What people read when the rule is broken.
+	//
+	// Example: {"en":"Members of the children's club are younger than 14.","zh":"儿童俱乐部会员须未满 14 岁。"}
+	Detail ValidationMessage `json:"detail"`
+
+	// Pointer The field it concerns; empty for none.
+	Pointer string `json:"pointer"`
+
+	// Rule The code of the rule.
+	Rule string `json:"rule"`
+}
+
 // DuplicateDecide Example: {"decision":"not_duplicate","note":"同名同日的两位顾客"}
 type DuplicateDecide struct {
 	// Decision Example: not_duplicate
@@ -1621,6 +1697,146 @@ type TagUpdate struct {
 	Name     *string                   `json:"name,omitempty"`
 }
 
+// ValidationMessage What people read when the rule is broken.
+//
+// Example: {"en":"Members of the children's club are younger than 14.","zh":"儿童俱乐部会员须未满 14 岁。"}
+type ValidationMessage struct {
+	// En English.
+	En string `json:"en"`
+
+	// Zh Simplified Chinese.
+	Zh string `json:"zh"`
+}
+
+// ValidationRule A condition that customers must fulfil.
+//
+// Example: {"code":"childrens_club_age","created_at":"2026-06-01T02:00:00Z","entity":"customer","expression":"age == null || age \u003c 14 || !(\"children's club\" in tags)","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a30","message":{"en":"Members of the children's club are younger than 14.","zh":"儿童俱乐部会员须未满 14 岁。"},"pointer":"/birth_date","severity":"error","status":"inactive","trial":null,"tried":false,"updated_at":"2026-06-01T02:00:00Z","version":1}
+type ValidationRule struct {
+	// Code How answers name it.
+	Code      string    `json:"code"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Entity What the field belongs to; further entities may come.
+	//
+	// Example: customer
+	Entity     CustomFieldEntity `json:"entity"`
+	Expression string            `json:"expression"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id externalRef0.Id `json:"id"`
+
+	// Message What people read when the rule is broken.
+	//
+	// Example: {"en":"Members of the children's club are younger than 14.","zh":"儿童俱乐部会员须未满 14 岁。"}
+	Message ValidationMessage `json:"message"`
+
+	// Pointer The field that is named when it is broken; empty for none.
+	Pointer string `json:"pointer"`
+
+	// Severity A broken `error` refuses the write; a broken `warning` comes back in its answer.
+	//
+	// Example: error
+	Severity ValidationSeverity `json:"severity"`
+
+	// Status Example: active
+	Status ValidationRuleStatus               `json:"status"`
+	Trial  nullable.Nullable[ValidationTrial] `json:"trial"`
+
+	// Tried Whether it was tried as it is now.
+	Tried     bool      `json:"tried"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// ValidationRuleCreate Example: {"code":"childrens_club_age","expression":"age == null || age \u003c 14 || !(\"children's club\" in tags)","message":{"en":"Members of the children's club are younger than 14.","zh":"儿童俱乐部会员须未满 14 岁。"},"pointer":"/birth_date","severity":"error"}
+type ValidationRuleCreate struct {
+	// Code Unique; never changes.
+	Code string `json:"code"`
+
+	// Entity What the field belongs to; further entities may come.
+	//
+	// Example: customer
+	Entity     *CustomFieldEntity `json:"entity,omitempty"`
+	Expression string             `json:"expression"`
+
+	// Message What people read when the rule is broken.
+	//
+	// Example: {"en":"Members of the children's club are younger than 14.","zh":"儿童俱乐部会员须未满 14 岁。"}
+	Message ValidationMessage `json:"message"`
+
+	// Pointer The field it concerns, such as `/birth_date` or `/custom_fields/shoe_size`.
+	Pointer *string `json:"pointer,omitempty"`
+
+	// Severity A broken `error` refuses the write; a broken `warning` comes back in its answer.
+	//
+	// Example: error
+	Severity ValidationSeverity `json:"severity"`
+}
+
+// ValidationRuleList Example: {"has_more":false,"items":[],"next_cursor":null}
+type ValidationRuleList struct {
+	HasMore bool             `json:"has_more"`
+	Items   []ValidationRule `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// ValidationRuleStatus Example: active
+type ValidationRuleStatus string
+
+// ValidationRuleTry Example: {"job":{"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","kind":"customers.try_rule","progress":{"done":0,"total":null},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":null,"started_at":null,"status":"queued","updated_at":"2026-07-01T02:00:00Z","version":1}}
+type ValidationRuleTry struct {
+	// Job Work that goes on after the answer.
+	//
+	// Example: {"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","kind":"rfm.refresh","progress":{"done":400,"total":1000},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":null,"started_at":"2026-07-01T02:00:01Z","status":"running","updated_at":"2026-07-01T02:00:05Z","version":3}
+	Job externalRef0.Job `json:"job"`
+}
+
+// ValidationRuleUpdate Example: {"severity":"warning"}
+type ValidationRuleUpdate struct {
+	Expression *string `json:"expression,omitempty"`
+
+	// Message What people read when the rule is broken.
+	//
+	// Example: {"en":"Members of the children's club are younger than 14.","zh":"儿童俱乐部会员须未满 14 岁。"}
+	Message *ValidationMessage        `json:"message,omitempty"`
+	Pointer nullable.Nullable[string] `json:"pointer,omitempty"`
+
+	// Severity A broken `error` refuses the write; a broken `warning` comes back in its answer.
+	//
+	// Example: error
+	Severity *ValidationSeverity `json:"severity,omitempty"`
+}
+
+// ValidationSeverity A broken `error` refuses the write; a broken `warning` comes back in its answer.
+//
+// Example: error
+type ValidationSeverity string
+
+// ValidationTrial What came of a rule on the customers there were.
+//
+// Example: {"at":"2026-06-01T02:00:00Z","broken":12,"checked":5000,"not_applicable":0,"revision":1,"samples":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"]}
+type ValidationTrial struct {
+	At      time.Time `json:"at"`
+	Broken  int64     `json:"broken"`
+	Checked int64     `json:"checked"`
+
+	// NotApplicable Customers who lack a value that the expression needs.
+	NotApplicable int64 `json:"not_applicable"`
+
+	// Revision Of the rule's expression and severity.
+	Revision int64 `json:"revision"`
+
+	// Samples Customers that break it.
+	Samples []externalRef0.Id `json:"samples"`
+}
+
 // CustomFieldId A UUIDv7, so ids sort by the time of creation.
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
@@ -1635,6 +1851,11 @@ type CustomerId = externalRef0.Id
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type TagId = externalRef0.Id
+
+// ValidationRuleId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type ValidationRuleId = externalRef0.Id
 
 // ListCustomFieldsParams defines parameters for ListCustomFields.
 type ListCustomFieldsParams struct {
@@ -1939,6 +2160,73 @@ type MergeTagParams struct {
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListValidationRulesParams defines parameters for ListValidationRules.
+type ListValidationRulesParams struct {
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListValidationRulesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListValidationRulesParamsInclude defines parameters for ListValidationRules.
+type ListValidationRulesParamsInclude string
+
+// CreateValidationRuleParams defines parameters for CreateValidationRule.
+type CreateValidationRuleParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteValidationRuleParams defines parameters for DeleteValidationRule.
+type DeleteValidationRuleParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetValidationRuleParams defines parameters for GetValidationRule.
+type GetValidationRuleParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateValidationRuleParams defines parameters for UpdateValidationRule.
+type UpdateValidationRuleParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// ActivateValidationRuleParams defines parameters for ActivateValidationRule.
+type ActivateValidationRuleParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeactivateValidationRuleParams defines parameters for DeactivateValidationRule.
+type DeactivateValidationRuleParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// TryValidationRuleParams defines parameters for TryValidationRule.
+type TryValidationRuleParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // CreateCustomFieldJSONRequestBody defines body for CreateCustomField for application/json ContentType.
 type CreateCustomFieldJSONRequestBody = CustomFieldCreate
 
@@ -1980,6 +2268,12 @@ type UpdateTagJSONRequestBody = TagUpdate
 
 // MergeTagJSONRequestBody defines body for MergeTag for application/json ContentType.
 type MergeTagJSONRequestBody = TagMerge
+
+// CreateValidationRuleJSONRequestBody defines body for CreateValidationRule for application/json ContentType.
+type CreateValidationRuleJSONRequestBody = ValidationRuleCreate
+
+// UpdateValidationRuleJSONRequestBody defines body for UpdateValidationRule for application/json ContentType.
+type UpdateValidationRuleJSONRequestBody = ValidationRuleUpdate
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -2079,6 +2373,30 @@ type ServerInterface interface {
 	// MergeTag Merge a tag into another
 	// (POST /v1/tags/{id}/merge)
 	MergeTag(ctx echo.Context, id TagId, params MergeTagParams) error
+	// ListValidationRules List validation rules
+	// (GET /v1/validation-rules)
+	ListValidationRules(ctx echo.Context, params ListValidationRulesParams) error
+	// CreateValidationRule Make a validation rule
+	// (POST /v1/validation-rules)
+	CreateValidationRule(ctx echo.Context, params CreateValidationRuleParams) error
+	// DeleteValidationRule Delete a validation rule
+	// (DELETE /v1/validation-rules/{id})
+	DeleteValidationRule(ctx echo.Context, id ValidationRuleId, params DeleteValidationRuleParams) error
+	// GetValidationRule Read a validation rule
+	// (GET /v1/validation-rules/{id})
+	GetValidationRule(ctx echo.Context, id ValidationRuleId, params GetValidationRuleParams) error
+	// UpdateValidationRule Change a validation rule
+	// (PATCH /v1/validation-rules/{id})
+	UpdateValidationRule(ctx echo.Context, id ValidationRuleId, params UpdateValidationRuleParams) error
+	// ActivateValidationRule Put a validation rule in force
+	// (POST /v1/validation-rules/{id}/activate)
+	ActivateValidationRule(ctx echo.Context, id ValidationRuleId, params ActivateValidationRuleParams) error
+	// DeactivateValidationRule Take a validation rule out of force
+	// (POST /v1/validation-rules/{id}/deactivate)
+	DeactivateValidationRule(ctx echo.Context, id ValidationRuleId, params DeactivateValidationRuleParams) error
+	// TryValidationRule Try a validation rule on all customers
+	// (POST /v1/validation-rules/{id}/try)
+	TryValidationRule(ctx echo.Context, id ValidationRuleId, params TryValidationRuleParams) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -3287,6 +3605,313 @@ func (w *ServerInterfaceWrapper) MergeTag(ctx echo.Context) error {
 	return err
 }
 
+// ListValidationRules converts echo context to params.
+func (w *ServerInterfaceWrapper) ListValidationRules(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListValidationRulesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListValidationRules(ctx, params)
+	return err
+}
+
+// CreateValidationRule converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateValidationRule(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateValidationRuleParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateValidationRule(ctx, params)
+	return err
+}
+
+// DeleteValidationRule converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteValidationRule(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ValidationRuleId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteValidationRuleParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteValidationRule(ctx, id, params)
+	return err
+}
+
+// GetValidationRule converts echo context to params.
+func (w *ServerInterfaceWrapper) GetValidationRule(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ValidationRuleId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetValidationRuleParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetValidationRule(ctx, id, params)
+	return err
+}
+
+// UpdateValidationRule converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateValidationRule(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ValidationRuleId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateValidationRuleParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateValidationRule(ctx, id, params)
+	return err
+}
+
+// ActivateValidationRule converts echo context to params.
+func (w *ServerInterfaceWrapper) ActivateValidationRule(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ValidationRuleId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ActivateValidationRuleParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ActivateValidationRule(ctx, id, params)
+	return err
+}
+
+// DeactivateValidationRule converts echo context to params.
+func (w *ServerInterfaceWrapper) DeactivateValidationRule(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ValidationRuleId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeactivateValidationRuleParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeactivateValidationRule(ctx, id, params)
+	return err
+}
+
+// TryValidationRule converts echo context to params.
+func (w *ServerInterfaceWrapper) TryValidationRule(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ValidationRuleId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params TryValidationRuleParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.TryValidationRule(ctx, id, params)
+	return err
+}
+
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -3356,6 +3981,14 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/custom-fields/:id", wrapper.DeleteCustomField, options.OperationMiddlewares["deleteCustomField"]...)
 	router.GET(options.BaseURL+"/v1/custom-fields/:id", wrapper.GetCustomField, options.OperationMiddlewares["getCustomField"]...)
 	router.PATCH(options.BaseURL+"/v1/custom-fields/:id", wrapper.UpdateCustomField, options.OperationMiddlewares["updateCustomField"]...)
+	router.GET(options.BaseURL+"/v1/validation-rules", wrapper.ListValidationRules, options.OperationMiddlewares["listValidationRules"]...)
+	router.POST(options.BaseURL+"/v1/validation-rules", wrapper.CreateValidationRule, options.OperationMiddlewares["createValidationRule"]...)
+	router.DELETE(options.BaseURL+"/v1/validation-rules/:id", wrapper.DeleteValidationRule, options.OperationMiddlewares["deleteValidationRule"]...)
+	router.GET(options.BaseURL+"/v1/validation-rules/:id", wrapper.GetValidationRule, options.OperationMiddlewares["getValidationRule"]...)
+	router.PATCH(options.BaseURL+"/v1/validation-rules/:id", wrapper.UpdateValidationRule, options.OperationMiddlewares["updateValidationRule"]...)
+	router.POST(options.BaseURL+"/v1/validation-rules/:id/try", wrapper.TryValidationRule, options.OperationMiddlewares["tryValidationRule"]...)
+	router.POST(options.BaseURL+"/v1/validation-rules/:id/activate", wrapper.ActivateValidationRule, options.OperationMiddlewares["activateValidationRule"]...)
+	router.POST(options.BaseURL+"/v1/validation-rules/:id/deactivate", wrapper.DeactivateValidationRule, options.OperationMiddlewares["deactivateValidationRule"]...)
 	router.GET(options.BaseURL+"/v1/tags", wrapper.ListTags, options.OperationMiddlewares["listTags"]...)
 	router.POST(options.BaseURL+"/v1/tags", wrapper.CreateTag, options.OperationMiddlewares["createTag"]...)
 	router.DELETE(options.BaseURL+"/v1/tags/:id", wrapper.DeleteTag, options.OperationMiddlewares["deleteTag"]...)
@@ -5086,6 +5719,458 @@ func (response MergeTagdefaultApplicationProblemPlusJSONResponse) VisitMergeTagR
 	return err
 }
 
+type ListValidationRulesRequestObject struct {
+	Params ListValidationRulesParams
+}
+
+type ListValidationRulesResponseObject interface {
+	VisitListValidationRulesResponse(w http.ResponseWriter) error
+}
+
+type ListValidationRules200ResponseHeaders struct {
+	Link *string
+}
+
+type ListValidationRules200JSONResponse struct {
+	Body    ValidationRuleList
+	Headers ListValidationRules200ResponseHeaders
+}
+
+func (response ListValidationRules200JSONResponse) VisitListValidationRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListValidationRulesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListValidationRulesdefaultApplicationProblemPlusJSONResponse) VisitListValidationRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateValidationRuleRequestObject struct {
+	Params CreateValidationRuleParams
+	Body   *CreateValidationRuleJSONRequestBody
+}
+
+type CreateValidationRuleResponseObject interface {
+	VisitCreateValidationRuleResponse(w http.ResponseWriter) error
+}
+
+type CreateValidationRule201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateValidationRule201JSONResponse struct {
+	Body    ValidationRule
+	Headers CreateValidationRule201ResponseHeaders
+}
+
+func (response CreateValidationRule201JSONResponse) VisitCreateValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateValidationRuledefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CreateValidationRuledefaultApplicationProblemPlusJSONResponse) VisitCreateValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteValidationRuleRequestObject struct {
+	Id     ValidationRuleId `json:"id"`
+	Params DeleteValidationRuleParams
+}
+
+type DeleteValidationRuleResponseObject interface {
+	VisitDeleteValidationRuleResponse(w http.ResponseWriter) error
+}
+
+type DeleteValidationRule204Response struct {
+}
+
+func (response DeleteValidationRule204Response) VisitDeleteValidationRuleResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteValidationRuledefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response DeleteValidationRuledefaultApplicationProblemPlusJSONResponse) VisitDeleteValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetValidationRuleRequestObject struct {
+	Id     ValidationRuleId `json:"id"`
+	Params GetValidationRuleParams
+}
+
+type GetValidationRuleResponseObject interface {
+	VisitGetValidationRuleResponse(w http.ResponseWriter) error
+}
+
+type GetValidationRule200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetValidationRule200JSONResponse struct {
+	Body    ValidationRule
+	Headers GetValidationRule200ResponseHeaders
+}
+
+func (response GetValidationRule200JSONResponse) VisitGetValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetValidationRule304Response struct {
+}
+
+func (response GetValidationRule304Response) VisitGetValidationRuleResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetValidationRuledefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetValidationRuledefaultApplicationProblemPlusJSONResponse) VisitGetValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateValidationRuleRequestObject struct {
+	Id     ValidationRuleId `json:"id"`
+	Params UpdateValidationRuleParams
+	Body   *UpdateValidationRuleJSONRequestBody
+}
+
+type UpdateValidationRuleResponseObject interface {
+	VisitUpdateValidationRuleResponse(w http.ResponseWriter) error
+}
+
+type UpdateValidationRule200ResponseHeaders struct {
+	ETag *string
+}
+
+type UpdateValidationRule200JSONResponse struct {
+	Body    ValidationRule
+	Headers UpdateValidationRule200ResponseHeaders
+}
+
+func (response UpdateValidationRule200JSONResponse) VisitUpdateValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateValidationRuledefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response UpdateValidationRuledefaultApplicationProblemPlusJSONResponse) VisitUpdateValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateValidationRuleRequestObject struct {
+	Id     ValidationRuleId `json:"id"`
+	Params ActivateValidationRuleParams
+}
+
+type ActivateValidationRuleResponseObject interface {
+	VisitActivateValidationRuleResponse(w http.ResponseWriter) error
+}
+
+type ActivateValidationRule200ResponseHeaders struct {
+	ETag *string
+}
+
+type ActivateValidationRule200JSONResponse struct {
+	Body    ValidationRule
+	Headers ActivateValidationRule200ResponseHeaders
+}
+
+func (response ActivateValidationRule200JSONResponse) VisitActivateValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateValidationRuledefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ActivateValidationRuledefaultApplicationProblemPlusJSONResponse) VisitActivateValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeactivateValidationRuleRequestObject struct {
+	Id     ValidationRuleId `json:"id"`
+	Params DeactivateValidationRuleParams
+}
+
+type DeactivateValidationRuleResponseObject interface {
+	VisitDeactivateValidationRuleResponse(w http.ResponseWriter) error
+}
+
+type DeactivateValidationRule200ResponseHeaders struct {
+	ETag *string
+}
+
+type DeactivateValidationRule200JSONResponse struct {
+	Body    ValidationRule
+	Headers DeactivateValidationRule200ResponseHeaders
+}
+
+func (response DeactivateValidationRule200JSONResponse) VisitDeactivateValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeactivateValidationRuledefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response DeactivateValidationRuledefaultApplicationProblemPlusJSONResponse) VisitDeactivateValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TryValidationRuleRequestObject struct {
+	Id     ValidationRuleId `json:"id"`
+	Params TryValidationRuleParams
+}
+
+type TryValidationRuleResponseObject interface {
+	VisitTryValidationRuleResponse(w http.ResponseWriter) error
+}
+
+type TryValidationRule202ResponseHeaders struct {
+	Location *string
+}
+
+type TryValidationRule202JSONResponse struct {
+	Body    ValidationRuleTry
+	Headers TryValidationRule202ResponseHeaders
+}
+
+func (response TryValidationRule202JSONResponse) VisitTryValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TryValidationRuledefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response TryValidationRuledefaultApplicationProblemPlusJSONResponse) VisitTryValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// ListCustomFields List custom fields
@@ -5184,6 +6269,30 @@ type StrictServerInterface interface {
 	// MergeTag Merge a tag into another
 	// (POST /v1/tags/{id}/merge)
 	MergeTag(ctx context.Context, request MergeTagRequestObject) (MergeTagResponseObject, error)
+	// ListValidationRules List validation rules
+	// (GET /v1/validation-rules)
+	ListValidationRules(ctx context.Context, request ListValidationRulesRequestObject) (ListValidationRulesResponseObject, error)
+	// CreateValidationRule Make a validation rule
+	// (POST /v1/validation-rules)
+	CreateValidationRule(ctx context.Context, request CreateValidationRuleRequestObject) (CreateValidationRuleResponseObject, error)
+	// DeleteValidationRule Delete a validation rule
+	// (DELETE /v1/validation-rules/{id})
+	DeleteValidationRule(ctx context.Context, request DeleteValidationRuleRequestObject) (DeleteValidationRuleResponseObject, error)
+	// GetValidationRule Read a validation rule
+	// (GET /v1/validation-rules/{id})
+	GetValidationRule(ctx context.Context, request GetValidationRuleRequestObject) (GetValidationRuleResponseObject, error)
+	// UpdateValidationRule Change a validation rule
+	// (PATCH /v1/validation-rules/{id})
+	UpdateValidationRule(ctx context.Context, request UpdateValidationRuleRequestObject) (UpdateValidationRuleResponseObject, error)
+	// ActivateValidationRule Put a validation rule in force
+	// (POST /v1/validation-rules/{id}/activate)
+	ActivateValidationRule(ctx context.Context, request ActivateValidationRuleRequestObject) (ActivateValidationRuleResponseObject, error)
+	// DeactivateValidationRule Take a validation rule out of force
+	// (POST /v1/validation-rules/{id}/deactivate)
+	DeactivateValidationRule(ctx context.Context, request DeactivateValidationRuleRequestObject) (DeactivateValidationRuleResponseObject, error)
+	// TryValidationRule Try a validation rule on all customers
+	// (POST /v1/validation-rules/{id}/try)
+	TryValidationRule(ctx context.Context, request TryValidationRuleRequestObject) (TryValidationRuleResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -6329,6 +7438,258 @@ func (sh *strictHandler) MergeTag(ctx echo.Context, id TagId, params MergeTagPar
 		return err
 	} else if validResponse, ok := response.(MergeTagResponseObject); ok {
 		return validResponse.VisitMergeTagResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListValidationRules operation middleware
+func (sh *strictHandler) ListValidationRules(ctx echo.Context, params ListValidationRulesParams) error {
+	var request ListValidationRulesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListValidationRules(ctx.Request().Context(), request.(ListValidationRulesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListValidationRules")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListValidationRulesResponseObject); ok {
+		return validResponse.VisitListValidationRulesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateValidationRule operation middleware
+func (sh *strictHandler) CreateValidationRule(ctx echo.Context, params CreateValidationRuleParams) error {
+	var request CreateValidationRuleRequestObject
+
+	request.Params = params
+
+	var body CreateValidationRuleJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateValidationRule(ctx.Request().Context(), request.(CreateValidationRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateValidationRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateValidationRuleResponseObject); ok {
+		return validResponse.VisitCreateValidationRuleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteValidationRule operation middleware
+func (sh *strictHandler) DeleteValidationRule(ctx echo.Context, id ValidationRuleId, params DeleteValidationRuleParams) error {
+	var request DeleteValidationRuleRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteValidationRule(ctx.Request().Context(), request.(DeleteValidationRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteValidationRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteValidationRuleResponseObject); ok {
+		return validResponse.VisitDeleteValidationRuleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetValidationRule operation middleware
+func (sh *strictHandler) GetValidationRule(ctx echo.Context, id ValidationRuleId, params GetValidationRuleParams) error {
+	var request GetValidationRuleRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetValidationRule(ctx.Request().Context(), request.(GetValidationRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetValidationRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetValidationRuleResponseObject); ok {
+		return validResponse.VisitGetValidationRuleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateValidationRule operation middleware
+func (sh *strictHandler) UpdateValidationRule(ctx echo.Context, id ValidationRuleId, params UpdateValidationRuleParams) error {
+	var request UpdateValidationRuleRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body UpdateValidationRuleJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateValidationRule(ctx.Request().Context(), request.(UpdateValidationRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateValidationRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateValidationRuleResponseObject); ok {
+		return validResponse.VisitUpdateValidationRuleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ActivateValidationRule operation middleware
+func (sh *strictHandler) ActivateValidationRule(ctx echo.Context, id ValidationRuleId, params ActivateValidationRuleParams) error {
+	var request ActivateValidationRuleRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ActivateValidationRule(ctx.Request().Context(), request.(ActivateValidationRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ActivateValidationRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ActivateValidationRuleResponseObject); ok {
+		return validResponse.VisitActivateValidationRuleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeactivateValidationRule operation middleware
+func (sh *strictHandler) DeactivateValidationRule(ctx echo.Context, id ValidationRuleId, params DeactivateValidationRuleParams) error {
+	var request DeactivateValidationRuleRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeactivateValidationRule(ctx.Request().Context(), request.(DeactivateValidationRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeactivateValidationRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeactivateValidationRuleResponseObject); ok {
+		return validResponse.VisitDeactivateValidationRuleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// TryValidationRule operation middleware
+func (sh *strictHandler) TryValidationRule(ctx echo.Context, id ValidationRuleId, params TryValidationRuleParams) error {
+	var request TryValidationRuleRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TryValidationRule(ctx.Request().Context(), request.(TryValidationRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TryValidationRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(TryValidationRuleResponseObject); ok {
+		return validResponse.VisitTryValidationRuleResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

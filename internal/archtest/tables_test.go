@@ -46,6 +46,7 @@ var owners = map[string]string{
 	"import_errors":         "internal/imports",
 	"custom_fields":         "internal/customers",
 	"customer_field_values": "internal/customers",
+	"validation_rules":      "internal/customers",
 	"definition_revisions":  "internal/customers",
 	"exports":               "internal/imports",
 
@@ -110,6 +111,9 @@ var rawSQL = map[string]string{
 	"internal/customers/http_profile_read.go": "the profile in one statement; its row is checked against the scope",
 	"internal/customers/list.go":              "counts with the scope in the condition",
 	"internal/customers/resolve.go":           "tills: any customer by a full identifier",
+	"internal/customers/rulesets.go":          "rules, which have no scope",
+	"internal/customers/rulesets_manage.go":   "rules, and a trial on everybody, as the system; it names nobody beyond the caller's scope",
+	"internal/customers/http_rulesets.go":     "rules counted, which have no scope",
 	"internal/customers/search.go":            "blind indexes, with the scope in the condition",
 	"internal/customers/stats.go":             "how common a search token is, from the planner's statistics",
 	"internal/customers/tags.go":              "tags have no scope; whether one is used",

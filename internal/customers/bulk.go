@@ -35,6 +35,7 @@ type BulkItem struct {
 type BulkOutcome struct {
 	Status     string // created, updated, archived, or error
 	CustomerID uuid.UUID
+	Warnings   []Warning
 	Err        error
 }
 
@@ -100,7 +101,7 @@ func (s *Service) bulkCreate(ctx context.Context, tx *db.Tx, items []BulkItem, o
 			out[i].Err = made[n].Err
 			continue
 		}
-		out[i] = BulkOutcome{Status: "created", CustomerID: made[n].Customer.ID}
+		out[i] = BulkOutcome{Status: "created", CustomerID: made[n].Customer.ID, Warnings: made[n].Customer.Warnings}
 	}
 	return nil
 }
@@ -183,6 +184,18 @@ func (s *Service) bulkChange(ctx context.Context, tx *db.Tx, items []BulkItem, o
 	if err != nil {
 		return err
 	}
+	if len(r.rules.active) > 0 { // they may ask for tags that are there already
+		named := make([]Customer, len(cs))
+		for n, c := range cs {
+			named[n] = *c
+		}
+		if err := s.nameTags(ctx, named); err != nil {
+			return err
+		}
+		for n, c := range cs {
+			c.Tags = named[n].Tags
+		}
+	}
 	now := s.clock.Now()
 	var write []*Customer
 	fields := map[uuid.UUID][]string{}
@@ -193,7 +206,7 @@ func (s *Service) bulkChange(ctx context.Context, tx *db.Tx, items []BulkItem, o
 			out[i].Err = err
 			continue
 		}
-		out[i] = BulkOutcome{Status: "updated", CustomerID: c.ID}
+		out[i] = BulkOutcome{Status: "updated", CustomerID: c.ID, Warnings: c.Warnings}
 		if len(changed) > 0 {
 			c.Version++
 			c.UpdatedAt = now

@@ -70,6 +70,7 @@ func (s *Service) CreateMany(ctx context.Context, tx *db.Tx, inputs []*Input) ([
 		if len(bad) == 0 && !in.nameless && !c.identified() {
 			bad.add("", ErrNoIdentity)
 		}
+		r.rules.judge(&c, today, &bad)
 		if err := bad.err(); err != nil {
 			out[i].Err = err
 			continue

@@ -28,7 +28,8 @@ type Customer struct {
 	Version              int64
 	CreatedAt            time.Time
 	UpdatedAt            time.Time
-	Tags                 []string // names of TagIDs, sorted
+	Tags                 []string  // names of TagIDs, sorted
+	Warnings             []Warning // of the write that made or changed the customer
 
 	block int32 // of its name tokens; set at creation, never changed
 }

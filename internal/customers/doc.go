@@ -1,7 +1,7 @@
 // Package customers owns the people a retailer knows: their records, tags,
 // searches and the 360° profile.
 //
-// Tables it writes: custom_fields, definition_revisions, and by triggers
+// Tables it writes: custom_fields, validation_rules, definition_revisions, and by triggers
 // customer_field_values; customers, tags. It reads any table for the profile.
 //
 // Invariants:

@@ -52,6 +52,17 @@ var (
 	ErrFieldNotFilterable = apperr.Define(apperr.Invalid, "custom_fields.not_filterable", "Lists cannot be filtered or sorted by this field.", "不能按该字段筛选或排序。")
 	ErrFieldFilter        = apperr.Define(apperr.Invalid, "custom_fields.filter_invalid", "The field's kind has no such comparison or value.", "该字段类型不支持此比较方式或值。")
 
+	ErrFieldInRule = apperr.Define(apperr.Conflict, "custom_fields.used_by_rule", "The validation rule {rule} uses this field as it is; deactivate the rule first.", "校验规则 {rule} 正在使用该字段，请先停用该规则。")
+
+	ErrRuleNotFound   = apperr.Define(apperr.NotFound, "validation_rules.not_found", "There is no such validation rule.", "找不到该校验规则。")
+	ErrRuleDuplicate  = apperr.Define(apperr.Conflict, "validation_rules.duplicate", "Another validation rule has this code.", "已有使用该代码的校验规则。")
+	ErrRuleCount      = apperr.Define(apperr.Conflict, "validation_rules.too_many", "There are {max} validation rules already.", "校验规则已达 {max} 条。")
+	ErrRuleExpression = apperr.Define(apperr.Invalid, "validation_rules.expression_invalid", "The expression cannot be used: {reason}", "表达式无效：{reason}")
+	ErrRuleActive     = apperr.Define(apperr.Conflict, "validation_rules.active", "The rule is in force. Deactivate it before changing what it says.", "该规则正在生效，请先停用再修改。")
+	ErrRuleUntried    = apperr.Define(apperr.Conflict, "validation_rules.untried", "Try the rule on the customers there are first; it has changed since the last time or was never tried.", "请先试运行该规则：它从未试运行，或之后有改动。")
+	ErrRuleChanged    = apperr.Define(apperr.NotFound, "validation_rules.changed_meanwhile", "The rule was changed while it was being tried.", "试运行期间规则已被修改。")
+	ErrRuleBroken     = apperr.Define(apperr.Invalid, "validation_rules.broken", "{message_en}", "{message_zh}")
+
 	ErrIdentityNotFound = apperr.Define(apperr.NotFound, "customers.identity_not_found", "The customer has no such way to sign in.", "该顾客没有此登录方式。")
 	ErrPairNotFound     = apperr.Define(apperr.NotFound, "duplicates.not_found", "There is no such pair of customers, or you may not see both.", "找不到这对顾客，或您无权查看其中一位。")
 	ErrScanRunning      = apperr.Define(apperr.Conflict, "duplicates.scan_running", "A search for duplicates is under way already.", "已有一个查重任务正在进行。")

@@ -181,6 +181,9 @@ func (s *Service) UpdateField(ctx context.Context, id uuid.UUID, ch FieldChange,
 			id, string(f.Kind), f.Filterable, string(raw), f.ArchivedAt, f.Version, now); err != nil {
 			return err
 		}
+		if err := rulesStillCompile(ctx, tx); err != nil {
+			return err
+		}
 		if len(f.replaced()) > 0 && slices.Contains(changed, "validation") {
 			actor, err := auth.From(ctx)
 			if err != nil {
@@ -200,7 +203,8 @@ func (s *Service) UpdateField(ctx context.Context, id uuid.UUID, ch FieldChange,
 }
 
 // DeleteField removes a field that no customer has, and archives any other.
-// Errors: ErrFieldNotFound, request.version_required, request.version_mismatch.
+// Errors: ErrFieldNotFound, ErrFieldInRule, request.version_required,
+// request.version_mismatch.
 func (s *Service) DeleteField(ctx context.Context, id uuid.UUID, ifMatch *string) error {
 	return s.changeFields(ctx, func(ctx context.Context, tx *db.Tx) error {
 		f, err := fieldOf(ctx, tx.Clients, id)
@@ -218,15 +222,19 @@ func (s *Service) DeleteField(ctx context.Context, id uuid.UUID, ifMatch *string
 		}
 		if !used {
 			noteField(ctx, tx, "custom_fields.delete", EventFieldDeleted, f, nil)
-			_, err = tx.Exec(ctx, "DELETE FROM custom_fields WHERE id = $1", id)
-			return err
+			if _, err = tx.Exec(ctx, "DELETE FROM custom_fields WHERE id = $1", id); err != nil {
+				return err
+			}
+			return rulesStillCompile(ctx, tx)
 		}
 		if f.ArchivedAt != nil {
 			return nil
 		}
 		noteField(ctx, tx, "custom_fields.archive", EventFieldUpdated, f, []string{"status"})
-		_, err = tx.Exec(ctx, "UPDATE custom_fields SET archived_at = $2, updated_at = $2, version = version + 1 WHERE id = $1", id, s.clock.Now())
-		return err
+		if _, err = tx.Exec(ctx, "UPDATE custom_fields SET archived_at = $2, updated_at = $2, version = version + 1 WHERE id = $1", id, s.clock.Now()); err != nil {
+			return err
+		}
+		return rulesStillCompile(ctx, tx)
 	})
 }
 

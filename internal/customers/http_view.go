@@ -71,6 +71,7 @@ func toAPICustomer(clear *Customer) customersapi.Customer {
 		LifecycleStage: customersapi.LifecycleStage(c.LifecycleStage), ArchivedAt: pointerOrNull(c.ArchivedAt),
 		Version: c.Version, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt,
 	}
+	out.Warnings = toAPIWarnings(c.Warnings)
 	if c.PhoneKind != "" {
 		out.PhoneKind.Set(customersapi.PhoneKind(c.PhoneKind))
 	}
@@ -218,7 +219,7 @@ func toAPIBulk(out []BulkOutcome, acceptLanguage *string) customersapi.CustomerB
 	for i, o := range out {
 		r := customersapi.CustomerBulkResult{Index: int32(i), Status: customersapi.BulkItemStatus(o.Status)}
 		if o.Err == nil {
-			r.CustomerId = &o.CustomerID
+			r.CustomerId, r.Warnings = &o.CustomerID, toAPIWarnings(o.Warnings)
 		} else {
 			r.Error = toAPIBulkError(o.Err, "/items/"+itoa(i), lang)
 		}
@@ -240,6 +241,7 @@ func toAPIBulkError(err error, base, lang string) *customersapi.CustomerBulkErro
 		if d := apperr.Lookup(f.Code); d != nil {
 			out.Detail = d.Text(lang, f.Args)
 		}
+		out.Rule = part(f.Rule)
 	}
 	if id, ok := e.Extra["existing_id"].(uuid.UUID); ok {
 		out.ExistingId = &id

@@ -20,6 +20,7 @@ type reach struct {
 	staff    map[uuid.UUID]bool
 	ownStore *uuid.UUID // home store of a caller whose scope is their own customers
 	fields   *fieldUse
+	rules    *ruleSet
 }
 
 // reach reads what is needed to place customers by these inputs, set-based. A
@@ -31,6 +32,9 @@ func (s *Service) reach(ctx context.Context, tx *db.Tx, inputs []*Input) (*reach
 	}
 	r := &reach{actor: actor, stores: map[uuid.UUID]bool{}, staff: map[uuid.UUID]bool{}}
 	if r.fields, err = s.useFields(ctx, tx, actor, inputs); err != nil {
+		return nil, err
+	}
+	if r.rules, err = s.activeRules(ctx); err != nil {
 		return nil, err
 	}
 	if actor.Scope.All && len(inputs) == 1 {

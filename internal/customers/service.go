@@ -34,6 +34,7 @@ type Service struct {
 	stats    *tokenStats
 	blocks   blocks
 	fields   fieldCache
+	rules    ruleCache
 	members  MemberSide
 }
 
@@ -51,6 +52,7 @@ func New(d Deps) *Service {
 		jobs.RegisterVisible(d.Queue, jobHandOver, func(ctx context.Context, h handOver, p *jobs.Progress) (any, error) { return s.runHandOver(ctx, h, p) })
 		s.registerScan(d.Queue)
 		jobs.RegisterVisible(d.Queue, jobReplaceChoices, s.runReplaceChoices)
+		jobs.RegisterVisible(d.Queue, jobTryRule, s.runTryRule)
 	}
 	return s
 }

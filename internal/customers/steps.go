@@ -40,7 +40,7 @@ func (s *Service) SignUp(ctx context.Context, tx *db.Tx, in Input) (*Customer, e
 // Errors: ErrNotFound, ErrArchived, ErrDuplicate, those of single fields,
 // request.version_mismatch.
 func (s *Service) ChangeOwn(ctx context.Context, id uuid.UUID, in Input, ifMatch *string, check func(*Customer) error) (*Customer, error) {
-	return s.change(ctx, id, ifMatch, func(_ context.Context, _ *db.Tx, c *Customer) (change, error) {
+	return s.change(ctx, id, ifMatch, func(ctx context.Context, _ *db.Tx, c *Customer) (change, error) {
 		if c.ArchivedAt != nil {
 			return change{}, ErrArchived.New()
 		}
@@ -49,8 +49,13 @@ func (s *Service) ChangeOwn(ctx context.Context, id uuid.UUID, in Input, ifMatch
 				return change{}, err
 			}
 		}
+		rules, err := s.activeRules(ctx)
+		if err != nil {
+			return change{}, err
+		}
 		old := *c
 		_, bad := c.apply(&in, s.clock.Today().Time())
+		rules.judge(c, s.clock.Today().Time(), &bad)
 		return change{"customers.update", EventUpdated, c.differences(&old)}, bad.err()
 	})
 }

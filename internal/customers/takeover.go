@@ -256,6 +256,7 @@ func (s *Service) tryTakeOver(ctx context.Context, tx *db.Tx, what Takeover, ite
 		if len(bad) == 0 && !c.identified() {
 			bad.add("", ErrNoIdentity)
 		}
+		r.rules.judge(&c, today, &bad)
 		if out[i].Err = bad.err(); out[i].Err == nil {
 			rows[n] = &c
 		}

@@ -110,6 +110,7 @@ func (s *Service) alter(c *Customer, in *Input, r *reach, names tagNames) ([]str
 	if len(bad) == 0 && !c.identified() && old.identified() {
 		bad.add("", ErrNoIdentity)
 	}
+	r.rules.judge(c, s.clock.Today().Time(), &bad)
 	return c.differences(&old), bad.err()
 }
 
@@ -148,10 +149,15 @@ func (s *Service) AddTags(ctx context.Context, id uuid.UUID, names []string) (*C
 		if err != nil {
 			return change{}, err
 		}
+		rules, err := s.activeRules(ctx)
+		if err != nil {
+			return change{}, err
+		}
 		old := *c
 		c.TagIDs, c.Tags = slices.Clone(c.TagIDs), slices.Clone(c.Tags)
 		var bad faults
 		known.extend(c, names, &bad)
+		rules.judge(c, s.clock.Today().Time(), &bad)
 		return change{"customers.tag", EventUpdated, c.differences(&old)}, bad.err()
 	})
 }
@@ -159,13 +165,24 @@ func (s *Service) AddTags(ctx context.Context, id uuid.UUID, names []string) (*C
 // RemoveTag takes a tag off a customer; one that it lacks changes nothing.
 // Errors: ErrNotFound, ErrArchived.
 func (s *Service) RemoveTag(ctx context.Context, id, tagID uuid.UUID) error {
-	_, err := s.change(ctx, id, nil, func(_ context.Context, _ *db.Tx, c *Customer) (change, error) {
+	_, err := s.change(ctx, id, nil, func(ctx context.Context, _ *db.Tx, c *Customer) (change, error) {
 		if c.ArchivedAt != nil {
 			return change{}, ErrArchived.New()
 		}
+		rules, err := s.activeRules(ctx)
+		if err != nil {
+			return change{}, err
+		}
 		old := *c
 		c.TagIDs = slices.DeleteFunc(slices.Clone(c.TagIDs), func(t uuid.UUID) bool { return t == tagID })
-		return change{"customers.untag", EventUpdated, c.differences(&old)}, nil
+		left := []Customer{*c}
+		if err := s.nameTags(ctx, left); err != nil {
+			return change{}, err
+		}
+		c.Tags = left[0].Tags
+		var bad faults
+		rules.judge(c, s.clock.Today().Time(), &bad)
+		return change{"customers.untag", EventUpdated, c.differences(&old)}, bad.err()
 	})
 	return err
 }

@@ -190,6 +190,9 @@ func (e *edge) document(problem *apperr.Error, lang, requestID, path string) map
 				detail = d.Text(lang, args)
 			}
 			fields[i] = map[string]any{"pointer": f.Pointer, "code": f.Code, "detail": detail}
+			if f.Rule != "" {
+				fields[i]["rule"] = f.Rule
+			}
 		}
 		doc["errors"] = fields
 	}

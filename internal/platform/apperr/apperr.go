@@ -44,6 +44,7 @@ type Field struct {
 	Pointer string         // JSON Pointer into the body ("/lines/0/quantity"), or "?limit" for a query parameter
 	Code    string         // stable dotted code; its text is in the definitions table
 	Args    map[string]any // values for the text; never personal data
+	Rule    string         // code of a rule that the business has added itself; empty for ours
 }
 
 // Error is a failure with a stable code. The zero value is not useful: make

@@ -21,6 +21,7 @@ const (
 	CustomersMerge       Permission = "customers.merge"
 	TagsManage           Permission = "tags.manage"
 	CustomFieldsManage   Permission = "custom_fields.manage"
+	ValidationManage     Permission = "validation_rules.manage"
 	OrdersRead           Permission = "orders.read"
 	OrdersIngest         Permission = "orders.ingest"
 	OrdersOverridePrice  Permission = "orders.override_price"
@@ -78,6 +79,7 @@ var Catalogue = []Explained{
 	{ExportsManage, "See and delete everybody's exports, when held over the whole business.", "查看和删除所有人的导出（须拥有全部范围）。"},
 	{TagsManage, "Define tags.", "管理标签。"},
 	{CustomFieldsManage, "Define custom fields, and see and change all of them.", "管理自定义字段，并可查看和修改全部自定义字段。"},
+	{ValidationManage, "Define, try and activate validation rules.", "管理、试运行并启用校验规则。"},
 	{OrdersRead, "Read orders and returns within the scope.", "查看权限范围内的订单和退货。"},
 	{OrdersIngest, "Send tickets from tills.", "上传收银小票。"},
 	{OrdersOverridePrice, "Set prices on order lines.", "在订单行上改价。"},
