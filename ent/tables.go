@@ -17,6 +17,9 @@ import (
 var crossings = [][3]string{
 	{"customers", "home_store_id", "stores"},
 	{"customers", "assigned_staff_id", "staff"},
+	{"customers", "merged_into_id", "customers"},
+	{"customer_merges", "survivor_id", "customers"},
+	{"customer_merges", "merged_id", "customers"},
 	{"customer_metrics", "id", "customers"},
 	{"duplicate_candidates", "left_id", "customers"},
 	{"duplicate_candidates", "right_id", "customers"},

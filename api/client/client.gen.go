@@ -999,6 +999,159 @@ func (e MerchantStatus) Valid() bool {
 	}
 }
 
+// Defines values for MergeKeptCustomer.
+const (
+	MergeKeptMerged   MergeKeptCustomer = "merged"
+	MergeKeptSurvivor MergeKeptCustomer = "survivor"
+)
+
+// Valid indicates whether the value is a known member of the MergeKeptCustomer enum.
+func (e MergeKeptCustomer) Valid() bool {
+	switch e {
+	case MergeKeptMerged:
+		return true
+	case MergeKeptSurvivor:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MergeKeptReason.
+const (
+	MergeKeptEdited MergeKeptReason = "edited_since"
+	MergeKeptTaken  MergeKeptReason = "taken"
+)
+
+// Valid indicates whether the value is a known member of the MergeKeptReason enum.
+func (e MergeKeptReason) Valid() bool {
+	switch e {
+	case MergeKeptEdited:
+		return true
+	case MergeKeptTaken:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MergeOneSide.
+const (
+	MergeOneSideMerged   MergeOneSide = "merged"
+	MergeOneSideSurvivor MergeOneSide = "survivor"
+)
+
+// Valid indicates whether the value is a known member of the MergeOneSide enum.
+func (e MergeOneSide) Valid() bool {
+	switch e {
+	case MergeOneSideMerged:
+		return true
+	case MergeOneSideSurvivor:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MergeReason.
+const (
+	MergeByAsked      MergeReason = "asked"
+	MergeByBoth       MergeReason = "both"
+	MergeByEarliest   MergeReason = "earliest"
+	MergeByMostRecent MergeReason = "most_recent"
+	MergeByOnlyValue  MergeReason = "only_value"
+	MergeBySame       MergeReason = "same"
+	MergeBySurvivor   MergeReason = "survivor"
+)
+
+// Valid indicates whether the value is a known member of the MergeReason enum.
+func (e MergeReason) Valid() bool {
+	switch e {
+	case MergeByAsked:
+		return true
+	case MergeByBoth:
+		return true
+	case MergeByEarliest:
+		return true
+	case MergeByMostRecent:
+		return true
+	case MergeByOnlyValue:
+		return true
+	case MergeBySame:
+		return true
+	case MergeBySurvivor:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MergeSide.
+const (
+	MergeSideBoth     MergeSide = "both"
+	MergeSideMerged   MergeSide = "merged"
+	MergeSideSurvivor MergeSide = "survivor"
+)
+
+// Valid indicates whether the value is a known member of the MergeSide enum.
+func (e MergeSide) Valid() bool {
+	switch e {
+	case MergeSideBoth:
+		return true
+	case MergeSideMerged:
+		return true
+	case MergeSideSurvivor:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MergeStatus.
+const (
+	MergeDone   MergeStatus = "done"
+	MergeUndone MergeStatus = "undone"
+)
+
+// Valid indicates whether the value is a known member of the MergeStatus enum.
+func (e MergeStatus) Valid() bool {
+	switch e {
+	case MergeDone:
+		return true
+	case MergeUndone:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MergeStrategy.
+const (
+	MergeEarliest            MergeStrategy = "earliest"
+	MergeMostRecent          MergeStrategy = "most_recent"
+	MergeStrictest           MergeStrategy = "strictest"
+	MergeSurvivorUnlessEmpty MergeStrategy = "survivor_unless_empty"
+	MergeUnion               MergeStrategy = "union"
+)
+
+// Valid indicates whether the value is a known member of the MergeStrategy enum.
+func (e MergeStrategy) Valid() bool {
+	switch e {
+	case MergeEarliest:
+		return true
+	case MergeMostRecent:
+		return true
+	case MergeStrictest:
+		return true
+	case MergeSurvivorUnlessEmpty:
+		return true
+	case MergeUnion:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OAuthTokenTokenType.
 const (
 	OAuthTokenBearer OAuthTokenTokenType = "Bearer"
@@ -1545,6 +1698,21 @@ const (
 func (e ListCustomerDuplicatesParamsInclude) Valid() bool {
 	switch e {
 	case ListCustomerDuplicatesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListCustomerMergesParamsInclude.
+const (
+	ListCustomerMergesParamsIncludeIncludeTotalCount ListCustomerMergesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListCustomerMergesParamsInclude enum.
+func (e ListCustomerMergesParamsInclude) Valid() bool {
+	switch e {
+	case ListCustomerMergesParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -2983,6 +3151,53 @@ type CustomerLookup struct {
 
 	// Phone The whole number, in any usual spelling.
 	Phone *string `json:"phone,omitempty"`
+}
+
+// CustomerMerge Two customers who became one.
+//
+// Example: {"fields":[{"choice":"merged","field":"phone"}],"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a30","kept":[],"merged_at":"2026-07-01T02:00:00Z","merged_by":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a40","merged_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","moved":[{"count":12,"kind":"orders"}],"status":"done","survivor_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","undone_at":null,"undone_by":null,"version":1}
+type CustomerMerge struct {
+	// Fields Fields that the survivor did not simply keep.
+	Fields []MergedField `json:"fields"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// Kept Once undone, the fields that are not as they were before.
+	Kept     []MergeKept                           `json:"kept"`
+	MergedAt time.Time                             `json:"merged_at"`
+	MergedBy nullable.Nullable[openapi_types.UUID] `json:"merged_by"`
+
+	// MergedId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	MergedId Id           `json:"merged_id"`
+	Moved    []MergeCount `json:"moved"`
+
+	// Status Example: done
+	Status MergeStatus `json:"status"`
+
+	// SurvivorId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	SurvivorId Id                                    `json:"survivor_id"`
+	UndoneAt   nullable.Nullable[time.Time]          `json:"undone_at"`
+	UndoneBy   nullable.Nullable[openapi_types.UUID] `json:"undone_by"`
+	Version    int64                                 `json:"version"`
+}
+
+// CustomerMergeList Example: {"has_more":false,"items":[],"next_cursor":null}
+type CustomerMergeList struct {
+	HasMore bool            `json:"has_more"`
+	Items   []CustomerMerge `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All merges, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
 // CustomerMetrics What a customer's completed orders and returns add up to. Amounts are in minor currency units.
@@ -4689,6 +4904,226 @@ type MerchantUpdate struct {
 	//
 	// Example: active
 	Status *MerchantStatus `json:"status,omitempty"`
+}
+
+// MergeBlocker Why the two cannot be merged as they are.
+//
+// Example: {"code":"merges.archived","detail":"An archived customer cannot be merged. Restore the record first."}
+type MergeBlocker struct {
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+}
+
+// MergeCount How many things of a kind belong to the merged customer.
+//
+// Example: {"count":12,"kind":"orders"}
+type MergeCount struct {
+	Count int64 `json:"count"`
+
+	// Kind Such as `orders`, `returns`, `identities`, `consents`.
+	Kind string `json:"kind"`
+}
+
+// MergeFieldChoices Sides of fields; the others follow their strategies.
+//
+// Example: {"phone":"merged","tags":"both"}
+type MergeFieldChoices struct {
+	// Address Whose value a field takes.
+	//
+	// Example: merged
+	Address *MergeOneSide `json:"address,omitempty"`
+
+	// AssignedStaffId Whose value a field takes.
+	//
+	// Example: merged
+	AssignedStaffId *MergeOneSide `json:"assigned_staff_id,omitempty"`
+
+	// BirthDate Whose value a field takes.
+	//
+	// Example: merged
+	BirthDate *MergeOneSide `json:"birth_date,omitempty"`
+
+	// CardNumber Whose value a field takes.
+	//
+	// Example: merged
+	CardNumber *MergeOneSide `json:"card_number,omitempty"`
+
+	// CustomFields Whose value a field takes; `both` only where it holds several things.
+	//
+	// Example: both
+	CustomFields *MergeSide `json:"custom_fields,omitempty"`
+
+	// Email Whose value a field takes.
+	//
+	// Example: merged
+	Email *MergeOneSide `json:"email,omitempty"`
+
+	// ExternalId Whose value a field takes.
+	//
+	// Example: merged
+	ExternalId *MergeOneSide `json:"external_id,omitempty"`
+
+	// Gender Whose value a field takes.
+	//
+	// Example: merged
+	Gender *MergeOneSide `json:"gender,omitempty"`
+
+	// HomeStoreId Whose value a field takes.
+	//
+	// Example: merged
+	HomeStoreId *MergeOneSide `json:"home_store_id,omitempty"`
+
+	// Language Whose value a field takes.
+	//
+	// Example: merged
+	Language *MergeOneSide `json:"language,omitempty"`
+
+	// LifecycleStage Whose value a field takes.
+	//
+	// Example: merged
+	LifecycleStage *MergeOneSide `json:"lifecycle_stage,omitempty"`
+
+	// MarketingPreferences Whose value a field takes; `both` only where it holds several things.
+	//
+	// Example: both
+	MarketingPreferences *MergeSide `json:"marketing_preferences,omitempty"`
+
+	// Name Whose value a field takes.
+	//
+	// Example: merged
+	Name *MergeOneSide `json:"name,omitempty"`
+
+	// Phone Whose value a field takes.
+	//
+	// Example: merged
+	Phone *MergeOneSide `json:"phone,omitempty"`
+
+	// Preferences Whose value a field takes; `both` only where it holds several things.
+	//
+	// Example: both
+	Preferences *MergeSide `json:"preferences,omitempty"`
+
+	// Source Whose value a field takes.
+	//
+	// Example: merged
+	Source *MergeOneSide `json:"source,omitempty"`
+
+	// Tags Whose value a field takes; `both` only where it holds several things.
+	//
+	// Example: both
+	Tags *MergeSide `json:"tags,omitempty"`
+}
+
+// MergeInput Example: {"field_choices":{"phone":"merged"},"merged_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","survivor_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"}
+type MergeInput struct {
+	// FieldChoices Sides of fields; the others follow their strategies.
+	//
+	// Example: {"phone":"merged","tags":"both"}
+	FieldChoices *MergeFieldChoices `json:"field_choices,omitempty"`
+
+	// MergedId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	MergedId Id `json:"merged_id"`
+
+	// SurvivorId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	SurvivorId Id `json:"survivor_id"`
+}
+
+// MergeKept A field that undoing did not put back as it was.
+//
+// Example: {"customer":"survivor","field":"name","reason":"edited_since"}
+type MergeKept struct {
+	Customer MergeKeptCustomer `json:"customer"`
+	Field    string            `json:"field"`
+
+	// Reason Changed since the merge, or an identifier that is another customer's by now.
+	Reason MergeKeptReason `json:"reason"`
+}
+
+// MergeKeptCustomer defines model for MergeKept.Customer.
+type MergeKeptCustomer string
+
+// MergeKeptReason Changed since the merge, or an identifier that is another customer's by now.
+type MergeKeptReason string
+
+// MergeOneSide Whose value a field takes.
+//
+// Example: merged
+type MergeOneSide string
+
+// MergePreview Example: {"blockers":[],"fields":[{"choice":"survivor","choices":["survivor","merged"],"field":"name","merged_value":"李*","reason":"same","strategy":"survivor_unless_empty","survivor_value":"李*"}],"merged":{"external_id":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"},"moves":[{"count":12,"kind":"orders"},{"count":1,"kind":"returns"}],"survivor":{"external_id":"C-1001","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"}}
+type MergePreview struct {
+	// Blockers Empty when the merge would be done.
+	Blockers []MergeBlocker      `json:"blockers"`
+	Fields   []MergePreviewField `json:"fields"`
+
+	// Merged Example: {"external_id":"C-1001","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"}
+	Merged DuplicateSide `json:"merged"`
+	Moves  []MergeCount  `json:"moves"`
+
+	// Survivor Example: {"external_id":"C-1001","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"}
+	Survivor DuplicateSide `json:"survivor"`
+}
+
+// MergePreviewField One field of both customers; values are masked, objects are JSON.
+//
+// Example: {"choice":"merged","choices":["survivor","merged"],"field":"phone","merged_value":"138****0000","reason":"only_value","strategy":"survivor_unless_empty","survivor_value":null}
+type MergePreviewField struct {
+	// Choice Whose value a field takes; `both` only where it holds several things.
+	//
+	// Example: both
+	Choice MergeSide `json:"choice"`
+
+	// Choices The sides that may be asked for.
+	Choices     []MergeSide               `json:"choices"`
+	Field       string                    `json:"field"`
+	MergedValue nullable.Nullable[string] `json:"merged_value"`
+
+	// Reason Why a side is taken: both have the `same`; it is the `only_value`; by strategy the `survivor`'s, the `most_recent`, the `earliest` or
+	// `both`; or as `asked`.
+	//
+	//
+	// Example: only_value
+	Reason MergeReason `json:"reason"`
+
+	// Strategy How the side of a field is chosen when nobody says.
+	//
+	// Example: survivor_unless_empty
+	Strategy      MergeStrategy             `json:"strategy"`
+	SurvivorValue nullable.Nullable[string] `json:"survivor_value"`
+}
+
+// MergeReason Why a side is taken: both have the `same`; it is the `only_value`; by strategy the `survivor`'s, the `most_recent`, the `earliest` or
+// `both`; or as `asked`.
+//
+// Example: only_value
+type MergeReason string
+
+// MergeSide Whose value a field takes; `both` only where it holds several things.
+//
+// Example: both
+type MergeSide string
+
+// MergeStatus Example: done
+type MergeStatus string
+
+// MergeStrategy How the side of a field is chosen when nobody says.
+//
+// Example: survivor_unless_empty
+type MergeStrategy string
+
+// MergedField A field that the survivor did not simply keep.
+//
+// Example: {"choice":"merged","field":"phone"}
+type MergedField struct {
+	// Choice Whose value a field takes; `both` only where it holds several things.
+	//
+	// Example: both
+	Choice MergeSide `json:"choice"`
+	Field  string    `json:"field"`
 }
 
 // OAuthError Example: {"code":"oauth.invalid_client","error":"invalid_client","error_description":"The client id or the secret is wrong.","request_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"}
@@ -6608,6 +7043,11 @@ type Limit = int32
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type MerchantId = Id
 
+// MergeId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type MergeId = Id
+
 // ProductId A UUIDv7, so ids sort by the time of creation.
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
@@ -6876,6 +7316,47 @@ type ScanCustomerDuplicatesParams struct {
 
 // DecideCustomerDuplicateParams defines parameters for DecideCustomerDuplicate.
 type DecideCustomerDuplicateParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListCustomerMergesParams defines parameters for ListCustomerMerges.
+type ListCustomerMergesParams struct {
+	// CustomerId Only merges with this customer on either side.
+	CustomerId *Id `form:"customer_id,omitempty" json:"customer_id,omitempty"`
+
+	// Status Whether it still holds.
+	Status *MergeStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListCustomerMergesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListCustomerMergesParamsInclude defines parameters for ListCustomerMerges.
+type ListCustomerMergesParamsInclude string
+
+// MergeCustomersParams defines parameters for MergeCustomers.
+type MergeCustomersParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// PreviewCustomerMergeParams defines parameters for PreviewCustomerMerge.
+type PreviewCustomerMergeParams struct {
+	// AcceptLanguage Language of messages, zh-CN or en.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// UndoCustomerMergeParams defines parameters for UndoCustomerMerge.
+type UndoCustomerMergeParams struct {
 	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
 	// and 409 while the first one is still at work.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
@@ -8011,6 +8492,12 @@ type UpdateCustomFieldJSONRequestBody = CustomFieldUpdate
 // DecideCustomerDuplicateJSONRequestBody defines body for DecideCustomerDuplicate for application/json ContentType.
 type DecideCustomerDuplicateJSONRequestBody = DuplicateDecide
 
+// MergeCustomersJSONRequestBody defines body for MergeCustomers for application/json ContentType.
+type MergeCustomersJSONRequestBody = MergeInput
+
+// PreviewCustomerMergeJSONRequestBody defines body for PreviewCustomerMerge for application/json ContentType.
+type PreviewCustomerMergeJSONRequestBody = MergeInput
+
 // CreateCustomerJSONRequestBody defines body for CreateCustomer for application/json ContentType.
 type CreateCustomerJSONRequestBody = CustomerCreate
 
@@ -8897,6 +9384,93 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/customer-duplicates/{id}/decide (the `DecideCustomerDuplicate` operationId).
 	DecideCustomerDuplicate(ctx context.Context, id Id, params *DecideCustomerDuplicateParams, body DecideCustomerDuplicateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListCustomerMerges List merges
+	//
+	// Merges of which the caller may see the survivor, the newest first.
+	//
+	// Corresponds with GET /v1/customer-merges (the `ListCustomerMerges` operationId).
+	ListCustomerMerges(ctx context.Context, params *ListCustomerMergesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MergeCustomersWithBody Merge two customers
+	//
+	// Makes two customers in the caller's scope one. Orders, returns, metrics, tags, ways to sign in and consents become the survivor's, all
+	// or nothing; the merged customer's sessions end. The survivor has one phone, e-mail, card number and external id; the ones that it
+	// does not take still lead to it and are free for nobody else. So does the merged id: whatever is read below
+	// `/v1/customers/{merged_id}` is the survivor's, with `Content-Location`; a change there answers 409 `customers.merged`.
+	//
+	// Errors: `merges.archived`, `merges.decided_apart` (the pair was decided to be two people), `customers.merged` with `survivor_id` (one
+	// of them has been merged already, perhaps a moment ago).
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customer-merges (the `MergeCustomers` operationId).
+	MergeCustomersWithBody(ctx context.Context, params *MergeCustomersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MergeCustomers Merge two customers
+	//
+	// Makes two customers in the caller's scope one. Orders, returns, metrics, tags, ways to sign in and consents become the survivor's, all
+	// or nothing; the merged customer's sessions end. The survivor has one phone, e-mail, card number and external id; the ones that it
+	// does not take still lead to it and are free for nobody else. So does the merged id: whatever is read below
+	// `/v1/customers/{merged_id}` is the survivor's, with `Content-Location`; a change there answers 409 `customers.merged`.
+	//
+	// Errors: `merges.archived`, `merges.decided_apart` (the pair was decided to be two people), `customers.merged` with `survivor_id` (one
+	// of them has been merged already, perhaps a moment ago).
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/customer-merges (the `MergeCustomers` operationId).
+	MergeCustomers(ctx context.Context, params *MergeCustomersParams, body MergeCustomersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PreviewCustomerMergeWithBody See what a merge would do
+	//
+	// Changes nothing. Each field comes masked with the side that a merge takes by its strategy, or as asked for, and why; with what would
+	// move; and with what stands against it, as the merge itself would answer. Strategies: `survivor_unless_empty` keeps the survivor's
+	// value and fills gaps with the other one's; `most_recent` takes that of the record changed last, `earliest` that of the record made
+	// first; `union` keeps what either has, and the survivor's where both do; `strictest` does too, but a refusal of either counts.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customer-merges/preview (the `PreviewCustomerMerge` operationId).
+	PreviewCustomerMergeWithBody(ctx context.Context, params *PreviewCustomerMergeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PreviewCustomerMerge See what a merge would do
+	//
+	// Changes nothing. Each field comes masked with the side that a merge takes by its strategy, or as asked for, and why; with what would
+	// move; and with what stands against it, as the merge itself would answer. Strategies: `survivor_unless_empty` keeps the survivor's
+	// value and fills gaps with the other one's; `most_recent` takes that of the record changed last, `earliest` that of the record made
+	// first; `union` keeps what either has, and the survivor's where both do; `strictest` does too, but a refusal of either counts.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/customer-merges/preview (the `PreviewCustomerMerge` operationId).
+	PreviewCustomerMerge(ctx context.Context, params *PreviewCustomerMergeParams, body PreviewCustomerMergeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCustomerMerge Read a merge
+	//
+	// A merge of which the caller may see the survivor; any other answers 404.
+	//
+	// Corresponds with GET /v1/customer-merges/{id} (the `GetCustomerMerge` operationId).
+	GetCustomerMerge(ctx context.Context, id MergeId, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UndoCustomerMerge Undo a merge
+	//
+	// Makes the two customers two again. Each field is as it was before, unless it was changed since; of tags, preferences and custom fields
+	// what was added or removed since stays so. What moved goes back, and what has come since stays with the survivor, but for returns of
+	// orders that go back. `kept` tells the fields that are not as before: `edited_since`, or `taken`, when an identifier is another
+	// customer's by now. Sessions that the merge ended stay ended, and those end that were opened by a way to sign in which goes back.
+	//
+	// When the survivor was itself merged into another since, that merge must be undone first: 409 `merges.merged_later`, with its
+	// `merge_id`.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Corresponds with POST /v1/customer-merges/{id}/undo (the `UndoCustomerMerge` operationId).
+	UndoCustomerMerge(ctx context.Context, id MergeId, params *UndoCustomerMergeParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListCustomers List customers
 	//
 	// Customers in the caller's scope, the newest first unless `sort` says otherwise. Filters combine. `phone`, `phone_last4`, `email`,
@@ -9051,7 +9625,8 @@ type ClientInterface interface {
 
 	// GetCustomer Read a customer
 	//
-	// A customer in the caller's scope, masked; any other answers 404.
+	// A customer in the caller's scope, masked; any other answers 404. For one that was merged into another, this and all that is read
+	// below its id is the survivor's, whose address is in `Content-Location`.
 	//
 	// Corresponds with GET /v1/customers/{id} (the `GetCustomer` operationId).
 	GetCustomer(ctx context.Context, id CustomerId, params *GetCustomerParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -12037,6 +12612,163 @@ func (c *Client) DecideCustomerDuplicate(ctx context.Context, id Id, params *Dec
 	return c.Client.Do(req)
 }
 
+// ListCustomerMerges List merges
+//
+// Merges of which the caller may see the survivor, the newest first.
+//
+// Corresponds with GET /v1/customer-merges (the `ListCustomerMerges` operationId).
+func (c *Client) ListCustomerMerges(ctx context.Context, params *ListCustomerMergesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCustomerMergesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MergeCustomersWithBody Merge two customers
+//
+// Makes two customers in the caller's scope one. Orders, returns, metrics, tags, ways to sign in and consents become the survivor's, all
+// or nothing; the merged customer's sessions end. The survivor has one phone, e-mail, card number and external id; the ones that it
+// does not take still lead to it and are free for nobody else. So does the merged id: whatever is read below
+// `/v1/customers/{merged_id}` is the survivor's, with `Content-Location`; a change there answers 409 `customers.merged`.
+//
+// Errors: `merges.archived`, `merges.decided_apart` (the pair was decided to be two people), `customers.merged` with `survivor_id` (one
+// of them has been merged already, perhaps a moment ago).
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customer-merges (the `MergeCustomers` operationId).
+func (c *Client) MergeCustomersWithBody(ctx context.Context, params *MergeCustomersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMergeCustomersRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MergeCustomers Merge two customers
+//
+// Makes two customers in the caller's scope one. Orders, returns, metrics, tags, ways to sign in and consents become the survivor's, all
+// or nothing; the merged customer's sessions end. The survivor has one phone, e-mail, card number and external id; the ones that it
+// does not take still lead to it and are free for nobody else. So does the merged id: whatever is read below
+// `/v1/customers/{merged_id}` is the survivor's, with `Content-Location`; a change there answers 409 `customers.merged`.
+//
+// Errors: `merges.archived`, `merges.decided_apart` (the pair was decided to be two people), `customers.merged` with `survivor_id` (one
+// of them has been merged already, perhaps a moment ago).
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/customer-merges (the `MergeCustomers` operationId).
+func (c *Client) MergeCustomers(ctx context.Context, params *MergeCustomersParams, body MergeCustomersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMergeCustomersRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PreviewCustomerMergeWithBody See what a merge would do
+//
+// Changes nothing. Each field comes masked with the side that a merge takes by its strategy, or as asked for, and why; with what would
+// move; and with what stands against it, as the merge itself would answer. Strategies: `survivor_unless_empty` keeps the survivor's
+// value and fills gaps with the other one's; `most_recent` takes that of the record changed last, `earliest` that of the record made
+// first; `union` keeps what either has, and the survivor's where both do; `strictest` does too, but a refusal of either counts.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customer-merges/preview (the `PreviewCustomerMerge` operationId).
+func (c *Client) PreviewCustomerMergeWithBody(ctx context.Context, params *PreviewCustomerMergeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPreviewCustomerMergeRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PreviewCustomerMerge See what a merge would do
+//
+// Changes nothing. Each field comes masked with the side that a merge takes by its strategy, or as asked for, and why; with what would
+// move; and with what stands against it, as the merge itself would answer. Strategies: `survivor_unless_empty` keeps the survivor's
+// value and fills gaps with the other one's; `most_recent` takes that of the record changed last, `earliest` that of the record made
+// first; `union` keeps what either has, and the survivor's where both do; `strictest` does too, but a refusal of either counts.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/customer-merges/preview (the `PreviewCustomerMerge` operationId).
+func (c *Client) PreviewCustomerMerge(ctx context.Context, params *PreviewCustomerMergeParams, body PreviewCustomerMergeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPreviewCustomerMergeRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCustomerMerge Read a merge
+//
+// A merge of which the caller may see the survivor; any other answers 404.
+//
+// Corresponds with GET /v1/customer-merges/{id} (the `GetCustomerMerge` operationId).
+func (c *Client) GetCustomerMerge(ctx context.Context, id MergeId, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCustomerMergeRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UndoCustomerMerge Undo a merge
+//
+// Makes the two customers two again. Each field is as it was before, unless it was changed since; of tags, preferences and custom fields
+// what was added or removed since stays so. What moved goes back, and what has come since stays with the survivor, but for returns of
+// orders that go back. `kept` tells the fields that are not as before: `edited_since`, or `taken`, when an identifier is another
+// customer's by now. Sessions that the merge ended stay ended, and those end that were opened by a way to sign in which goes back.
+//
+// When the survivor was itself merged into another since, that merge must be undone first: 409 `merges.merged_later`, with its
+// `merge_id`.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Corresponds with POST /v1/customer-merges/{id}/undo (the `UndoCustomerMerge` operationId).
+func (c *Client) UndoCustomerMerge(ctx context.Context, id MergeId, params *UndoCustomerMergeParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUndoCustomerMergeRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListCustomers List customers
 //
 // Customers in the caller's scope, the newest first unless `sort` says otherwise. Filters combine. `phone`, `phone_last4`, `email`,
@@ -12311,7 +13043,8 @@ func (c *Client) DeleteCustomer(ctx context.Context, id CustomerId, params *Dele
 
 // GetCustomer Read a customer
 //
-// A customer in the caller's scope, masked; any other answers 404.
+// A customer in the caller's scope, masked; any other answers 404. For one that was merged into another, this and all that is read
+// below its id is the survivor's, whose address is in `Content-Location`.
 //
 // Corresponds with GET /v1/customers/{id} (the `GetCustomer` operationId).
 func (c *Client) GetCustomer(ctx context.Context, id CustomerId, params *GetCustomerParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -17953,6 +18686,301 @@ func NewDecideCustomerDuplicateRequestWithBody(server string, id Id, params *Dec
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListCustomerMergesRequest constructs an http.Request for the ListCustomerMerges method
+func NewListCustomerMergesRequest(server string, params *ListCustomerMergesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customer-merges")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.CustomerId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "customer_id", *params.CustomerId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewMergeCustomersRequest calls the generic MergeCustomers builder with application/json body
+func NewMergeCustomersRequest(server string, params *MergeCustomersParams, body MergeCustomersJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewMergeCustomersRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewMergeCustomersRequestWithBody constructs an http.Request for the MergeCustomers method, with any body, and a specified content type
+func NewMergeCustomersRequestWithBody(server string, params *MergeCustomersParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customer-merges")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPreviewCustomerMergeRequest calls the generic PreviewCustomerMerge builder with application/json body
+func NewPreviewCustomerMergeRequest(server string, params *PreviewCustomerMergeParams, body PreviewCustomerMergeJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPreviewCustomerMergeRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewPreviewCustomerMergeRequestWithBody constructs an http.Request for the PreviewCustomerMerge method, with any body, and a specified content type
+func NewPreviewCustomerMergeRequestWithBody(server string, params *PreviewCustomerMergeParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customer-merges/preview")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.AcceptLanguage != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Accept-Language", *params.AcceptLanguage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept-Language", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetCustomerMergeRequest constructs an http.Request for the GetCustomerMerge method
+func NewGetCustomerMergeRequest(server string, id MergeId) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customer-merges/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUndoCustomerMergeRequest constructs an http.Request for the UndoCustomerMerge method
+func NewUndoCustomerMergeRequest(server string, id MergeId, params *UndoCustomerMergeParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customer-merges/%s/undo", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	if params != nil {
 
@@ -26755,6 +27783,99 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/customer-duplicates/{id}/decide (the `DecideCustomerDuplicate` operationId).
 	DecideCustomerDuplicateWithResponse(ctx context.Context, id Id, params *DecideCustomerDuplicateParams, body DecideCustomerDuplicateJSONRequestBody, reqEditors ...RequestEditorFn) (*DecideCustomerDuplicateReply, error)
 
+	// ListCustomerMergesWithResponse List merges
+	//
+	// Merges of which the caller may see the survivor, the newest first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customer-merges (the `ListCustomerMerges` operationId).
+	ListCustomerMergesWithResponse(ctx context.Context, params *ListCustomerMergesParams, reqEditors ...RequestEditorFn) (*ListCustomerMergesReply, error)
+
+	// MergeCustomersWithBodyWithResponse Merge two customers
+	//
+	// Makes two customers in the caller's scope one. Orders, returns, metrics, tags, ways to sign in and consents become the survivor's, all
+	// or nothing; the merged customer's sessions end. The survivor has one phone, e-mail, card number and external id; the ones that it
+	// does not take still lead to it and are free for nobody else. So does the merged id: whatever is read below
+	// `/v1/customers/{merged_id}` is the survivor's, with `Content-Location`; a change there answers 409 `customers.merged`.
+	//
+	// Errors: `merges.archived`, `merges.decided_apart` (the pair was decided to be two people), `customers.merged` with `survivor_id` (one
+	// of them has been merged already, perhaps a moment ago).
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customer-merges (the `MergeCustomers` operationId).
+	MergeCustomersWithBodyWithResponse(ctx context.Context, params *MergeCustomersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MergeCustomersReply, error)
+
+	// MergeCustomersWithResponse Merge two customers
+	//
+	// Makes two customers in the caller's scope one. Orders, returns, metrics, tags, ways to sign in and consents become the survivor's, all
+	// or nothing; the merged customer's sessions end. The survivor has one phone, e-mail, card number and external id; the ones that it
+	// does not take still lead to it and are free for nobody else. So does the merged id: whatever is read below
+	// `/v1/customers/{merged_id}` is the survivor's, with `Content-Location`; a change there answers 409 `customers.merged`.
+	//
+	// Errors: `merges.archived`, `merges.decided_apart` (the pair was decided to be two people), `customers.merged` with `survivor_id` (one
+	// of them has been merged already, perhaps a moment ago).
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customer-merges (the `MergeCustomers` operationId).
+	MergeCustomersWithResponse(ctx context.Context, params *MergeCustomersParams, body MergeCustomersJSONRequestBody, reqEditors ...RequestEditorFn) (*MergeCustomersReply, error)
+
+	// PreviewCustomerMergeWithBodyWithResponse See what a merge would do
+	//
+	// Changes nothing. Each field comes masked with the side that a merge takes by its strategy, or as asked for, and why; with what would
+	// move; and with what stands against it, as the merge itself would answer. Strategies: `survivor_unless_empty` keeps the survivor's
+	// value and fills gaps with the other one's; `most_recent` takes that of the record changed last, `earliest` that of the record made
+	// first; `union` keeps what either has, and the survivor's where both do; `strictest` does too, but a refusal of either counts.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customer-merges/preview (the `PreviewCustomerMerge` operationId).
+	PreviewCustomerMergeWithBodyWithResponse(ctx context.Context, params *PreviewCustomerMergeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PreviewCustomerMergeReply, error)
+
+	// PreviewCustomerMergeWithResponse See what a merge would do
+	//
+	// Changes nothing. Each field comes masked with the side that a merge takes by its strategy, or as asked for, and why; with what would
+	// move; and with what stands against it, as the merge itself would answer. Strategies: `survivor_unless_empty` keeps the survivor's
+	// value and fills gaps with the other one's; `most_recent` takes that of the record changed last, `earliest` that of the record made
+	// first; `union` keeps what either has, and the survivor's where both do; `strictest` does too, but a refusal of either counts.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customer-merges/preview (the `PreviewCustomerMerge` operationId).
+	PreviewCustomerMergeWithResponse(ctx context.Context, params *PreviewCustomerMergeParams, body PreviewCustomerMergeJSONRequestBody, reqEditors ...RequestEditorFn) (*PreviewCustomerMergeReply, error)
+
+	// GetCustomerMergeWithResponse Read a merge
+	//
+	// A merge of which the caller may see the survivor; any other answers 404.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customer-merges/{id} (the `GetCustomerMerge` operationId).
+	GetCustomerMergeWithResponse(ctx context.Context, id MergeId, reqEditors ...RequestEditorFn) (*GetCustomerMergeReply, error)
+
+	// UndoCustomerMergeWithResponse Undo a merge
+	//
+	// Makes the two customers two again. Each field is as it was before, unless it was changed since; of tags, preferences and custom fields
+	// what was added or removed since stays so. What moved goes back, and what has come since stays with the survivor, but for returns of
+	// orders that go back. `kept` tells the fields that are not as before: `edited_since`, or `taken`, when an identifier is another
+	// customer's by now. Sessions that the merge ended stay ended, and those end that were opened by a way to sign in which goes back.
+	//
+	// When the survivor was itself merged into another since, that merge must be undone first: 409 `merges.merged_later`, with its
+	// `merge_id`.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customer-merges/{id}/undo (the `UndoCustomerMerge` operationId).
+	UndoCustomerMergeWithResponse(ctx context.Context, id MergeId, params *UndoCustomerMergeParams, reqEditors ...RequestEditorFn) (*UndoCustomerMergeReply, error)
+
 	// ListCustomersWithResponse List customers
 	//
 	// Customers in the caller's scope, the newest first unless `sort` says otherwise. Filters combine. `phone`, `phone_last4`, `email`,
@@ -26913,7 +28034,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetCustomerWithResponse Read a customer
 	//
-	// A customer in the caller's scope, masked; any other answers 404.
+	// A customer in the caller's scope, masked; any other answers 404. For one that was merged into another, this and all that is read
+	// below its id is the survivor's, whose address is in `Content-Location`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -31438,6 +32560,300 @@ func (r DecideCustomerDuplicateReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r DecideCustomerDuplicateReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListCustomerMergesReply200Headers the declared response headers of an HTTP 200 response for ListCustomerMerges
+type ListCustomerMergesReply200Headers struct {
+	Link *string
+}
+
+// ListCustomerMergesReplyDefaultHeaders the declared response headers of an HTTP default response for ListCustomerMerges
+type ListCustomerMergesReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListCustomerMergesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerMergeList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListCustomerMergesReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListCustomerMergesReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCustomerMergesReply) GetJSON200() *CustomerMergeList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListCustomerMergesReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCustomerMergesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCustomerMergesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCustomerMergesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCustomerMergesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// MergeCustomersReply201Headers the declared response headers of an HTTP 201 response for MergeCustomers
+type MergeCustomersReply201Headers struct {
+	Location *string
+}
+
+// MergeCustomersReplyDefaultHeaders the declared response headers of an HTTP default response for MergeCustomers
+type MergeCustomersReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type MergeCustomersReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *CustomerMerge
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *MergeCustomersReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *MergeCustomersReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r MergeCustomersReply) GetJSON201() *CustomerMerge {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r MergeCustomersReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r MergeCustomersReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r MergeCustomersReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r MergeCustomersReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r MergeCustomersReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PreviewCustomerMergeReplyDefaultHeaders the declared response headers of an HTTP default response for PreviewCustomerMerge
+type PreviewCustomerMergeReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type PreviewCustomerMergeReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MergePreview
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *PreviewCustomerMergeReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PreviewCustomerMergeReply) GetJSON200() *MergePreview {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PreviewCustomerMergeReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PreviewCustomerMergeReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PreviewCustomerMergeReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PreviewCustomerMergeReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PreviewCustomerMergeReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetCustomerMergeReplyDefaultHeaders the declared response headers of an HTTP default response for GetCustomerMerge
+type GetCustomerMergeReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetCustomerMergeReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerMerge
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetCustomerMergeReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCustomerMergeReply) GetJSON200() *CustomerMerge {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetCustomerMergeReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCustomerMergeReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCustomerMergeReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCustomerMergeReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCustomerMergeReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UndoCustomerMergeReplyDefaultHeaders the declared response headers of an HTTP default response for UndoCustomerMerge
+type UndoCustomerMergeReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UndoCustomerMergeReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerMerge
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UndoCustomerMergeReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UndoCustomerMergeReply) GetJSON200() *CustomerMerge {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UndoCustomerMergeReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UndoCustomerMergeReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UndoCustomerMergeReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UndoCustomerMergeReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UndoCustomerMergeReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -40318,6 +41734,141 @@ func (c *ClientWithResponses) DecideCustomerDuplicateWithResponse(ctx context.Co
 	return ParseDecideCustomerDuplicateReply(rsp)
 }
 
+// ListCustomerMergesWithResponse List merges
+//
+// Merges of which the caller may see the survivor, the newest first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customer-merges (the `ListCustomerMerges` operationId).
+func (c *ClientWithResponses) ListCustomerMergesWithResponse(ctx context.Context, params *ListCustomerMergesParams, reqEditors ...RequestEditorFn) (*ListCustomerMergesReply, error) {
+	rsp, err := c.ListCustomerMerges(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCustomerMergesReply(rsp)
+}
+
+// MergeCustomersWithBodyWithResponse Merge two customers
+//
+// Makes two customers in the caller's scope one. Orders, returns, metrics, tags, ways to sign in and consents become the survivor's, all
+// or nothing; the merged customer's sessions end. The survivor has one phone, e-mail, card number and external id; the ones that it
+// does not take still lead to it and are free for nobody else. So does the merged id: whatever is read below
+// `/v1/customers/{merged_id}` is the survivor's, with `Content-Location`; a change there answers 409 `customers.merged`.
+//
+// Errors: `merges.archived`, `merges.decided_apart` (the pair was decided to be two people), `customers.merged` with `survivor_id` (one
+// of them has been merged already, perhaps a moment ago).
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customer-merges (the `MergeCustomers` operationId).
+func (c *ClientWithResponses) MergeCustomersWithBodyWithResponse(ctx context.Context, params *MergeCustomersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MergeCustomersReply, error) {
+	rsp, err := c.MergeCustomersWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMergeCustomersReply(rsp)
+}
+
+// MergeCustomersWithResponse Merge two customers
+//
+// Makes two customers in the caller's scope one. Orders, returns, metrics, tags, ways to sign in and consents become the survivor's, all
+// or nothing; the merged customer's sessions end. The survivor has one phone, e-mail, card number and external id; the ones that it
+// does not take still lead to it and are free for nobody else. So does the merged id: whatever is read below
+// `/v1/customers/{merged_id}` is the survivor's, with `Content-Location`; a change there answers 409 `customers.merged`.
+//
+// Errors: `merges.archived`, `merges.decided_apart` (the pair was decided to be two people), `customers.merged` with `survivor_id` (one
+// of them has been merged already, perhaps a moment ago).
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customer-merges (the `MergeCustomers` operationId).
+func (c *ClientWithResponses) MergeCustomersWithResponse(ctx context.Context, params *MergeCustomersParams, body MergeCustomersJSONRequestBody, reqEditors ...RequestEditorFn) (*MergeCustomersReply, error) {
+	rsp, err := c.MergeCustomers(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMergeCustomersReply(rsp)
+}
+
+// PreviewCustomerMergeWithBodyWithResponse See what a merge would do
+//
+// Changes nothing. Each field comes masked with the side that a merge takes by its strategy, or as asked for, and why; with what would
+// move; and with what stands against it, as the merge itself would answer. Strategies: `survivor_unless_empty` keeps the survivor's
+// value and fills gaps with the other one's; `most_recent` takes that of the record changed last, `earliest` that of the record made
+// first; `union` keeps what either has, and the survivor's where both do; `strictest` does too, but a refusal of either counts.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customer-merges/preview (the `PreviewCustomerMerge` operationId).
+func (c *ClientWithResponses) PreviewCustomerMergeWithBodyWithResponse(ctx context.Context, params *PreviewCustomerMergeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PreviewCustomerMergeReply, error) {
+	rsp, err := c.PreviewCustomerMergeWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePreviewCustomerMergeReply(rsp)
+}
+
+// PreviewCustomerMergeWithResponse See what a merge would do
+//
+// Changes nothing. Each field comes masked with the side that a merge takes by its strategy, or as asked for, and why; with what would
+// move; and with what stands against it, as the merge itself would answer. Strategies: `survivor_unless_empty` keeps the survivor's
+// value and fills gaps with the other one's; `most_recent` takes that of the record changed last, `earliest` that of the record made
+// first; `union` keeps what either has, and the survivor's where both do; `strictest` does too, but a refusal of either counts.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customer-merges/preview (the `PreviewCustomerMerge` operationId).
+func (c *ClientWithResponses) PreviewCustomerMergeWithResponse(ctx context.Context, params *PreviewCustomerMergeParams, body PreviewCustomerMergeJSONRequestBody, reqEditors ...RequestEditorFn) (*PreviewCustomerMergeReply, error) {
+	rsp, err := c.PreviewCustomerMerge(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePreviewCustomerMergeReply(rsp)
+}
+
+// GetCustomerMergeWithResponse Read a merge
+//
+// A merge of which the caller may see the survivor; any other answers 404.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customer-merges/{id} (the `GetCustomerMerge` operationId).
+func (c *ClientWithResponses) GetCustomerMergeWithResponse(ctx context.Context, id MergeId, reqEditors ...RequestEditorFn) (*GetCustomerMergeReply, error) {
+	rsp, err := c.GetCustomerMerge(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCustomerMergeReply(rsp)
+}
+
+// UndoCustomerMergeWithResponse Undo a merge
+//
+// Makes the two customers two again. Each field is as it was before, unless it was changed since; of tags, preferences and custom fields
+// what was added or removed since stays so. What moved goes back, and what has come since stays with the survivor, but for returns of
+// orders that go back. `kept` tells the fields that are not as before: `edited_since`, or `taken`, when an identifier is another
+// customer's by now. Sessions that the merge ended stay ended, and those end that were opened by a way to sign in which goes back.
+//
+// When the survivor was itself merged into another since, that merge must be undone first: 409 `merges.merged_later`, with its
+// `merge_id`.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customer-merges/{id}/undo (the `UndoCustomerMerge` operationId).
+func (c *ClientWithResponses) UndoCustomerMergeWithResponse(ctx context.Context, id MergeId, params *UndoCustomerMergeParams, reqEditors ...RequestEditorFn) (*UndoCustomerMergeReply, error) {
+	rsp, err := c.UndoCustomerMerge(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUndoCustomerMergeReply(rsp)
+}
+
 // ListCustomersWithResponse List customers
 //
 // Customers in the caller's scope, the newest first unless `sort` says otherwise. Filters combine. `phone`, `phone_last4`, `email`,
@@ -40548,7 +42099,8 @@ func (c *ClientWithResponses) DeleteCustomerWithResponse(ctx context.Context, id
 
 // GetCustomerWithResponse Read a customer
 //
-// A customer in the caller's scope, masked; any other answers 404.
+// A customer in the caller's scope, masked; any other answers 404. For one that was merged into another, this and all that is read
+// below its id is the survivor's, whose address is in `Content-Location`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -46030,6 +47582,291 @@ func ParseDecideCustomerDuplicateReply(rsp *http.Response) (*DecideCustomerDupli
 	switch {
 	case true:
 		var headers DecideCustomerDuplicateReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListCustomerMergesReply parses an HTTP response from a ListCustomerMergesWithResponse call
+func ParseListCustomerMergesReply(rsp *http.Response) (*ListCustomerMergesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCustomerMergesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerMergeList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListCustomerMergesReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListCustomerMergesReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseMergeCustomersReply parses an HTTP response from a MergeCustomersWithResponse call
+func ParseMergeCustomersReply(rsp *http.Response) (*MergeCustomersReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &MergeCustomersReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest CustomerMerge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers MergeCustomersReply201Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers MergeCustomersReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePreviewCustomerMergeReply parses an HTTP response from a PreviewCustomerMergeWithResponse call
+func ParsePreviewCustomerMergeReply(rsp *http.Response) (*PreviewCustomerMergeReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PreviewCustomerMergeReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MergePreview
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers PreviewCustomerMergeReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetCustomerMergeReply parses an HTTP response from a GetCustomerMergeWithResponse call
+func ParseGetCustomerMergeReply(rsp *http.Response) (*GetCustomerMergeReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCustomerMergeReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerMerge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetCustomerMergeReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUndoCustomerMergeReply parses an HTTP response from a UndoCustomerMergeWithResponse call
+func ParseUndoCustomerMergeReply(rsp *http.Response) (*UndoCustomerMergeReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UndoCustomerMergeReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerMerge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers UndoCustomerMergeReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

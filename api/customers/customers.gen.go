@@ -339,6 +339,159 @@ func (e LifecycleStage) Valid() bool {
 	}
 }
 
+// Defines values for MergeKeptCustomer.
+const (
+	MergeKeptMerged   MergeKeptCustomer = "merged"
+	MergeKeptSurvivor MergeKeptCustomer = "survivor"
+)
+
+// Valid indicates whether the value is a known member of the MergeKeptCustomer enum.
+func (e MergeKeptCustomer) Valid() bool {
+	switch e {
+	case MergeKeptMerged:
+		return true
+	case MergeKeptSurvivor:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MergeKeptReason.
+const (
+	MergeKeptEdited MergeKeptReason = "edited_since"
+	MergeKeptTaken  MergeKeptReason = "taken"
+)
+
+// Valid indicates whether the value is a known member of the MergeKeptReason enum.
+func (e MergeKeptReason) Valid() bool {
+	switch e {
+	case MergeKeptEdited:
+		return true
+	case MergeKeptTaken:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MergeOneSide.
+const (
+	MergeOneSideMerged   MergeOneSide = "merged"
+	MergeOneSideSurvivor MergeOneSide = "survivor"
+)
+
+// Valid indicates whether the value is a known member of the MergeOneSide enum.
+func (e MergeOneSide) Valid() bool {
+	switch e {
+	case MergeOneSideMerged:
+		return true
+	case MergeOneSideSurvivor:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MergeReason.
+const (
+	MergeByAsked      MergeReason = "asked"
+	MergeByBoth       MergeReason = "both"
+	MergeByEarliest   MergeReason = "earliest"
+	MergeByMostRecent MergeReason = "most_recent"
+	MergeByOnlyValue  MergeReason = "only_value"
+	MergeBySame       MergeReason = "same"
+	MergeBySurvivor   MergeReason = "survivor"
+)
+
+// Valid indicates whether the value is a known member of the MergeReason enum.
+func (e MergeReason) Valid() bool {
+	switch e {
+	case MergeByAsked:
+		return true
+	case MergeByBoth:
+		return true
+	case MergeByEarliest:
+		return true
+	case MergeByMostRecent:
+		return true
+	case MergeByOnlyValue:
+		return true
+	case MergeBySame:
+		return true
+	case MergeBySurvivor:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MergeSide.
+const (
+	MergeSideBoth     MergeSide = "both"
+	MergeSideMerged   MergeSide = "merged"
+	MergeSideSurvivor MergeSide = "survivor"
+)
+
+// Valid indicates whether the value is a known member of the MergeSide enum.
+func (e MergeSide) Valid() bool {
+	switch e {
+	case MergeSideBoth:
+		return true
+	case MergeSideMerged:
+		return true
+	case MergeSideSurvivor:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MergeStatus.
+const (
+	MergeDone   MergeStatus = "done"
+	MergeUndone MergeStatus = "undone"
+)
+
+// Valid indicates whether the value is a known member of the MergeStatus enum.
+func (e MergeStatus) Valid() bool {
+	switch e {
+	case MergeDone:
+		return true
+	case MergeUndone:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MergeStrategy.
+const (
+	MergeEarliest            MergeStrategy = "earliest"
+	MergeMostRecent          MergeStrategy = "most_recent"
+	MergeStrictest           MergeStrategy = "strictest"
+	MergeSurvivorUnlessEmpty MergeStrategy = "survivor_unless_empty"
+	MergeUnion               MergeStrategy = "union"
+)
+
+// Valid indicates whether the value is a known member of the MergeStrategy enum.
+func (e MergeStrategy) Valid() bool {
+	switch e {
+	case MergeEarliest:
+		return true
+	case MergeMostRecent:
+		return true
+	case MergeStrictest:
+		return true
+	case MergeSurvivorUnlessEmpty:
+		return true
+	case MergeUnion:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PhoneKind.
 const (
 	PhoneKindLandline PhoneKind = "landline"
@@ -447,6 +600,21 @@ const (
 func (e ListCustomerDuplicatesParamsInclude) Valid() bool {
 	switch e {
 	case ListCustomerDuplicatesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListCustomerMergesParamsInclude.
+const (
+	ListCustomerMergesParamsIncludeIncludeTotalCount ListCustomerMergesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListCustomerMergesParamsInclude enum.
+func (e ListCustomerMergesParamsInclude) Valid() bool {
+	switch e {
+	case ListCustomerMergesParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -1182,6 +1350,53 @@ type CustomerLookup struct {
 	Phone *string `json:"phone,omitempty"`
 }
 
+// CustomerMerge Two customers who became one.
+//
+// Example: {"fields":[{"choice":"merged","field":"phone"}],"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a30","kept":[],"merged_at":"2026-07-01T02:00:00Z","merged_by":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a40","merged_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","moved":[{"count":12,"kind":"orders"}],"status":"done","survivor_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","undone_at":null,"undone_by":null,"version":1}
+type CustomerMerge struct {
+	// Fields Fields that the survivor did not simply keep.
+	Fields []MergedField `json:"fields"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id externalRef0.Id `json:"id"`
+
+	// Kept Once undone, the fields that are not as they were before.
+	Kept     []MergeKept                           `json:"kept"`
+	MergedAt time.Time                             `json:"merged_at"`
+	MergedBy nullable.Nullable[openapi_types.UUID] `json:"merged_by"`
+
+	// MergedId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	MergedId externalRef0.Id `json:"merged_id"`
+	Moved    []MergeCount    `json:"moved"`
+
+	// Status Example: done
+	Status MergeStatus `json:"status"`
+
+	// SurvivorId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	SurvivorId externalRef0.Id                       `json:"survivor_id"`
+	UndoneAt   nullable.Nullable[time.Time]          `json:"undone_at"`
+	UndoneBy   nullable.Nullable[openapi_types.UUID] `json:"undone_by"`
+	Version    int64                                 `json:"version"`
+}
+
+// CustomerMergeList Example: {"has_more":false,"items":[],"next_cursor":null}
+type CustomerMergeList struct {
+	HasMore bool            `json:"has_more"`
+	Items   []CustomerMerge `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All merges, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
 // CustomerPreferences Tastes the customer has declared, in the retailer's own words. At most 16 KiB as JSON.
 //
 // Example: {"genres":["文学"]}
@@ -1503,6 +1718,226 @@ type LifecycleStage string
 //
 // Example: {"email":false,"sms":true}
 type MarketingPreferences map[string]bool
+
+// MergeBlocker Why the two cannot be merged as they are.
+//
+// Example: {"code":"merges.archived","detail":"An archived customer cannot be merged. Restore the record first."}
+type MergeBlocker struct {
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+}
+
+// MergeCount How many things of a kind belong to the merged customer.
+//
+// Example: {"count":12,"kind":"orders"}
+type MergeCount struct {
+	Count int64 `json:"count"`
+
+	// Kind Such as `orders`, `returns`, `identities`, `consents`.
+	Kind string `json:"kind"`
+}
+
+// MergeFieldChoices Sides of fields; the others follow their strategies.
+//
+// Example: {"phone":"merged","tags":"both"}
+type MergeFieldChoices struct {
+	// Address Whose value a field takes.
+	//
+	// Example: merged
+	Address *MergeOneSide `json:"address,omitempty"`
+
+	// AssignedStaffId Whose value a field takes.
+	//
+	// Example: merged
+	AssignedStaffId *MergeOneSide `json:"assigned_staff_id,omitempty"`
+
+	// BirthDate Whose value a field takes.
+	//
+	// Example: merged
+	BirthDate *MergeOneSide `json:"birth_date,omitempty"`
+
+	// CardNumber Whose value a field takes.
+	//
+	// Example: merged
+	CardNumber *MergeOneSide `json:"card_number,omitempty"`
+
+	// CustomFields Whose value a field takes; `both` only where it holds several things.
+	//
+	// Example: both
+	CustomFields *MergeSide `json:"custom_fields,omitempty"`
+
+	// Email Whose value a field takes.
+	//
+	// Example: merged
+	Email *MergeOneSide `json:"email,omitempty"`
+
+	// ExternalId Whose value a field takes.
+	//
+	// Example: merged
+	ExternalId *MergeOneSide `json:"external_id,omitempty"`
+
+	// Gender Whose value a field takes.
+	//
+	// Example: merged
+	Gender *MergeOneSide `json:"gender,omitempty"`
+
+	// HomeStoreId Whose value a field takes.
+	//
+	// Example: merged
+	HomeStoreId *MergeOneSide `json:"home_store_id,omitempty"`
+
+	// Language Whose value a field takes.
+	//
+	// Example: merged
+	Language *MergeOneSide `json:"language,omitempty"`
+
+	// LifecycleStage Whose value a field takes.
+	//
+	// Example: merged
+	LifecycleStage *MergeOneSide `json:"lifecycle_stage,omitempty"`
+
+	// MarketingPreferences Whose value a field takes; `both` only where it holds several things.
+	//
+	// Example: both
+	MarketingPreferences *MergeSide `json:"marketing_preferences,omitempty"`
+
+	// Name Whose value a field takes.
+	//
+	// Example: merged
+	Name *MergeOneSide `json:"name,omitempty"`
+
+	// Phone Whose value a field takes.
+	//
+	// Example: merged
+	Phone *MergeOneSide `json:"phone,omitempty"`
+
+	// Preferences Whose value a field takes; `both` only where it holds several things.
+	//
+	// Example: both
+	Preferences *MergeSide `json:"preferences,omitempty"`
+
+	// Source Whose value a field takes.
+	//
+	// Example: merged
+	Source *MergeOneSide `json:"source,omitempty"`
+
+	// Tags Whose value a field takes; `both` only where it holds several things.
+	//
+	// Example: both
+	Tags *MergeSide `json:"tags,omitempty"`
+}
+
+// MergeInput Example: {"field_choices":{"phone":"merged"},"merged_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","survivor_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"}
+type MergeInput struct {
+	// FieldChoices Sides of fields; the others follow their strategies.
+	//
+	// Example: {"phone":"merged","tags":"both"}
+	FieldChoices *MergeFieldChoices `json:"field_choices,omitempty"`
+
+	// MergedId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	MergedId externalRef0.Id `json:"merged_id"`
+
+	// SurvivorId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	SurvivorId externalRef0.Id `json:"survivor_id"`
+}
+
+// MergeKept A field that undoing did not put back as it was.
+//
+// Example: {"customer":"survivor","field":"name","reason":"edited_since"}
+type MergeKept struct {
+	Customer MergeKeptCustomer `json:"customer"`
+	Field    string            `json:"field"`
+
+	// Reason Changed since the merge, or an identifier that is another customer's by now.
+	Reason MergeKeptReason `json:"reason"`
+}
+
+// MergeKeptCustomer defines model for MergeKept.Customer.
+type MergeKeptCustomer string
+
+// MergeKeptReason Changed since the merge, or an identifier that is another customer's by now.
+type MergeKeptReason string
+
+// MergeOneSide Whose value a field takes.
+//
+// Example: merged
+type MergeOneSide string
+
+// MergePreview Example: {"blockers":[],"fields":[{"choice":"survivor","choices":["survivor","merged"],"field":"name","merged_value":"李*","reason":"same","strategy":"survivor_unless_empty","survivor_value":"李*"}],"merged":{"external_id":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"},"moves":[{"count":12,"kind":"orders"},{"count":1,"kind":"returns"}],"survivor":{"external_id":"C-1001","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"}}
+type MergePreview struct {
+	// Blockers Empty when the merge would be done.
+	Blockers []MergeBlocker      `json:"blockers"`
+	Fields   []MergePreviewField `json:"fields"`
+
+	// Merged Example: {"external_id":"C-1001","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"}
+	Merged DuplicateSide `json:"merged"`
+	Moves  []MergeCount  `json:"moves"`
+
+	// Survivor Example: {"external_id":"C-1001","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"}
+	Survivor DuplicateSide `json:"survivor"`
+}
+
+// MergePreviewField One field of both customers; values are masked, objects are JSON.
+//
+// Example: {"choice":"merged","choices":["survivor","merged"],"field":"phone","merged_value":"138****0000","reason":"only_value","strategy":"survivor_unless_empty","survivor_value":null}
+type MergePreviewField struct {
+	// Choice Whose value a field takes; `both` only where it holds several things.
+	//
+	// Example: both
+	Choice MergeSide `json:"choice"`
+
+	// Choices The sides that may be asked for.
+	Choices     []MergeSide               `json:"choices"`
+	Field       string                    `json:"field"`
+	MergedValue nullable.Nullable[string] `json:"merged_value"`
+
+	// Reason Why a side is taken: both have the `same`; it is the `only_value`; by strategy the `survivor`'s, the `most_recent`, the `earliest` or
+	// `both`; or as `asked`.
+	//
+	//
+	// Example: only_value
+	Reason MergeReason `json:"reason"`
+
+	// Strategy How the side of a field is chosen when nobody says.
+	//
+	// Example: survivor_unless_empty
+	Strategy      MergeStrategy             `json:"strategy"`
+	SurvivorValue nullable.Nullable[string] `json:"survivor_value"`
+}
+
+// MergeReason Why a side is taken: both have the `same`; it is the `only_value`; by strategy the `survivor`'s, the `most_recent`, the `earliest` or
+// `both`; or as `asked`.
+//
+// Example: only_value
+type MergeReason string
+
+// MergeSide Whose value a field takes; `both` only where it holds several things.
+//
+// Example: both
+type MergeSide string
+
+// MergeStatus Example: done
+type MergeStatus string
+
+// MergeStrategy How the side of a field is chosen when nobody says.
+//
+// Example: survivor_unless_empty
+type MergeStrategy string
+
+// MergedField A field that the survivor did not simply keep.
+//
+// Example: {"choice":"merged","field":"phone"}
+type MergedField struct {
+	// Choice Whose value a field takes; `both` only where it holds several things.
+	//
+	// Example: both
+	Choice MergeSide `json:"choice"`
+	Field  string    `json:"field"`
+}
 
 // PhoneKind `mobile` can receive text messages, `landline` is a fixed line, `other` is a service number or one whose plan does not tell.
 //
@@ -1847,6 +2282,11 @@ type CustomFieldId = externalRef0.Id
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type CustomerId = externalRef0.Id
 
+// MergeId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type MergeId = externalRef0.Id
+
 // TagId A UUIDv7, so ids sort by the time of creation.
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
@@ -1933,6 +2373,47 @@ type ScanCustomerDuplicatesParams struct {
 
 // DecideCustomerDuplicateParams defines parameters for DecideCustomerDuplicate.
 type DecideCustomerDuplicateParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListCustomerMergesParams defines parameters for ListCustomerMerges.
+type ListCustomerMergesParams struct {
+	// CustomerId Only merges with this customer on either side.
+	CustomerId *externalRef0.Id `form:"customer_id,omitempty" json:"customer_id,omitempty"`
+
+	// Status Whether it still holds.
+	Status *MergeStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListCustomerMergesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListCustomerMergesParamsInclude defines parameters for ListCustomerMerges.
+type ListCustomerMergesParamsInclude string
+
+// MergeCustomersParams defines parameters for MergeCustomers.
+type MergeCustomersParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// PreviewCustomerMergeParams defines parameters for PreviewCustomerMerge.
+type PreviewCustomerMergeParams struct {
+	// AcceptLanguage Language of messages, zh-CN or en.
+	AcceptLanguage *externalRef0.AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// UndoCustomerMergeParams defines parameters for UndoCustomerMerge.
+type UndoCustomerMergeParams struct {
 	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
 	// and 409 while the first one is still at work.
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
@@ -2236,6 +2717,12 @@ type UpdateCustomFieldJSONRequestBody = CustomFieldUpdate
 // DecideCustomerDuplicateJSONRequestBody defines body for DecideCustomerDuplicate for application/json ContentType.
 type DecideCustomerDuplicateJSONRequestBody = DuplicateDecide
 
+// MergeCustomersJSONRequestBody defines body for MergeCustomers for application/json ContentType.
+type MergeCustomersJSONRequestBody = MergeInput
+
+// PreviewCustomerMergeJSONRequestBody defines body for PreviewCustomerMerge for application/json ContentType.
+type PreviewCustomerMergeJSONRequestBody = MergeInput
+
 // CreateCustomerJSONRequestBody defines body for CreateCustomer for application/json ContentType.
 type CreateCustomerJSONRequestBody = CustomerCreate
 
@@ -2301,6 +2788,21 @@ type ServerInterface interface {
 	// DecideCustomerDuplicate Decide about a pair
 	// (POST /v1/customer-duplicates/{id}/decide)
 	DecideCustomerDuplicate(ctx echo.Context, id externalRef0.Id, params DecideCustomerDuplicateParams) error
+	// ListCustomerMerges List merges
+	// (GET /v1/customer-merges)
+	ListCustomerMerges(ctx echo.Context, params ListCustomerMergesParams) error
+	// MergeCustomers Merge two customers
+	// (POST /v1/customer-merges)
+	MergeCustomers(ctx echo.Context, params MergeCustomersParams) error
+	// PreviewCustomerMerge See what a merge would do
+	// (POST /v1/customer-merges/preview)
+	PreviewCustomerMerge(ctx echo.Context, params PreviewCustomerMergeParams) error
+	// GetCustomerMerge Read a merge
+	// (GET /v1/customer-merges/{id})
+	GetCustomerMerge(ctx echo.Context, id MergeId) error
+	// UndoCustomerMerge Undo a merge
+	// (POST /v1/customer-merges/{id}/undo)
+	UndoCustomerMerge(ctx echo.Context, id MergeId, params UndoCustomerMergeParams) error
 	// ListCustomers List customers
 	// (GET /v1/customers)
 	ListCustomers(ctx echo.Context, params ListCustomersParams) error
@@ -2695,6 +3197,162 @@ func (w *ServerInterfaceWrapper) DecideCustomerDuplicate(ctx echo.Context) error
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.DecideCustomerDuplicate(ctx, id, params)
+	return err
+}
+
+// ListCustomerMerges converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomerMerges(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCustomerMergesParams
+	// ------------- Optional query parameter "customer_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "customer_id", ctx.QueryParams(), &params.CustomerId, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", ctx.QueryParams(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter status: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomerMerges(ctx, params)
+	return err
+}
+
+// MergeCustomers converts echo context to params.
+func (w *ServerInterfaceWrapper) MergeCustomers(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params MergeCustomersParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.MergeCustomers(ctx, params)
+	return err
+}
+
+// PreviewCustomerMerge converts echo context to params.
+func (w *ServerInterfaceWrapper) PreviewCustomerMerge(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PreviewCustomerMergeParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage externalRef0.AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PreviewCustomerMerge(ctx, params)
+	return err
+}
+
+// GetCustomerMerge converts echo context to params.
+func (w *ServerInterfaceWrapper) GetCustomerMerge(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id MergeId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetCustomerMerge(ctx, id)
+	return err
+}
+
+// UndoCustomerMerge converts echo context to params.
+func (w *ServerInterfaceWrapper) UndoCustomerMerge(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id MergeId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UndoCustomerMergeParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UndoCustomerMerge(ctx, id, params)
 	return err
 }
 
@@ -3999,6 +4657,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/customer-duplicates/scan", wrapper.ScanCustomerDuplicates, options.OperationMiddlewares["scanCustomerDuplicates"]...)
 	router.POST(options.BaseURL+"/v1/customer-duplicates/:id/decide", wrapper.DecideCustomerDuplicate, options.OperationMiddlewares["decideCustomerDuplicate"]...)
 	router.GET(options.BaseURL+"/v1/customers/:id/duplicates", wrapper.ListDuplicatesOfCustomer, options.OperationMiddlewares["listDuplicatesOfCustomer"]...)
+	router.POST(options.BaseURL+"/v1/customer-merges/preview", wrapper.PreviewCustomerMerge, options.OperationMiddlewares["previewCustomerMerge"]...)
+	router.GET(options.BaseURL+"/v1/customer-merges", wrapper.ListCustomerMerges, options.OperationMiddlewares["listCustomerMerges"]...)
+	router.POST(options.BaseURL+"/v1/customer-merges", wrapper.MergeCustomers, options.OperationMiddlewares["mergeCustomers"]...)
+	router.GET(options.BaseURL+"/v1/customer-merges/:id", wrapper.GetCustomerMerge, options.OperationMiddlewares["getCustomerMerge"]...)
+	router.POST(options.BaseURL+"/v1/customer-merges/:id/undo", wrapper.UndoCustomerMerge, options.OperationMiddlewares["undoCustomerMerge"]...)
 
 }
 
@@ -4426,6 +5089,259 @@ type DecideCustomerDuplicatedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DecideCustomerDuplicatedefaultApplicationProblemPlusJSONResponse) VisitDecideCustomerDuplicateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerMergesRequestObject struct {
+	Params ListCustomerMergesParams
+}
+
+type ListCustomerMergesResponseObject interface {
+	VisitListCustomerMergesResponse(w http.ResponseWriter) error
+}
+
+type ListCustomerMerges200ResponseHeaders struct {
+	Link *string
+}
+
+type ListCustomerMerges200JSONResponse struct {
+	Body    CustomerMergeList
+	Headers ListCustomerMerges200ResponseHeaders
+}
+
+func (response ListCustomerMerges200JSONResponse) VisitListCustomerMergesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerMergesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListCustomerMergesdefaultApplicationProblemPlusJSONResponse) VisitListCustomerMergesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeCustomersRequestObject struct {
+	Params MergeCustomersParams
+	Body   *MergeCustomersJSONRequestBody
+}
+
+type MergeCustomersResponseObject interface {
+	VisitMergeCustomersResponse(w http.ResponseWriter) error
+}
+
+type MergeCustomers201ResponseHeaders struct {
+	Location *string
+}
+
+type MergeCustomers201JSONResponse struct {
+	Body    CustomerMerge
+	Headers MergeCustomers201ResponseHeaders
+}
+
+func (response MergeCustomers201JSONResponse) VisitMergeCustomersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeCustomersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response MergeCustomersdefaultApplicationProblemPlusJSONResponse) VisitMergeCustomersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewCustomerMergeRequestObject struct {
+	Params PreviewCustomerMergeParams
+	Body   *PreviewCustomerMergeJSONRequestBody
+}
+
+type PreviewCustomerMergeResponseObject interface {
+	VisitPreviewCustomerMergeResponse(w http.ResponseWriter) error
+}
+
+type PreviewCustomerMerge200JSONResponse MergePreview
+
+func (response PreviewCustomerMerge200JSONResponse) VisitPreviewCustomerMergeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewCustomerMergedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response PreviewCustomerMergedefaultApplicationProblemPlusJSONResponse) VisitPreviewCustomerMergeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerMergeRequestObject struct {
+	Id MergeId `json:"id"`
+}
+
+type GetCustomerMergeResponseObject interface {
+	VisitGetCustomerMergeResponse(w http.ResponseWriter) error
+}
+
+type GetCustomerMerge200JSONResponse CustomerMerge
+
+func (response GetCustomerMerge200JSONResponse) VisitGetCustomerMergeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerMergedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetCustomerMergedefaultApplicationProblemPlusJSONResponse) VisitGetCustomerMergeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UndoCustomerMergeRequestObject struct {
+	Id     MergeId `json:"id"`
+	Params UndoCustomerMergeParams
+}
+
+type UndoCustomerMergeResponseObject interface {
+	VisitUndoCustomerMergeResponse(w http.ResponseWriter) error
+}
+
+type UndoCustomerMerge200JSONResponse CustomerMerge
+
+func (response UndoCustomerMerge200JSONResponse) VisitUndoCustomerMergeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UndoCustomerMergedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response UndoCustomerMergedefaultApplicationProblemPlusJSONResponse) VisitUndoCustomerMergeResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -6197,6 +7113,21 @@ type StrictServerInterface interface {
 	// DecideCustomerDuplicate Decide about a pair
 	// (POST /v1/customer-duplicates/{id}/decide)
 	DecideCustomerDuplicate(ctx context.Context, request DecideCustomerDuplicateRequestObject) (DecideCustomerDuplicateResponseObject, error)
+	// ListCustomerMerges List merges
+	// (GET /v1/customer-merges)
+	ListCustomerMerges(ctx context.Context, request ListCustomerMergesRequestObject) (ListCustomerMergesResponseObject, error)
+	// MergeCustomers Merge two customers
+	// (POST /v1/customer-merges)
+	MergeCustomers(ctx context.Context, request MergeCustomersRequestObject) (MergeCustomersResponseObject, error)
+	// PreviewCustomerMerge See what a merge would do
+	// (POST /v1/customer-merges/preview)
+	PreviewCustomerMerge(ctx context.Context, request PreviewCustomerMergeRequestObject) (PreviewCustomerMergeResponseObject, error)
+	// GetCustomerMerge Read a merge
+	// (GET /v1/customer-merges/{id})
+	GetCustomerMerge(ctx context.Context, request GetCustomerMergeRequestObject) (GetCustomerMergeResponseObject, error)
+	// UndoCustomerMerge Undo a merge
+	// (POST /v1/customer-merges/{id}/undo)
+	UndoCustomerMerge(ctx context.Context, request UndoCustomerMergeRequestObject) (UndoCustomerMergeResponseObject, error)
 	// ListCustomers List customers
 	// (GET /v1/customers)
 	ListCustomers(ctx context.Context, request ListCustomersRequestObject) (ListCustomersResponseObject, error)
@@ -6574,6 +7505,178 @@ func (sh *strictHandler) DecideCustomerDuplicate(ctx echo.Context, id externalRe
 		return err
 	} else if validResponse, ok := response.(DecideCustomerDuplicateResponseObject); ok {
 		return validResponse.VisitDecideCustomerDuplicateResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListCustomerMerges operation middleware
+func (sh *strictHandler) ListCustomerMerges(ctx echo.Context, params ListCustomerMergesParams) error {
+	var request ListCustomerMergesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomerMerges(ctx.Request().Context(), request.(ListCustomerMergesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomerMerges")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomerMergesResponseObject); ok {
+		return validResponse.VisitListCustomerMergesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// MergeCustomers operation middleware
+func (sh *strictHandler) MergeCustomers(ctx echo.Context, params MergeCustomersParams) error {
+	var request MergeCustomersRequestObject
+
+	request.Params = params
+
+	var body MergeCustomersJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.MergeCustomers(ctx.Request().Context(), request.(MergeCustomersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "MergeCustomers")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(MergeCustomersResponseObject); ok {
+		return validResponse.VisitMergeCustomersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PreviewCustomerMerge operation middleware
+func (sh *strictHandler) PreviewCustomerMerge(ctx echo.Context, params PreviewCustomerMergeParams) error {
+	var request PreviewCustomerMergeRequestObject
+
+	request.Params = params
+
+	var body PreviewCustomerMergeJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PreviewCustomerMerge(ctx.Request().Context(), request.(PreviewCustomerMergeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PreviewCustomerMerge")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PreviewCustomerMergeResponseObject); ok {
+		return validResponse.VisitPreviewCustomerMergeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetCustomerMerge operation middleware
+func (sh *strictHandler) GetCustomerMerge(ctx echo.Context, id MergeId) error {
+	var request GetCustomerMergeRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCustomerMerge(ctx.Request().Context(), request.(GetCustomerMergeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCustomerMerge")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetCustomerMergeResponseObject); ok {
+		return validResponse.VisitGetCustomerMergeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UndoCustomerMerge operation middleware
+func (sh *strictHandler) UndoCustomerMerge(ctx echo.Context, id MergeId, params UndoCustomerMergeParams) error {
+	var request UndoCustomerMergeRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UndoCustomerMerge(ctx.Request().Context(), request.(UndoCustomerMergeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UndoCustomerMerge")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UndoCustomerMergeResponseObject); ok {
+		return validResponse.VisitUndoCustomerMergeResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -78,6 +78,8 @@ type Customer struct {
 	LifecycleStage customer.LifecycleStage `json:"lifecycle_stage,omitempty"`
 	// ArchivedAt holds the value of the "archived_at" field.
 	ArchivedAt *time.Time `json:"archived_at,omitempty"`
+	// the customer whom this one turned out to be; the row is kept for its identifiers and for undoing, and seen by nobody
+	MergedIntoID *uuid.UUID `json:"merged_into_id,omitempty"`
 	// Version holds the value of the "version" field.
 	Version int64 `json:"version,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
@@ -92,7 +94,7 @@ func (*Customer) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case customer.FieldHomeStoreID, customer.FieldAssignedStaffID:
+		case customer.FieldHomeStoreID, customer.FieldAssignedStaffID, customer.FieldMergedIntoID:
 			values[i] = &sql.NullScanner{S: new(uuid.UUID)}
 		case customer.FieldDataKey, customer.FieldNameSealed, customer.FieldPhoneSealed, customer.FieldPhoneIndex, customer.FieldEmailSealed, customer.FieldEmailIndex, customer.FieldCardNumberSealed, customer.FieldCardNumberIndex, customer.FieldAddressSealed, customer.FieldPreferences, customer.FieldMarketingPreferences, customer.FieldCustomFields, customer.FieldCustomFieldsSealed:
 			values[i] = new([]byte)
@@ -316,6 +318,13 @@ func (_m *Customer) assignValues(columns []string, values []any) error {
 				_m.ArchivedAt = new(time.Time)
 				*_m.ArchivedAt = value.Time
 			}
+		case customer.FieldMergedIntoID:
+			if value, ok := values[i].(*sql.NullScanner); !ok {
+				return fmt.Errorf("unexpected type %T for field merged_into_id", values[i])
+			} else if value.Valid {
+				_m.MergedIntoID = new(uuid.UUID)
+				*_m.MergedIntoID = *value.S.(*uuid.UUID)
+			}
 		case customer.FieldVersion:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
 				return fmt.Errorf("unexpected type %T for field version", values[i])
@@ -459,6 +468,11 @@ func (_m *Customer) String() string {
 	if v := _m.ArchivedAt; v != nil {
 		builder.WriteString("archived_at=")
 		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.MergedIntoID; v != nil {
+		builder.WriteString("merged_into_id=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
 	}
 	builder.WriteString(", ")
 	builder.WriteString("version=")

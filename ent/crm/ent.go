@@ -16,6 +16,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/consenttext"
 	"github.com/shuke-crm/shuke/ent/crm/customer"
 	"github.com/shuke-crm/shuke/ent/crm/customeridentity"
+	"github.com/shuke-crm/shuke/ent/crm/customermerge"
 	"github.com/shuke-crm/shuke/ent/crm/customermetrics"
 	"github.com/shuke-crm/shuke/ent/crm/duplicatecandidate"
 	"github.com/shuke-crm/shuke/ent/crm/exportrun"
@@ -86,6 +87,7 @@ func checkColumn(t, c string) error {
 			consenttext.Table:        consenttext.ValidColumn,
 			customer.Table:           customer.ValidColumn,
 			customeridentity.Table:   customeridentity.ValidColumn,
+			customermerge.Table:      customermerge.ValidColumn,
 			customermetrics.Table:    customermetrics.ValidColumn,
 			duplicatecandidate.Table: duplicatecandidate.ValidColumn,
 			exportrun.Table:          exportrun.ValidColumn,

@@ -17,6 +17,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/consenttext"
 	"github.com/shuke-crm/shuke/ent/crm/customer"
 	"github.com/shuke-crm/shuke/ent/crm/customeridentity"
+	"github.com/shuke-crm/shuke/ent/crm/customermerge"
 	"github.com/shuke-crm/shuke/ent/crm/customermetrics"
 	"github.com/shuke-crm/shuke/ent/crm/duplicatecandidate"
 	"github.com/shuke-crm/shuke/ent/crm/exportrun"
@@ -42,6 +43,7 @@ const (
 	TypeConsentText        = "ConsentText"
 	TypeCustomer           = "Customer"
 	TypeCustomerIdentity   = "CustomerIdentity"
+	TypeCustomerMerge      = "CustomerMerge"
 	TypeCustomerMetrics    = "CustomerMetrics"
 	TypeDuplicateCandidate = "DuplicateCandidate"
 	TypeExportRun          = "ExportRun"
@@ -1639,6 +1641,7 @@ type CustomerMutation struct {
 	tag_ids               *pgarray.UUIDs
 	lifecycle_stage       *customer.LifecycleStage
 	archived_at           *time.Time
+	merged_into_id        *uuid.UUID
 	version               *int64
 	addversion            *int64
 	created_at            *time.Time
@@ -3111,6 +3114,55 @@ func (m *CustomerMutation) ResetArchivedAt() {
 	delete(m.clearedFields, customer.FieldArchivedAt)
 }
 
+// SetMergedIntoID sets the "merged_into_id" field.
+func (m *CustomerMutation) SetMergedIntoID(u uuid.UUID) {
+	m.merged_into_id = &u
+}
+
+// MergedIntoID returns the value of the "merged_into_id" field in the mutation.
+func (m *CustomerMutation) MergedIntoID() (r uuid.UUID, exists bool) {
+	v := m.merged_into_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMergedIntoID returns the old "merged_into_id" field's value of the Customer entity.
+// If the Customer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerMutation) OldMergedIntoID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMergedIntoID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMergedIntoID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMergedIntoID: %w", err)
+	}
+	return oldValue.MergedIntoID, nil
+}
+
+// ClearMergedIntoID clears the value of the "merged_into_id" field.
+func (m *CustomerMutation) ClearMergedIntoID() {
+	m.merged_into_id = nil
+	m.clearedFields[customer.FieldMergedIntoID] = struct{}{}
+}
+
+// MergedIntoIDCleared returns if the "merged_into_id" field was cleared in this mutation.
+func (m *CustomerMutation) MergedIntoIDCleared() bool {
+	_, ok := m.clearedFields[customer.FieldMergedIntoID]
+	return ok
+}
+
+// ResetMergedIntoID resets all changes to the "merged_into_id" field.
+func (m *CustomerMutation) ResetMergedIntoID() {
+	m.merged_into_id = nil
+	delete(m.clearedFields, customer.FieldMergedIntoID)
+}
+
 // SetVersion sets the "version" field.
 func (m *CustomerMutation) SetVersion(i int64) {
 	m.version = &i
@@ -3273,7 +3325,7 @@ func (m *CustomerMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *CustomerMutation) Fields() []string {
-	fields := make([]string, 0, 32)
+	fields := make([]string, 0, 33)
 	if m.external_id != nil {
 		fields = append(fields, customer.FieldExternalID)
 	}
@@ -3361,6 +3413,9 @@ func (m *CustomerMutation) Fields() []string {
 	if m.archived_at != nil {
 		fields = append(fields, customer.FieldArchivedAt)
 	}
+	if m.merged_into_id != nil {
+		fields = append(fields, customer.FieldMergedIntoID)
+	}
 	if m.version != nil {
 		fields = append(fields, customer.FieldVersion)
 	}
@@ -3436,6 +3491,8 @@ func (m *CustomerMutation) Field(name string) (ent.Value, bool) {
 		return m.LifecycleStage()
 	case customer.FieldArchivedAt:
 		return m.ArchivedAt()
+	case customer.FieldMergedIntoID:
+		return m.MergedIntoID()
 	case customer.FieldVersion:
 		return m.Version()
 	case customer.FieldCreatedAt:
@@ -3509,6 +3566,8 @@ func (m *CustomerMutation) OldField(ctx context.Context, name string) (ent.Value
 		return m.OldLifecycleStage(ctx)
 	case customer.FieldArchivedAt:
 		return m.OldArchivedAt(ctx)
+	case customer.FieldMergedIntoID:
+		return m.OldMergedIntoID(ctx)
 	case customer.FieldVersion:
 		return m.OldVersion(ctx)
 	case customer.FieldCreatedAt:
@@ -3727,6 +3786,13 @@ func (m *CustomerMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetArchivedAt(v)
 		return nil
+	case customer.FieldMergedIntoID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMergedIntoID(v)
+		return nil
 	case customer.FieldVersion:
 		v, ok := value.(int64)
 		if !ok {
@@ -3880,6 +3946,9 @@ func (m *CustomerMutation) ClearedFields() []string {
 	if m.FieldCleared(customer.FieldArchivedAt) {
 		fields = append(fields, customer.FieldArchivedAt)
 	}
+	if m.FieldCleared(customer.FieldMergedIntoID) {
+		fields = append(fields, customer.FieldMergedIntoID)
+	}
 	return fields
 }
 
@@ -3956,6 +4025,9 @@ func (m *CustomerMutation) ClearField(name string) error {
 		return nil
 	case customer.FieldArchivedAt:
 		m.ClearArchivedAt()
+		return nil
+	case customer.FieldMergedIntoID:
+		m.ClearMergedIntoID()
 		return nil
 	}
 	return fmt.Errorf("unknown Customer nullable field %s", name)
@@ -4051,6 +4123,9 @@ func (m *CustomerMutation) ResetField(name string) error {
 		return nil
 	case customer.FieldArchivedAt:
 		m.ResetArchivedAt()
+		return nil
+	case customer.FieldMergedIntoID:
+		m.ResetMergedIntoID()
 		return nil
 	case customer.FieldVersion:
 		m.ResetVersion()
@@ -5170,6 +5245,1150 @@ func (m *CustomerIdentityMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown CustomerIdentity edge %s", name)
+}
+
+// CustomerMergeMutation represents an operation that mutates the CustomerMerge nodes in the graph.
+type CustomerMergeMutation struct {
+	config
+	op              Op
+	typ             string
+	id              *uuid.UUID
+	survivor_id     *uuid.UUID
+	merged_id       *uuid.UUID
+	status          *customermerge.Status
+	fields          *[]schema.MergeField
+	appendfields    []schema.MergeField
+	moved           *[]schema.MergeCount
+	appendmoved     []schema.MergeCount
+	kept            *[]schema.MergeKept
+	appendkept      []schema.MergeKept
+	survivor_sealed *[]byte
+	merged_sealed   *[]byte
+	merged_by       *uuid.UUID
+	merged_at       *time.Time
+	undone_by       *uuid.UUID
+	undone_at       *time.Time
+	version         *int64
+	addversion      *int64
+	clearedFields   map[string]struct{}
+	done            bool
+	oldValue        func(context.Context) (*CustomerMerge, error)
+	predicates      []predicate.CustomerMerge
+}
+
+var _ ent.Mutation = (*CustomerMergeMutation)(nil)
+
+// customermergeOption allows management of the mutation configuration using functional options.
+type customermergeOption func(*CustomerMergeMutation)
+
+// newCustomerMergeMutation creates new mutation for the CustomerMerge entity.
+func newCustomerMergeMutation(c config, op Op, opts ...customermergeOption) *CustomerMergeMutation {
+	m := &CustomerMergeMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeCustomerMerge,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withCustomerMergeID sets the ID field of the mutation.
+func withCustomerMergeID(id uuid.UUID) customermergeOption {
+	return func(m *CustomerMergeMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *CustomerMerge
+		)
+		m.oldValue = func(ctx context.Context) (*CustomerMerge, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().CustomerMerge.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withCustomerMerge sets the old CustomerMerge of the mutation.
+func withCustomerMerge(node *CustomerMerge) customermergeOption {
+	return func(m *CustomerMergeMutation) {
+		m.oldValue = func(context.Context) (*CustomerMerge, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m CustomerMergeMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m CustomerMergeMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("crm: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of CustomerMerge entities.
+func (m *CustomerMergeMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *CustomerMergeMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *CustomerMergeMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().CustomerMerge.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetSurvivorID sets the "survivor_id" field.
+func (m *CustomerMergeMutation) SetSurvivorID(u uuid.UUID) {
+	m.survivor_id = &u
+}
+
+// SurvivorID returns the value of the "survivor_id" field in the mutation.
+func (m *CustomerMergeMutation) SurvivorID() (r uuid.UUID, exists bool) {
+	v := m.survivor_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSurvivorID returns the old "survivor_id" field's value of the CustomerMerge entity.
+// If the CustomerMerge object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerMergeMutation) OldSurvivorID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSurvivorID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSurvivorID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSurvivorID: %w", err)
+	}
+	return oldValue.SurvivorID, nil
+}
+
+// ResetSurvivorID resets all changes to the "survivor_id" field.
+func (m *CustomerMergeMutation) ResetSurvivorID() {
+	m.survivor_id = nil
+}
+
+// SetMergedID sets the "merged_id" field.
+func (m *CustomerMergeMutation) SetMergedID(u uuid.UUID) {
+	m.merged_id = &u
+}
+
+// MergedID returns the value of the "merged_id" field in the mutation.
+func (m *CustomerMergeMutation) MergedID() (r uuid.UUID, exists bool) {
+	v := m.merged_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMergedID returns the old "merged_id" field's value of the CustomerMerge entity.
+// If the CustomerMerge object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerMergeMutation) OldMergedID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMergedID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMergedID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMergedID: %w", err)
+	}
+	return oldValue.MergedID, nil
+}
+
+// ResetMergedID resets all changes to the "merged_id" field.
+func (m *CustomerMergeMutation) ResetMergedID() {
+	m.merged_id = nil
+}
+
+// SetStatus sets the "status" field.
+func (m *CustomerMergeMutation) SetStatus(c customermerge.Status) {
+	m.status = &c
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *CustomerMergeMutation) Status() (r customermerge.Status, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the CustomerMerge entity.
+// If the CustomerMerge object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerMergeMutation) OldStatus(ctx context.Context) (v customermerge.Status, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *CustomerMergeMutation) ResetStatus() {
+	m.status = nil
+}
+
+// SetFields sets the "fields" field.
+func (m *CustomerMergeMutation) SetFields(sf []schema.MergeField) {
+	m.fields = &sf
+	m.appendfields = nil
+}
+
+// GetFields returns the value of the "fields" field in the mutation.
+func (m *CustomerMergeMutation) GetFields() (r []schema.MergeField, exists bool) {
+	v := m.fields
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFields returns the old "fields" field's value of the CustomerMerge entity.
+// If the CustomerMerge object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerMergeMutation) OldFields(ctx context.Context) (v []schema.MergeField, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFields is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFields requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFields: %w", err)
+	}
+	return oldValue.Fields, nil
+}
+
+// AppendFields adds sf to the "fields" field.
+func (m *CustomerMergeMutation) AppendFields(sf []schema.MergeField) {
+	m.appendfields = append(m.appendfields, sf...)
+}
+
+// AppendedFields returns the list of values that were appended to the "fields" field in this mutation.
+func (m *CustomerMergeMutation) AppendedFields() ([]schema.MergeField, bool) {
+	if len(m.appendfields) == 0 {
+		return nil, false
+	}
+	return m.appendfields, true
+}
+
+// ResetFields resets all changes to the "fields" field.
+func (m *CustomerMergeMutation) ResetFields() {
+	m.fields = nil
+	m.appendfields = nil
+}
+
+// SetMoved sets the "moved" field.
+func (m *CustomerMergeMutation) SetMoved(sc []schema.MergeCount) {
+	m.moved = &sc
+	m.appendmoved = nil
+}
+
+// Moved returns the value of the "moved" field in the mutation.
+func (m *CustomerMergeMutation) Moved() (r []schema.MergeCount, exists bool) {
+	v := m.moved
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMoved returns the old "moved" field's value of the CustomerMerge entity.
+// If the CustomerMerge object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerMergeMutation) OldMoved(ctx context.Context) (v []schema.MergeCount, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMoved is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMoved requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMoved: %w", err)
+	}
+	return oldValue.Moved, nil
+}
+
+// AppendMoved adds sc to the "moved" field.
+func (m *CustomerMergeMutation) AppendMoved(sc []schema.MergeCount) {
+	m.appendmoved = append(m.appendmoved, sc...)
+}
+
+// AppendedMoved returns the list of values that were appended to the "moved" field in this mutation.
+func (m *CustomerMergeMutation) AppendedMoved() ([]schema.MergeCount, bool) {
+	if len(m.appendmoved) == 0 {
+		return nil, false
+	}
+	return m.appendmoved, true
+}
+
+// ResetMoved resets all changes to the "moved" field.
+func (m *CustomerMergeMutation) ResetMoved() {
+	m.moved = nil
+	m.appendmoved = nil
+}
+
+// SetKept sets the "kept" field.
+func (m *CustomerMergeMutation) SetKept(sk []schema.MergeKept) {
+	m.kept = &sk
+	m.appendkept = nil
+}
+
+// Kept returns the value of the "kept" field in the mutation.
+func (m *CustomerMergeMutation) Kept() (r []schema.MergeKept, exists bool) {
+	v := m.kept
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldKept returns the old "kept" field's value of the CustomerMerge entity.
+// If the CustomerMerge object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerMergeMutation) OldKept(ctx context.Context) (v []schema.MergeKept, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldKept is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldKept requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldKept: %w", err)
+	}
+	return oldValue.Kept, nil
+}
+
+// AppendKept adds sk to the "kept" field.
+func (m *CustomerMergeMutation) AppendKept(sk []schema.MergeKept) {
+	m.appendkept = append(m.appendkept, sk...)
+}
+
+// AppendedKept returns the list of values that were appended to the "kept" field in this mutation.
+func (m *CustomerMergeMutation) AppendedKept() ([]schema.MergeKept, bool) {
+	if len(m.appendkept) == 0 {
+		return nil, false
+	}
+	return m.appendkept, true
+}
+
+// ClearKept clears the value of the "kept" field.
+func (m *CustomerMergeMutation) ClearKept() {
+	m.kept = nil
+	m.appendkept = nil
+	m.clearedFields[customermerge.FieldKept] = struct{}{}
+}
+
+// KeptCleared returns if the "kept" field was cleared in this mutation.
+func (m *CustomerMergeMutation) KeptCleared() bool {
+	_, ok := m.clearedFields[customermerge.FieldKept]
+	return ok
+}
+
+// ResetKept resets all changes to the "kept" field.
+func (m *CustomerMergeMutation) ResetKept() {
+	m.kept = nil
+	m.appendkept = nil
+	delete(m.clearedFields, customermerge.FieldKept)
+}
+
+// SetSurvivorSealed sets the "survivor_sealed" field.
+func (m *CustomerMergeMutation) SetSurvivorSealed(b []byte) {
+	m.survivor_sealed = &b
+}
+
+// SurvivorSealed returns the value of the "survivor_sealed" field in the mutation.
+func (m *CustomerMergeMutation) SurvivorSealed() (r []byte, exists bool) {
+	v := m.survivor_sealed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSurvivorSealed returns the old "survivor_sealed" field's value of the CustomerMerge entity.
+// If the CustomerMerge object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerMergeMutation) OldSurvivorSealed(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSurvivorSealed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSurvivorSealed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSurvivorSealed: %w", err)
+	}
+	return oldValue.SurvivorSealed, nil
+}
+
+// ResetSurvivorSealed resets all changes to the "survivor_sealed" field.
+func (m *CustomerMergeMutation) ResetSurvivorSealed() {
+	m.survivor_sealed = nil
+}
+
+// SetMergedSealed sets the "merged_sealed" field.
+func (m *CustomerMergeMutation) SetMergedSealed(b []byte) {
+	m.merged_sealed = &b
+}
+
+// MergedSealed returns the value of the "merged_sealed" field in the mutation.
+func (m *CustomerMergeMutation) MergedSealed() (r []byte, exists bool) {
+	v := m.merged_sealed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMergedSealed returns the old "merged_sealed" field's value of the CustomerMerge entity.
+// If the CustomerMerge object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerMergeMutation) OldMergedSealed(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMergedSealed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMergedSealed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMergedSealed: %w", err)
+	}
+	return oldValue.MergedSealed, nil
+}
+
+// ResetMergedSealed resets all changes to the "merged_sealed" field.
+func (m *CustomerMergeMutation) ResetMergedSealed() {
+	m.merged_sealed = nil
+}
+
+// SetMergedBy sets the "merged_by" field.
+func (m *CustomerMergeMutation) SetMergedBy(u uuid.UUID) {
+	m.merged_by = &u
+}
+
+// MergedBy returns the value of the "merged_by" field in the mutation.
+func (m *CustomerMergeMutation) MergedBy() (r uuid.UUID, exists bool) {
+	v := m.merged_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMergedBy returns the old "merged_by" field's value of the CustomerMerge entity.
+// If the CustomerMerge object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerMergeMutation) OldMergedBy(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMergedBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMergedBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMergedBy: %w", err)
+	}
+	return oldValue.MergedBy, nil
+}
+
+// ClearMergedBy clears the value of the "merged_by" field.
+func (m *CustomerMergeMutation) ClearMergedBy() {
+	m.merged_by = nil
+	m.clearedFields[customermerge.FieldMergedBy] = struct{}{}
+}
+
+// MergedByCleared returns if the "merged_by" field was cleared in this mutation.
+func (m *CustomerMergeMutation) MergedByCleared() bool {
+	_, ok := m.clearedFields[customermerge.FieldMergedBy]
+	return ok
+}
+
+// ResetMergedBy resets all changes to the "merged_by" field.
+func (m *CustomerMergeMutation) ResetMergedBy() {
+	m.merged_by = nil
+	delete(m.clearedFields, customermerge.FieldMergedBy)
+}
+
+// SetMergedAt sets the "merged_at" field.
+func (m *CustomerMergeMutation) SetMergedAt(t time.Time) {
+	m.merged_at = &t
+}
+
+// MergedAt returns the value of the "merged_at" field in the mutation.
+func (m *CustomerMergeMutation) MergedAt() (r time.Time, exists bool) {
+	v := m.merged_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMergedAt returns the old "merged_at" field's value of the CustomerMerge entity.
+// If the CustomerMerge object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerMergeMutation) OldMergedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMergedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMergedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMergedAt: %w", err)
+	}
+	return oldValue.MergedAt, nil
+}
+
+// ResetMergedAt resets all changes to the "merged_at" field.
+func (m *CustomerMergeMutation) ResetMergedAt() {
+	m.merged_at = nil
+}
+
+// SetUndoneBy sets the "undone_by" field.
+func (m *CustomerMergeMutation) SetUndoneBy(u uuid.UUID) {
+	m.undone_by = &u
+}
+
+// UndoneBy returns the value of the "undone_by" field in the mutation.
+func (m *CustomerMergeMutation) UndoneBy() (r uuid.UUID, exists bool) {
+	v := m.undone_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUndoneBy returns the old "undone_by" field's value of the CustomerMerge entity.
+// If the CustomerMerge object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerMergeMutation) OldUndoneBy(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUndoneBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUndoneBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUndoneBy: %w", err)
+	}
+	return oldValue.UndoneBy, nil
+}
+
+// ClearUndoneBy clears the value of the "undone_by" field.
+func (m *CustomerMergeMutation) ClearUndoneBy() {
+	m.undone_by = nil
+	m.clearedFields[customermerge.FieldUndoneBy] = struct{}{}
+}
+
+// UndoneByCleared returns if the "undone_by" field was cleared in this mutation.
+func (m *CustomerMergeMutation) UndoneByCleared() bool {
+	_, ok := m.clearedFields[customermerge.FieldUndoneBy]
+	return ok
+}
+
+// ResetUndoneBy resets all changes to the "undone_by" field.
+func (m *CustomerMergeMutation) ResetUndoneBy() {
+	m.undone_by = nil
+	delete(m.clearedFields, customermerge.FieldUndoneBy)
+}
+
+// SetUndoneAt sets the "undone_at" field.
+func (m *CustomerMergeMutation) SetUndoneAt(t time.Time) {
+	m.undone_at = &t
+}
+
+// UndoneAt returns the value of the "undone_at" field in the mutation.
+func (m *CustomerMergeMutation) UndoneAt() (r time.Time, exists bool) {
+	v := m.undone_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUndoneAt returns the old "undone_at" field's value of the CustomerMerge entity.
+// If the CustomerMerge object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerMergeMutation) OldUndoneAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUndoneAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUndoneAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUndoneAt: %w", err)
+	}
+	return oldValue.UndoneAt, nil
+}
+
+// ClearUndoneAt clears the value of the "undone_at" field.
+func (m *CustomerMergeMutation) ClearUndoneAt() {
+	m.undone_at = nil
+	m.clearedFields[customermerge.FieldUndoneAt] = struct{}{}
+}
+
+// UndoneAtCleared returns if the "undone_at" field was cleared in this mutation.
+func (m *CustomerMergeMutation) UndoneAtCleared() bool {
+	_, ok := m.clearedFields[customermerge.FieldUndoneAt]
+	return ok
+}
+
+// ResetUndoneAt resets all changes to the "undone_at" field.
+func (m *CustomerMergeMutation) ResetUndoneAt() {
+	m.undone_at = nil
+	delete(m.clearedFields, customermerge.FieldUndoneAt)
+}
+
+// SetVersion sets the "version" field.
+func (m *CustomerMergeMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *CustomerMergeMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the CustomerMerge entity.
+// If the CustomerMerge object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerMergeMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *CustomerMergeMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *CustomerMergeMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *CustomerMergeMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// Where appends a list predicates to the CustomerMergeMutation builder.
+func (m *CustomerMergeMutation) Where(ps ...predicate.CustomerMerge) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the CustomerMergeMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *CustomerMergeMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.CustomerMerge, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *CustomerMergeMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *CustomerMergeMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (CustomerMerge).
+func (m *CustomerMergeMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *CustomerMergeMutation) Fields() []string {
+	fields := make([]string, 0, 13)
+	if m.survivor_id != nil {
+		fields = append(fields, customermerge.FieldSurvivorID)
+	}
+	if m.merged_id != nil {
+		fields = append(fields, customermerge.FieldMergedID)
+	}
+	if m.status != nil {
+		fields = append(fields, customermerge.FieldStatus)
+	}
+	if m.fields != nil {
+		fields = append(fields, customermerge.FieldFields)
+	}
+	if m.moved != nil {
+		fields = append(fields, customermerge.FieldMoved)
+	}
+	if m.kept != nil {
+		fields = append(fields, customermerge.FieldKept)
+	}
+	if m.survivor_sealed != nil {
+		fields = append(fields, customermerge.FieldSurvivorSealed)
+	}
+	if m.merged_sealed != nil {
+		fields = append(fields, customermerge.FieldMergedSealed)
+	}
+	if m.merged_by != nil {
+		fields = append(fields, customermerge.FieldMergedBy)
+	}
+	if m.merged_at != nil {
+		fields = append(fields, customermerge.FieldMergedAt)
+	}
+	if m.undone_by != nil {
+		fields = append(fields, customermerge.FieldUndoneBy)
+	}
+	if m.undone_at != nil {
+		fields = append(fields, customermerge.FieldUndoneAt)
+	}
+	if m.version != nil {
+		fields = append(fields, customermerge.FieldVersion)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *CustomerMergeMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case customermerge.FieldSurvivorID:
+		return m.SurvivorID()
+	case customermerge.FieldMergedID:
+		return m.MergedID()
+	case customermerge.FieldStatus:
+		return m.Status()
+	case customermerge.FieldFields:
+		return m.GetFields()
+	case customermerge.FieldMoved:
+		return m.Moved()
+	case customermerge.FieldKept:
+		return m.Kept()
+	case customermerge.FieldSurvivorSealed:
+		return m.SurvivorSealed()
+	case customermerge.FieldMergedSealed:
+		return m.MergedSealed()
+	case customermerge.FieldMergedBy:
+		return m.MergedBy()
+	case customermerge.FieldMergedAt:
+		return m.MergedAt()
+	case customermerge.FieldUndoneBy:
+		return m.UndoneBy()
+	case customermerge.FieldUndoneAt:
+		return m.UndoneAt()
+	case customermerge.FieldVersion:
+		return m.Version()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *CustomerMergeMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case customermerge.FieldSurvivorID:
+		return m.OldSurvivorID(ctx)
+	case customermerge.FieldMergedID:
+		return m.OldMergedID(ctx)
+	case customermerge.FieldStatus:
+		return m.OldStatus(ctx)
+	case customermerge.FieldFields:
+		return m.OldFields(ctx)
+	case customermerge.FieldMoved:
+		return m.OldMoved(ctx)
+	case customermerge.FieldKept:
+		return m.OldKept(ctx)
+	case customermerge.FieldSurvivorSealed:
+		return m.OldSurvivorSealed(ctx)
+	case customermerge.FieldMergedSealed:
+		return m.OldMergedSealed(ctx)
+	case customermerge.FieldMergedBy:
+		return m.OldMergedBy(ctx)
+	case customermerge.FieldMergedAt:
+		return m.OldMergedAt(ctx)
+	case customermerge.FieldUndoneBy:
+		return m.OldUndoneBy(ctx)
+	case customermerge.FieldUndoneAt:
+		return m.OldUndoneAt(ctx)
+	case customermerge.FieldVersion:
+		return m.OldVersion(ctx)
+	}
+	return nil, fmt.Errorf("unknown CustomerMerge field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *CustomerMergeMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case customermerge.FieldSurvivorID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSurvivorID(v)
+		return nil
+	case customermerge.FieldMergedID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMergedID(v)
+		return nil
+	case customermerge.FieldStatus:
+		v, ok := value.(customermerge.Status)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case customermerge.FieldFields:
+		v, ok := value.([]schema.MergeField)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFields(v)
+		return nil
+	case customermerge.FieldMoved:
+		v, ok := value.([]schema.MergeCount)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMoved(v)
+		return nil
+	case customermerge.FieldKept:
+		v, ok := value.([]schema.MergeKept)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetKept(v)
+		return nil
+	case customermerge.FieldSurvivorSealed:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSurvivorSealed(v)
+		return nil
+	case customermerge.FieldMergedSealed:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMergedSealed(v)
+		return nil
+	case customermerge.FieldMergedBy:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMergedBy(v)
+		return nil
+	case customermerge.FieldMergedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMergedAt(v)
+		return nil
+	case customermerge.FieldUndoneBy:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUndoneBy(v)
+		return nil
+	case customermerge.FieldUndoneAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUndoneAt(v)
+		return nil
+	case customermerge.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown CustomerMerge field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *CustomerMergeMutation) AddedFields() []string {
+	var fields []string
+	if m.addversion != nil {
+		fields = append(fields, customermerge.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *CustomerMergeMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case customermerge.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *CustomerMergeMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case customermerge.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown CustomerMerge numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *CustomerMergeMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(customermerge.FieldKept) {
+		fields = append(fields, customermerge.FieldKept)
+	}
+	if m.FieldCleared(customermerge.FieldMergedBy) {
+		fields = append(fields, customermerge.FieldMergedBy)
+	}
+	if m.FieldCleared(customermerge.FieldUndoneBy) {
+		fields = append(fields, customermerge.FieldUndoneBy)
+	}
+	if m.FieldCleared(customermerge.FieldUndoneAt) {
+		fields = append(fields, customermerge.FieldUndoneAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *CustomerMergeMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *CustomerMergeMutation) ClearField(name string) error {
+	switch name {
+	case customermerge.FieldKept:
+		m.ClearKept()
+		return nil
+	case customermerge.FieldMergedBy:
+		m.ClearMergedBy()
+		return nil
+	case customermerge.FieldUndoneBy:
+		m.ClearUndoneBy()
+		return nil
+	case customermerge.FieldUndoneAt:
+		m.ClearUndoneAt()
+		return nil
+	}
+	return fmt.Errorf("unknown CustomerMerge nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *CustomerMergeMutation) ResetField(name string) error {
+	switch name {
+	case customermerge.FieldSurvivorID:
+		m.ResetSurvivorID()
+		return nil
+	case customermerge.FieldMergedID:
+		m.ResetMergedID()
+		return nil
+	case customermerge.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case customermerge.FieldFields:
+		m.ResetFields()
+		return nil
+	case customermerge.FieldMoved:
+		m.ResetMoved()
+		return nil
+	case customermerge.FieldKept:
+		m.ResetKept()
+		return nil
+	case customermerge.FieldSurvivorSealed:
+		m.ResetSurvivorSealed()
+		return nil
+	case customermerge.FieldMergedSealed:
+		m.ResetMergedSealed()
+		return nil
+	case customermerge.FieldMergedBy:
+		m.ResetMergedBy()
+		return nil
+	case customermerge.FieldMergedAt:
+		m.ResetMergedAt()
+		return nil
+	case customermerge.FieldUndoneBy:
+		m.ResetUndoneBy()
+		return nil
+	case customermerge.FieldUndoneAt:
+		m.ResetUndoneAt()
+		return nil
+	case customermerge.FieldVersion:
+		m.ResetVersion()
+		return nil
+	}
+	return fmt.Errorf("unknown CustomerMerge field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *CustomerMergeMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *CustomerMergeMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *CustomerMergeMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *CustomerMergeMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *CustomerMergeMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *CustomerMergeMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *CustomerMergeMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown CustomerMerge unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *CustomerMergeMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown CustomerMerge edge %s", name)
 }
 
 // CustomerMetricsMutation represents an operation that mutates the CustomerMetrics nodes in the graph.

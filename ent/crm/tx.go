@@ -22,6 +22,8 @@ type Tx struct {
 	Customer *CustomerClient
 	// CustomerIdentity is the client for interacting with the CustomerIdentity builders.
 	CustomerIdentity *CustomerIdentityClient
+	// CustomerMerge is the client for interacting with the CustomerMerge builders.
+	CustomerMerge *CustomerMergeClient
 	// CustomerMetrics is the client for interacting with the CustomerMetrics builders.
 	CustomerMetrics *CustomerMetricsClient
 	// DuplicateCandidate is the client for interacting with the DuplicateCandidate builders.
@@ -169,6 +171,7 @@ func (tx *Tx) init() {
 	tx.ConsentText = NewConsentTextClient(tx.config)
 	tx.Customer = NewCustomerClient(tx.config)
 	tx.CustomerIdentity = NewCustomerIdentityClient(tx.config)
+	tx.CustomerMerge = NewCustomerMergeClient(tx.config)
 	tx.CustomerMetrics = NewCustomerMetricsClient(tx.config)
 	tx.DuplicateCandidate = NewDuplicateCandidateClient(tx.config)
 	tx.ExportRun = NewExportRunClient(tx.config)

@@ -36,6 +36,13 @@ func (q *CustomerIdentityQuery) WhereP(ps ...func(*sql.Selector)) {
 }
 
 // WhereP adds storage-level predicates to the query.
+func (q *CustomerMergeQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.CustomerMerge(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
 func (q *CustomerMetricsQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.CustomerMetrics(p))

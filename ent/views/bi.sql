@@ -8,7 +8,7 @@ CREATE VIEW bi.dim_store AS SELECT id AS store_id, code, name, city, region_id, 
 CREATE VIEW bi.dim_customer AS
     SELECT c.id AS customer_id, c.home_store_id, c.gender, c.address_region AS region, c.address_city AS city, c.source,
            c.created_at, m.first_order_on, m.last_order_on, m.order_count, m.spent_amount, m.returned_amount, m.rfm_band
-    FROM customers c LEFT JOIN customer_metrics m ON m.id = c.id;
+    FROM customers c LEFT JOIN customer_metrics m ON m.id = c.id WHERE c.merged_into_id IS NULL;
 CREATE VIEW bi.dim_sku AS
     SELECT v.id AS variant_id, v.sku, p.id AS product_id, p.kind, p.title, p.brand, k.name AS category
     FROM variants v JOIN products p ON p.id = v.product_id LEFT JOIN categories k ON k.id = p.category_id;

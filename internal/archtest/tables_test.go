@@ -49,6 +49,7 @@ var owners = map[string]string{
 	"validation_rules":      "internal/customers",
 	"definition_revisions":  "internal/customers",
 	"exports":               "internal/imports",
+	"customer_merges":       "internal/customers",
 
 	"customer_metrics": "internal/segments",
 	"customer_days":    "internal/segments",
@@ -86,8 +87,8 @@ var entityTables = map[string]string{
 	"Customer": "customers", "Tag": "tags", "ImportRun": "imports", "ExportRun": "exports", "CustomerMetrics": "customer_metrics",
 	"Category": "categories", "Product": "products", "Variant": "variants",
 	"CustomerIdentity": "customer_identities", "MemberSession": "member_sessions", "Consent": "consents", "ConsentText": "consent_texts",
-	"DuplicateCandidate": "duplicate_candidates",
-	"Order":              "orders", "OrderLine": "order_lines", "OrderReturn": "order_returns", "OrderReturnLine": "order_return_lines",
+	"DuplicateCandidate": "duplicate_candidates", "CustomerMerge": "customer_merges",
+	"Order": "orders", "OrderLine": "order_lines", "OrderReturn": "order_returns", "OrderReturnLine": "order_return_lines",
 }
 
 // rawSQL lists the only files that run SQL of their own, with what for. The
@@ -110,12 +111,17 @@ var rawSQL = map[string]string{
 	"internal/customers/handover.go":          "moves the rows of one assistant that the caller's scope covers, set-based",
 	"internal/customers/http_profile_read.go": "the profile in one statement; its row is checked against the scope",
 	"internal/customers/list.go":              "counts with the scope in the condition",
+	"internal/customers/merge.go":             "whole rows of two customers that the caller's scope has been checked for; merges with the survivor's scope in the condition",
+	"internal/customers/merge_pairs.go":       "pairs of the two customers of a merge",
+	"internal/customers/merge_rows.go":        "rows of other domains that follow a merged customer, as their owners declare",
+	"internal/customers/merge_undo.go":        "as merge.go",
 	"internal/customers/resolve.go":           "tills: any customer by a full identifier",
 	"internal/customers/rulesets.go":          "rules, which have no scope",
 	"internal/customers/rulesets_manage.go":   "rules, and a trial on everybody, as the system; it names nobody beyond the caller's scope",
 	"internal/customers/http_rulesets.go":     "rules counted, which have no scope",
 	"internal/customers/search.go":            "blind indexes, with the scope in the condition",
 	"internal/customers/stats.go":             "how common a search token is, from the planner's statistics",
+	"internal/customers/survivor.go":          "who goes on in place of a merged customer; callers check the scope",
 	"internal/customers/tags.go":              "tags have no scope; whether one is used",
 	"internal/customers/write.go":             "set-based inserts, which only need an actor",
 
@@ -125,15 +131,18 @@ var rawSQL = map[string]string{
 	"internal/catalog/steps.go":      "set-based SKUs; no scope",
 
 	"internal/segments/jobs.go":     "recomputes everybody, as the system",
+	"internal/segments/merging.go":  "sums of two customers whose merge was permitted",
 	"internal/segments/queries.go":  "distribution, with the scope in the condition",
 	"internal/segments/settings.go": "settings have no scope",
 	"internal/segments/steps.go":    "set-based metrics of the customers of an order",
 
-	"internal/orders/chunk.go":  "tickets by their natural key, for tills",
-	"internal/orders/ingest.go": "stores, variants and staff that tickets name",
-	"internal/orders/links.go":  "returns find their orders, for tills",
-	"internal/orders/writer.go": "set-based inserts",
+	"internal/orders/chunk.go":   "tickets by their natural key, for tills",
+	"internal/orders/ingest.go":  "stores, variants and staff that tickets name",
+	"internal/orders/links.go":   "returns find their orders, for tills",
+	"internal/orders/merging.go": "returns of orders that go back to their customer",
+	"internal/orders/writer.go":  "set-based inserts",
 
+	"internal/member/merging.go": "consents of two customers whose merge was permitted",
 	"internal/member/queries.go": "who a member is, before there is an actor; names under a lock; sessions and exchanges set-based",
 
 	"internal/operations/keys.go":    "rewraps data keys, by the command line only",

@@ -6,12 +6,15 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+	"github.com/oapi-codegen/nullable"
 
+	"github.com/shuke-crm/shuke/ent/crm"
 	"github.com/shuke-crm/shuke/ent/crm/customer"
 	"github.com/shuke-crm/shuke/internal/platform/apperr"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/db"
 	"github.com/shuke-crm/shuke/internal/platform/pgarray"
+	"github.com/shuke-crm/shuke/internal/platform/scope"
 )
 
 // BulkMode is what a batch does with its items.
@@ -108,6 +111,7 @@ func (s *Service) bulkCreate(ctx context.Context, tx *db.Tx, items []BulkItem, o
 
 // bulkUpsert changes the customers whose external ids exist and makes the rest.
 func (s *Service) bulkUpsert(ctx context.Context, tx *db.Tx, items []BulkItem, out []BulkOutcome) error {
+	items = slices.Clone(items) // a repeated transaction starts from what was asked
 	wanted := make([]string, len(items))
 	first := map[string]int{}
 	for i := range items {
@@ -137,6 +141,10 @@ func (s *Service) bulkUpsert(ctx context.Context, tx *db.Tx, items []BulkItem, o
 	if err != nil {
 		return err
 	}
+	rows, known, err := s.withMerged(changing, tx, keys, rows)
+	if err != nil {
+		return err
+	}
 	var changes []*Customer
 	olds := map[uuid.UUID]*Customer{}
 	wrapped := map[uuid.UUID][]byte{}
@@ -147,8 +155,16 @@ func (s *Service) bulkUpsert(ctx context.Context, tx *db.Tx, items []BulkItem, o
 			return err
 		}
 		old := c
-		i := first[*row.ExternalID]
-		delete(first, *row.ExternalID)
+		i := first[known[row.ID][0]]
+		for n, key := range known[row.ID] {
+			if n > 0 {
+				out[first[key]].Err = ErrRepeated.At("/external_id")
+			}
+			delete(first, key)
+		}
+		if row.ExternalID == nil || wanted[i] != *row.ExternalID {
+			items[i].ExternalID = nullable.Nullable[string]{} // an old number, of somebody who keeps their own
+		}
 		changes = append(changes, &c)
 		olds[c.ID], wrapped[c.ID], place[c.ID] = &old, row.DataKey, i
 	}
@@ -161,6 +177,44 @@ func (s *Service) bulkUpsert(ctx context.Context, tx *db.Tx, items []BulkItem, o
 		return err
 	}
 	return s.bulkChange(changing, tx, items, out, changes, olds, wrapped, place)
+}
+
+// withMerged adds the customers who go on in place of merged ones whose external
+// ids are asked for, and tells under which of the ids asked for each is known.
+func (s *Service) withMerged(ctx context.Context, tx *db.Tx, keys []string, rows []*crm.Customer) ([]*crm.Customer, map[uuid.UUID][]string, error) {
+	known := make(map[uuid.UUID][]string, len(rows))
+	found := make(map[string]bool, len(rows))
+	for _, row := range rows {
+		known[row.ID] = []string{*row.ExternalID}
+		found[*row.ExternalID] = true
+	}
+	missing := slices.DeleteFunc(slices.Clone(keys), func(k string) bool { return found[k] })
+	if len(missing) == 0 {
+		return rows, known, nil
+	}
+	old, err := tx.CRM.Customer.Query().Where(customer.ExternalIDIn(missing...), customer.MergedIntoIDNotNil()).Order(customer.ByExternalID()).
+		Select(customer.FieldID, customer.FieldExternalID).All(scope.WithGone(auth.System(ctx, "customers.bulk")))
+	if err != nil || len(old) == 0 {
+		return rows, known, err
+	}
+	ids := make([]uuid.UUID, len(old))
+	for i, row := range old {
+		ids[i] = row.ID
+	}
+	led, err := survivors(ctx, tx.Clients, ids...)
+	if err != nil {
+		return nil, nil, err
+	}
+	var more []uuid.UUID
+	for _, row := range old {
+		by := led[row.ID].ID
+		if known[by] == nil {
+			more = append(more, by)
+		}
+		known[by] = append(known[by], *row.ExternalID)
+	}
+	locked, err := s.lock(ctx, tx, more...)
+	return append(rows, locked...), known, err
 }
 
 // bulkChange writes changed customers in one statement; only if that meets a
@@ -238,6 +292,11 @@ func (s *Service) bulkChange(ctx context.Context, tx *db.Tx, items []BulkItem, o
 	})
 	if len(write) == 0 {
 		return nil
+	}
+	for _, c := range write {
+		if err := s.letGo(ctx, tx, taken, c); err != nil {
+			return err
+		}
 	}
 	err = tx.Savepoint(ctx, func() error {
 		_, err := s.write(ctx, tx, updateSQL, write, wrapped)

@@ -3,6 +3,7 @@ package customers
 import (
 	"context"
 	"encoding/hex"
+	"maps"
 	"slices"
 	"time"
 
@@ -139,6 +140,7 @@ func newIDs(n int, now time.Time) ([]uuid.UUID, error) {
 // holder is the customer that has a value.
 type holder struct {
 	id           uuid.UUID
+	survivor     uuid.UUID // who goes on in its place, when it was merged
 	store, staff *uuid.UUID
 	visible      bool
 }
@@ -151,10 +153,10 @@ type holders struct {
 }
 
 const holdersSQL = `
-SELECT 'e' || external_id, id, home_store_id, assigned_staff_id FROM customers WHERE external_id = ANY($1::text[])
-UNION ALL SELECT 'p' || encode(phone_index, 'hex'), id, home_store_id, assigned_staff_id FROM customers WHERE phone_index = ANY($2::bytea[])
-UNION ALL SELECT 'm' || encode(email_index, 'hex'), id, home_store_id, assigned_staff_id FROM customers WHERE email_index = ANY($3::bytea[])
-UNION ALL SELECT 'c' || encode(card_number_index, 'hex'), id, home_store_id, assigned_staff_id FROM customers WHERE card_number_index = ANY($4::bytea[])`
+SELECT 'e' || external_id, id, home_store_id, assigned_staff_id, merged_into_id IS NOT NULL FROM customers WHERE external_id = ANY($1::text[])
+UNION ALL SELECT 'p' || encode(phone_index, 'hex'), id, home_store_id, assigned_staff_id, merged_into_id IS NOT NULL FROM customers WHERE phone_index = ANY($2::bytea[])
+UNION ALL SELECT 'm' || encode(email_index, 'hex'), id, home_store_id, assigned_staff_id, merged_into_id IS NOT NULL FROM customers WHERE email_index = ANY($3::bytea[])
+UNION ALL SELECT 'c' || encode(card_number_index, 'hex'), id, home_store_id, assigned_staff_id, merged_into_id IS NOT NULL FROM customers WHERE card_number_index = ANY($4::bytea[])`
 
 // taken looks beyond the caller's scope: a value is taken wherever its holder is.
 func (s *Service) taken(ctx context.Context, tx *db.Tx, cs []*Customer) (*holders, error) {
@@ -184,28 +186,54 @@ func (s *Service) taken(ctx context.Context, tx *db.Tx, cs []*Customer) (*holder
 	}
 	defer rows.Close()
 	h := &holders{s: s, by: map[string]holder{}, actor: actor}
+	merged := map[string]uuid.UUID{}
 	for rows.Next() {
 		var key string
 		var one holder
-		if err := rows.Scan(&key, &one.id, &one.store, &one.staff); err != nil {
+		var gone bool
+		if err := rows.Scan(&key, &one.id, &one.store, &one.staff, &gone); err != nil {
 			return nil, err
 		}
 		one.visible = actor.Scope.Sees(orNil(one.store), orNil(one.staff))
 		h.by[key] = one
+		if gone {
+			merged[key] = one.id
+		}
 	}
-	return h, rows.Err()
+	if err := rows.Err(); err != nil || len(merged) == 0 {
+		return h, err
+	}
+	_ = rows.Close()
+	found, err := survivors(ctx, tx.Clients, slices.Collect(maps.Values(merged))...)
+	for key, id := range merged {
+		one, by := h.by[key], found[id]
+		one.survivor, one.visible = by.ID, actor.Scope.Sees(by.HomeStoreID, by.AssignedStaffID)
+		h.by[key] = one
+	}
+	return h, err
 }
+
+// person is who has the value: who goes on in place of a merged holder.
+func (h holder) person() uuid.UUID {
+	if h.survivor != uuid.Nil {
+		return h.survivor
+	}
+	return h.id
+}
+
+// other reports whether a value is somebody else's than a customer's.
+func (h holder) other(c *Customer) bool { return h.id != c.ID && h.survivor != c.ID }
 
 // conflict names the first field of a customer that another one holds.
 func (h *holders) conflict(c *Customer) error {
 	for _, u := range h.values(c) {
 		one, ok := h.by[u.key]
-		if !ok || one.id == c.ID {
+		if !ok || !one.other(c) {
 			continue
 		}
 		err := ErrDuplicate.At(u.pointer)
 		if one.visible {
-			err = err.With("existing_id", one.id)
+			err = err.With("existing_id", one.person())
 		}
 		return err
 	}
@@ -215,7 +243,7 @@ func (h *holders) conflict(c *Customer) error {
 // clash is conflict, or nil when nobody else holds a value.
 func (h *holders) clash(c *Customer) error {
 	for _, u := range h.values(c) {
-		if one, ok := h.by[u.key]; ok && one.id != c.ID {
+		if one, ok := h.by[u.key]; ok && one.other(c) {
 			return h.conflict(c)
 		}
 	}

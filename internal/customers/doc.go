@@ -1,8 +1,10 @@
 // Package customers owns the people a retailer knows: their records, tags,
 // searches and the 360° profile.
 //
-// Tables it writes: custom_fields, validation_rules, definition_revisions, and by triggers
-// customer_field_values; customers, tags. It reads any table for the profile.
+// Tables it writes: custom_fields, validation_rules, definition_revisions, and by
+// triggers customer_field_values; customers, tags, duplicate_candidates,
+// customer_merges, and on behalf of their owners the rows that follow merged
+// customers. It reads any table for the profile.
 //
 // Invariants:
 //   - A phone, e-mail, card number or external id belongs to one customer,
@@ -20,8 +22,11 @@
 //   - Whoever changes what a profile shows calls Touch in the same transaction.
 //
 // State: active → archived → active. Archived customers are found only when
-// asked for, keep their identifiers, and cannot be changed.
+// asked for, keep their identifiers, and cannot be changed. Merged customers
+// are rows that nobody sees: by their identifiers and their old id one comes to
+// the survivor.
 //
 // Events: customer.created, customer.updated, customer.archived,
-// customer.restored.
+// customer.restored, customer.merged, customer.merge_undone,
+// customer.duplicate_decided.
 package customers

@@ -164,8 +164,10 @@ func (s *Service) scanDuplicates(ctx context.Context, p *jobs.Progress) (*ScanRe
 			return out, err
 		}
 	}
-	// What is still open from before and was not found again holds no longer.
-	withdrawn, err := s.db.Exec(ctx, "DELETE FROM duplicate_candidates WHERE status = 'open' AND updated_at < $1", begun)
+	// What is still open from before and was not found again holds no longer; pairs
+	// of merged customers are kept for undoing.
+	withdrawn, err := s.db.Exec(ctx, `DELETE FROM duplicate_candidates d WHERE d.status = 'open' AND d.updated_at < $1
+AND NOT EXISTS (SELECT FROM customers c WHERE c.id IN (d.left_id, d.right_id) AND c.merged_into_id IS NOT NULL)`, begun)
 	if err != nil {
 		return out, err
 	}

@@ -67,6 +67,15 @@ var (
 	ErrPairNotFound     = apperr.Define(apperr.NotFound, "duplicates.not_found", "There is no such pair of customers, or you may not see both.", "找不到这对顾客，或您无权查看其中一位。")
 	ErrScanRunning      = apperr.Define(apperr.Conflict, "duplicates.scan_running", "A search for duplicates is under way already.", "已有一个查重任务正在进行。")
 
+	ErrMerged        = apperr.Define(apperr.Conflict, "customers.merged", "This customer was merged into another; survivor_id names them.", "该顾客已合并到另一位顾客，survivor_id 为其编号。")
+	ErrMergeSelf     = apperr.Define(apperr.Invalid, "merges.same_customer", "A customer cannot be merged into themselves.", "不能将顾客与其自身合并。")
+	ErrMergeChoice   = apperr.Define(apperr.Invalid, "merges.choice_invalid", "This field holds one thing; take it from one of the two.", "该字段只能保留一个值，请选择其中一位顾客的值。")
+	ErrMergeArchived = apperr.Define(apperr.Conflict, "merges.archived", "An archived customer cannot be merged. Restore the record first.", "已归档的顾客不能合并，请先恢复。")
+	ErrMergeApart    = apperr.Define(apperr.Conflict, "merges.decided_apart", "Somebody has decided that these are two people. Decide anew before merging them.", "已有人判定这是两位不同的顾客，请先重新判定再合并。")
+	ErrMergeNotFound = apperr.Define(apperr.NotFound, "merges.not_found", "There is no such merge, or not for you.", "找不到该合并记录，或您无权查看。")
+	ErrMergeUndone   = apperr.Define(apperr.Conflict, "merges.undone", "This merge has been undone already.", "该合并已被撤销。")
+	ErrMergeLater    = apperr.Define(apperr.Conflict, "merges.merged_later", "The survivor was merged into another since. Undo that merge first; merge_id names it.", "保留的顾客之后又被合并，请先撤销 merge_id 所指的合并。")
+
 	ErrTooShort = apperr.Define(apperr.Invalid, "search.too_short", "Search for at least two characters of a name.", "请至少输入姓名中的两个字符。")
 	ErrNeedle   = apperr.Define(apperr.Invalid, "search.too_long", "The fragment is too long.", "搜索内容过长。")
 

@@ -53,7 +53,7 @@ const profileSQL = `SELECT ` + columns + `,
                       GROUP BY l.category_id, k.name HAVING sum(l.quantity - l.returned_quantity) > 0
                       ORDER BY 3 DESC, 4 DESC, 1 LIMIT 5) g))
 FROM customers c LEFT JOIN settings r ON r.key = 'rfm'
-WHERE c.id = $1`
+WHERE c.id = $1 AND c.merged_into_id IS NULL`
 
 // profileParts is the JSON that profileSQL makes beside the row.
 type profileParts struct {

@@ -2,6 +2,8 @@ package customers
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,6 +29,8 @@ type Filter struct {
 	UpdatedAfter                         *time.Time
 	Fields                               []FieldFilter // custom fields
 	Sort                                 Sort
+
+	led uuid.UUID // who goes on in place of the one that the identifiers name
 }
 
 // Personal reports whether the filter holds values that must not be repeated
@@ -112,6 +116,14 @@ func (s *Service) List(ctx context.Context, f Filter, p Paging) (*Page, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(out.Items) == 0 && !more && f.led == uuid.Nil {
+		switch f.led, err = s.ledBy(ctx, &f); {
+		case err != nil:
+			return nil, err
+		case f.led != uuid.Nil:
+			return s.List(ctx, f, p)
+		}
+	}
 	if p.Count && f.Name == "" {
 		if out.Total, err = s.count(ctx, q); err != nil {
 			return nil, err
@@ -121,6 +133,29 @@ func (s *Service) List(ctx context.Context, f Filter, p Paging) (*Page, error) {
 		return nil, err
 	}
 	return out, s.nameTags(ctx, out.Items)
+}
+
+// ledBy finds who goes on in place of a merged customer with the identifiers of
+// a filter; the zero id is nobody.
+func (s *Service) ledBy(ctx context.Context, f *Filter) (uuid.UUID, error) {
+	if f.Phone == "" && f.Email == "" && f.CardNumber == "" && f.ExternalID == "" {
+		return uuid.Nil, nil
+	}
+	q := &query{where: clause{sql: "c.merged_into_id IS NOT NULL"}}
+	if err := s.identifiers(&Filter{Phone: f.Phone, Email: f.Email, CardNumber: f.CardNumber, ExternalID: f.ExternalID}, q); err != nil {
+		return uuid.Nil, err
+	}
+	var old uuid.UUID
+	d := s.db.From(ctx)
+	err := d.QueryRow(ctx, "SELECT c.id FROM customers c WHERE "+q.where.numbered(), q.where.args...).Scan(&old)
+	if errors.Is(err, sql.ErrNoRows) {
+		return uuid.Nil, nil
+	}
+	if err != nil {
+		return uuid.Nil, err
+	}
+	found, err := survivors(ctx, d, old)
+	return found[old].ID, err
 }
 
 // printable is the filter with times by value: it is part of the cursor's
@@ -162,7 +197,7 @@ func (s *Service) plan(ctx context.Context, f *Filter) (*query, error) {
 	q := &query{scope: actor.Scope, sort: f.Sort, store: f.StoreID, staff: f.AssignedStaffID}
 	w := &q.where
 	if f.Archived {
-		w.and("c.archived_at IS NOT NULL")
+		w.and("c.archived_at IS NOT NULL AND c.merged_into_id IS NULL")
 	} else {
 		w.and("c.archived_at IS NULL")
 	}
@@ -229,6 +264,11 @@ func idFloor(t time.Time) uuid.UUID {
 
 func (s *Service) identifiers(f *Filter, q *query) error {
 	w := &q.where
+	if f.led != uuid.Nil {
+		w.and("c.id = ?", f.led)
+		q.narrow = true
+		return nil
+	}
 	if f.Phone != "" {
 		p, err := pii.ParsePhone(f.Phone, "")
 		if err != nil {

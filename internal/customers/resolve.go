@@ -11,11 +11,13 @@ import (
 
 	"github.com/shuke-crm/shuke/ent/crm"
 	"github.com/shuke-crm/shuke/ent/crm/customer"
+	"github.com/shuke-crm/shuke/ent/crm/predicate"
 	"github.com/shuke-crm/shuke/internal/platform/audit"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/db"
 	"github.com/shuke-crm/shuke/internal/platform/pgarray"
 	"github.com/shuke-crm/shuke/internal/platform/pii"
+	"github.com/shuke-crm/shuke/internal/platform/scope"
 )
 
 // Ref names a customer by the first of its parts that is not empty.
@@ -35,14 +37,15 @@ type Resolved struct {
 }
 
 const resolveSQL = `
-SELECT 'i' || id, id, home_store_id, assigned_staff_id, archived_at IS NOT NULL FROM customers WHERE id = ANY($1::uuid[])
-UNION ALL SELECT 'e' || external_id, id, home_store_id, assigned_staff_id, archived_at IS NOT NULL FROM customers WHERE external_id = ANY($2::text[])
-UNION ALL SELECT 'c' || encode(card_number_index, 'hex'), id, home_store_id, assigned_staff_id, archived_at IS NOT NULL FROM customers WHERE card_number_index = ANY($3::bytea[])
-UNION ALL SELECT 'p' || encode(phone_index, 'hex'), id, home_store_id, assigned_staff_id, archived_at IS NOT NULL FROM customers WHERE phone_index = ANY($4::bytea[])`
+SELECT 'i' || id, id, home_store_id, assigned_staff_id, archived_at IS NOT NULL, merged_into_id IS NOT NULL FROM customers WHERE id = ANY($1::uuid[])
+UNION ALL SELECT 'e' || external_id, id, home_store_id, assigned_staff_id, archived_at IS NOT NULL, merged_into_id IS NOT NULL FROM customers WHERE external_id = ANY($2::text[])
+UNION ALL SELECT 'c' || encode(card_number_index, 'hex'), id, home_store_id, assigned_staff_id, archived_at IS NOT NULL, merged_into_id IS NOT NULL FROM customers WHERE card_number_index = ANY($3::bytea[])
+UNION ALL SELECT 'p' || encode(phone_index, 'hex'), id, home_store_id, assigned_staff_id, archived_at IS NOT NULL, merged_into_id IS NOT NULL FROM customers WHERE phone_index = ANY($4::bytea[])`
 
 // Resolve finds the customers that tickets name, in one statement, in the order
 // of the references; unknown ones are zero. Like a till's look-up it reaches
-// beyond the caller's scope, since any customer may buy anywhere: callers hold
+// beyond the caller's scope, since any customer may buy anywhere; what names
+// somebody who was merged finds the survivor. Callers hold
 // a permission of their own (orders.ingest) and must show nothing of a person.
 func (s *Service) Resolve(ctx context.Context, tx *db.Tx, refs []Ref) ([]Resolved, error) {
 	keys := make([]string, len(refs))
@@ -82,22 +85,44 @@ func (s *Service) Resolve(ctx context.Context, tx *db.Tx, refs []Ref) ([]Resolve
 	}
 	defer rows.Close()
 	found := make(map[string]Resolved, len(refs))
+	var merged []string // keys that led to somebody who has been merged into another
 	for rows.Next() {
 		var key string
 		var r Resolved
 		var store, staff *uuid.UUID
-		if err := rows.Scan(&key, &r.ID, &store, &staff, &r.Archived); err != nil {
+		var gone bool
+		if err := rows.Scan(&key, &r.ID, &store, &staff, &r.Archived, &gone); err != nil {
 			return nil, err
 		}
 		r.HomeStoreID, r.AssignedStaffID = orNil(store), orNil(staff)
 		found[key] = r
+		if gone {
+			merged = append(merged, key)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	if len(merged) > 0 {
+		_ = rows.Close()
+		ids := make([]uuid.UUID, len(merged))
+		for i, key := range merged {
+			ids[i] = found[key].ID
+		}
+		led, err := survivors(ctx, tx.Clients, ids...)
+		if err != nil {
+			return nil, err
+		}
+		for i, key := range merged {
+			found[key] = led[ids[i]]
+		}
 	}
 	for i, key := range keys {
 		if key != "" {
 			out[i] = found[key]
 		}
 	}
-	return out, rows.Err()
+	return out, nil
 }
 
 // Lookup finds any active customer by one full identifier, beyond the caller's
@@ -105,7 +130,7 @@ func (s *Service) Resolve(ctx context.Context, tx *db.Tx, refs []Ref) ([]Resolve
 func (s *Service) Lookup(ctx context.Context, ref Ref) (*Customer, error) {
 	// Only the holder of the permission comes here; the row itself is read as the
 	// system, since the scope does not apply, and noted under the caller's name.
-	q := customer.ArchivedAtIsNil()
+	q := customer.Or(customer.ArchivedAtIsNil(), customer.MergedIntoIDNotNil())
 	by := ""
 	switch {
 	case ref.Phone != "":
@@ -128,7 +153,7 @@ func (s *Service) Lookup(ctx context.Context, ref Ref) (*Customer, error) {
 	found := make([]Customer, 1)
 	missing := false
 	err := s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		row, err := tx.CRM.Customer.Query().Where(q).Select(viewed...).Only(auth.System(ctx, "customers.lookup"))
+		row, err := s.lookedUp(auth.System(ctx, "customers.lookup"), tx, q)
 		if crm.IsNotFound(err) {
 			// Misses are audited too: guessing numbers must show.
 			missing = true
@@ -152,6 +177,19 @@ func (s *Service) Lookup(ctx context.Context, ref Ref) (*Customer, error) {
 		return nil, ErrNotFound.New()
 	}
 	return &found[0], nil
+}
+
+// lookedUp finds a row, or the survivor if it was merged.
+func (s *Service) lookedUp(ctx context.Context, tx *db.Tx, q predicate.Customer) (*crm.Customer, error) {
+	row, err := tx.CRM.Customer.Query().Where(q).Select(append(viewed, customer.FieldMergedIntoID)...).Only(scope.WithGone(ctx))
+	if err != nil || row.MergedIntoID == nil {
+		return row, err
+	}
+	led, err := survivors(ctx, tx.Clients, row.ID)
+	if err != nil {
+		return nil, err
+	}
+	return tx.CRM.Customer.Query().Where(customer.ID(led[row.ID].ID), customer.ArchivedAtIsNil()).Select(viewed...).Only(ctx)
 }
 
 // Reveal returns a customer of the caller's scope in clear, and audits which

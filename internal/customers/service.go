@@ -36,6 +36,8 @@ type Service struct {
 	fields   fieldCache
 	rules    ruleCache
 	members  MemberSide
+
+	followers []Follower
 }
 
 // UseMembers connects the customers' own side; call it before serving.

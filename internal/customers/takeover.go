@@ -47,6 +47,7 @@ type Takeover struct {
 // id, card number, phone or e-mail already. Statuses of the outcomes: created,
 // updated, skipped (somebody has an identifier already), error.
 func (s *Service) TakeOver(ctx context.Context, tx *db.Tx, what Takeover, items []BulkItem) ([]BulkOutcome, error) {
+	items = slices.Clone(items) // a repeated transaction starts from what was asked
 	out := make([]BulkOutcome, len(items))
 	open := make([]int, 0, len(items))
 	for i := range items {
@@ -135,6 +136,7 @@ func (s *Service) takeOverRound(ctx context.Context, tx *db.Tx, items []BulkItem
 		case len(ids) > 1:
 			out[i].Err = ErrSeveral.New()
 		default:
+			taken.leaveAliases(&items[i].Input, keys[n])
 			if _, twice := change[ids[0]]; twice {
 				if last {
 					out[i].Err = ErrRepeated.New()
@@ -157,11 +159,32 @@ func (s *Service) takeOverRound(ctx context.Context, tx *db.Tx, items []BulkItem
 func holdersOf(h *holders, values []uniqueValue) []uuid.UUID {
 	var ids []uuid.UUID
 	for _, v := range values {
-		if one, ok := h.by[v.key]; ok && !slices.Contains(ids, one.id) {
-			ids = append(ids, one.id)
+		if one, ok := h.by[v.key]; ok && !slices.Contains(ids, one.person()) {
+			ids = append(ids, one.person())
 		}
 	}
 	return ids
+}
+
+// leaveAliases takes identifiers off an input that belong to records merged into
+// the customer: they found them, who keeps their own.
+func (h *holders) leaveAliases(in *Input, values []uniqueValue) {
+	none := nullable.Nullable[string]{}
+	for _, v := range values {
+		if h.by[v.key].survivor == uuid.Nil {
+			continue
+		}
+		switch v.pointer {
+		case "/external_id":
+			in.ExternalID = none
+		case "/phone":
+			in.Phone = none
+		case "/email":
+			in.Email = none
+		case "/card_number":
+			in.CardNumber = none
+		}
+	}
 }
 
 // takeOverChange changes customers by the rows that name them.

@@ -58,6 +58,9 @@ func (s *Service) change(ctx context.Context, id uuid.UUID, ifMatch *string, f f
 			if err := taken.clash(&out); err != nil {
 				return err
 			}
+			if err := s.letGo(ctx, tx, taken, &out); err != nil {
+				return err
+			}
 		}
 		if _, err := s.write(ctx, tx, updateSQL, []*Customer{&out}, map[uuid.UUID][]byte{id: rows[0].DataKey}); err != nil {
 			return err

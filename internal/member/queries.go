@@ -56,7 +56,8 @@ func lockCustomers(ctx context.Context, tx *db.Tx, ids ...uuid.UUID) (map[uuid.U
 	}
 	for _, id := range ids {
 		if out[id] == nil {
-			return nil, fmt.Errorf("customer %s is gone", id)
+			// Merged into another since it was found: the next attempt finds that one.
+			return nil, fmt.Errorf("customer %s is gone: %w", id, db.ErrAgain)
 		}
 	}
 	return out, nil

@@ -159,7 +159,7 @@ func (s *Service) findCustomers(ctx context.Context, tx *db.Tx, rows []*row) err
 	if len(ids) == 0 {
 		return nil
 	}
-	found, err := tx.Query(ctx, "SELECT id, assigned_staff_id FROM customers WHERE id = ANY($1::uuid[]) ORDER BY id FOR SHARE", ids)
+	found, err := tx.Query(ctx, "SELECT id, assigned_staff_id, merged_into_id IS NOT NULL FROM customers WHERE id = ANY($1::uuid[]) ORDER BY id FOR SHARE", ids)
 	if err != nil {
 		return err
 	}
@@ -168,8 +168,12 @@ func (s *Service) findCustomers(ctx context.Context, tx *db.Tx, rows []*row) err
 	for found.Next() {
 		var id uuid.UUID
 		var assistant uuid.NullUUID
-		if err := found.Scan(&id, &assistant); err != nil {
+		var merged bool
+		if err := found.Scan(&id, &assistant, &merged); err != nil {
 			return err
+		}
+		if merged { // since it was resolved: the next attempt finds the survivor
+			return db.ErrAgain
 		}
 		assistants[id] = assistant.UUID
 	}

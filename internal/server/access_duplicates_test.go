@@ -4,6 +4,9 @@ import (
 	"net/http"
 
 	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/shuke-crm/shuke/internal/testkit"
 )
 
 // pair puts two customers into the queue of likely duplicates: both at the
@@ -48,6 +51,62 @@ func decidedPair(half bool) probe {
 	}
 }
 
+// twins are two customers at the cell's place, or one of them elsewhere.
+func (c *cell) twins(half bool) (survivor, merged uuid.UUID) {
+	survivor, merged = c.newBuyer().id, c.newBuyer().id
+	if half && c.object != "none" {
+		merged = c.customer(c.b, nil).id
+	}
+	return survivor, merged
+}
+
+// merge has made the cell's twins one.
+func (c *cell) merge() (merge, survivor uuid.UUID) {
+	survivor, merged := c.twins(false)
+	if c.object == "none" {
+		return uuid.New(), survivor
+	}
+	made, err := c.Server.Customers.Merge(c.ctx, survivor, merged, nil)
+	require.NoError(c.t, err)
+	return made.ID, survivor
+}
+
+func mergedTwins(path string, half bool) probe {
+	return func(c *cell) byte {
+		survivor, merged := c.twins(half)
+		letter := judge(c.do(http.MethodPost, path, map[string]any{"survivor_id": survivor, "merged_id": merged}))
+		if c.object != "none" && (letter == allowed && path == "/v1/customer-merges") != (c.version("customers", survivor) != 1) {
+			return strange
+		}
+		return letter
+	}
+}
+
+func onMerge(method, suffix string) probe {
+	return func(c *cell) byte {
+		merge, survivor := c.merge()
+		letter := judge(c.do(method, "/v1/customer-merges/"+merge.String()+suffix, nil))
+		if c.object != "none" && (letter == allowed && suffix != "") != (c.version("customers", survivor) != 2) {
+			return strange
+		}
+		return letter
+	}
+}
+
+// ofMerged reads a customer by the id of one who was merged into them.
+func ofMerged(c *cell) byte {
+	survivor, merged := c.twins(false)
+	if c.object != "none" {
+		_, err := c.Server.Customers.Merge(c.ctx, survivor, merged, nil)
+		require.NoError(c.t, err)
+	}
+	r := c.do(http.MethodGet, "/v1/customers/"+merged.String(), nil)
+	if letter := judge(r); letter != allowed {
+		return letter
+	}
+	return among(&testkit.Response{Status: http.StatusOK, Body: r.Body}, survivor)
+}
+
 var duplicateProbes = map[string]probe{
 	"listCustomerDuplicates":        listedPair(false),
 	"listCustomerDuplicates/half":   listedPair(true),
@@ -55,6 +114,17 @@ var duplicateProbes = map[string]probe{
 	"listDuplicatesOfCustomer/half": pairOfCustomer(true),
 	"decideCustomerDuplicate":       decidedPair(false),
 	"decideCustomerDuplicate/half":  decidedPair(true),
+	"previewCustomerMerge":          mergedTwins("/v1/customer-merges/preview", false),
+	"previewCustomerMerge/half":     mergedTwins("/v1/customer-merges/preview", true),
+	"mergeCustomers":                mergedTwins("/v1/customer-merges", false),
+	"mergeCustomers/half":           mergedTwins("/v1/customer-merges", true),
+	"listCustomerMerges": func(c *cell) byte {
+		merge, _ := c.merge() // the newest, so on the first page
+		return among(c.do(http.MethodGet, "/v1/customer-merges?limit=200", nil), merge)
+	},
+	"getCustomerMerge":   onMerge(http.MethodGet, ""),
+	"undoCustomerMerge":  onMerge(http.MethodPost, "/undo"),
+	"getCustomer/merged": ofMerged,
 	"scanCustomerDuplicates": func(c *cell) byte {
 		r := c.do(http.MethodPost, "/v1/customer-duplicates/scan", nil)
 		if r.Status == http.StatusConflict && object(r.Body)["code"] == "duplicates.scan_running" {

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"github.com/shuke-crm/shuke/internal/contract"
@@ -39,6 +40,7 @@ type edge struct {
 	anyOrigin    bool
 	authenticate func(ctx context.Context, bearer string) (auth.Actor, error)
 	redeemTicket func(ctx context.Context, ticket, path string) (auth.Actor, error)
+	survivor     func(ctx context.Context, id uuid.UUID) (uuid.UUID, error) // of a customer who was merged
 	// What is asked of people beyond being signed in.
 	demandOwnPassword func(ctx context.Context, actor auth.Actor) error
 	demandProof       func(ctx context.Context, actor auth.Actor, ownAccount bool) error
@@ -94,7 +96,7 @@ func (e *edge) guard(handler echo.HandlerFunc) echo.HandlerFunc {
 		if err := e.limitBody(c, op); err != nil {
 			return err
 		}
-		inner := e.conditional(op, handler)
+		inner := e.conditional(op, e.forMerged(op, handler))
 		return e.validate(func(c echo.Context) error { return e.idempotent(c, op, inner) })(c)
 	}
 }

@@ -139,6 +139,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 		origins:      map[string]bool{},
 		address:      addressBy(cfg.TrustedProxies),
 		authenticate: s.Identity.Authenticate, redeemTicket: s.Identity.RedeemStreamTicket,
+		survivor:          s.Customers.Survivor,
 		demandOwnPassword: s.Identity.DemandOwnPassword, demandProof: s.Identity.DemandProof,
 		stopping: stopping,
 	}
@@ -205,6 +206,9 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 		},
 	})
 	s.Customers.UseMembers(s.Member)
+	for _, f := range []customers.Follower{s.Orders.Follower(), s.Segments.Follower(), s.Member.Follower()} {
+		s.Customers.Follow(f)
+	}
 	s.Operations = operations.New(operations.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Jobs: s.Jobs, Keys: d.Keys, Log: d.Log})
 	return nil
 }

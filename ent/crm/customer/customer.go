@@ -73,6 +73,8 @@ const (
 	FieldLifecycleStage = "lifecycle_stage"
 	// FieldArchivedAt holds the string denoting the archived_at field in the database.
 	FieldArchivedAt = "archived_at"
+	// FieldMergedIntoID holds the string denoting the merged_into_id field in the database.
+	FieldMergedIntoID = "merged_into_id"
 	// FieldVersion holds the string denoting the version field in the database.
 	FieldVersion = "version"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
@@ -115,6 +117,7 @@ var Columns = []string{
 	FieldTagIds,
 	FieldLifecycleStage,
 	FieldArchivedAt,
+	FieldMergedIntoID,
 	FieldVersion,
 	FieldCreatedAt,
 	FieldUpdatedAt,
@@ -330,6 +333,11 @@ func ByLifecycleStage(opts ...sql.OrderTermOption) OrderOption {
 // ByArchivedAt orders the results by the archived_at field.
 func ByArchivedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldArchivedAt, opts...).ToFunc()
+}
+
+// ByMergedIntoID orders the results by the merged_into_id field.
+func ByMergedIntoID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldMergedIntoID, opts...).ToFunc()
 }
 
 // ByVersion orders the results by the version field.

@@ -57,6 +57,18 @@ func (f CustomerIdentityFunc) Mutate(ctx context.Context, m crm.Mutation) (crm.V
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *crm.CustomerIdentityMutation", m)
 }
 
+// The CustomerMergeFunc type is an adapter to allow the use of ordinary
+// function as CustomerMerge mutator.
+type CustomerMergeFunc func(context.Context, *crm.CustomerMergeMutation) (crm.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f CustomerMergeFunc) Mutate(ctx context.Context, m crm.Mutation) (crm.Value, error) {
+	if mv, ok := m.(*crm.CustomerMergeMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *crm.CustomerMergeMutation", m)
+}
+
 // The CustomerMetricsFunc type is an adapter to allow the use of ordinary
 // function as CustomerMetrics mutator.
 type CustomerMetricsFunc func(context.Context, *crm.CustomerMetricsMutation) (crm.Value, error)

@@ -106,6 +106,7 @@ var (
 		{Name: "tag_ids", Type: field.TypeOther, SchemaType: map[string]string{"postgres": "uuid[]"}},
 		{Name: "lifecycle_stage", Type: field.TypeEnum, Enums: []string{"prospect", "new", "active", "loyal", "dormant", "lost"}, Default: "prospect"},
 		{Name: "archived_at", Type: field.TypeTime, Nullable: true},
+		{Name: "merged_into_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "version", Type: field.TypeInt64, Default: 1},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "updated_at", Type: field.TypeTime},
@@ -170,7 +171,15 @@ var (
 			{
 				Name:    "customers_updated_idx",
 				Unique:  false,
-				Columns: []*schema.Column{CustomersColumns[32], CustomersColumns[0]},
+				Columns: []*schema.Column{CustomersColumns[33], CustomersColumns[0]},
+			},
+			{
+				Name:    "customers_merged_into_idx",
+				Unique:  false,
+				Columns: []*schema.Column{CustomersColumns[30]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "merged_into_id IS NOT NULL",
+				},
 			},
 			{
 				Name:    "customers_birth_date_idx",
@@ -223,6 +232,49 @@ var (
 				Name:    "customer_identities_union_idx",
 				Unique:  false,
 				Columns: []*schema.Column{CustomerIdentitiesColumns[7]},
+			},
+		},
+	}
+	// CustomerMergesColumns holds the columns for the "customer_merges" table.
+	CustomerMergesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "survivor_id", Type: field.TypeUUID},
+		{Name: "merged_id", Type: field.TypeUUID},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"done", "undone"}, Default: "done"},
+		{Name: "fields", Type: field.TypeJSON},
+		{Name: "moved", Type: field.TypeJSON},
+		{Name: "kept", Type: field.TypeJSON, Nullable: true},
+		{Name: "survivor_sealed", Type: field.TypeBytes},
+		{Name: "merged_sealed", Type: field.TypeBytes},
+		{Name: "merged_by", Type: field.TypeUUID, Nullable: true},
+		{Name: "merged_at", Type: field.TypeTime},
+		{Name: "undone_by", Type: field.TypeUUID, Nullable: true},
+		{Name: "undone_at", Type: field.TypeTime, Nullable: true},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+	}
+	// CustomerMergesTable holds the schema information for the "customer_merges" table.
+	CustomerMergesTable = &schema.Table{
+		Name:       "customer_merges",
+		Columns:    CustomerMergesColumns,
+		PrimaryKey: []*schema.Column{CustomerMergesColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "customer_merges_live_key",
+				Unique:  true,
+				Columns: []*schema.Column{CustomerMergesColumns[2]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "status = 'done'",
+				},
+			},
+			{
+				Name:    "customer_merges_merged_idx",
+				Unique:  false,
+				Columns: []*schema.Column{CustomerMergesColumns[2], CustomerMergesColumns[0]},
+			},
+			{
+				Name:    "customer_merges_survivor_idx",
+				Unique:  false,
+				Columns: []*schema.Column{CustomerMergesColumns[1], CustomerMergesColumns[0]},
 			},
 		},
 	}
@@ -463,6 +515,7 @@ var (
 		ConsentTextsTable,
 		CustomersTable,
 		CustomerIdentitiesTable,
+		CustomerMergesTable,
 		CustomerMetricsTable,
 		DuplicateCandidatesTable,
 		ExportsTable,
@@ -480,6 +533,7 @@ func init() {
 	}
 	CustomersTable.Annotation = &entsql.Annotation{}
 	CustomersTable.Annotation.Checks = map[string]string{
+		"customers_merged_check":  "merged_into_id IS NULL OR archived_at IS NOT NULL",
 		"customers_version_check": "version > 0",
 	}
 	CustomerIdentitiesTable.ForeignKeys[0].RefTable = CustomersTable

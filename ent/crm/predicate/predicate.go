@@ -18,6 +18,9 @@ type Customer func(*sql.Selector)
 // CustomerIdentity is the predicate function for customeridentity builders.
 type CustomerIdentity func(*sql.Selector)
 
+// CustomerMerge is the predicate function for customermerge builders.
+type CustomerMerge func(*sql.Selector)
+
 // CustomerMetrics is the predicate function for customermetrics builders.
 type CustomerMetrics func(*sql.Selector)
 

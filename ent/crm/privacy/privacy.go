@@ -206,6 +206,30 @@ func (f CustomerIdentityMutationRuleFunc) EvalMutation(ctx context.Context, m cr
 	return Denyf("crm/privacy: unexpected mutation type %T, expect *crm.CustomerIdentityMutation", m)
 }
 
+// The CustomerMergeQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type CustomerMergeQueryRuleFunc func(context.Context, *crm.CustomerMergeQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f CustomerMergeQueryRuleFunc) EvalQuery(ctx context.Context, q crm.Query) error {
+	if q, ok := q.(*crm.CustomerMergeQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("crm/privacy: unexpected query type %T, expect *crm.CustomerMergeQuery", q)
+}
+
+// The CustomerMergeMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type CustomerMergeMutationRuleFunc func(context.Context, *crm.CustomerMergeMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f CustomerMergeMutationRuleFunc) EvalMutation(ctx context.Context, m crm.Mutation) error {
+	if m, ok := m.(*crm.CustomerMergeMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("crm/privacy: unexpected mutation type %T, expect *crm.CustomerMergeMutation", m)
+}
+
 // The CustomerMetricsQueryRuleFunc type is an adapter to allow the use of ordinary
 // functions as a query rule.
 type CustomerMetricsQueryRuleFunc func(context.Context, *crm.CustomerMetricsQuery) error

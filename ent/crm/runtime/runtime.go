@@ -10,6 +10,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/consenttext"
 	"github.com/shuke-crm/shuke/ent/crm/customer"
 	"github.com/shuke-crm/shuke/ent/crm/customeridentity"
+	"github.com/shuke-crm/shuke/ent/crm/customermerge"
 	"github.com/shuke-crm/shuke/ent/crm/customermetrics"
 	"github.com/shuke-crm/shuke/ent/crm/duplicatecandidate"
 	"github.com/shuke-crm/shuke/ent/crm/exportrun"
@@ -100,15 +101,15 @@ func init() {
 	// customer.SourceValidator is a validator for the "source" field. It is called by the builders before save.
 	customer.SourceValidator = customerDescSource.Validators[0].(func(string) error)
 	// customerDescVersion is the schema descriptor for version field.
-	customerDescVersion := customerFields[30].Descriptor()
+	customerDescVersion := customerFields[31].Descriptor()
 	// customer.DefaultVersion holds the default value on creation for the version field.
 	customer.DefaultVersion = customerDescVersion.Default.(int64)
 	// customerDescCreatedAt is the schema descriptor for created_at field.
-	customerDescCreatedAt := customerFields[31].Descriptor()
+	customerDescCreatedAt := customerFields[32].Descriptor()
 	// customer.DefaultCreatedAt holds the default value on creation for the created_at field.
 	customer.DefaultCreatedAt = customerDescCreatedAt.Default.(func() time.Time)
 	// customerDescUpdatedAt is the schema descriptor for updated_at field.
-	customerDescUpdatedAt := customerFields[32].Descriptor()
+	customerDescUpdatedAt := customerFields[33].Descriptor()
 	// customer.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	customer.DefaultUpdatedAt = customerDescUpdatedAt.Default.(func() time.Time)
 	customeridentity.Policy = privacy.NewPolicies(schema.CustomerIdentity{})
@@ -132,6 +133,21 @@ func init() {
 	customeridentityDescCreatedAt := customeridentityFields[12].Descriptor()
 	// customeridentity.DefaultCreatedAt holds the default value on creation for the created_at field.
 	customeridentity.DefaultCreatedAt = customeridentityDescCreatedAt.Default.(func() time.Time)
+	customermerge.Policy = privacy.NewPolicies(schema.CustomerMerge{})
+	customermerge.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := customermerge.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	customermergeFields := schema.CustomerMerge{}.Fields()
+	_ = customermergeFields
+	// customermergeDescVersion is the schema descriptor for version field.
+	customermergeDescVersion := customermergeFields[13].Descriptor()
+	// customermerge.DefaultVersion holds the default value on creation for the version field.
+	customermerge.DefaultVersion = customermergeDescVersion.Default.(int64)
 	customermetrics.Policy = privacy.NewPolicies(schema.CustomerMetrics{})
 	customermetrics.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {

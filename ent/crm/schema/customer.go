@@ -54,6 +54,8 @@ func (Customer) Fields() []ent.Field {
 		field.Other("tag_ids", pgarray.UUIDs{}).SchemaType(map[string]string{dialect.Postgres: "uuid[]"}),
 		field.Enum("lifecycle_stage").Values("prospect", "new", "active", "loyal", "dormant", "lost").Default("prospect"),
 		field.Time("archived_at").Optional().Nillable(),
+		field.UUID("merged_into_id", uuid.UUID{}).Optional().Nillable().
+			Comment("the customer whom this one turned out to be; the row is kept for its identifiers and for undoing, and seen by nobody"),
 		field.Int64("version").Default(1),
 		field.Time("created_at").Default(time.Now).Immutable(),
 		field.Time("updated_at").Default(time.Now),
@@ -74,6 +76,7 @@ func (Customer) Indexes() []ent.Index {
 		index.Fields("home_store_id", "id").StorageKey("customers_store_idx"),
 		index.Fields("assigned_staff_id", "id").StorageKey("customers_staff_idx"),
 		index.Fields("updated_at", "id").StorageKey("customers_updated_idx"),
+		index.Fields("merged_into_id").StorageKey("customers_merged_into_idx").Annotations(entsql.IndexWhere("merged_into_id IS NOT NULL")),
 		index.Fields("birth_date", "id").StorageKey("customers_birth_date_idx"),
 	}
 }
@@ -82,12 +85,13 @@ func (Customer) Indexes() []ent.Index {
 func (Customer) Annotations() []schema.Annotation {
 	return []schema.Annotation{entsql.Checks(map[string]string{
 		"customers_version_check": "version > 0",
+		"customers_merged_check":  "merged_into_id IS NULL OR archived_at IS NOT NULL",
 	})}
 }
 
 // Policy of the Customer: home store and assigned assistant.
 func (Customer) Policy() ent.Policy {
-	return scope.Policy(scope.Columns{Store: "home_store_id", Staff: "assigned_staff_id", Member: "id"})
+	return scope.Policy(scope.Columns{Store: "home_store_id", Staff: "assigned_staff_id", Member: "id", Gone: "merged_into_id"})
 }
 
 // Tag is a label for customers.

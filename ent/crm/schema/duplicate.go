@@ -57,3 +57,59 @@ func (DuplicateCandidate) Annotations() []schema.Annotation {
 // Policy of the DuplicateCandidate: a pair is for those who may see both
 // customers, which no column can say; its queries join them and ask.
 func (DuplicateCandidate) Policy() ent.Policy { return scope.Authenticated() }
+
+// MergeField tells from which customer a merge took a field.
+type MergeField struct {
+	Field  string `json:"field"`
+	Choice string `json:"choice"` // survivor, merged, both
+}
+
+// MergeCount is how many rows of a kind a merge moved.
+type MergeCount struct {
+	Kind  string `json:"kind"`
+	Count int64  `json:"count"`
+}
+
+// MergeKept is a field that undoing a merge did not put back as it was.
+type MergeKept struct {
+	Customer string `json:"customer"` // survivor, merged
+	Field    string `json:"field"`
+	Reason   string `json:"reason"` // edited_since, taken
+}
+
+// CustomerMerge is the record of two customers becoming one: enough to make
+// them two again. What the rows were is sealed with each customer's own key.
+type CustomerMerge struct{ ent.Schema }
+
+// Fields of the CustomerMerge.
+func (CustomerMerge) Fields() []ent.Field {
+	return []ent.Field{
+		field.UUID("id", uuid.UUID{}).Immutable(),
+		field.UUID("survivor_id", uuid.UUID{}).Immutable(),
+		field.UUID("merged_id", uuid.UUID{}).Immutable(),
+		field.Enum("status").Values("done", "undone").Default("done"),
+		field.JSON("fields", []MergeField{}).Immutable(),
+		field.JSON("moved", []MergeCount{}).Immutable(),
+		field.JSON("kept", []MergeKept{}).Optional().Comment("of undoing"),
+		field.Bytes("survivor_sealed").Sensitive().Immutable().Comment("the survivor before and after"),
+		field.Bytes("merged_sealed").Sensitive().Immutable().Comment("the other one before and after, and which rows moved"),
+		field.UUID("merged_by", uuid.UUID{}).Optional().Nillable().Immutable(),
+		field.Time("merged_at").Immutable(),
+		field.UUID("undone_by", uuid.UUID{}).Optional().Nillable(),
+		field.Time("undone_at").Optional().Nillable(),
+		field.Int64("version").Default(1),
+	}
+}
+
+// Indexes of the CustomerMerge: a customer is merged away once at a time.
+func (CustomerMerge) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("merged_id").Unique().StorageKey("customer_merges_live_key").Annotations(entsql.IndexWhere("status = 'done'")),
+		index.Fields("merged_id", "id").StorageKey("customer_merges_merged_idx"),
+		index.Fields("survivor_id", "id").StorageKey("customer_merges_survivor_idx"),
+	}
+}
+
+// Policy of the CustomerMerge: for those who may see the survivor, which no
+// column can say; its queries join and ask.
+func (CustomerMerge) Policy() ent.Policy { return scope.Authenticated() }

@@ -74,7 +74,7 @@ var Catalogue = []Explained{
 	{CustomersLookup, "Look up any customer at the till by a full phone, card or external number.", "在收银台凭完整手机号、卡号或外部编号查询任意顾客。"},
 	{CustomersExportClear, "Export customers with personal fields whole; asked for a reason and audited.", "导出未脱敏的顾客信息，需填写理由并记录审计。"},
 	{CustomersIdentities, "Take ways to sign in off customers.", "解除顾客的登录方式。"},
-	{CustomersMerge, "Search for duplicate customers and decide about them.", "查找重复顾客并作出判定。"},
+	{CustomersMerge, "Search for duplicate customers, decide about them, merge them and undo that.", "查找重复顾客并判定，合并顾客及撤销合并。"},
 	{ExportsCreate, "Export what one may read as a file, masked.", "将可查看的内容导出为文件（脱敏）。"},
 	{ExportsManage, "See and delete everybody's exports, when held over the whole business.", "查看和删除所有人的导出（须拥有全部范围）。"},
 	{TagsManage, "Define tags.", "管理标签。"},

@@ -172,11 +172,15 @@ func (t *Tx) mark() (rewind func()) {
 	}
 }
 
+// ErrAgain is returned, wrapped, by work that found what it had read to be out
+// of date once it held the lock: running the transaction again cures that.
+var ErrAgain = errors.New("db: read before it changed")
+
 // Retryable reports a failure that running the transaction again may cure: a
-// serialization failure, a deadlock, a plan older than its table.
+// serialization failure, a deadlock, a plan older than its table, ErrAgain.
 func Retryable(err error) bool {
 	code := Code(err)
-	return code == "40001" || code == "40P01" || stalePlan(err)
+	return errors.Is(err, ErrAgain) || code == "40001" || code == "40P01" || stalePlan(err)
 }
 
 // Code is PostgreSQL's SQLSTATE of an error, or empty.

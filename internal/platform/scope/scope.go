@@ -25,7 +25,15 @@ type Columns struct {
 	// Member is the column holding the customer's id: how far a customer sees on
 	// their own side of the API. Without it members see nothing of the entity.
 	Member string
+	// Gone is a column that, when set, says that the row is only kept for what it
+	// was. Such rows do not exist but for WithGone.
+	Gone string
 }
+
+type goneKey struct{}
+
+// WithGone also sees rows that are kept only for what they were.
+func WithGone(ctx context.Context) context.Context { return context.WithValue(ctx, goneKey{}, true) }
 
 // Policy restricts queries, updates and deletes to rows in the actor's scope.
 // Creation only needs an actor: what may be put where is a rule of the service.
@@ -64,7 +72,12 @@ func (p policy) restrict(ctx context.Context, target any) error {
 	if err != nil {
 		return err
 	}
-	if actor.Scope.All || p.unscoped && (p.members || actor.Kind != auth.KindMember) {
+	all := actor.Scope.All || p.unscoped && (p.members || actor.Kind != auth.KindMember)
+	gone := p.columns.Gone
+	if ctx.Value(goneKey{}) != nil {
+		gone = ""
+	}
+	if all && gone == "" {
 		return nil
 	}
 	t, ok := target.(whereP)
@@ -72,7 +85,12 @@ func (p policy) restrict(ctx context.Context, target any) error {
 		return fmt.Errorf("scope: %T cannot be restricted", target)
 	}
 	t.WhereP(func(s *sql.Selector) {
-		s.Where(p.columns.predicate(actor.Scope, s.C))
+		if !all {
+			s.Where(p.columns.predicate(actor.Scope, s.C))
+		}
+		if gone != "" {
+			s.Where(sql.IsNull(s.C(gone)))
+		}
 	})
 	return nil
 }
