@@ -9351,7 +9351,8 @@ type ClientInterface interface {
 	// ListCustomerDuplicates List likely duplicates
 	//
 	// Pairs of active customers who are likely one person, the likeliest first, of which the caller may see both. Without `status` those
-	// that nobody has decided about. Pairs come from `POST /v1/customer-duplicates/scan` and, for new customers, by themselves.
+	// that nobody has decided about. Pairs come from `POST /v1/customer-duplicates/scan` and, for new customers, by themselves; after an import or a load in
+	// bulk, start a search.
 	//
 	// Corresponds with GET /v1/customer-duplicates (the `ListCustomerDuplicates` operationId).
 	ListCustomerDuplicates(ctx context.Context, params *ListCustomerDuplicatesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -12539,7 +12540,8 @@ func (c *Client) UpdateCustomField(ctx context.Context, id CustomFieldId, params
 // ListCustomerDuplicates List likely duplicates
 //
 // Pairs of active customers who are likely one person, the likeliest first, of which the caller may see both. Without `status` those
-// that nobody has decided about. Pairs come from `POST /v1/customer-duplicates/scan` and, for new customers, by themselves.
+// that nobody has decided about. Pairs come from `POST /v1/customer-duplicates/scan` and, for new customers, by themselves; after an import or a load in
+// bulk, start a search.
 //
 // Corresponds with GET /v1/customer-duplicates (the `ListCustomerDuplicates` operationId).
 func (c *Client) ListCustomerDuplicates(ctx context.Context, params *ListCustomerDuplicatesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -27746,7 +27748,8 @@ type ClientWithResponsesInterface interface {
 	// ListCustomerDuplicatesWithResponse List likely duplicates
 	//
 	// Pairs of active customers who are likely one person, the likeliest first, of which the caller may see both. Without `status` those
-	// that nobody has decided about. Pairs come from `POST /v1/customer-duplicates/scan` and, for new customers, by themselves.
+	// that nobody has decided about. Pairs come from `POST /v1/customer-duplicates/scan` and, for new customers, by themselves; after an import or a load in
+	// bulk, start a search.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -41673,7 +41676,8 @@ func (c *ClientWithResponses) UpdateCustomFieldWithResponse(ctx context.Context,
 // ListCustomerDuplicatesWithResponse List likely duplicates
 //
 // Pairs of active customers who are likely one person, the likeliest first, of which the caller may see both. Without `status` those
-// that nobody has decided about. Pairs come from `POST /v1/customer-duplicates/scan` and, for new customers, by themselves.
+// that nobody has decided about. Pairs come from `POST /v1/customer-duplicates/scan` and, for new customers, by themselves; after an import or a load in
+// bulk, start a search.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -37,7 +37,7 @@ import (
 // date is in clear) and those whose name has the same search tokens (blind
 // indexes, blocks.go). Phones, e-mails and cards need no search: they are unique.
 // A new customer with mistakes in both name and birth date is found by the next
-// full search.
+// full search, and so are those who come in a flood.
 
 const (
 	jobScan  = "customers.duplicates.scan"
@@ -47,9 +47,8 @@ const (
 	// mostBornThatDay bounds the comparison with a date that stands for "unknown".
 	mostBornThatDay = 200
 	mostNamesakes   = 100
-	// mostByName is up to how many new customers at once are also looked for by
-	// their names: a load of thousands is compared by birth date only.
-	mostByName = 20
+	// flood is how many new customers at once are left to the next full search.
+	flood = 100
 )
 
 type scanParameters struct{}
@@ -243,9 +242,14 @@ func identifierOf(v any) string {
 func appendFloat(to []byte, f float64) []byte { return strconv.AppendFloat(to, f, 'g', -1, 64) }
 
 // Subscribe has new customers compared with those there are, after the commit
-// that made them.
+// that made them. A flood of them, from an import or in bulk, would keep a
+// processor busy for an hour a million; those are left to the full search,
+// which opens everybody once.
 func (s *Service) Subscribe(d *events.Dispatcher) {
 	d.Subscribe("customers.duplicates", []string{EventCreated}, func(ctx context.Context, all []events.Stored) error {
+		if len(all) >= flood {
+			return nil
+		}
 		ids := make([]uuid.UUID, len(all))
 		for i, e := range all {
 			ids[i] = e.SubjectID
@@ -293,13 +297,11 @@ WHERE x.birth_date = d.day AND x.archived_at IS NULL ORDER BY x.id DESC LIMIT ` 
 		if c.BirthDate != nil {
 			others = born[c.BirthDate.Format(time.DateOnly)]
 		}
-		if len(fresh) <= mostByName {
-			more, err := s.namesakes(ctx, c, last)
-			if err != nil {
-				return err
-			}
-			others = append(others[:len(others):len(others)], more...)
+		more, err := s.namesakes(ctx, c, last)
+		if err != nil {
+			return err
 		}
+		others = append(others[:len(others):len(others)], more...)
 		compared := map[uuid.UUID]bool{c.ID: true}
 		for j := range others {
 			other := &others[j]
