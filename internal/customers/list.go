@@ -188,6 +188,9 @@ type query struct {
 	matcher pii.Matcher
 }
 
+// active is the condition of a query without filters.
+const active = "c.archived_at IS NULL"
+
 // plan turns a filter into a query; nil means that nothing can match.
 func (s *Service) plan(ctx context.Context, f *Filter) (*query, error) {
 	actor, err := auth.From(ctx)
@@ -199,7 +202,7 @@ func (s *Service) plan(ctx context.Context, f *Filter) (*query, error) {
 	if f.Archived {
 		w.and("c.archived_at IS NOT NULL AND c.merged_into_id IS NULL")
 	} else {
-		w.and("c.archived_at IS NULL")
+		w.and(active)
 	}
 	if err := s.identifiers(f, q); err != nil {
 		return nil, err

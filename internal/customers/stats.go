@@ -112,8 +112,8 @@ func (t *tokenStats) share(tokens []int32, oneOf float64) float64 {
 // hand out, by the expected share of rows with all terms.
 func (s *Service) shouldWalk(ctx context.Context, q *query, limit int, last int32) (bool, error) {
 	column, ids := q.owners()
-	if column == "" {
-		return false, nil
+	if column == "" && (!q.scope.All || q.where.sql != active || q.lead.sql != "") {
+		return false, nil // how many of all customers fit is not known
 	}
 	t := s.stats
 	t.mu.Lock()
@@ -128,17 +128,20 @@ func (s *Service) shouldWalk(ctx context.Context, q *query, limit int, last int3
 	for _, tokens := range q.tokens(s.keys, newest-sample+1, newest) {
 		hits *= t.share(tokens, float64(newest+1)/float64(sample))
 	}
-	of, step := t.stores, float64(storeRow)
-	if column == "assigned_staff_id" {
-		of, step = t.staff, ownRow
-	}
-	own := 0.0
-	for _, id := range ids {
-		own += of.of(id)
+	own, step := 1.0, 1.0 // along all customers
+	if column != "" {
+		of := t.stores
+		own, step = 0, storeRow
+		if column == "assigned_staff_id" {
+			of, step = t.staff, ownRow
+		}
+		for _, id := range ids {
+			own += of.of(id)
+		}
 	}
 	n := float64(limit)
 	walk := t.rows * own
-	if len(ids) == 1 { // in order, so the walk ends when the page is full
+	if len(ids) <= 1 { // in order, so the walk ends when the page is full
 		walk = math.Min(walk, n/hits)
 	}
 	inverted := math.Max(math.Min(n/own, t.rows*hits), math.Min(t.rows, blockSize)*hits)
