@@ -23,6 +23,7 @@ var crossings = [][3]string{
 	{"customer_metrics", "id", "customers"},
 	{"duplicate_candidates", "left_id", "customers"},
 	{"duplicate_candidates", "right_id", "customers"},
+	{"note_mentions", "staff_id", "staff"},
 	{"orders", "store_id", "stores"},
 	{"orders", "staff_id", "staff"},
 	{"orders", "customer_id", "customers"},

@@ -23,16 +23,16 @@ import (
 
 // Defines values for ActorKind.
 const (
-	ActorAPIKey ActorKind = "api_key"
-	ActorStaff  ActorKind = "staff"
+	ActorKindActorAPIKey ActorKind = "api_key"
+	ActorKindActorStaff  ActorKind = "staff"
 )
 
 // Valid indicates whether the value is a known member of the ActorKind enum.
 func (e ActorKind) Valid() bool {
 	switch e {
-	case ActorAPIKey:
+	case ActorKindActorAPIKey:
 		return true
-	case ActorStaff:
+	case ActorKindActorStaff:
 		return true
 	default:
 		return false
@@ -1152,6 +1152,39 @@ func (e MergeStrategy) Valid() bool {
 	}
 }
 
+// Defines values for NoteKind.
+const (
+	NoteCall      NoteKind = "call"
+	NoteComplaint NoteKind = "complaint"
+	NoteFitting   NoteKind = "fitting"
+	NoteFollowUp  NoteKind = "follow_up"
+	NoteGeneral   NoteKind = "general"
+	NoteTaste     NoteKind = "taste"
+	NoteVisit     NoteKind = "visit"
+)
+
+// Valid indicates whether the value is a known member of the NoteKind enum.
+func (e NoteKind) Valid() bool {
+	switch e {
+	case NoteCall:
+		return true
+	case NoteComplaint:
+		return true
+	case NoteFitting:
+		return true
+	case NoteFollowUp:
+		return true
+	case NoteGeneral:
+		return true
+	case NoteTaste:
+		return true
+	case NoteVisit:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OAuthTokenTokenType.
 const (
 	OAuthTokenBearer OAuthTokenTokenType = "Bearer"
@@ -1530,6 +1563,30 @@ func (e StoreStatus) Valid() bool {
 	}
 }
 
+// Defines values for TimelineActorKind.
+const (
+	TimelineActorKindActorAPIKey TimelineActorKind = "api_key"
+	TimelineActorKindActorMember TimelineActorKind = "member"
+	TimelineActorKindActorStaff  TimelineActorKind = "staff"
+	TimelineActorKindActorSystem TimelineActorKind = "system"
+)
+
+// Valid indicates whether the value is a known member of the TimelineActorKind enum.
+func (e TimelineActorKind) Valid() bool {
+	switch e {
+	case TimelineActorKindActorAPIKey:
+		return true
+	case TimelineActorKindActorMember:
+		return true
+	case TimelineActorKindActorStaff:
+		return true
+	case TimelineActorKindActorSystem:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TokenPairTokenType.
 const (
 	PairTokenBearer TokenPairTokenType = "Bearer"
@@ -1764,6 +1821,21 @@ func (e ListCustomerIdentitiesParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for ListNotesParamsInclude.
+const (
+	ListNotesParamsIncludeIncludeTotalCount ListNotesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListNotesParamsInclude enum.
+func (e ListNotesParamsInclude) Valid() bool {
+	switch e {
+	case ListNotesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListExportsParamsInclude.
 const (
 	ListExportsParamsIncludeIncludeTotalCount ListExportsParamsInclude = "total_count"
@@ -1818,6 +1890,21 @@ const (
 func (e ListJobsParamsInclude) Valid() bool {
 	switch e {
 	case ListJobsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListMentionsParamsInclude.
+const (
+	ListMentionsParamsIncludeIncludeTotalCount ListMentionsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListMentionsParamsInclude enum.
+func (e ListMentionsParamsInclude) Valid() bool {
+	switch e {
+	case ListMentionsParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -4834,6 +4921,62 @@ type MemberTokens struct {
 // MemberTokensTokenType defines model for MemberTokens.TokenType.
 type MemberTokensTokenType string
 
+// Mention A note that mentions the caller.
+//
+// Example: {"created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a41","note":{"author":{"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","kind":"staff","name":"王店员"},"created_at":"2026-07-01T02:00:00Z","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","kind":"follow_up","mentions":[],"pinned":false,"text":"周五到货后请电话通知。","updated_at":"2026-07-01T02:00:00Z","version":1},"seen_at":null}
+type Mention struct {
+	// CreatedAt When the caller was mentioned.
+	CreatedAt time.Time `json:"created_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// Note Example: {"author":{"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","kind":"staff","name":"王店员"},"created_at":"2026-07-01T02:00:00Z","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","kind":"fitting","mentions":[],"pinned":false,"text":"试穿 M 码外套偏紧，建议 L 码。","updated_at":"2026-07-01T02:00:00Z","version":1}
+	Note Note `json:"note"`
+
+	// SeenAt When the caller marked it as seen.
+	SeenAt nullable.Nullable[time.Time] `json:"seen_at"`
+}
+
+// MentionList Example: {"has_more":false,"items":[],"next_cursor":null}
+type MentionList struct {
+	HasMore bool      `json:"has_more"`
+	Items   []Mention `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// Mentioned A member of staff whom a note names.
+//
+// Example: {"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","name":"王店员","seen_at":null}
+type Mentioned struct {
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id   Id     `json:"id"`
+	Name string `json:"name"`
+
+	// SeenAt When they marked it as seen.
+	SeenAt nullable.Nullable[time.Time] `json:"seen_at"`
+}
+
+// MentionsMarked Example: {"marked":1}
+type MentionsMarked struct {
+	Marked int64 `json:"marked"`
+}
+
+// MentionsSeen Example: {"ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a41"]}
+type MentionsSeen struct {
+	// Ids Ids of mentions; without it all of the caller's.
+	Ids *[]Id `json:"ids,omitempty"`
+}
+
 // Merchant Example: {"category":"书店","code":"CG-2F018","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","name":"晨光书屋","place":"2F-018","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}
 type Merchant struct {
 	// Category What it sells, in the mall's own words.
@@ -5124,6 +5267,97 @@ type MergedField struct {
 	// Example: both
 	Choice MergeSide `json:"choice"`
 	Field  string    `json:"field"`
+}
+
+// Note Example: {"author":{"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","kind":"staff","name":"王店员"},"created_at":"2026-07-01T02:00:00Z","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","kind":"fitting","mentions":[],"pinned":false,"text":"试穿 M 码外套偏紧，建议 L 码。","updated_at":"2026-07-01T02:00:00Z","version":1}
+type Note struct {
+	// Author Who did something.
+	//
+	// Example: {"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","kind":"staff","name":"王店员"}
+	Author    TimelineActor `json:"author"`
+	CreatedAt time.Time     `json:"created_at"`
+
+	// CustomerId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	CustomerId Id `json:"customer_id"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// Kind `visit`: came to the store; `call`: on the phone; `fitting`: tried on; `taste`: likes and dislikes, sizes, skin, reading; `follow_up`: something to
+	// come back to.
+	//
+	//
+	// Example: fitting
+	Kind     NoteKind    `json:"kind"`
+	Mentions []Mentioned `json:"mentions"`
+
+	// Pinned To be seen at once by whoever serves the customer.
+	Pinned    bool      `json:"pinned"`
+	Text      string    `json:"text"`
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// Version Rises with every change; 1 has never been edited.
+	Version int64 `json:"version"`
+}
+
+// NoteCreate Example: {"kind":"fitting","mentions":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13"],"text":"试穿 M 码外套偏紧，建议 L 码。"}
+type NoteCreate struct {
+	// Kind `visit`: came to the store; `call`: on the phone; `fitting`: tried on; `taste`: likes and dislikes, sizes, skin, reading; `follow_up`: something to
+	// come back to.
+	//
+	//
+	// Example: fitting
+	Kind *NoteKind `json:"kind,omitempty"`
+
+	// Mentions Ids of staff who should read it.
+	Mentions *[]Id `json:"mentions,omitempty"`
+
+	// Pinned To be seen at once by whoever serves the customer.
+	Pinned *bool `json:"pinned,omitempty"`
+
+	// Text At least one visible character.
+	Text string `json:"text"`
+}
+
+// NoteKind `visit`: came to the store; `call`: on the phone; `fitting`: tried on; `taste`: likes and dislikes, sizes, skin, reading; `follow_up`: something to
+// come back to.
+//
+// Example: fitting
+type NoteKind string
+
+// NoteList Example: {"has_more":false,"items":[],"next_cursor":null}
+type NoteList struct {
+	HasMore bool   `json:"has_more"`
+	Items   []Note `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// NoteUpdate Example: {"pinned":true}
+type NoteUpdate struct {
+	// Kind `visit`: came to the store; `call`: on the phone; `fitting`: tried on; `taste`: likes and dislikes, sizes, skin, reading; `follow_up`: something to
+	// come back to.
+	//
+	//
+	// Example: fitting
+	Kind *NoteKind `json:"kind,omitempty"`
+
+	// Mentions Ids of staff who should read it; replaces those there are.
+	Mentions *[]Id `json:"mentions,omitempty"`
+
+	// Pinned To be seen at once by whoever serves the customer.
+	Pinned *bool `json:"pinned,omitempty"`
+
+	// Text At least one visible character.
+	Text *string `json:"text,omitempty"`
 }
 
 // OAuthError Example: {"code":"oauth.invalid_client","error":"invalid_client","error_description":"The client id or the secret is wrong.","request_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"}
@@ -6685,6 +6919,21 @@ type TagUpdate struct {
 	Name     *string                   `json:"name,omitempty"`
 }
 
+// TimelineActor Who did something.
+//
+// Example: {"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","kind":"staff","name":"王店员"}
+type TimelineActor struct {
+	// Id Null for the system.
+	Id   nullable.Nullable[openapi_types.UUID] `json:"id"`
+	Kind TimelineActorKind                     `json:"kind"`
+
+	// Name The display name of a member of staff, the name of an API key, else empty.
+	Name string `json:"name"`
+}
+
+// TimelineActorKind defines model for TimelineActor.Kind.
+type TimelineActorKind string
+
 // TokenPair Example: {"access_token":"eyJhbGciOiJIUzI1NiIsImtpZCI6IjEiLCJ0eXAiOiJhdCtqd3QifQ.e30.c2ln","expires_in":900,"refresh_token":"shr_AZLxpHwee1KcVT8_fwwqEQ","session_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","token_type":"Bearer"}
 type TokenPair struct {
 	// AccessToken For the `Authorization` header, as `Bearer …`.
@@ -7047,6 +7296,11 @@ type MerchantId = Id
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type MergeId = Id
+
+// NoteId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type NoteId = Id
 
 // ProductId A UUIDv7, so ids sort by the time of creation.
 //
@@ -7520,6 +7774,61 @@ type GetCustomerMetricsParams struct {
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
+// ListNotesParams defines parameters for ListNotes.
+type ListNotesParams struct {
+	// Kind Only notes of this kind.
+	Kind *NoteKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Pinned Only pinned notes, or only others.
+	Pinned *bool `form:"pinned,omitempty" json:"pinned,omitempty"`
+
+	// AuthorId Only notes that this member of staff or API key wrote.
+	AuthorId *Id `form:"author_id,omitempty" json:"author_id,omitempty"`
+
+	// CreatedAfter Written then or later.
+	CreatedAfter *time.Time `form:"created_after,omitempty" json:"created_after,omitempty"`
+
+	// CreatedBefore Written before.
+	CreatedBefore *time.Time `form:"created_before,omitempty" json:"created_before,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListNotesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListNotesParamsInclude defines parameters for ListNotes.
+type ListNotesParamsInclude string
+
+// CreateNoteParams defines parameters for CreateNote.
+type CreateNoteParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteNoteParams defines parameters for DeleteNote.
+type DeleteNoteParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetNoteParams defines parameters for GetNote.
+type GetNoteParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateNoteParams defines parameters for UpdateNote.
+type UpdateNoteParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // GetCustomerProfileParams defines parameters for GetCustomerProfile.
 type GetCustomerProfileParams struct {
 	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
@@ -7680,6 +7989,31 @@ type StreamJobEventsParams struct {
 
 	// LastEventID The id of the last event received; a browser sends it by itself when it connects again.
 	LastEventID *LastEventId `json:"Last-Event-ID,omitempty"`
+}
+
+// ListMentionsParams defines parameters for ListMentions.
+type ListMentionsParams struct {
+	// Seen Only those marked as seen, or only the others.
+	Seen *bool `form:"seen,omitempty" json:"seen,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListMentionsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListMentionsParamsInclude defines parameters for ListMentions.
+type ListMentionsParamsInclude string
+
+// MarkMentionsSeenParams defines parameters for MarkMentionsSeen.
+type MarkMentionsSeenParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // BeginOpenIDConnectParams defines parameters for BeginOpenIDConnect.
@@ -8516,6 +8850,12 @@ type SearchCustomersJSONRequestBody = CustomerSearch
 // UpdateCustomerJSONRequestBody defines body for UpdateCustomer for application/json ContentType.
 type UpdateCustomerJSONRequestBody = CustomerUpdate
 
+// CreateNoteJSONRequestBody defines body for CreateNote for application/json ContentType.
+type CreateNoteJSONRequestBody = NoteCreate
+
+// UpdateNoteJSONRequestBody defines body for UpdateNote for application/json ContentType.
+type UpdateNoteJSONRequestBody = NoteUpdate
+
 // RevealCustomerJSONRequestBody defines body for RevealCustomer for application/json ContentType.
 type RevealCustomerJSONRequestBody = CustomerReveal
 
@@ -8533,6 +8873,9 @@ type CreateImportMultipartRequestBody = ImportUpload
 
 // StartImportJSONRequestBody defines body for StartImport for application/json ContentType.
 type StartImportJSONRequestBody = ImportStart
+
+// MarkMentionsSeenJSONRequestBody defines body for MarkMentionsSeen for application/json ContentType.
+type MarkMentionsSeenJSONRequestBody = MentionsSeen
 
 // SignInByOpenIDConnectJSONRequestBody defines body for SignInByOpenIDConnect for application/json ContentType.
 type SignInByOpenIDConnectJSONRequestBody = MemberOIDCSignIn
@@ -9693,6 +10036,66 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/customers/{id}/metrics (the `GetCustomerMetrics` operationId).
 	GetCustomerMetrics(ctx context.Context, id Id, params *GetCustomerMetricsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListNotes List notes about a customer
+	//
+	// The newest first. `pinned=true` lists those to be seen at once.
+	//
+	// Corresponds with GET /v1/customers/{id}/notes (the `ListNotes` operationId).
+	ListNotes(ctx context.Context, id CustomerId, params *ListNotesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateNoteWithBody Write a note about a customer
+	//
+	// Whoever is mentioned finds it under `GET /v1/me/mentions`; only active staff who may read this customer's notes can be mentioned. The text is
+	// encrypted with the customer's own key. An archived customer takes no notes (409 `customers.archived`).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customers/{id}/notes (the `CreateNote` operationId).
+	CreateNoteWithBody(ctx context.Context, id CustomerId, params *CreateNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateNote Write a note about a customer
+	//
+	// Whoever is mentioned finds it under `GET /v1/me/mentions`; only active staff who may read this customer's notes can be mentioned. The text is
+	// encrypted with the customer's own key. An archived customer takes no notes (409 `customers.archived`).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/customers/{id}/notes (the `CreateNote` operationId).
+	CreateNote(ctx context.Context, id CustomerId, params *CreateNoteParams, body CreateNoteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteNote Delete a note
+	//
+	// For its author; others need `notes.manage` (403 `notes.not_yours`). The text is gone for good; that there was a note, and who deleted it, stays in
+	// the audit log.
+	//
+	// Corresponds with DELETE /v1/customers/{id}/notes/{note_id} (the `DeleteNote` operationId).
+	DeleteNote(ctx context.Context, id CustomerId, noteId NoteId, params *DeleteNoteParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetNote Read a note
+	//
+	// A note by its id, below the customer it is about.
+	//
+	// Corresponds with GET /v1/customers/{id}/notes/{note_id} (the `GetNote` operationId).
+	GetNote(ctx context.Context, id CustomerId, noteId NoteId, params *GetNoteParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateNoteWithBody Change a note
+	//
+	// For its author; others need `notes.manage` (403 `notes.not_yours`). `mentions` replaces the list; those mentioned anew find the note among theirs.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/customers/{id}/notes/{note_id} (the `UpdateNote` operationId).
+	UpdateNoteWithBody(ctx context.Context, id CustomerId, noteId NoteId, params *UpdateNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateNote Change a note
+	//
+	// For its author; others need `notes.manage` (403 `notes.not_yours`). `mentions` replaces the list; those mentioned anew find the note among theirs.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/customers/{id}/notes/{note_id} (the `UpdateNote` operationId).
+	UpdateNote(ctx context.Context, id CustomerId, noteId NoteId, params *UpdateNoteParams, body UpdateNoteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetCustomerProfile Read a customer's 360° profile
 	//
 	// Everything an assistant wants to see at once: identity (masked), metrics, RFM band, tags, the last orders and returns, favourite
@@ -9947,6 +10350,33 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/jobs/{id}/events (the `StreamJobEvents` operationId).
 	StreamJobEvents(ctx context.Context, id JobId, params *StreamJobEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListMentions List notes that mention me
+	//
+	// The newest first. A note about a customer whom the caller may not see any more is not among them. API keys are never mentioned.
+	//
+	// Corresponds with GET /v1/me/mentions (the `ListMentions` operationId).
+	ListMentions(ctx context.Context, params *ListMentionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MarkMentionsSeenWithBody Mark mentions as seen
+	//
+	// The ones named, or all of the caller's when none is named. Ids that are no mention of the caller's change nothing; `marked` counts those that
+	// were not seen before.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/me/mentions/seen (the `MarkMentionsSeen` operationId).
+	MarkMentionsSeenWithBody(ctx context.Context, params *MarkMentionsSeenParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MarkMentionsSeen Mark mentions as seen
+	//
+	// The ones named, or all of the caller's when none is named. Ids that are no mention of the caller's change nothing; `marked` counts those that
+	// were not seen before.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/me/mentions/seen (the `MarkMentionsSeen` operationId).
+	MarkMentionsSeen(ctx context.Context, params *MarkMentionsSeenParams, body MarkMentionsSeenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetMe Who am I
 	//
@@ -13192,6 +13622,136 @@ func (c *Client) GetCustomerMetrics(ctx context.Context, id Id, params *GetCusto
 	return c.Client.Do(req)
 }
 
+// ListNotes List notes about a customer
+//
+// The newest first. `pinned=true` lists those to be seen at once.
+//
+// Corresponds with GET /v1/customers/{id}/notes (the `ListNotes` operationId).
+func (c *Client) ListNotes(ctx context.Context, id CustomerId, params *ListNotesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListNotesRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateNoteWithBody Write a note about a customer
+//
+// Whoever is mentioned finds it under `GET /v1/me/mentions`; only active staff who may read this customer's notes can be mentioned. The text is
+// encrypted with the customer's own key. An archived customer takes no notes (409 `customers.archived`).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customers/{id}/notes (the `CreateNote` operationId).
+func (c *Client) CreateNoteWithBody(ctx context.Context, id CustomerId, params *CreateNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateNoteRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateNote Write a note about a customer
+//
+// Whoever is mentioned finds it under `GET /v1/me/mentions`; only active staff who may read this customer's notes can be mentioned. The text is
+// encrypted with the customer's own key. An archived customer takes no notes (409 `customers.archived`).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/customers/{id}/notes (the `CreateNote` operationId).
+func (c *Client) CreateNote(ctx context.Context, id CustomerId, params *CreateNoteParams, body CreateNoteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateNoteRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteNote Delete a note
+//
+// For its author; others need `notes.manage` (403 `notes.not_yours`). The text is gone for good; that there was a note, and who deleted it, stays in
+// the audit log.
+//
+// Corresponds with DELETE /v1/customers/{id}/notes/{note_id} (the `DeleteNote` operationId).
+func (c *Client) DeleteNote(ctx context.Context, id CustomerId, noteId NoteId, params *DeleteNoteParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteNoteRequest(c.Server, id, noteId, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetNote Read a note
+//
+// A note by its id, below the customer it is about.
+//
+// Corresponds with GET /v1/customers/{id}/notes/{note_id} (the `GetNote` operationId).
+func (c *Client) GetNote(ctx context.Context, id CustomerId, noteId NoteId, params *GetNoteParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetNoteRequest(c.Server, id, noteId, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateNoteWithBody Change a note
+//
+// For its author; others need `notes.manage` (403 `notes.not_yours`). `mentions` replaces the list; those mentioned anew find the note among theirs.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/customers/{id}/notes/{note_id} (the `UpdateNote` operationId).
+func (c *Client) UpdateNoteWithBody(ctx context.Context, id CustomerId, noteId NoteId, params *UpdateNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateNoteRequestWithBody(c.Server, id, noteId, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateNote Change a note
+//
+// For its author; others need `notes.manage` (403 `notes.not_yours`). `mentions` replaces the list; those mentioned anew find the note among theirs.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/customers/{id}/notes/{note_id} (the `UpdateNote` operationId).
+func (c *Client) UpdateNote(ctx context.Context, id CustomerId, noteId NoteId, params *UpdateNoteParams, body UpdateNoteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateNoteRequest(c.Server, id, noteId, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetCustomerProfile Read a customer's 360° profile
 //
 // Everything an assistant wants to see at once: identity (masked), metrics, RFM band, tags, the last orders and returns, favourite
@@ -13687,6 +14247,63 @@ func (c *Client) CancelJob(ctx context.Context, id JobId, params *CancelJobParam
 // Corresponds with GET /v1/jobs/{id}/events (the `StreamJobEvents` operationId).
 func (c *Client) StreamJobEvents(ctx context.Context, id JobId, params *StreamJobEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewStreamJobEventsRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListMentions List notes that mention me
+//
+// The newest first. A note about a customer whom the caller may not see any more is not among them. API keys are never mentioned.
+//
+// Corresponds with GET /v1/me/mentions (the `ListMentions` operationId).
+func (c *Client) ListMentions(ctx context.Context, params *ListMentionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListMentionsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MarkMentionsSeenWithBody Mark mentions as seen
+//
+// The ones named, or all of the caller's when none is named. Ids that are no mention of the caller's change nothing; `marked` counts those that
+// were not seen before.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/me/mentions/seen (the `MarkMentionsSeen` operationId).
+func (c *Client) MarkMentionsSeenWithBody(ctx context.Context, params *MarkMentionsSeenParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMarkMentionsSeenRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MarkMentionsSeen Mark mentions as seen
+//
+// The ones named, or all of the caller's when none is named. Ids that are no mention of the caller's change nothing; `marked` counts those that
+// were not seen before.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/me/mentions/seen (the `MarkMentionsSeen` operationId).
+func (c *Client) MarkMentionsSeen(ctx context.Context, params *MarkMentionsSeenParams, body MarkMentionsSeenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMarkMentionsSeenRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -20032,6 +20649,394 @@ func NewGetCustomerMetricsRequest(server string, id Id, params *GetCustomerMetri
 	return req, nil
 }
 
+// NewListNotesRequest constructs an http.Request for the ListNotes method
+func NewListNotesRequest(server string, id CustomerId, params *ListNotesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/notes", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Kind != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "kind", *params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Pinned != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "pinned", *params.Pinned, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.AuthorId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "author_id", *params.AuthorId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CreatedAfter != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "created_after", *params.CreatedAfter, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CreatedBefore != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "created_before", *params.CreatedBefore, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateNoteRequest calls the generic CreateNote builder with application/json body
+func NewCreateNoteRequest(server string, id CustomerId, params *CreateNoteParams, body CreateNoteJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateNoteRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewCreateNoteRequestWithBody constructs an http.Request for the CreateNote method, with any body, and a specified content type
+func NewCreateNoteRequestWithBody(server string, id CustomerId, params *CreateNoteParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/notes", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteNoteRequest constructs an http.Request for the DeleteNote method
+func NewDeleteNoteRequest(server string, id CustomerId, noteId NoteId, params *DeleteNoteParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "note_id", noteId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/notes/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetNoteRequest constructs an http.Request for the GetNote method
+func NewGetNoteRequest(server string, id CustomerId, noteId NoteId, params *GetNoteParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "note_id", noteId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/notes/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateNoteRequest calls the generic UpdateNote builder with application/json body
+func NewUpdateNoteRequest(server string, id CustomerId, noteId NoteId, params *UpdateNoteParams, body UpdateNoteJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateNoteRequestWithBody(server, id, noteId, params, "application/json", bodyReader)
+}
+
+// NewUpdateNoteRequestWithBody constructs an http.Request for the UpdateNote method, with any body, and a specified content type
+func NewUpdateNoteRequestWithBody(server string, id CustomerId, noteId NoteId, params *UpdateNoteParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "note_id", noteId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/notes/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewGetCustomerProfileRequest constructs an http.Request for the GetCustomerProfile method
 func NewGetCustomerProfileRequest(server string, id CustomerId, params *GetCustomerProfileParams) (*http.Request, error) {
 	var err error
@@ -21244,6 +22249,151 @@ func NewStreamJobEventsRequest(server string, id JobId, params *StreamJobEventsP
 			}
 
 			req.Header.Set("Last-Event-ID", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListMentionsRequest constructs an http.Request for the ListMentions method
+func NewListMentionsRequest(server string, params *ListMentionsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/me/mentions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Seen != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "seen", *params.Seen, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewMarkMentionsSeenRequest calls the generic MarkMentionsSeen builder with application/json body
+func NewMarkMentionsSeenRequest(server string, params *MarkMentionsSeenParams, body MarkMentionsSeenJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewMarkMentionsSeenRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewMarkMentionsSeenRequestWithBody constructs an http.Request for the MarkMentionsSeen method, with any body, and a specified content type
+func NewMarkMentionsSeenRequestWithBody(server string, params *MarkMentionsSeenParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/me/mentions/seen")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
 		}
 
 	}
@@ -28116,6 +29266,72 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/customers/{id}/metrics (the `GetCustomerMetrics` operationId).
 	GetCustomerMetricsWithResponse(ctx context.Context, id Id, params *GetCustomerMetricsParams, reqEditors ...RequestEditorFn) (*GetCustomerMetricsReply, error)
 
+	// ListNotesWithResponse List notes about a customer
+	//
+	// The newest first. `pinned=true` lists those to be seen at once.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{id}/notes (the `ListNotes` operationId).
+	ListNotesWithResponse(ctx context.Context, id CustomerId, params *ListNotesParams, reqEditors ...RequestEditorFn) (*ListNotesReply, error)
+
+	// CreateNoteWithBodyWithResponse Write a note about a customer
+	//
+	// Whoever is mentioned finds it under `GET /v1/me/mentions`; only active staff who may read this customer's notes can be mentioned. The text is
+	// encrypted with the customer's own key. An archived customer takes no notes (409 `customers.archived`).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{id}/notes (the `CreateNote` operationId).
+	CreateNoteWithBodyWithResponse(ctx context.Context, id CustomerId, params *CreateNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateNoteReply, error)
+
+	// CreateNoteWithResponse Write a note about a customer
+	//
+	// Whoever is mentioned finds it under `GET /v1/me/mentions`; only active staff who may read this customer's notes can be mentioned. The text is
+	// encrypted with the customer's own key. An archived customer takes no notes (409 `customers.archived`).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{id}/notes (the `CreateNote` operationId).
+	CreateNoteWithResponse(ctx context.Context, id CustomerId, params *CreateNoteParams, body CreateNoteJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateNoteReply, error)
+
+	// DeleteNoteWithResponse Delete a note
+	//
+	// For its author; others need `notes.manage` (403 `notes.not_yours`). The text is gone for good; that there was a note, and who deleted it, stays in
+	// the audit log.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/customers/{id}/notes/{note_id} (the `DeleteNote` operationId).
+	DeleteNoteWithResponse(ctx context.Context, id CustomerId, noteId NoteId, params *DeleteNoteParams, reqEditors ...RequestEditorFn) (*DeleteNoteReply, error)
+
+	// GetNoteWithResponse Read a note
+	//
+	// A note by its id, below the customer it is about.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{id}/notes/{note_id} (the `GetNote` operationId).
+	GetNoteWithResponse(ctx context.Context, id CustomerId, noteId NoteId, params *GetNoteParams, reqEditors ...RequestEditorFn) (*GetNoteReply, error)
+
+	// UpdateNoteWithBodyWithResponse Change a note
+	//
+	// For its author; others need `notes.manage` (403 `notes.not_yours`). `mentions` replaces the list; those mentioned anew find the note among theirs.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{id}/notes/{note_id} (the `UpdateNote` operationId).
+	UpdateNoteWithBodyWithResponse(ctx context.Context, id CustomerId, noteId NoteId, params *UpdateNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateNoteReply, error)
+
+	// UpdateNoteWithResponse Change a note
+	//
+	// For its author; others need `notes.manage` (403 `notes.not_yours`). `mentions` replaces the list; those mentioned anew find the note among theirs.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{id}/notes/{note_id} (the `UpdateNote` operationId).
+	UpdateNoteWithResponse(ctx context.Context, id CustomerId, noteId NoteId, params *UpdateNoteParams, body UpdateNoteJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateNoteReply, error)
+
 	// GetCustomerProfileWithResponse Read a customer's 360° profile
 	//
 	// Everything an assistant wants to see at once: identity (masked), metrics, RFM band, tags, the last orders and returns, favourite
@@ -28398,6 +29614,35 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/jobs/{id}/events (the `StreamJobEvents` operationId).
 	StreamJobEventsWithResponse(ctx context.Context, id JobId, params *StreamJobEventsParams, reqEditors ...RequestEditorFn) (*StreamJobEventsReply, error)
+
+	// ListMentionsWithResponse List notes that mention me
+	//
+	// The newest first. A note about a customer whom the caller may not see any more is not among them. API keys are never mentioned.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/me/mentions (the `ListMentions` operationId).
+	ListMentionsWithResponse(ctx context.Context, params *ListMentionsParams, reqEditors ...RequestEditorFn) (*ListMentionsReply, error)
+
+	// MarkMentionsSeenWithBodyWithResponse Mark mentions as seen
+	//
+	// The ones named, or all of the caller's when none is named. Ids that are no mention of the caller's change nothing; `marked` counts those that
+	// were not seen before.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/me/mentions/seen (the `MarkMentionsSeen` operationId).
+	MarkMentionsSeenWithBodyWithResponse(ctx context.Context, params *MarkMentionsSeenParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MarkMentionsSeenReply, error)
+
+	// MarkMentionsSeenWithResponse Mark mentions as seen
+	//
+	// The ones named, or all of the caller's when none is named. Ids that are no mention of the caller's change nothing; `marked` counts those that
+	// were not seen before.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/me/mentions/seen (the `MarkMentionsSeen` operationId).
+	MarkMentionsSeenWithResponse(ctx context.Context, params *MarkMentionsSeenParams, body MarkMentionsSeenJSONRequestBody, reqEditors ...RequestEditorFn) (*MarkMentionsSeenReply, error)
 
 	// GetMeWithResponse Who am I
 	//
@@ -33690,6 +34935,308 @@ func (r GetCustomerMetricsReply) ContentType() string {
 	return ""
 }
 
+// ListNotesReply200Headers the declared response headers of an HTTP 200 response for ListNotes
+type ListNotesReply200Headers struct {
+	Link *string
+}
+
+// ListNotesReplyDefaultHeaders the declared response headers of an HTTP default response for ListNotes
+type ListNotesReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListNotesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *NoteList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListNotesReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListNotesReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListNotesReply) GetJSON200() *NoteList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListNotesReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListNotesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListNotesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListNotesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListNotesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateNoteReply201Headers the declared response headers of an HTTP 201 response for CreateNote
+type CreateNoteReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateNoteReplyDefaultHeaders the declared response headers of an HTTP default response for CreateNote
+type CreateNoteReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateNoteReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Note
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateNoteReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateNoteReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateNoteReply) GetJSON201() *Note {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateNoteReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateNoteReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateNoteReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateNoteReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateNoteReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteNoteReplyDefaultHeaders the declared response headers of an HTTP default response for DeleteNote
+type DeleteNoteReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type DeleteNoteReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteNoteReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteNoteReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteNoteReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteNoteReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteNoteReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteNoteReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetNoteReply200Headers the declared response headers of an HTTP 200 response for GetNote
+type GetNoteReply200Headers struct {
+	ETag *string
+}
+
+// GetNoteReplyDefaultHeaders the declared response headers of an HTTP default response for GetNote
+type GetNoteReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetNoteReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Note
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetNoteReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetNoteReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetNoteReply) GetJSON200() *Note {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetNoteReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetNoteReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetNoteReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetNoteReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetNoteReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateNoteReply200Headers the declared response headers of an HTTP 200 response for UpdateNote
+type UpdateNoteReply200Headers struct {
+	ETag *string
+}
+
+// UpdateNoteReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateNote
+type UpdateNoteReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdateNoteReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Note
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateNoteReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateNoteReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateNoteReply) GetJSON200() *Note {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateNoteReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateNoteReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateNoteReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateNoteReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateNoteReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetCustomerProfileReply200Headers the declared response headers of an HTTP 200 response for GetCustomerProfile
 type GetCustomerProfileReply200Headers struct {
 	ETag *string
@@ -34881,6 +36428,125 @@ func (r StreamJobEventsReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r StreamJobEventsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListMentionsReply200Headers the declared response headers of an HTTP 200 response for ListMentions
+type ListMentionsReply200Headers struct {
+	Link *string
+}
+
+// ListMentionsReplyDefaultHeaders the declared response headers of an HTTP default response for ListMentions
+type ListMentionsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListMentionsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MentionList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListMentionsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListMentionsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListMentionsReply) GetJSON200() *MentionList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListMentionsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListMentionsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListMentionsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListMentionsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListMentionsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// MarkMentionsSeenReplyDefaultHeaders the declared response headers of an HTTP default response for MarkMentionsSeen
+type MarkMentionsSeenReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type MarkMentionsSeenReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MentionsMarked
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *MarkMentionsSeenReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r MarkMentionsSeenReply) GetJSON200() *MentionsMarked {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r MarkMentionsSeenReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r MarkMentionsSeenReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r MarkMentionsSeenReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r MarkMentionsSeenReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r MarkMentionsSeenReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -42230,6 +43896,114 @@ func (c *ClientWithResponses) GetCustomerMetricsWithResponse(ctx context.Context
 	return ParseGetCustomerMetricsReply(rsp)
 }
 
+// ListNotesWithResponse List notes about a customer
+//
+// The newest first. `pinned=true` lists those to be seen at once.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{id}/notes (the `ListNotes` operationId).
+func (c *ClientWithResponses) ListNotesWithResponse(ctx context.Context, id CustomerId, params *ListNotesParams, reqEditors ...RequestEditorFn) (*ListNotesReply, error) {
+	rsp, err := c.ListNotes(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListNotesReply(rsp)
+}
+
+// CreateNoteWithBodyWithResponse Write a note about a customer
+//
+// Whoever is mentioned finds it under `GET /v1/me/mentions`; only active staff who may read this customer's notes can be mentioned. The text is
+// encrypted with the customer's own key. An archived customer takes no notes (409 `customers.archived`).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{id}/notes (the `CreateNote` operationId).
+func (c *ClientWithResponses) CreateNoteWithBodyWithResponse(ctx context.Context, id CustomerId, params *CreateNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateNoteReply, error) {
+	rsp, err := c.CreateNoteWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateNoteReply(rsp)
+}
+
+// CreateNoteWithResponse Write a note about a customer
+//
+// Whoever is mentioned finds it under `GET /v1/me/mentions`; only active staff who may read this customer's notes can be mentioned. The text is
+// encrypted with the customer's own key. An archived customer takes no notes (409 `customers.archived`).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{id}/notes (the `CreateNote` operationId).
+func (c *ClientWithResponses) CreateNoteWithResponse(ctx context.Context, id CustomerId, params *CreateNoteParams, body CreateNoteJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateNoteReply, error) {
+	rsp, err := c.CreateNote(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateNoteReply(rsp)
+}
+
+// DeleteNoteWithResponse Delete a note
+//
+// For its author; others need `notes.manage` (403 `notes.not_yours`). The text is gone for good; that there was a note, and who deleted it, stays in
+// the audit log.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/customers/{id}/notes/{note_id} (the `DeleteNote` operationId).
+func (c *ClientWithResponses) DeleteNoteWithResponse(ctx context.Context, id CustomerId, noteId NoteId, params *DeleteNoteParams, reqEditors ...RequestEditorFn) (*DeleteNoteReply, error) {
+	rsp, err := c.DeleteNote(ctx, id, noteId, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteNoteReply(rsp)
+}
+
+// GetNoteWithResponse Read a note
+//
+// A note by its id, below the customer it is about.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{id}/notes/{note_id} (the `GetNote` operationId).
+func (c *ClientWithResponses) GetNoteWithResponse(ctx context.Context, id CustomerId, noteId NoteId, params *GetNoteParams, reqEditors ...RequestEditorFn) (*GetNoteReply, error) {
+	rsp, err := c.GetNote(ctx, id, noteId, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetNoteReply(rsp)
+}
+
+// UpdateNoteWithBodyWithResponse Change a note
+//
+// For its author; others need `notes.manage` (403 `notes.not_yours`). `mentions` replaces the list; those mentioned anew find the note among theirs.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{id}/notes/{note_id} (the `UpdateNote` operationId).
+func (c *ClientWithResponses) UpdateNoteWithBodyWithResponse(ctx context.Context, id CustomerId, noteId NoteId, params *UpdateNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateNoteReply, error) {
+	rsp, err := c.UpdateNoteWithBody(ctx, id, noteId, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateNoteReply(rsp)
+}
+
+// UpdateNoteWithResponse Change a note
+//
+// For its author; others need `notes.manage` (403 `notes.not_yours`). `mentions` replaces the list; those mentioned anew find the note among theirs.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{id}/notes/{note_id} (the `UpdateNote` operationId).
+func (c *ClientWithResponses) UpdateNoteWithResponse(ctx context.Context, id CustomerId, noteId NoteId, params *UpdateNoteParams, body UpdateNoteJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateNoteReply, error) {
+	rsp, err := c.UpdateNote(ctx, id, noteId, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateNoteReply(rsp)
+}
+
 // GetCustomerProfileWithResponse Read a customer's 360° profile
 //
 // Everything an assistant wants to see at once: identity (masked), metrics, RFM band, tags, the last orders and returns, favourite
@@ -42661,6 +44435,53 @@ func (c *ClientWithResponses) StreamJobEventsWithResponse(ctx context.Context, i
 		return nil, err
 	}
 	return ParseStreamJobEventsReply(rsp)
+}
+
+// ListMentionsWithResponse List notes that mention me
+//
+// The newest first. A note about a customer whom the caller may not see any more is not among them. API keys are never mentioned.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/me/mentions (the `ListMentions` operationId).
+func (c *ClientWithResponses) ListMentionsWithResponse(ctx context.Context, params *ListMentionsParams, reqEditors ...RequestEditorFn) (*ListMentionsReply, error) {
+	rsp, err := c.ListMentions(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListMentionsReply(rsp)
+}
+
+// MarkMentionsSeenWithBodyWithResponse Mark mentions as seen
+//
+// The ones named, or all of the caller's when none is named. Ids that are no mention of the caller's change nothing; `marked` counts those that
+// were not seen before.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/me/mentions/seen (the `MarkMentionsSeen` operationId).
+func (c *ClientWithResponses) MarkMentionsSeenWithBodyWithResponse(ctx context.Context, params *MarkMentionsSeenParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MarkMentionsSeenReply, error) {
+	rsp, err := c.MarkMentionsSeenWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMarkMentionsSeenReply(rsp)
+}
+
+// MarkMentionsSeenWithResponse Mark mentions as seen
+//
+// The ones named, or all of the caller's when none is named. Ids that are no mention of the caller's change nothing; `marked` counts those that
+// were not seen before.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/me/mentions/seen (the `MarkMentionsSeen` operationId).
+func (c *ClientWithResponses) MarkMentionsSeenWithResponse(ctx context.Context, params *MarkMentionsSeenParams, body MarkMentionsSeenJSONRequestBody, reqEditors ...RequestEditorFn) (*MarkMentionsSeenReply, error) {
+	rsp, err := c.MarkMentionsSeen(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMarkMentionsSeenReply(rsp)
 }
 
 // GetMeWithResponse Who am I
@@ -48718,6 +50539,317 @@ func ParseGetCustomerMetricsReply(rsp *http.Response) (*GetCustomerMetricsReply,
 	return response, nil
 }
 
+// ParseListNotesReply parses an HTTP response from a ListNotesWithResponse call
+func ParseListNotesReply(rsp *http.Response) (*ListNotesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListNotesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest NoteList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListNotesReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListNotesReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateNoteReply parses an HTTP response from a CreateNoteWithResponse call
+func ParseCreateNoteReply(rsp *http.Response) (*CreateNoteReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateNoteReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Note
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateNoteReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateNoteReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteNoteReply parses an HTTP response from a DeleteNoteWithResponse call
+func ParseDeleteNoteReply(rsp *http.Response) (*DeleteNoteReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteNoteReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteNoteReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetNoteReply parses an HTTP response from a GetNoteWithResponse call
+func ParseGetNoteReply(rsp *http.Response) (*GetNoteReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetNoteReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Note
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetNoteReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetNoteReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateNoteReply parses an HTTP response from a UpdateNoteWithResponse call
+func ParseUpdateNoteReply(rsp *http.Response) (*UpdateNoteReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateNoteReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Note
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateNoteReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateNoteReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetCustomerProfileReply parses an HTTP response from a GetCustomerProfileWithResponse call
 func ParseGetCustomerProfileReply(rsp *http.Response) (*GetCustomerProfileReply, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -49901,6 +52033,122 @@ func ParseStreamJobEventsReply(rsp *http.Response) (*StreamJobEventsReply, error
 	switch {
 	case true:
 		var headers StreamJobEventsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListMentionsReply parses an HTTP response from a ListMentionsWithResponse call
+func ParseListMentionsReply(rsp *http.Response) (*ListMentionsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListMentionsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MentionList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListMentionsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListMentionsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseMarkMentionsSeenReply parses an HTTP response from a MarkMentionsSeenWithResponse call
+func ParseMarkMentionsSeenReply(rsp *http.Response) (*MarkMentionsSeenReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &MarkMentionsSeenReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MentionsMarked
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers MarkMentionsSeenReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

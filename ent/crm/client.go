@@ -26,6 +26,8 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/exportrun"
 	"github.com/shuke-crm/shuke/ent/crm/importrun"
 	"github.com/shuke-crm/shuke/ent/crm/membersession"
+	"github.com/shuke-crm/shuke/ent/crm/note"
+	"github.com/shuke-crm/shuke/ent/crm/notemention"
 	"github.com/shuke-crm/shuke/ent/crm/tag"
 
 	stdsql "database/sql"
@@ -56,6 +58,10 @@ type Client struct {
 	ImportRun *ImportRunClient
 	// MemberSession is the client for interacting with the MemberSession builders.
 	MemberSession *MemberSessionClient
+	// Note is the client for interacting with the Note builders.
+	Note *NoteClient
+	// NoteMention is the client for interacting with the NoteMention builders.
+	NoteMention *NoteMentionClient
 	// Tag is the client for interacting with the Tag builders.
 	Tag *TagClient
 }
@@ -79,6 +85,8 @@ func (c *Client) init() {
 	c.ExportRun = NewExportRunClient(c.config)
 	c.ImportRun = NewImportRunClient(c.config)
 	c.MemberSession = NewMemberSessionClient(c.config)
+	c.Note = NewNoteClient(c.config)
+	c.NoteMention = NewNoteMentionClient(c.config)
 	c.Tag = NewTagClient(c.config)
 }
 
@@ -182,6 +190,8 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		ExportRun:          NewExportRunClient(cfg),
 		ImportRun:          NewImportRunClient(cfg),
 		MemberSession:      NewMemberSessionClient(cfg),
+		Note:               NewNoteClient(cfg),
+		NoteMention:        NewNoteMentionClient(cfg),
 		Tag:                NewTagClient(cfg),
 	}, nil
 }
@@ -212,6 +222,8 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		ExportRun:          NewExportRunClient(cfg),
 		ImportRun:          NewImportRunClient(cfg),
 		MemberSession:      NewMemberSessionClient(cfg),
+		Note:               NewNoteClient(cfg),
+		NoteMention:        NewNoteMentionClient(cfg),
 		Tag:                NewTagClient(cfg),
 	}, nil
 }
@@ -244,7 +256,7 @@ func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.Consent, c.ConsentText, c.Customer, c.CustomerIdentity, c.CustomerMerge,
 		c.CustomerMetrics, c.DuplicateCandidate, c.ExportRun, c.ImportRun,
-		c.MemberSession, c.Tag,
+		c.MemberSession, c.Note, c.NoteMention, c.Tag,
 	} {
 		n.Use(hooks...)
 	}
@@ -256,7 +268,7 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.Consent, c.ConsentText, c.Customer, c.CustomerIdentity, c.CustomerMerge,
 		c.CustomerMetrics, c.DuplicateCandidate, c.ExportRun, c.ImportRun,
-		c.MemberSession, c.Tag,
+		c.MemberSession, c.Note, c.NoteMention, c.Tag,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -285,6 +297,10 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.ImportRun.mutate(ctx, m)
 	case *MemberSessionMutation:
 		return c.MemberSession.mutate(ctx, m)
+	case *NoteMutation:
+		return c.Note.mutate(ctx, m)
+	case *NoteMentionMutation:
+		return c.NoteMention.mutate(ctx, m)
 	case *TagMutation:
 		return c.Tag.mutate(ctx, m)
 	default:
@@ -1680,6 +1696,322 @@ func (c *MemberSessionClient) mutate(ctx context.Context, m *MemberSessionMutati
 	}
 }
 
+// NoteClient is a client for the Note schema.
+type NoteClient struct {
+	config
+}
+
+// NewNoteClient returns a client for the Note from the given config.
+func NewNoteClient(c config) *NoteClient {
+	return &NoteClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `note.Hooks(f(g(h())))`.
+func (c *NoteClient) Use(hooks ...Hook) {
+	c.hooks.Note = append(c.hooks.Note, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `note.Intercept(f(g(h())))`.
+func (c *NoteClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Note = append(c.inters.Note, interceptors...)
+}
+
+// Create returns a builder for creating a Note entity.
+func (c *NoteClient) Create() *NoteCreate {
+	mutation := newNoteMutation(c.config, OpCreate)
+	return &NoteCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Note entities.
+func (c *NoteClient) CreateBulk(builders ...*NoteCreate) *NoteCreateBulk {
+	return &NoteCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *NoteClient) MapCreateBulk(slice any, setFunc func(*NoteCreate, int)) *NoteCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &NoteCreateBulk{err: fmt.Errorf("calling to NoteClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*NoteCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &NoteCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Note.
+func (c *NoteClient) Update() *NoteUpdate {
+	mutation := newNoteMutation(c.config, OpUpdate)
+	return &NoteUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *NoteClient) UpdateOne(_m *Note) *NoteUpdateOne {
+	mutation := newNoteMutation(c.config, OpUpdateOne, withNote(_m))
+	return &NoteUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *NoteClient) UpdateOneID(id uuid.UUID) *NoteUpdateOne {
+	mutation := newNoteMutation(c.config, OpUpdateOne, withNoteID(id))
+	return &NoteUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Note.
+func (c *NoteClient) Delete() *NoteDelete {
+	mutation := newNoteMutation(c.config, OpDelete)
+	return &NoteDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *NoteClient) DeleteOne(_m *Note) *NoteDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *NoteClient) DeleteOneID(id uuid.UUID) *NoteDeleteOne {
+	builder := c.Delete().Where(note.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &NoteDeleteOne{builder}
+}
+
+// Query returns a query builder for Note.
+func (c *NoteClient) Query() *NoteQuery {
+	return &NoteQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeNote},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Note entity by its id.
+func (c *NoteClient) Get(ctx context.Context, id uuid.UUID) (*Note, error) {
+	return c.Query().Where(note.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *NoteClient) GetX(ctx context.Context, id uuid.UUID) *Note {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryCustomer queries the customer edge of a Note.
+func (c *NoteClient) QueryCustomer(_m *Note) *CustomerQuery {
+	query := (&CustomerClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(note.Table, note.FieldID, id),
+			sqlgraph.To(customer.Table, customer.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, note.CustomerTable, note.CustomerColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryMentions queries the mentions edge of a Note.
+func (c *NoteClient) QueryMentions(_m *Note) *NoteMentionQuery {
+	query := (&NoteMentionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(note.Table, note.FieldID, id),
+			sqlgraph.To(notemention.Table, notemention.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, note.MentionsTable, note.MentionsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *NoteClient) Hooks() []Hook {
+	hooks := c.hooks.Note
+	return append(hooks[:len(hooks):len(hooks)], note.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *NoteClient) Interceptors() []Interceptor {
+	return c.inters.Note
+}
+
+func (c *NoteClient) mutate(ctx context.Context, m *NoteMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&NoteCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&NoteUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&NoteUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&NoteDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("crm: unknown Note mutation op: %q", m.Op())
+	}
+}
+
+// NoteMentionClient is a client for the NoteMention schema.
+type NoteMentionClient struct {
+	config
+}
+
+// NewNoteMentionClient returns a client for the NoteMention from the given config.
+func NewNoteMentionClient(c config) *NoteMentionClient {
+	return &NoteMentionClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `notemention.Hooks(f(g(h())))`.
+func (c *NoteMentionClient) Use(hooks ...Hook) {
+	c.hooks.NoteMention = append(c.hooks.NoteMention, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `notemention.Intercept(f(g(h())))`.
+func (c *NoteMentionClient) Intercept(interceptors ...Interceptor) {
+	c.inters.NoteMention = append(c.inters.NoteMention, interceptors...)
+}
+
+// Create returns a builder for creating a NoteMention entity.
+func (c *NoteMentionClient) Create() *NoteMentionCreate {
+	mutation := newNoteMentionMutation(c.config, OpCreate)
+	return &NoteMentionCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of NoteMention entities.
+func (c *NoteMentionClient) CreateBulk(builders ...*NoteMentionCreate) *NoteMentionCreateBulk {
+	return &NoteMentionCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *NoteMentionClient) MapCreateBulk(slice any, setFunc func(*NoteMentionCreate, int)) *NoteMentionCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &NoteMentionCreateBulk{err: fmt.Errorf("calling to NoteMentionClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*NoteMentionCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &NoteMentionCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for NoteMention.
+func (c *NoteMentionClient) Update() *NoteMentionUpdate {
+	mutation := newNoteMentionMutation(c.config, OpUpdate)
+	return &NoteMentionUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *NoteMentionClient) UpdateOne(_m *NoteMention) *NoteMentionUpdateOne {
+	mutation := newNoteMentionMutation(c.config, OpUpdateOne, withNoteMention(_m))
+	return &NoteMentionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *NoteMentionClient) UpdateOneID(id uuid.UUID) *NoteMentionUpdateOne {
+	mutation := newNoteMentionMutation(c.config, OpUpdateOne, withNoteMentionID(id))
+	return &NoteMentionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for NoteMention.
+func (c *NoteMentionClient) Delete() *NoteMentionDelete {
+	mutation := newNoteMentionMutation(c.config, OpDelete)
+	return &NoteMentionDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *NoteMentionClient) DeleteOne(_m *NoteMention) *NoteMentionDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *NoteMentionClient) DeleteOneID(id uuid.UUID) *NoteMentionDeleteOne {
+	builder := c.Delete().Where(notemention.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &NoteMentionDeleteOne{builder}
+}
+
+// Query returns a query builder for NoteMention.
+func (c *NoteMentionClient) Query() *NoteMentionQuery {
+	return &NoteMentionQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeNoteMention},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a NoteMention entity by its id.
+func (c *NoteMentionClient) Get(ctx context.Context, id uuid.UUID) (*NoteMention, error) {
+	return c.Query().Where(notemention.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *NoteMentionClient) GetX(ctx context.Context, id uuid.UUID) *NoteMention {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryNote queries the note edge of a NoteMention.
+func (c *NoteMentionClient) QueryNote(_m *NoteMention) *NoteQuery {
+	query := (&NoteClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(notemention.Table, notemention.FieldID, id),
+			sqlgraph.To(note.Table, note.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, notemention.NoteTable, notemention.NoteColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *NoteMentionClient) Hooks() []Hook {
+	hooks := c.hooks.NoteMention
+	return append(hooks[:len(hooks):len(hooks)], notemention.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *NoteMentionClient) Interceptors() []Interceptor {
+	return c.inters.NoteMention
+}
+
+func (c *NoteMentionClient) mutate(ctx context.Context, m *NoteMentionMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&NoteMentionCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&NoteMentionUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&NoteMentionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&NoteMentionDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("crm: unknown NoteMention mutation op: %q", m.Op())
+	}
+}
+
 // TagClient is a client for the Tag schema.
 type TagClient struct {
 	config
@@ -1818,13 +2150,13 @@ func (c *TagClient) mutate(ctx context.Context, m *TagMutation) (Value, error) {
 type (
 	hooks struct {
 		Consent, ConsentText, Customer, CustomerIdentity, CustomerMerge,
-		CustomerMetrics, DuplicateCandidate, ExportRun, ImportRun, MemberSession,
-		Tag []ent.Hook
+		CustomerMetrics, DuplicateCandidate, ExportRun, ImportRun, MemberSession, Note,
+		NoteMention, Tag []ent.Hook
 	}
 	inters struct {
 		Consent, ConsentText, Customer, CustomerIdentity, CustomerMerge,
-		CustomerMetrics, DuplicateCandidate, ExportRun, ImportRun, MemberSession,
-		Tag []ent.Interceptor
+		CustomerMetrics, DuplicateCandidate, ExportRun, ImportRun, MemberSession, Note,
+		NoteMention, Tag []ent.Interceptor
 	}
 )
 

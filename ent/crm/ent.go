@@ -22,6 +22,8 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/exportrun"
 	"github.com/shuke-crm/shuke/ent/crm/importrun"
 	"github.com/shuke-crm/shuke/ent/crm/membersession"
+	"github.com/shuke-crm/shuke/ent/crm/note"
+	"github.com/shuke-crm/shuke/ent/crm/notemention"
 	"github.com/shuke-crm/shuke/ent/crm/tag"
 )
 
@@ -93,6 +95,8 @@ func checkColumn(t, c string) error {
 			exportrun.Table:          exportrun.ValidColumn,
 			importrun.Table:          importrun.ValidColumn,
 			membersession.Table:      membersession.ValidColumn,
+			note.Table:               note.ValidColumn,
+			notemention.Table:        notemention.ValidColumn,
 			tag.Table:                tag.ValidColumn,
 		})
 	})

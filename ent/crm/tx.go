@@ -34,6 +34,10 @@ type Tx struct {
 	ImportRun *ImportRunClient
 	// MemberSession is the client for interacting with the MemberSession builders.
 	MemberSession *MemberSessionClient
+	// Note is the client for interacting with the Note builders.
+	Note *NoteClient
+	// NoteMention is the client for interacting with the NoteMention builders.
+	NoteMention *NoteMentionClient
 	// Tag is the client for interacting with the Tag builders.
 	Tag *TagClient
 
@@ -177,6 +181,8 @@ func (tx *Tx) init() {
 	tx.ExportRun = NewExportRunClient(tx.config)
 	tx.ImportRun = NewImportRunClient(tx.config)
 	tx.MemberSession = NewMemberSessionClient(tx.config)
+	tx.Note = NewNoteClient(tx.config)
+	tx.NoteMention = NewNoteMentionClient(tx.config)
 	tx.Tag = NewTagClient(tx.config)
 }
 

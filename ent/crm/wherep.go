@@ -78,6 +78,20 @@ func (q *MemberSessionQuery) WhereP(ps ...func(*sql.Selector)) {
 }
 
 // WhereP adds storage-level predicates to the query.
+func (q *NoteQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.Note(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *NoteMentionQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.NoteMention(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
 func (q *TagQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.Tag(p))

@@ -41,6 +41,9 @@ var owners = map[string]string{
 
 	"tags": "internal/customers",
 
+	"notes":         "internal/timeline",
+	"note_mentions": "internal/timeline",
+
 	"duplicate_candidates":  "internal/customers",
 	"imports":               "internal/imports",
 	"import_errors":         "internal/imports",
@@ -87,6 +90,7 @@ var entityTables = map[string]string{
 	"Customer": "customers", "Tag": "tags", "ImportRun": "imports", "ExportRun": "exports", "CustomerMetrics": "customer_metrics",
 	"Category": "categories", "Product": "products", "Variant": "variants",
 	"CustomerIdentity": "customer_identities", "MemberSession": "member_sessions", "Consent": "consents", "ConsentText": "consent_texts",
+	"Note": "notes", "NoteMention": "note_mentions",
 	"DuplicateCandidate": "duplicate_candidates", "CustomerMerge": "customer_merges",
 	"Order": "orders", "OrderLine": "order_lines", "OrderReturn": "order_returns", "OrderReturnLine": "order_return_lines",
 }
@@ -124,6 +128,8 @@ var rawSQL = map[string]string{
 	"internal/customers/survivor.go":          "who goes on in place of a merged customer; callers check the scope",
 	"internal/customers/tags.go":              "tags have no scope; whether one is used",
 	"internal/customers/write.go":             "set-based inserts, which only need an actor",
+
+	"internal/timeline/queries.go": "mentions, with the scope of their notes in the condition; names of staff and API keys",
 
 	"internal/imports/queries.go": "bad rows of an import, which its caller has been checked for",
 

@@ -25,6 +25,7 @@ const apiDir = "../../api"
 var tagOwners = map[string][]string{
 	"identity":        {"auth", "staff", "roles", "stores", "api_keys"},
 	"customers":       {"customers", "tags"},
+	"timeline":        {"timeline"},
 	"imports":         {"imports", "exports"},
 	"member":          {"member"},
 	"catalog":         {"catalog"},

@@ -104,6 +104,8 @@ func newPairWorld(t *testing.T) *pairWorld {
 	w.otherMember = w.signIn(phoneOther, "b")
 	w.member(w.otherMember, http.MethodPut, "/v1/member/password", body{"password": "a long walk home"})
 	w.otherMember = w.signIn(phoneOther, "b")
+	w.noted(w.one.Id, "喜欢历史书")
+	w.noted(w.other.Id, "常买童书")
 	return w
 }
 
@@ -138,6 +140,14 @@ func (w *pairWorld) signIn(phone, device string) string {
 func (w *pairWorld) member(token, method, path string, b any) *testkit.Response {
 	w.t.Helper()
 	return w.Do(method, path, b, "Authorization", "Bearer "+token)
+}
+
+// noted writes a note that mentions an administrator.
+func (w *pairWorld) noted(id uuid.UUID, text string) {
+	w.t.Helper()
+	n := w.admin.Do(http.MethodPost, "/v1/customers/"+id.String()+"/notes", body{"text": text}).Want(http.StatusCreated).Map()
+	me := n["author"].(map[string]any)["id"]
+	w.admin.Do(http.MethodPatch, "/v1/customers/"+id.String()+"/notes/"+n["id"].(string), body{"mentions": []any{me}}).Want(http.StatusOK)
 }
 
 func (w *pairWorld) merge(more ...body) client.CustomerMerge {
@@ -237,7 +247,7 @@ func TestMergedCustomersAreOne(t *testing.T) {
 	for _, c := range p.Moves {
 		moves[c.Kind] = c.Count
 	}
-	assert.Equal(t, map[string]int64{"orders": 2, "returns": 1, "identities": 1, "consents": 1}, moves)
+	assert.Equal(t, map[string]int64{"orders": 2, "returns": 1, "identities": 1, "consents": 1, "notes": 1}, moves)
 	fields := map[string]client.MergePreviewField{}
 	for _, f := range p.Fields {
 		fields[f.Field] = f

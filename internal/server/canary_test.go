@@ -47,6 +47,8 @@ var (
 	staffEmail     = "warden.nine@quillfeather.example"
 	memberPhone    = "15544433907"
 	memberEmail    = "canary.nine@quillfeather.example"
+	noteText       = "鑫森淼焱垚 wears a wooden brooch"
+	newNoteText    = "偏爱墨绿 since the harvest fair"
 	stillSecret    = "nineteen velvet otters"
 	typedIntoField = "twenty amber lanterns"
 )
@@ -63,7 +65,7 @@ func secrets() (everywhere, cards []string) {
 		everywhere = append(everywhere, c.name, c.phone, c.email, strings.ToLower(c.email), c.street, c.flat)
 		cards = append(cards, c.card)
 	}
-	return append(everywhere, strangerPhone, badEmail, badPhone, futureName, newPhone, newName, staffEmail, memberPhone, memberEmail, stillSecret, typedIntoField), cards
+	return append(everywhere, strangerPhone, badEmail, badPhone, futureName, newPhone, newName, staffEmail, memberPhone, memberEmail, noteText, newNoteText, stillSecret, typedIntoField), cards
 }
 
 // forms are the ways a value may be written down.
@@ -231,6 +233,7 @@ func meet(t *testing.T, a *testkit.App, answers *hay) (tokens []string) {
 	meetRefusals(admin, say, ids)
 	meetSearches(admin, say)
 	meetTills(a, admin, say, ids)
+	meetNotes(t, admin, say, ids[0])
 	meetChanges(t, admin, say, ids)
 	meetPeople(t, a, admin, say)
 	return meetCredentials(a, say, ids[0])
@@ -377,6 +380,22 @@ func meetTills(a *testkit.App, admin *testkit.Client, say func(*testkit.Response
 	say(admin.Do(http.MethodPost, "/v1/customers/lookup", map[string]any{"external_id": control}).Want(http.StatusOK))
 	say(admin.Do(http.MethodGet, "/v1/orders", nil).Want(http.StatusOK))
 	say(admin.Do(http.MethodPost, "/v1/rfm/refresh", nil).Want(http.StatusAccepted))
+}
+
+// meetNotes writes down what only readers of notes may see: their answers have
+// it, and nothing else.
+func meetNotes(t *testing.T, admin *testkit.Client, say func(*testkit.Response) *testkit.Response, id uuid.UUID) {
+	t.Helper()
+	path := "/v1/customers/" + id.String() + "/notes"
+	made := admin.Do(http.MethodPost, path, map[string]any{"text": noteText}, "Idempotency-Key", "canary-6").Want(http.StatusCreated)
+	one := path + "/" + made.Map()["id"].(string)
+	require.Contains(t, string(made.Body), noteText)
+	require.Contains(t, string(admin.Do(http.MethodPatch, one, map[string]any{"text": newNoteText}).Want(http.StatusOK).Body), newNoteText)
+	require.Contains(t, string(admin.Do(http.MethodGet, path, nil).Want(http.StatusOK).Body), newNoteText)
+	say(admin.Do(http.MethodPost, path, map[string]any{"text": noteText, "kind": newNoteText}).Want(http.StatusUnprocessableEntity))
+	say(admin.Do(http.MethodPost, path, map[string]any{"text": noteText, "mentions": []any{uuid.New()}}).Want(http.StatusUnprocessableEntity))
+	gone := admin.Do(http.MethodPost, path, map[string]any{"text": noteText}).Want(http.StatusCreated).Map()["id"].(string)
+	say(admin.Do(http.MethodDelete, path+"/"+gone, nil).Want(http.StatusNoContent))
 }
 
 func meetChanges(t *testing.T, admin *testkit.Client, say func(*testkit.Response) *testkit.Response, ids []uuid.UUID) {

@@ -20,6 +20,7 @@ import (
 	operationsapi "github.com/shuke-crm/shuke/api/operations"
 	ordersapi "github.com/shuke-crm/shuke/api/orders"
 	segmentsapi "github.com/shuke-crm/shuke/api/segments"
+	timelineapi "github.com/shuke-crm/shuke/api/timeline"
 	"github.com/shuke-crm/shuke/internal/catalog"
 	"github.com/shuke-crm/shuke/internal/contract"
 	"github.com/shuke-crm/shuke/internal/customers"
@@ -46,6 +47,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/telemetry"
 	"github.com/shuke-crm/shuke/internal/platform/token"
 	"github.com/shuke-crm/shuke/internal/segments"
+	"github.com/shuke-crm/shuke/internal/timeline"
 )
 
 // Deps is what a server is built from. All fields but the last three are needed.
@@ -89,6 +91,7 @@ type Config struct {
 type Server struct {
 	Identity   *identity.Service
 	Customers  *customers.Service
+	Timeline   *timeline.Service
 	Imports    *imports.Service
 	Catalog    *catalog.Service
 	Merchants  *merchants.Service
@@ -183,6 +186,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 	})
 	s.Customers = customers.New(customers.Deps{DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Queue: s.Jobs})
 	s.Customers.Subscribe(s.Events)
+	s.Timeline = timeline.New(timeline.Deps{DB: d.DB, Clock: d.Clock, Keys: d.Keys, Pages: pages, Current: s.Identity.Current})
 	s.Catalog = catalog.New(catalog.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Renamed: s.Customers.ClearProfiles})
 	s.Merchants = &merchants.Service{DB: d.DB, Clock: d.Clock, Pages: pages}
 	s.Segments = segments.New(segments.Deps{DB: d.DB, Clock: d.Clock, Queue: s.Jobs, Customers: s.Customers})
@@ -206,7 +210,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 		},
 	})
 	s.Customers.UseMembers(s.Member)
-	for _, f := range []customers.Follower{s.Orders.Follower(), s.Segments.Follower(), s.Member.Follower()} {
+	for _, f := range []customers.Follower{s.Orders.Follower(), s.Segments.Follower(), s.Member.Follower(), s.Timeline.Follower()} {
 		s.Customers.Follow(f)
 	}
 	s.Operations = operations.New(operations.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Jobs: s.Jobs, Keys: d.Keys, Log: d.Log})
@@ -227,6 +231,7 @@ func (s *Server) register() {
 	r := s.router
 	identityapi.RegisterHandlers(r, identityapi.NewStrictHandler(identity.API{Service: s.Identity}, nil))
 	customersapi.RegisterHandlers(r, customersapi.NewStrictHandler(customers.API{Service: s.Customers}, nil))
+	timelineapi.RegisterHandlers(r, timelineapi.NewStrictHandler(timeline.API{Service: s.Timeline}, nil))
 	catalogapi.RegisterHandlers(r, catalogapi.NewStrictHandler(catalog.API{Service: s.Catalog}, nil))
 	merchantsapi.RegisterHandlers(r, merchantsapi.NewStrictHandler(merchants.API{Service: s.Merchants}, nil))
 	segmentsapi.RegisterHandlers(r, segmentsapi.NewStrictHandler(segments.API{Service: s.Segments}, nil))

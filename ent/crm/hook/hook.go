@@ -129,6 +129,30 @@ func (f MemberSessionFunc) Mutate(ctx context.Context, m crm.Mutation) (crm.Valu
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *crm.MemberSessionMutation", m)
 }
 
+// The NoteFunc type is an adapter to allow the use of ordinary
+// function as Note mutator.
+type NoteFunc func(context.Context, *crm.NoteMutation) (crm.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f NoteFunc) Mutate(ctx context.Context, m crm.Mutation) (crm.Value, error) {
+	if mv, ok := m.(*crm.NoteMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *crm.NoteMutation", m)
+}
+
+// The NoteMentionFunc type is an adapter to allow the use of ordinary
+// function as NoteMention mutator.
+type NoteMentionFunc func(context.Context, *crm.NoteMentionMutation) (crm.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f NoteMentionFunc) Mutate(ctx context.Context, m crm.Mutation) (crm.Value, error) {
+	if mv, ok := m.(*crm.NoteMentionMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *crm.NoteMentionMutation", m)
+}
+
 // The TagFunc type is an adapter to allow the use of ordinary
 // function as Tag mutator.
 type TagFunc func(context.Context, *crm.TagMutation) (crm.Value, error)

@@ -486,6 +486,92 @@ var (
 			},
 		},
 	}
+	// NotesColumns holds the columns for the "notes" table.
+	NotesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "store_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "assigned_staff_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "kind", Type: field.TypeEnum, Enums: []string{"general", "visit", "call", "fitting", "taste", "complaint", "follow_up"}, Default: "general"},
+		{Name: "text_sealed", Type: field.TypeBytes},
+		{Name: "pinned", Type: field.TypeBool, Default: false},
+		{Name: "author_kind", Type: field.TypeEnum, Enums: []string{"staff", "api_key", "system"}},
+		{Name: "author_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+		{Name: "customer_id", Type: field.TypeUUID},
+	}
+	// NotesTable holds the schema information for the "notes" table.
+	NotesTable = &schema.Table{
+		Name:       "notes",
+		Columns:    NotesColumns,
+		PrimaryKey: []*schema.Column{NotesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "notes_customers_customer",
+				Columns:    []*schema.Column{NotesColumns[11]},
+				RefColumns: []*schema.Column{CustomersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "notes_customer_idx",
+				Unique:  false,
+				Columns: []*schema.Column{NotesColumns[11], NotesColumns[9], NotesColumns[0]},
+			},
+			{
+				Name:    "notes_pinned_idx",
+				Unique:  false,
+				Columns: []*schema.Column{NotesColumns[11], NotesColumns[9], NotesColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "pinned",
+				},
+			},
+		},
+	}
+	// NoteMentionsColumns holds the columns for the "note_mentions" table.
+	NoteMentionsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "staff_id", Type: field.TypeUUID},
+		{Name: "seen_at", Type: field.TypeTime, Nullable: true},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "note_id", Type: field.TypeUUID},
+	}
+	// NoteMentionsTable holds the schema information for the "note_mentions" table.
+	NoteMentionsTable = &schema.Table{
+		Name:       "note_mentions",
+		Columns:    NoteMentionsColumns,
+		PrimaryKey: []*schema.Column{NoteMentionsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "note_mentions_notes_mentions",
+				Columns:    []*schema.Column{NoteMentionsColumns[4]},
+				RefColumns: []*schema.Column{NotesColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "note_mentions_note_key",
+				Unique:  true,
+				Columns: []*schema.Column{NoteMentionsColumns[4], NoteMentionsColumns[1]},
+			},
+			{
+				Name:    "note_mentions_staff_idx",
+				Unique:  false,
+				Columns: []*schema.Column{NoteMentionsColumns[1], NoteMentionsColumns[0]},
+			},
+			{
+				Name:    "note_mentions_unseen_idx",
+				Unique:  false,
+				Columns: []*schema.Column{NoteMentionsColumns[1], NoteMentionsColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "seen_at IS NULL",
+				},
+			},
+		},
+	}
 	// TagsColumns holds the columns for the "tags" table.
 	TagsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -521,6 +607,8 @@ var (
 		ExportsTable,
 		ImportsTable,
 		MemberSessionsTable,
+		NotesTable,
+		NoteMentionsTable,
 		TagsTable,
 	}
 )
@@ -556,4 +644,10 @@ func init() {
 		Table: "imports",
 	}
 	MemberSessionsTable.ForeignKeys[0].RefTable = CustomersTable
+	NotesTable.ForeignKeys[0].RefTable = CustomersTable
+	NotesTable.Annotation = &entsql.Annotation{}
+	NotesTable.Annotation.Checks = map[string]string{
+		"notes_author_check": "author_kind = 'system' OR author_id IS NOT NULL",
+	}
+	NoteMentionsTable.ForeignKeys[0].RefTable = NotesTable
 }

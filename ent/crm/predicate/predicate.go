@@ -36,5 +36,11 @@ type ImportRun func(*sql.Selector)
 // MemberSession is the predicate function for membersession builders.
 type MemberSession func(*sql.Selector)
 
+// Note is the predicate function for note builders.
+type Note func(*sql.Selector)
+
+// NoteMention is the predicate function for notemention builders.
+type NoteMention func(*sql.Selector)
+
 // Tag is the predicate function for tag builders.
 type Tag func(*sql.Selector)

@@ -350,6 +350,54 @@ func (f MemberSessionMutationRuleFunc) EvalMutation(ctx context.Context, m crm.M
 	return Denyf("crm/privacy: unexpected mutation type %T, expect *crm.MemberSessionMutation", m)
 }
 
+// The NoteQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type NoteQueryRuleFunc func(context.Context, *crm.NoteQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f NoteQueryRuleFunc) EvalQuery(ctx context.Context, q crm.Query) error {
+	if q, ok := q.(*crm.NoteQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("crm/privacy: unexpected query type %T, expect *crm.NoteQuery", q)
+}
+
+// The NoteMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type NoteMutationRuleFunc func(context.Context, *crm.NoteMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f NoteMutationRuleFunc) EvalMutation(ctx context.Context, m crm.Mutation) error {
+	if m, ok := m.(*crm.NoteMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("crm/privacy: unexpected mutation type %T, expect *crm.NoteMutation", m)
+}
+
+// The NoteMentionQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type NoteMentionQueryRuleFunc func(context.Context, *crm.NoteMentionQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f NoteMentionQueryRuleFunc) EvalQuery(ctx context.Context, q crm.Query) error {
+	if q, ok := q.(*crm.NoteMentionQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("crm/privacy: unexpected query type %T, expect *crm.NoteMentionQuery", q)
+}
+
+// The NoteMentionMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type NoteMentionMutationRuleFunc func(context.Context, *crm.NoteMentionMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f NoteMentionMutationRuleFunc) EvalMutation(ctx context.Context, m crm.Mutation) error {
+	if m, ok := m.(*crm.NoteMentionMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("crm/privacy: unexpected mutation type %T, expect *crm.NoteMentionMutation", m)
+}
+
 // The TagQueryRuleFunc type is an adapter to allow the use of ordinary
 // functions as a query rule.
 type TagQueryRuleFunc func(context.Context, *crm.TagQuery) error

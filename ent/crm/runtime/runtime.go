@@ -16,6 +16,8 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/exportrun"
 	"github.com/shuke-crm/shuke/ent/crm/importrun"
 	"github.com/shuke-crm/shuke/ent/crm/membersession"
+	"github.com/shuke-crm/shuke/ent/crm/note"
+	"github.com/shuke-crm/shuke/ent/crm/notemention"
 	"github.com/shuke-crm/shuke/ent/crm/schema"
 	"github.com/shuke-crm/shuke/ent/crm/tag"
 
@@ -361,6 +363,34 @@ func init() {
 	membersessionDescRevokedReason := membersessionFields[14].Descriptor()
 	// membersession.RevokedReasonValidator is a validator for the "revoked_reason" field. It is called by the builders before save.
 	membersession.RevokedReasonValidator = membersessionDescRevokedReason.Validators[0].(func(string) error)
+	note.Policy = privacy.NewPolicies(schema.Note{})
+	note.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := note.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	noteFields := schema.Note{}.Fields()
+	_ = noteFields
+	// noteDescPinned is the schema descriptor for pinned field.
+	noteDescPinned := noteFields[6].Descriptor()
+	// note.DefaultPinned holds the default value on creation for the pinned field.
+	note.DefaultPinned = noteDescPinned.Default.(bool)
+	// noteDescVersion is the schema descriptor for version field.
+	noteDescVersion := noteFields[9].Descriptor()
+	// note.DefaultVersion holds the default value on creation for the version field.
+	note.DefaultVersion = noteDescVersion.Default.(int64)
+	notemention.Policy = privacy.NewPolicies(schema.NoteMention{})
+	notemention.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := notemention.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
 	tag.Policy = privacy.NewPolicies(schema.Tag{})
 	tag.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {

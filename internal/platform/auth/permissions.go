@@ -19,6 +19,9 @@ const (
 	CustomersLookup      Permission = "customers.lookup"
 	CustomersIdentities  Permission = "customers.manage_identities"
 	CustomersMerge       Permission = "customers.merge"
+	NotesRead            Permission = "notes.read"
+	NotesWrite           Permission = "notes.write"
+	NotesManage          Permission = "notes.manage"
 	TagsManage           Permission = "tags.manage"
 	CustomFieldsManage   Permission = "custom_fields.manage"
 	ValidationManage     Permission = "validation_rules.manage"
@@ -56,7 +59,7 @@ const (
 // Lendable are the permissions that somebody who stands in for a colleague on
 // leave may use on that colleague's customers, if both of them hold it. What
 // concerns accounts, rights or the whole business is not lent.
-var Lendable = NewPermissionSet(CustomersRead, CustomersUpdate, CustomersArchive, CustomersReveal, OrdersRead, OrdersIngest, OrdersOverridePrice, SegmentsRead)
+var Lendable = NewPermissionSet(CustomersRead, CustomersUpdate, CustomersArchive, CustomersReveal, NotesRead, NotesWrite, OrdersRead, OrdersIngest, OrdersOverridePrice, SegmentsRead)
 
 // Explained is one line of the permission catalogue.
 type Explained struct {
@@ -75,6 +78,9 @@ var Catalogue = []Explained{
 	{CustomersExportClear, "Export customers with personal fields whole; asked for a reason and audited.", "导出未脱敏的顾客信息，需填写理由并记录审计。"},
 	{CustomersIdentities, "Take ways to sign in off customers.", "解除顾客的登录方式。"},
 	{CustomersMerge, "Search for duplicate customers, decide about them, merge them and undo that.", "查找重复顾客并判定，合并顾客及撤销合并。"},
+	{NotesRead, "Read notes about customers and files attached to them, and where one is mentioned.", "查看顾客的备注和附件，以及提及自己的备注。"},
+	{NotesWrite, "Write notes about customers and attach files to them; change and delete one's own.", "撰写顾客备注并上传附件，可修改和删除自己的。"},
+	{NotesManage, "Change and delete notes and files of colleagues.", "修改和删除同事的备注和附件。"},
 	{ExportsCreate, "Export what one may read as a file, masked.", "将可查看的内容导出为文件（脱敏）。"},
 	{ExportsManage, "See and delete everybody's exports, when held over the whole business.", "查看和删除所有人的导出（须拥有全部范围）。"},
 	{TagsManage, "Define tags.", "管理标签。"},
@@ -112,9 +118,9 @@ type BuiltInRole struct {
 // changes no customer record; the assistant sees own customers only.
 var BuiltInRoles = []BuiltInRole{
 	{"administrator", "Administrator", "管理员", "all", All()},
-	{"store_manager", "Store manager", "店长", "store", []Permission{CustomersRead, CustomersLookup, OrdersRead, CatalogRead, CatalogReadCost, SegmentsRead, StoresRead, StaffRead, RolesRead, ExportsCreate}},
-	{"assistant", "Shop assistant", "导购", "own", []Permission{CustomersRead, CustomersCreate, CustomersUpdate, CustomersReveal, CustomersLookup, OrdersRead, OrdersIngest, CatalogRead, SegmentsRead, StoresRead}},
-	{"service_agent", "Service agent", "客服", "store", []Permission{CustomersRead, CustomersReveal, CustomersLookup, CustomersIdentities, OrdersRead, CatalogRead, SegmentsRead, StoresRead}},
+	{"store_manager", "Store manager", "店长", "store", []Permission{CustomersRead, CustomersLookup, NotesRead, OrdersRead, CatalogRead, CatalogReadCost, SegmentsRead, StoresRead, StaffRead, RolesRead, ExportsCreate}},
+	{"assistant", "Shop assistant", "导购", "own", []Permission{CustomersRead, CustomersCreate, CustomersUpdate, CustomersReveal, CustomersLookup, NotesRead, NotesWrite, OrdersRead, OrdersIngest, CatalogRead, SegmentsRead, StoresRead}},
+	{"service_agent", "Service agent", "客服", "store", []Permission{CustomersRead, CustomersReveal, CustomersLookup, CustomersIdentities, NotesRead, NotesWrite, OrdersRead, CatalogRead, SegmentsRead, StoresRead}},
 	{"marketer", "Marketer", "营销", "all", []Permission{CustomersRead, OrdersRead, CatalogRead, SegmentsRead, SegmentsManage, TagsManage, StoresRead, ExportsCreate}},
 	{"analyst", "Analyst", "分析师", "all", []Permission{CustomersRead, OrdersRead, CatalogRead, CatalogReadCost, SegmentsRead, StoresRead, ExportsCreate}},
 	{"inventory_clerk", "Inventory clerk", "库存员", "store", []Permission{CatalogRead, CatalogManage, CatalogReadCost, StoresRead}},

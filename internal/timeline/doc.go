@@ -1,0 +1,19 @@
+// Package timeline owns what staff write down about customers.
+//
+// Tables it writes: notes, note_mentions.
+//
+// Invariants:
+//   - The text of a note exists in the database only sealed with a key derived
+//     from its customer's.
+//   - A note is seen by those who see its customer and hold notes.read; members
+//     see none.
+//   - Whoever is mentioned was active and able to read the note when they were.
+//     One who may not see the customer any more does not find it among theirs.
+//   - Notes are changed by who wrote them, and by those with notes.manage.
+//   - A customer is locked before anything of theirs is written, so that a merge
+//     meets either all of it or nothing.
+//
+// Notes follow merged customers and go back when that is undone.
+//
+// Events: note.created, note.updated, note.deleted.
+package timeline
