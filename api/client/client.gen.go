@@ -630,6 +630,39 @@ func (e ExportStatus) Valid() bool {
 	}
 }
 
+// Defines values for FamilyRelation.
+const (
+	FamilyChild       FamilyRelation = "child"
+	FamilyGrandchild  FamilyRelation = "grandchild"
+	FamilyGrandparent FamilyRelation = "grandparent"
+	FamilyOther       FamilyRelation = "other"
+	FamilyParent      FamilyRelation = "parent"
+	FamilySibling     FamilyRelation = "sibling"
+	FamilySpouse      FamilyRelation = "spouse"
+)
+
+// Valid indicates whether the value is a known member of the FamilyRelation enum.
+func (e FamilyRelation) Valid() bool {
+	switch e {
+	case FamilyChild:
+		return true
+	case FamilyGrandchild:
+		return true
+	case FamilyGrandparent:
+		return true
+	case FamilyOther:
+		return true
+	case FamilyParent:
+		return true
+	case FamilySibling:
+		return true
+	case FamilySpouse:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for GrantScope.
 const (
 	ScopeAll      GrantScope = "all"
@@ -1445,11 +1478,13 @@ func (e ReadinessCheckStatus) Valid() bool {
 
 // Defines values for RevealField.
 const (
-	RevealAddress      RevealField = "address"
-	RevealCustomFields RevealField = "custom_fields"
-	RevealEmail        RevealField = "email"
-	RevealName         RevealField = "name"
-	RevealPhone        RevealField = "phone"
+	RevealAddress       RevealField = "address"
+	RevealAddresses     RevealField = "addresses"
+	RevealCustomFields  RevealField = "custom_fields"
+	RevealEmail         RevealField = "email"
+	RevealFamilyMembers RevealField = "family_members"
+	RevealName          RevealField = "name"
+	RevealPhone         RevealField = "phone"
 )
 
 // Valid indicates whether the value is a known member of the RevealField enum.
@@ -1457,9 +1492,13 @@ func (e RevealField) Valid() bool {
 	switch e {
 	case RevealAddress:
 		return true
+	case RevealAddresses:
+		return true
 	case RevealCustomFields:
 		return true
 	case RevealEmail:
+		return true
+	case RevealFamilyMembers:
 		return true
 	case RevealName:
 		return true
@@ -1485,6 +1524,48 @@ func (e SecondMethod) Valid() bool {
 	case SecondSms:
 		return true
 	case SecondTotp:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SizeSystem.
+const (
+	SizeCN          SizeSystem = "cn"
+	SizeCentimetres SizeSystem = "cm"
+	SizeEU          SizeSystem = "eu"
+	SizeFR          SizeSystem = "fr"
+	SizeIT          SizeSystem = "it"
+	SizeJP          SizeSystem = "jp"
+	SizeKR          SizeSystem = "kr"
+	SizeLetter      SizeSystem = "letter"
+	SizeUK          SizeSystem = "uk"
+	SizeUS          SizeSystem = "us"
+)
+
+// Valid indicates whether the value is a known member of the SizeSystem enum.
+func (e SizeSystem) Valid() bool {
+	switch e {
+	case SizeCN:
+		return true
+	case SizeCentimetres:
+		return true
+	case SizeEU:
+		return true
+	case SizeFR:
+		return true
+	case SizeIT:
+		return true
+	case SizeJP:
+		return true
+	case SizeKR:
+		return true
+	case SizeLetter:
+		return true
+	case SizeUK:
+		return true
+	case SizeUS:
 		return true
 	default:
 		return false
@@ -1791,6 +1872,21 @@ func (e ListCustomersParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for ListCustomerAddressesParamsInclude.
+const (
+	ListCustomerAddressesParamsIncludeIncludeTotalCount ListCustomerAddressesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListCustomerAddressesParamsInclude enum.
+func (e ListCustomerAddressesParamsInclude) Valid() bool {
+	switch e {
+	case ListCustomerAddressesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListDuplicatesOfCustomerParamsInclude.
 const (
 	ListDuplicatesOfCustomerParamsIncludeIncludeTotalCount ListDuplicatesOfCustomerParamsInclude = "total_count"
@@ -1800,6 +1896,21 @@ const (
 func (e ListDuplicatesOfCustomerParamsInclude) Valid() bool {
 	switch e {
 	case ListDuplicatesOfCustomerParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListFamilyMembersParamsInclude.
+const (
+	ListFamilyMembersParamsIncludeIncludeTotalCount ListFamilyMembersParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListFamilyMembersParamsInclude enum.
+func (e ListFamilyMembersParamsInclude) Valid() bool {
+	switch e {
+	case ListFamilyMembersParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -2925,6 +3036,76 @@ type Customer struct {
 	Warnings *[]CustomerWarning `json:"warnings,omitempty"`
 }
 
+// CustomerAddress One of a customer's addresses.
+//
+// Example: {"address":{"city":"上海市","country":"CN","district":"黄浦区","line1":"***","postal_code":"200001","region":"上海市"},"created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","is_default":true,"label":"公司","recipient_name":"李*","recipient_phone":"138****0000","updated_at":"2026-07-01T02:00:05Z","version":3}
+type CustomerAddress struct {
+	// Address A postal address; the lines come masked unless they were revealed.
+	//
+	// Example: {"city":"上海市","country":"CN","district":"黄浦区","line1":"***","postal_code":"200001","region":"上海市"}
+	Address   Address   `json:"address"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// IsDefault Whether it is the `address` of the customer's record.
+	IsDefault bool `json:"is_default"`
+
+	// Label What the customer calls it.
+	Label nullable.Nullable[string] `json:"label"`
+
+	// RecipientName Masked but for the customer and where it was revealed.
+	RecipientName nullable.Nullable[string] `json:"recipient_name"`
+
+	// RecipientPhone Masked likewise.
+	RecipientPhone nullable.Nullable[string] `json:"recipient_phone"`
+	UpdatedAt      time.Time                 `json:"updated_at"`
+	Version        int64                     `json:"version"`
+}
+
+// CustomerAddressCreate Example: {"address":{"city":"上海市","country":"CN","district":"黄浦区","line1":"南京东路1号","postal_code":"200001","region":"上海市"},"label":"公司","recipient_name":"李小明","recipient_phone":"13800000000"}
+type CustomerAddressCreate struct {
+	// Address A postal address to store. Every part is optional; it is encrypted at rest.
+	//
+	// Example: {"city":"上海市","country":"CN","district":"黄浦区","line1":"南京东路1号","postal_code":"200001","region":"上海市"}
+	Address   AddressInput `json:"address"`
+	IsDefault *bool        `json:"is_default,omitempty"`
+	Label     *string      `json:"label,omitempty"`
+
+	// RecipientName Who takes parcels; left out, the customer.
+	RecipientName  *string `json:"recipient_name,omitempty"`
+	RecipientPhone *string `json:"recipient_phone,omitempty"`
+}
+
+// CustomerAddressList Example: {"has_more":false,"items":[{"address":{"city":"上海市","country":"CN","district":"黄浦区","line1":"***","postal_code":"200001","region":"上海市"},"created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","is_default":true,"label":"公司","recipient_name":"李*","recipient_phone":"138****0000","updated_at":"2026-07-01T02:00:05Z","version":3}],"next_cursor":null}
+type CustomerAddressList struct {
+	HasMore bool              `json:"has_more"`
+	Items   []CustomerAddress `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// CustomerAddressUpdate What to change; `null` empties a field.
+//
+// Example: {"is_default":true,"label":"家"}
+type CustomerAddressUpdate struct {
+	// Address A postal address to store. Every part is optional; it is encrypted at rest.
+	//
+	// Example: {"city":"上海市","country":"CN","district":"黄浦区","line1":"南京东路1号","postal_code":"200001","region":"上海市"}
+	Address        *AddressInput             `json:"address,omitempty"`
+	IsDefault      *bool                     `json:"is_default,omitempty"`
+	Label          nullable.Nullable[string] `json:"label,omitempty"`
+	RecipientName  nullable.Nullable[string] `json:"recipient_name,omitempty"`
+	RecipientPhone nullable.Nullable[string] `json:"recipient_phone,omitempty"`
+}
+
 // CustomerBulk Example: {"items":[{"external_id":"C-1001","name":"李明","phone":"13800000000"}],"mode":"upsert"}
 type CustomerBulk struct {
 	Items []CustomerBulkItem `json:"items"`
@@ -3396,14 +3577,18 @@ type CustomerReveal struct {
 type CustomerRevealed struct {
 	Address nullable.Nullable[Address] `json:"address,omitempty"`
 
+	// Addresses All of them, the default one too.
+	Addresses *[]CustomerAddress `json:"addresses,omitempty"`
+
 	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
 	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
 	// `***`. At most 16 KiB as JSON.
 	//
 	//
 	// Example: {"shoe_size":42}
-	CustomFields *CustomFields             `json:"custom_fields,omitempty"`
-	Email        nullable.Nullable[string] `json:"email,omitempty"`
+	CustomFields  *CustomFields             `json:"custom_fields,omitempty"`
+	Email         nullable.Nullable[string] `json:"email,omitempty"`
+	FamilyMembers *[]FamilyMember           `json:"family_members,omitempty"`
 
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
@@ -3906,6 +4091,104 @@ type FactorConfirmed struct {
 	// RecoveryCodes Each is good once. Empty if there were some from another factor, which go on being good.
 	RecoveryCodes []string `json:"recovery_codes"`
 }
+
+// FamilyMember Somebody of a customer's family.
+//
+// Example: {"age":6,"birth_date":null,"created_at":"2026-07-01T02:00:00Z","gender":"female","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","name":"李*","notes":null,"relation":"child","sizes":{"shoe":{"system":"eu","value":"29"},"top":{"system":"cn","value":"120"}},"updated_at":"2026-07-01T02:00:00Z","version":1}
+type FamilyMember struct {
+	// Age In years, on the business day.
+	Age nullable.Nullable[int32] `json:"age"`
+
+	// BirthDate For the customer and where it was revealed; else null, and `age` tells what is needed to advise them.
+	BirthDate nullable.Nullable[openapi_types.Date] `json:"birth_date"`
+	CreatedAt time.Time                             `json:"created_at"`
+
+	// Gender Example: female
+	Gender CustomerGender `json:"gender"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// Name Masked but for the customer and where it was revealed.
+	Name nullable.Nullable[string] `json:"name"`
+
+	// Notes `***` but for the customer and where they were revealed.
+	Notes nullable.Nullable[string] `json:"notes"`
+
+	// Relation What the member of the family is to the customer.
+	//
+	// Example: child
+	Relation FamilyRelation `json:"relation"`
+
+	// Sizes Sizes by what they are of: `top`, `bottom`, `dress`, `outerwear`, `underwear`, `shoe`, `hat`, `glove`, `ring`, `belt`.
+	//
+	//
+	// Example: {"shoe":{"system":"eu","value":"29"},"top":{"system":"cn","value":"120"}}
+	Sizes     Sizes     `json:"sizes"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// FamilyMemberCreate Example: {"birth_date":"2020-05-01","name":"李小红","relation":"child","sizes":{"shoe":{"system":"eu","value":"29"},"top":{"system":"cn","value":"120"}}}
+type FamilyMemberCreate struct {
+	BirthDate *openapi_types.Date `json:"birth_date,omitempty"`
+
+	// Gender Example: female
+	Gender *CustomerGender `json:"gender,omitempty"`
+	Name   *string         `json:"name,omitempty"`
+	Notes  *string         `json:"notes,omitempty"`
+
+	// Relation What the member of the family is to the customer.
+	//
+	// Example: child
+	Relation FamilyRelation `json:"relation"`
+
+	// Sizes As Sizes; in a change `null` removes one.
+	//
+	// Example: {"shoe":null,"top":{"system":"cn","value":"120"}}
+	Sizes *SizesInput `json:"sizes,omitempty"`
+}
+
+// FamilyMemberList Example: {"has_more":false,"items":[{"age":6,"birth_date":null,"created_at":"2026-07-01T02:00:00Z","gender":"female","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","name":"李*","notes":null,"relation":"child","sizes":{"shoe":{"system":"eu","value":"29"},"top":{"system":"cn","value":"120"}},"updated_at":"2026-07-01T02:00:00Z","version":1}],"next_cursor":null}
+type FamilyMemberList struct {
+	HasMore bool           `json:"has_more"`
+	Items   []FamilyMember `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// FamilyMemberUpdate What to change; `null` empties a field.
+//
+// Example: {"sizes":{"shoe":null,"top":{"system":"cn","value":"130"}}}
+type FamilyMemberUpdate struct {
+	BirthDate nullable.Nullable[openapi_types.Date] `json:"birth_date,omitempty"`
+
+	// Gender Example: female
+	Gender *CustomerGender           `json:"gender,omitempty"`
+	Name   nullable.Nullable[string] `json:"name,omitempty"`
+	Notes  nullable.Nullable[string] `json:"notes,omitempty"`
+
+	// Relation What the member of the family is to the customer.
+	//
+	// Example: child
+	Relation *FamilyRelation `json:"relation,omitempty"`
+
+	// Sizes As Sizes; in a change `null` removes one.
+	//
+	// Example: {"shoe":null,"top":{"system":"cn","value":"120"}}
+	Sizes *SizesInput `json:"sizes,omitempty"`
+}
+
+// FamilyRelation What the member of the family is to the customer.
+//
+// Example: child
+type FamilyRelation string
 
 // Grant Example: {"created_at":"2026-07-01T02:00:00Z","expires_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a17","merchant_id":null,"region_id":null,"role":"store_manager","scope":"store","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"}
 type Grant struct {
@@ -6600,6 +6883,31 @@ type SessionList struct {
 	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
+// Size Example: {"system":"cn","value":"120"}
+type Size struct {
+	// System How a size is counted. `cn` and `jp` give body height in centimetres or the national shoe size, `letter` is S, M, L, and `cm` is measured.
+	//
+	//
+	// Example: cn
+	System SizeSystem `json:"system"`
+	Value  string     `json:"value"`
+}
+
+// SizeSystem How a size is counted. `cn` and `jp` give body height in centimetres or the national shoe size, `letter` is S, M, L, and `cm` is measured.
+//
+// Example: cn
+type SizeSystem string
+
+// Sizes Sizes by what they are of: `top`, `bottom`, `dress`, `outerwear`, `underwear`, `shoe`, `hat`, `glove`, `ring`, `belt`.
+//
+// Example: {"shoe":{"system":"eu","value":"29"},"top":{"system":"cn","value":"120"}}
+type Sizes map[string]Size
+
+// SizesInput As Sizes; in a change `null` removes one.
+//
+// Example: {"shoe":null,"top":{"system":"cn","value":"120"}}
+type SizesInput map[string]*Size
+
 // Staff Somebody who works for the retailer.
 //
 // Example: {"created_at":"2026-07-01T02:00:00Z","email":"w***@example.com","grants":[],"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","must_change_password":true,"name":"王店员","status":"active","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","updated_at":"2026-07-01T02:00:00Z","username":"wang","version":1}
@@ -7725,6 +8033,46 @@ type UpdateCustomerParams struct {
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
+// ListCustomerAddressesParams defines parameters for ListCustomerAddresses.
+type ListCustomerAddressesParams struct {
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListCustomerAddressesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListCustomerAddressesParamsInclude defines parameters for ListCustomerAddresses.
+type ListCustomerAddressesParamsInclude string
+
+// CreateCustomerAddressParams defines parameters for CreateCustomerAddress.
+type CreateCustomerAddressParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteCustomerAddressParams defines parameters for DeleteCustomerAddress.
+type DeleteCustomerAddressParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetCustomerAddressParams defines parameters for GetCustomerAddress.
+type GetCustomerAddressParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateCustomerAddressParams defines parameters for UpdateCustomerAddress.
+type UpdateCustomerAddressParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // ArchiveCustomerParams defines parameters for ArchiveCustomer.
 type ArchiveCustomerParams struct {
 	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
@@ -7752,6 +8100,46 @@ type ListDuplicatesOfCustomerParams struct {
 
 // ListDuplicatesOfCustomerParamsInclude defines parameters for ListDuplicatesOfCustomer.
 type ListDuplicatesOfCustomerParamsInclude string
+
+// ListFamilyMembersParams defines parameters for ListFamilyMembers.
+type ListFamilyMembersParams struct {
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListFamilyMembersParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListFamilyMembersParamsInclude defines parameters for ListFamilyMembers.
+type ListFamilyMembersParamsInclude string
+
+// CreateFamilyMemberParams defines parameters for CreateFamilyMember.
+type CreateFamilyMemberParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteFamilyMemberParams defines parameters for DeleteFamilyMember.
+type DeleteFamilyMemberParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetFamilyMemberParams defines parameters for GetFamilyMember.
+type GetFamilyMemberParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateFamilyMemberParams defines parameters for UpdateFamilyMember.
+type UpdateFamilyMemberParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
 
 // ListCustomerIdentitiesParams defines parameters for ListCustomerIdentities.
 type ListCustomerIdentitiesParams struct {
@@ -8849,6 +9237,18 @@ type SearchCustomersJSONRequestBody = CustomerSearch
 
 // UpdateCustomerJSONRequestBody defines body for UpdateCustomer for application/json ContentType.
 type UpdateCustomerJSONRequestBody = CustomerUpdate
+
+// CreateCustomerAddressJSONRequestBody defines body for CreateCustomerAddress for application/json ContentType.
+type CreateCustomerAddressJSONRequestBody = CustomerAddressCreate
+
+// UpdateCustomerAddressJSONRequestBody defines body for UpdateCustomerAddress for application/json ContentType.
+type UpdateCustomerAddressJSONRequestBody = CustomerAddressUpdate
+
+// CreateFamilyMemberJSONRequestBody defines body for CreateFamilyMember for application/json ContentType.
+type CreateFamilyMemberJSONRequestBody = FamilyMemberCreate
+
+// UpdateFamilyMemberJSONRequestBody defines body for UpdateFamilyMember for application/json ContentType.
+type UpdateFamilyMemberJSONRequestBody = FamilyMemberUpdate
 
 // CreateNoteJSONRequestBody defines body for CreateNote for application/json ContentType.
 type CreateNoteJSONRequestBody = NoteCreate
@@ -9999,6 +10399,68 @@ type ClientInterface interface {
 	// Corresponds with PATCH /v1/customers/{id} (the `UpdateCustomer` operationId).
 	UpdateCustomer(ctx context.Context, id CustomerId, params *UpdateCustomerParams, body UpdateCustomerJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListCustomerAddresses List a customer's addresses
+	//
+	// The oldest first. One of them may be the default, which is the `address` of the customer's record. Lines, names and phones of recipients come masked;
+	// `POST /v1/customers/{id}/reveal` with the field `addresses` shows them.
+	//
+	// Corresponds with GET /v1/customers/{id}/addresses (the `ListCustomerAddresses` operationId).
+	ListCustomerAddresses(ctx context.Context, id CustomerId, params *ListCustomerAddressesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateCustomerAddressWithBody Add an address
+	//
+	// The first address, and one with `is_default`, becomes the `address` of the customer's record; the default before it stays as another address. A customer
+	// has at most 20 (422 `customers.too_many_addresses`).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customers/{id}/addresses (the `CreateCustomerAddress` operationId).
+	CreateCustomerAddressWithBody(ctx context.Context, id CustomerId, params *CreateCustomerAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateCustomerAddress Add an address
+	//
+	// The first address, and one with `is_default`, becomes the `address` of the customer's record; the default before it stays as another address. A customer
+	// has at most 20 (422 `customers.too_many_addresses`).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/customers/{id}/addresses (the `CreateCustomerAddress` operationId).
+	CreateCustomerAddress(ctx context.Context, id CustomerId, params *CreateCustomerAddressParams, body CreateCustomerAddressJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteCustomerAddress Take an address away
+	//
+	// Without its default address a customer's record has no `address` until another one becomes the default.
+	//
+	// Corresponds with DELETE /v1/customers/{id}/addresses/{address_id} (the `DeleteCustomerAddress` operationId).
+	DeleteCustomerAddress(ctx context.Context, id CustomerId, addressId Id, params *DeleteCustomerAddressParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCustomerAddress Read an address
+	//
+	// Masked, as in the list.
+	//
+	// Corresponds with GET /v1/customers/{id}/addresses/{address_id} (the `GetCustomerAddress` operationId).
+	GetCustomerAddress(ctx context.Context, id CustomerId, addressId Id, params *GetCustomerAddressParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateCustomerAddressWithBody Change an address
+	//
+	// A merge patch; `address` is replaced whole. `is_default: true` makes it the default in place of the one before, which stays as another address. The default
+	// cannot be set to false (422 `customers.address_default`): make another one the default.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/customers/{id}/addresses/{address_id} (the `UpdateCustomerAddress` operationId).
+	UpdateCustomerAddressWithBody(ctx context.Context, id CustomerId, addressId Id, params *UpdateCustomerAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateCustomerAddress Change an address
+	//
+	// A merge patch; `address` is replaced whole. `is_default: true` makes it the default in place of the one before, which stays as another address. The default
+	// cannot be set to false (422 `customers.address_default`): make another one the default.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/customers/{id}/addresses/{address_id} (the `UpdateCustomerAddress` operationId).
+	UpdateCustomerAddress(ctx context.Context, id CustomerId, addressId Id, params *UpdateCustomerAddressParams, body UpdateCustomerAddressJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ArchiveCustomer Archive a customer
 	//
 	// Takes the customer out of lists, searches and the till. Orders and metrics stay, and so do the phone, e-mail, card number and
@@ -10013,6 +10475,64 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/customers/{id}/duplicates (the `ListDuplicatesOfCustomer` operationId).
 	ListDuplicatesOfCustomer(ctx context.Context, id CustomerId, params *ListDuplicatesOfCustomerParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListFamilyMembers List a customer's family
+	//
+	// Those for whom the customer buys, as the customer tells of them, the oldest entry first. Names and notes come masked, and of birth dates only the age;
+	// `POST /v1/customers/{id}/reveal` with the field `family_members` shows them.
+	//
+	// Corresponds with GET /v1/customers/{id}/family-members (the `ListFamilyMembers` operationId).
+	ListFamilyMembers(ctx context.Context, id CustomerId, params *ListFamilyMembersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateFamilyMemberWithBody Add a member of the family
+	//
+	// Everything but the relation is encrypted with the customer's own key. A customer has at most 20 (422 `customers.too_many_family_members`).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customers/{id}/family-members (the `CreateFamilyMember` operationId).
+	CreateFamilyMemberWithBody(ctx context.Context, id CustomerId, params *CreateFamilyMemberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateFamilyMember Add a member of the family
+	//
+	// Everything but the relation is encrypted with the customer's own key. A customer has at most 20 (422 `customers.too_many_family_members`).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/customers/{id}/family-members (the `CreateFamilyMember` operationId).
+	CreateFamilyMember(ctx context.Context, id CustomerId, params *CreateFamilyMemberParams, body CreateFamilyMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteFamilyMember Take a member of the family away
+	//
+	// Nothing of them is kept.
+	//
+	// Corresponds with DELETE /v1/customers/{id}/family-members/{family_member_id} (the `DeleteFamilyMember` operationId).
+	DeleteFamilyMember(ctx context.Context, id CustomerId, familyMemberId Id, params *DeleteFamilyMemberParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetFamilyMember Read a member of the family
+	//
+	// Masked, as in the list.
+	//
+	// Corresponds with GET /v1/customers/{id}/family-members/{family_member_id} (the `GetFamilyMember` operationId).
+	GetFamilyMember(ctx context.Context, id CustomerId, familyMemberId Id, params *GetFamilyMemberParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateFamilyMemberWithBody Change a member of the family
+	//
+	// A merge patch; `sizes` are merged one level deep, a `null` member removes one.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/customers/{id}/family-members/{family_member_id} (the `UpdateFamilyMember` operationId).
+	UpdateFamilyMemberWithBody(ctx context.Context, id CustomerId, familyMemberId Id, params *UpdateFamilyMemberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateFamilyMember Change a member of the family
+	//
+	// A merge patch; `sizes` are merged one level deep, a `null` member removes one.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/customers/{id}/family-members/{family_member_id} (the `UpdateFamilyMember` operationId).
+	UpdateFamilyMember(ctx context.Context, id CustomerId, familyMemberId Id, params *UpdateFamilyMemberParams, body UpdateFamilyMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListCustomerIdentities List how a customer signs in
 	//
@@ -13535,6 +14055,138 @@ func (c *Client) UpdateCustomer(ctx context.Context, id CustomerId, params *Upda
 	return c.Client.Do(req)
 }
 
+// ListCustomerAddresses List a customer's addresses
+//
+// The oldest first. One of them may be the default, which is the `address` of the customer's record. Lines, names and phones of recipients come masked;
+// `POST /v1/customers/{id}/reveal` with the field `addresses` shows them.
+//
+// Corresponds with GET /v1/customers/{id}/addresses (the `ListCustomerAddresses` operationId).
+func (c *Client) ListCustomerAddresses(ctx context.Context, id CustomerId, params *ListCustomerAddressesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCustomerAddressesRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateCustomerAddressWithBody Add an address
+//
+// The first address, and one with `is_default`, becomes the `address` of the customer's record; the default before it stays as another address. A customer
+// has at most 20 (422 `customers.too_many_addresses`).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customers/{id}/addresses (the `CreateCustomerAddress` operationId).
+func (c *Client) CreateCustomerAddressWithBody(ctx context.Context, id CustomerId, params *CreateCustomerAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateCustomerAddressRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateCustomerAddress Add an address
+//
+// The first address, and one with `is_default`, becomes the `address` of the customer's record; the default before it stays as another address. A customer
+// has at most 20 (422 `customers.too_many_addresses`).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/customers/{id}/addresses (the `CreateCustomerAddress` operationId).
+func (c *Client) CreateCustomerAddress(ctx context.Context, id CustomerId, params *CreateCustomerAddressParams, body CreateCustomerAddressJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateCustomerAddressRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteCustomerAddress Take an address away
+//
+// Without its default address a customer's record has no `address` until another one becomes the default.
+//
+// Corresponds with DELETE /v1/customers/{id}/addresses/{address_id} (the `DeleteCustomerAddress` operationId).
+func (c *Client) DeleteCustomerAddress(ctx context.Context, id CustomerId, addressId Id, params *DeleteCustomerAddressParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteCustomerAddressRequest(c.Server, id, addressId, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCustomerAddress Read an address
+//
+// Masked, as in the list.
+//
+// Corresponds with GET /v1/customers/{id}/addresses/{address_id} (the `GetCustomerAddress` operationId).
+func (c *Client) GetCustomerAddress(ctx context.Context, id CustomerId, addressId Id, params *GetCustomerAddressParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCustomerAddressRequest(c.Server, id, addressId, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateCustomerAddressWithBody Change an address
+//
+// A merge patch; `address` is replaced whole. `is_default: true` makes it the default in place of the one before, which stays as another address. The default
+// cannot be set to false (422 `customers.address_default`): make another one the default.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/customers/{id}/addresses/{address_id} (the `UpdateCustomerAddress` operationId).
+func (c *Client) UpdateCustomerAddressWithBody(ctx context.Context, id CustomerId, addressId Id, params *UpdateCustomerAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateCustomerAddressRequestWithBody(c.Server, id, addressId, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateCustomerAddress Change an address
+//
+// A merge patch; `address` is replaced whole. `is_default: true` makes it the default in place of the one before, which stays as another address. The default
+// cannot be set to false (422 `customers.address_default`): make another one the default.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/customers/{id}/addresses/{address_id} (the `UpdateCustomerAddress` operationId).
+func (c *Client) UpdateCustomerAddress(ctx context.Context, id CustomerId, addressId Id, params *UpdateCustomerAddressParams, body UpdateCustomerAddressJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateCustomerAddressRequest(c.Server, id, addressId, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ArchiveCustomer Archive a customer
 //
 // Takes the customer out of lists, searches and the till. Orders and metrics stay, and so do the phone, e-mail, card number and
@@ -13560,6 +14212,134 @@ func (c *Client) ArchiveCustomer(ctx context.Context, id CustomerId, params *Arc
 // Corresponds with GET /v1/customers/{id}/duplicates (the `ListDuplicatesOfCustomer` operationId).
 func (c *Client) ListDuplicatesOfCustomer(ctx context.Context, id CustomerId, params *ListDuplicatesOfCustomerParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListDuplicatesOfCustomerRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListFamilyMembers List a customer's family
+//
+// Those for whom the customer buys, as the customer tells of them, the oldest entry first. Names and notes come masked, and of birth dates only the age;
+// `POST /v1/customers/{id}/reveal` with the field `family_members` shows them.
+//
+// Corresponds with GET /v1/customers/{id}/family-members (the `ListFamilyMembers` operationId).
+func (c *Client) ListFamilyMembers(ctx context.Context, id CustomerId, params *ListFamilyMembersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListFamilyMembersRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateFamilyMemberWithBody Add a member of the family
+//
+// Everything but the relation is encrypted with the customer's own key. A customer has at most 20 (422 `customers.too_many_family_members`).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customers/{id}/family-members (the `CreateFamilyMember` operationId).
+func (c *Client) CreateFamilyMemberWithBody(ctx context.Context, id CustomerId, params *CreateFamilyMemberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateFamilyMemberRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateFamilyMember Add a member of the family
+//
+// Everything but the relation is encrypted with the customer's own key. A customer has at most 20 (422 `customers.too_many_family_members`).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/customers/{id}/family-members (the `CreateFamilyMember` operationId).
+func (c *Client) CreateFamilyMember(ctx context.Context, id CustomerId, params *CreateFamilyMemberParams, body CreateFamilyMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateFamilyMemberRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteFamilyMember Take a member of the family away
+//
+// Nothing of them is kept.
+//
+// Corresponds with DELETE /v1/customers/{id}/family-members/{family_member_id} (the `DeleteFamilyMember` operationId).
+func (c *Client) DeleteFamilyMember(ctx context.Context, id CustomerId, familyMemberId Id, params *DeleteFamilyMemberParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteFamilyMemberRequest(c.Server, id, familyMemberId, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetFamilyMember Read a member of the family
+//
+// Masked, as in the list.
+//
+// Corresponds with GET /v1/customers/{id}/family-members/{family_member_id} (the `GetFamilyMember` operationId).
+func (c *Client) GetFamilyMember(ctx context.Context, id CustomerId, familyMemberId Id, params *GetFamilyMemberParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetFamilyMemberRequest(c.Server, id, familyMemberId, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateFamilyMemberWithBody Change a member of the family
+//
+// A merge patch; `sizes` are merged one level deep, a `null` member removes one.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/customers/{id}/family-members/{family_member_id} (the `UpdateFamilyMember` operationId).
+func (c *Client) UpdateFamilyMemberWithBody(ctx context.Context, id CustomerId, familyMemberId Id, params *UpdateFamilyMemberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateFamilyMemberRequestWithBody(c.Server, id, familyMemberId, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateFamilyMember Change a member of the family
+//
+// A merge patch; `sizes` are merged one level deep, a `null` member removes one.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/customers/{id}/family-members/{family_member_id} (the `UpdateFamilyMember` operationId).
+func (c *Client) UpdateFamilyMember(ctx context.Context, id CustomerId, familyMemberId Id, params *UpdateFamilyMemberParams, body UpdateFamilyMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateFamilyMemberRequest(c.Server, id, familyMemberId, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -20317,6 +21097,334 @@ func NewUpdateCustomerRequestWithBody(server string, id CustomerId, params *Upda
 	return req, nil
 }
 
+// NewListCustomerAddressesRequest constructs an http.Request for the ListCustomerAddresses method
+func NewListCustomerAddressesRequest(server string, id CustomerId, params *ListCustomerAddressesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/addresses", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateCustomerAddressRequest calls the generic CreateCustomerAddress builder with application/json body
+func NewCreateCustomerAddressRequest(server string, id CustomerId, params *CreateCustomerAddressParams, body CreateCustomerAddressJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateCustomerAddressRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewCreateCustomerAddressRequestWithBody constructs an http.Request for the CreateCustomerAddress method, with any body, and a specified content type
+func NewCreateCustomerAddressRequestWithBody(server string, id CustomerId, params *CreateCustomerAddressParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/addresses", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteCustomerAddressRequest constructs an http.Request for the DeleteCustomerAddress method
+func NewDeleteCustomerAddressRequest(server string, id CustomerId, addressId Id, params *DeleteCustomerAddressParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "address_id", addressId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/addresses/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetCustomerAddressRequest constructs an http.Request for the GetCustomerAddress method
+func NewGetCustomerAddressRequest(server string, id CustomerId, addressId Id, params *GetCustomerAddressParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "address_id", addressId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/addresses/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateCustomerAddressRequest calls the generic UpdateCustomerAddress builder with application/json body
+func NewUpdateCustomerAddressRequest(server string, id CustomerId, addressId Id, params *UpdateCustomerAddressParams, body UpdateCustomerAddressJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateCustomerAddressRequestWithBody(server, id, addressId, params, "application/json", bodyReader)
+}
+
+// NewUpdateCustomerAddressRequestWithBody constructs an http.Request for the UpdateCustomerAddress method, with any body, and a specified content type
+func NewUpdateCustomerAddressRequestWithBody(server string, id CustomerId, addressId Id, params *UpdateCustomerAddressParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "address_id", addressId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/addresses/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewArchiveCustomerRequest constructs an http.Request for the ArchiveCustomer method
 func NewArchiveCustomerRequest(server string, id CustomerId, params *ArchiveCustomerParams) (*http.Request, error) {
 	var err error
@@ -20469,6 +21577,334 @@ func NewListDuplicatesOfCustomerRequest(server string, id CustomerId, params *Li
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListFamilyMembersRequest constructs an http.Request for the ListFamilyMembers method
+func NewListFamilyMembersRequest(server string, id CustomerId, params *ListFamilyMembersParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/family-members", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateFamilyMemberRequest calls the generic CreateFamilyMember builder with application/json body
+func NewCreateFamilyMemberRequest(server string, id CustomerId, params *CreateFamilyMemberParams, body CreateFamilyMemberJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateFamilyMemberRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewCreateFamilyMemberRequestWithBody constructs an http.Request for the CreateFamilyMember method, with any body, and a specified content type
+func NewCreateFamilyMemberRequestWithBody(server string, id CustomerId, params *CreateFamilyMemberParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/family-members", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteFamilyMemberRequest constructs an http.Request for the DeleteFamilyMember method
+func NewDeleteFamilyMemberRequest(server string, id CustomerId, familyMemberId Id, params *DeleteFamilyMemberParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "family_member_id", familyMemberId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/family-members/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetFamilyMemberRequest constructs an http.Request for the GetFamilyMember method
+func NewGetFamilyMemberRequest(server string, id CustomerId, familyMemberId Id, params *GetFamilyMemberParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "family_member_id", familyMemberId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/family-members/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateFamilyMemberRequest calls the generic UpdateFamilyMember builder with application/json body
+func NewUpdateFamilyMemberRequest(server string, id CustomerId, familyMemberId Id, params *UpdateFamilyMemberParams, body UpdateFamilyMemberJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateFamilyMemberRequestWithBody(server, id, familyMemberId, params, "application/json", bodyReader)
+}
+
+// NewUpdateFamilyMemberRequestWithBody constructs an http.Request for the UpdateFamilyMember method, with any body, and a specified content type
+func NewUpdateFamilyMemberRequestWithBody(server string, id CustomerId, familyMemberId Id, params *UpdateFamilyMemberParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "family_member_id", familyMemberId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/family-members/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -29219,6 +30655,74 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /v1/customers/{id} (the `UpdateCustomer` operationId).
 	UpdateCustomerWithResponse(ctx context.Context, id CustomerId, params *UpdateCustomerParams, body UpdateCustomerJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateCustomerReply, error)
 
+	// ListCustomerAddressesWithResponse List a customer's addresses
+	//
+	// The oldest first. One of them may be the default, which is the `address` of the customer's record. Lines, names and phones of recipients come masked;
+	// `POST /v1/customers/{id}/reveal` with the field `addresses` shows them.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{id}/addresses (the `ListCustomerAddresses` operationId).
+	ListCustomerAddressesWithResponse(ctx context.Context, id CustomerId, params *ListCustomerAddressesParams, reqEditors ...RequestEditorFn) (*ListCustomerAddressesReply, error)
+
+	// CreateCustomerAddressWithBodyWithResponse Add an address
+	//
+	// The first address, and one with `is_default`, becomes the `address` of the customer's record; the default before it stays as another address. A customer
+	// has at most 20 (422 `customers.too_many_addresses`).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{id}/addresses (the `CreateCustomerAddress` operationId).
+	CreateCustomerAddressWithBodyWithResponse(ctx context.Context, id CustomerId, params *CreateCustomerAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateCustomerAddressReply, error)
+
+	// CreateCustomerAddressWithResponse Add an address
+	//
+	// The first address, and one with `is_default`, becomes the `address` of the customer's record; the default before it stays as another address. A customer
+	// has at most 20 (422 `customers.too_many_addresses`).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{id}/addresses (the `CreateCustomerAddress` operationId).
+	CreateCustomerAddressWithResponse(ctx context.Context, id CustomerId, params *CreateCustomerAddressParams, body CreateCustomerAddressJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateCustomerAddressReply, error)
+
+	// DeleteCustomerAddressWithResponse Take an address away
+	//
+	// Without its default address a customer's record has no `address` until another one becomes the default.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/customers/{id}/addresses/{address_id} (the `DeleteCustomerAddress` operationId).
+	DeleteCustomerAddressWithResponse(ctx context.Context, id CustomerId, addressId Id, params *DeleteCustomerAddressParams, reqEditors ...RequestEditorFn) (*DeleteCustomerAddressReply, error)
+
+	// GetCustomerAddressWithResponse Read an address
+	//
+	// Masked, as in the list.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{id}/addresses/{address_id} (the `GetCustomerAddress` operationId).
+	GetCustomerAddressWithResponse(ctx context.Context, id CustomerId, addressId Id, params *GetCustomerAddressParams, reqEditors ...RequestEditorFn) (*GetCustomerAddressReply, error)
+
+	// UpdateCustomerAddressWithBodyWithResponse Change an address
+	//
+	// A merge patch; `address` is replaced whole. `is_default: true` makes it the default in place of the one before, which stays as another address. The default
+	// cannot be set to false (422 `customers.address_default`): make another one the default.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{id}/addresses/{address_id} (the `UpdateCustomerAddress` operationId).
+	UpdateCustomerAddressWithBodyWithResponse(ctx context.Context, id CustomerId, addressId Id, params *UpdateCustomerAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateCustomerAddressReply, error)
+
+	// UpdateCustomerAddressWithResponse Change an address
+	//
+	// A merge patch; `address` is replaced whole. `is_default: true` makes it the default in place of the one before, which stays as another address. The default
+	// cannot be set to false (422 `customers.address_default`): make another one the default.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{id}/addresses/{address_id} (the `UpdateCustomerAddress` operationId).
+	UpdateCustomerAddressWithResponse(ctx context.Context, id CustomerId, addressId Id, params *UpdateCustomerAddressParams, body UpdateCustomerAddressJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateCustomerAddressReply, error)
+
 	// ArchiveCustomerWithResponse Archive a customer
 	//
 	// Takes the customer out of lists, searches and the till. Orders and metrics stay, and so do the phone, e-mail, card number and
@@ -29237,6 +30741,70 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/customers/{id}/duplicates (the `ListDuplicatesOfCustomer` operationId).
 	ListDuplicatesOfCustomerWithResponse(ctx context.Context, id CustomerId, params *ListDuplicatesOfCustomerParams, reqEditors ...RequestEditorFn) (*ListDuplicatesOfCustomerReply, error)
+
+	// ListFamilyMembersWithResponse List a customer's family
+	//
+	// Those for whom the customer buys, as the customer tells of them, the oldest entry first. Names and notes come masked, and of birth dates only the age;
+	// `POST /v1/customers/{id}/reveal` with the field `family_members` shows them.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{id}/family-members (the `ListFamilyMembers` operationId).
+	ListFamilyMembersWithResponse(ctx context.Context, id CustomerId, params *ListFamilyMembersParams, reqEditors ...RequestEditorFn) (*ListFamilyMembersReply, error)
+
+	// CreateFamilyMemberWithBodyWithResponse Add a member of the family
+	//
+	// Everything but the relation is encrypted with the customer's own key. A customer has at most 20 (422 `customers.too_many_family_members`).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{id}/family-members (the `CreateFamilyMember` operationId).
+	CreateFamilyMemberWithBodyWithResponse(ctx context.Context, id CustomerId, params *CreateFamilyMemberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateFamilyMemberReply, error)
+
+	// CreateFamilyMemberWithResponse Add a member of the family
+	//
+	// Everything but the relation is encrypted with the customer's own key. A customer has at most 20 (422 `customers.too_many_family_members`).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{id}/family-members (the `CreateFamilyMember` operationId).
+	CreateFamilyMemberWithResponse(ctx context.Context, id CustomerId, params *CreateFamilyMemberParams, body CreateFamilyMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateFamilyMemberReply, error)
+
+	// DeleteFamilyMemberWithResponse Take a member of the family away
+	//
+	// Nothing of them is kept.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/customers/{id}/family-members/{family_member_id} (the `DeleteFamilyMember` operationId).
+	DeleteFamilyMemberWithResponse(ctx context.Context, id CustomerId, familyMemberId Id, params *DeleteFamilyMemberParams, reqEditors ...RequestEditorFn) (*DeleteFamilyMemberReply, error)
+
+	// GetFamilyMemberWithResponse Read a member of the family
+	//
+	// Masked, as in the list.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{id}/family-members/{family_member_id} (the `GetFamilyMember` operationId).
+	GetFamilyMemberWithResponse(ctx context.Context, id CustomerId, familyMemberId Id, params *GetFamilyMemberParams, reqEditors ...RequestEditorFn) (*GetFamilyMemberReply, error)
+
+	// UpdateFamilyMemberWithBodyWithResponse Change a member of the family
+	//
+	// A merge patch; `sizes` are merged one level deep, a `null` member removes one.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{id}/family-members/{family_member_id} (the `UpdateFamilyMember` operationId).
+	UpdateFamilyMemberWithBodyWithResponse(ctx context.Context, id CustomerId, familyMemberId Id, params *UpdateFamilyMemberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateFamilyMemberReply, error)
+
+	// UpdateFamilyMemberWithResponse Change a member of the family
+	//
+	// A merge patch; `sizes` are merged one level deep, a `null` member removes one.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{id}/family-members/{family_member_id} (the `UpdateFamilyMember` operationId).
+	UpdateFamilyMemberWithResponse(ctx context.Context, id CustomerId, familyMemberId Id, params *UpdateFamilyMemberParams, body UpdateFamilyMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateFamilyMemberReply, error)
 
 	// ListCustomerIdentitiesWithResponse List how a customer signs in
 	//
@@ -34641,6 +36209,301 @@ func (r UpdateCustomerReply) ContentType() string {
 	return ""
 }
 
+// ListCustomerAddressesReplyDefaultHeaders the declared response headers of an HTTP default response for ListCustomerAddresses
+type ListCustomerAddressesReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListCustomerAddressesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerAddressList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListCustomerAddressesReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCustomerAddressesReply) GetJSON200() *CustomerAddressList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListCustomerAddressesReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCustomerAddressesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCustomerAddressesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCustomerAddressesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCustomerAddressesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateCustomerAddressReply201Headers the declared response headers of an HTTP 201 response for CreateCustomerAddress
+type CreateCustomerAddressReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateCustomerAddressReplyDefaultHeaders the declared response headers of an HTTP default response for CreateCustomerAddress
+type CreateCustomerAddressReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateCustomerAddressReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *CustomerAddress
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateCustomerAddressReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateCustomerAddressReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateCustomerAddressReply) GetJSON201() *CustomerAddress {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateCustomerAddressReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateCustomerAddressReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateCustomerAddressReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateCustomerAddressReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateCustomerAddressReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteCustomerAddressReplyDefaultHeaders the declared response headers of an HTTP default response for DeleteCustomerAddress
+type DeleteCustomerAddressReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type DeleteCustomerAddressReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteCustomerAddressReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteCustomerAddressReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteCustomerAddressReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteCustomerAddressReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteCustomerAddressReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteCustomerAddressReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetCustomerAddressReply200Headers the declared response headers of an HTTP 200 response for GetCustomerAddress
+type GetCustomerAddressReply200Headers struct {
+	ETag *string
+}
+
+// GetCustomerAddressReplyDefaultHeaders the declared response headers of an HTTP default response for GetCustomerAddress
+type GetCustomerAddressReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetCustomerAddressReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerAddress
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetCustomerAddressReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetCustomerAddressReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCustomerAddressReply) GetJSON200() *CustomerAddress {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetCustomerAddressReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCustomerAddressReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCustomerAddressReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCustomerAddressReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCustomerAddressReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateCustomerAddressReply200Headers the declared response headers of an HTTP 200 response for UpdateCustomerAddress
+type UpdateCustomerAddressReply200Headers struct {
+	ETag *string
+}
+
+// UpdateCustomerAddressReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateCustomerAddress
+type UpdateCustomerAddressReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdateCustomerAddressReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerAddress
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateCustomerAddressReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateCustomerAddressReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateCustomerAddressReply) GetJSON200() *CustomerAddress {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateCustomerAddressReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateCustomerAddressReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateCustomerAddressReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateCustomerAddressReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateCustomerAddressReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ArchiveCustomerReply200Headers the declared response headers of an HTTP 200 response for ArchiveCustomer
 type ArchiveCustomerReply200Headers struct {
 	ETag *string
@@ -34761,6 +36624,301 @@ func (r ListDuplicatesOfCustomerReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListDuplicatesOfCustomerReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListFamilyMembersReplyDefaultHeaders the declared response headers of an HTTP default response for ListFamilyMembers
+type ListFamilyMembersReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListFamilyMembersReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FamilyMemberList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListFamilyMembersReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListFamilyMembersReply) GetJSON200() *FamilyMemberList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListFamilyMembersReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListFamilyMembersReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListFamilyMembersReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListFamilyMembersReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListFamilyMembersReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateFamilyMemberReply201Headers the declared response headers of an HTTP 201 response for CreateFamilyMember
+type CreateFamilyMemberReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateFamilyMemberReplyDefaultHeaders the declared response headers of an HTTP default response for CreateFamilyMember
+type CreateFamilyMemberReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateFamilyMemberReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *FamilyMember
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateFamilyMemberReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateFamilyMemberReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateFamilyMemberReply) GetJSON201() *FamilyMember {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateFamilyMemberReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateFamilyMemberReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateFamilyMemberReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateFamilyMemberReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateFamilyMemberReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteFamilyMemberReplyDefaultHeaders the declared response headers of an HTTP default response for DeleteFamilyMember
+type DeleteFamilyMemberReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type DeleteFamilyMemberReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteFamilyMemberReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteFamilyMemberReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteFamilyMemberReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteFamilyMemberReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteFamilyMemberReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteFamilyMemberReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetFamilyMemberReply200Headers the declared response headers of an HTTP 200 response for GetFamilyMember
+type GetFamilyMemberReply200Headers struct {
+	ETag *string
+}
+
+// GetFamilyMemberReplyDefaultHeaders the declared response headers of an HTTP default response for GetFamilyMember
+type GetFamilyMemberReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetFamilyMemberReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FamilyMember
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetFamilyMemberReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetFamilyMemberReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetFamilyMemberReply) GetJSON200() *FamilyMember {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetFamilyMemberReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetFamilyMemberReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetFamilyMemberReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetFamilyMemberReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetFamilyMemberReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateFamilyMemberReply200Headers the declared response headers of an HTTP 200 response for UpdateFamilyMember
+type UpdateFamilyMemberReply200Headers struct {
+	ETag *string
+}
+
+// UpdateFamilyMemberReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateFamilyMember
+type UpdateFamilyMemberReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdateFamilyMemberReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FamilyMember
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateFamilyMemberReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateFamilyMemberReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateFamilyMemberReply) GetJSON200() *FamilyMember {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateFamilyMemberReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateFamilyMemberReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateFamilyMemberReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateFamilyMemberReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateFamilyMemberReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -43819,6 +45977,116 @@ func (c *ClientWithResponses) UpdateCustomerWithResponse(ctx context.Context, id
 	return ParseUpdateCustomerReply(rsp)
 }
 
+// ListCustomerAddressesWithResponse List a customer's addresses
+//
+// The oldest first. One of them may be the default, which is the `address` of the customer's record. Lines, names and phones of recipients come masked;
+// `POST /v1/customers/{id}/reveal` with the field `addresses` shows them.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{id}/addresses (the `ListCustomerAddresses` operationId).
+func (c *ClientWithResponses) ListCustomerAddressesWithResponse(ctx context.Context, id CustomerId, params *ListCustomerAddressesParams, reqEditors ...RequestEditorFn) (*ListCustomerAddressesReply, error) {
+	rsp, err := c.ListCustomerAddresses(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCustomerAddressesReply(rsp)
+}
+
+// CreateCustomerAddressWithBodyWithResponse Add an address
+//
+// The first address, and one with `is_default`, becomes the `address` of the customer's record; the default before it stays as another address. A customer
+// has at most 20 (422 `customers.too_many_addresses`).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{id}/addresses (the `CreateCustomerAddress` operationId).
+func (c *ClientWithResponses) CreateCustomerAddressWithBodyWithResponse(ctx context.Context, id CustomerId, params *CreateCustomerAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateCustomerAddressReply, error) {
+	rsp, err := c.CreateCustomerAddressWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateCustomerAddressReply(rsp)
+}
+
+// CreateCustomerAddressWithResponse Add an address
+//
+// The first address, and one with `is_default`, becomes the `address` of the customer's record; the default before it stays as another address. A customer
+// has at most 20 (422 `customers.too_many_addresses`).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{id}/addresses (the `CreateCustomerAddress` operationId).
+func (c *ClientWithResponses) CreateCustomerAddressWithResponse(ctx context.Context, id CustomerId, params *CreateCustomerAddressParams, body CreateCustomerAddressJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateCustomerAddressReply, error) {
+	rsp, err := c.CreateCustomerAddress(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateCustomerAddressReply(rsp)
+}
+
+// DeleteCustomerAddressWithResponse Take an address away
+//
+// Without its default address a customer's record has no `address` until another one becomes the default.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/customers/{id}/addresses/{address_id} (the `DeleteCustomerAddress` operationId).
+func (c *ClientWithResponses) DeleteCustomerAddressWithResponse(ctx context.Context, id CustomerId, addressId Id, params *DeleteCustomerAddressParams, reqEditors ...RequestEditorFn) (*DeleteCustomerAddressReply, error) {
+	rsp, err := c.DeleteCustomerAddress(ctx, id, addressId, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteCustomerAddressReply(rsp)
+}
+
+// GetCustomerAddressWithResponse Read an address
+//
+// Masked, as in the list.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{id}/addresses/{address_id} (the `GetCustomerAddress` operationId).
+func (c *ClientWithResponses) GetCustomerAddressWithResponse(ctx context.Context, id CustomerId, addressId Id, params *GetCustomerAddressParams, reqEditors ...RequestEditorFn) (*GetCustomerAddressReply, error) {
+	rsp, err := c.GetCustomerAddress(ctx, id, addressId, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCustomerAddressReply(rsp)
+}
+
+// UpdateCustomerAddressWithBodyWithResponse Change an address
+//
+// A merge patch; `address` is replaced whole. `is_default: true` makes it the default in place of the one before, which stays as another address. The default
+// cannot be set to false (422 `customers.address_default`): make another one the default.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{id}/addresses/{address_id} (the `UpdateCustomerAddress` operationId).
+func (c *ClientWithResponses) UpdateCustomerAddressWithBodyWithResponse(ctx context.Context, id CustomerId, addressId Id, params *UpdateCustomerAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateCustomerAddressReply, error) {
+	rsp, err := c.UpdateCustomerAddressWithBody(ctx, id, addressId, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateCustomerAddressReply(rsp)
+}
+
+// UpdateCustomerAddressWithResponse Change an address
+//
+// A merge patch; `address` is replaced whole. `is_default: true` makes it the default in place of the one before, which stays as another address. The default
+// cannot be set to false (422 `customers.address_default`): make another one the default.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{id}/addresses/{address_id} (the `UpdateCustomerAddress` operationId).
+func (c *ClientWithResponses) UpdateCustomerAddressWithResponse(ctx context.Context, id CustomerId, addressId Id, params *UpdateCustomerAddressParams, body UpdateCustomerAddressJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateCustomerAddressReply, error) {
+	rsp, err := c.UpdateCustomerAddress(ctx, id, addressId, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateCustomerAddressReply(rsp)
+}
+
 // ArchiveCustomerWithResponse Archive a customer
 //
 // Takes the customer out of lists, searches and the till. Orders and metrics stay, and so do the phone, e-mail, card number and
@@ -43848,6 +46116,112 @@ func (c *ClientWithResponses) ListDuplicatesOfCustomerWithResponse(ctx context.C
 		return nil, err
 	}
 	return ParseListDuplicatesOfCustomerReply(rsp)
+}
+
+// ListFamilyMembersWithResponse List a customer's family
+//
+// Those for whom the customer buys, as the customer tells of them, the oldest entry first. Names and notes come masked, and of birth dates only the age;
+// `POST /v1/customers/{id}/reveal` with the field `family_members` shows them.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{id}/family-members (the `ListFamilyMembers` operationId).
+func (c *ClientWithResponses) ListFamilyMembersWithResponse(ctx context.Context, id CustomerId, params *ListFamilyMembersParams, reqEditors ...RequestEditorFn) (*ListFamilyMembersReply, error) {
+	rsp, err := c.ListFamilyMembers(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListFamilyMembersReply(rsp)
+}
+
+// CreateFamilyMemberWithBodyWithResponse Add a member of the family
+//
+// Everything but the relation is encrypted with the customer's own key. A customer has at most 20 (422 `customers.too_many_family_members`).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{id}/family-members (the `CreateFamilyMember` operationId).
+func (c *ClientWithResponses) CreateFamilyMemberWithBodyWithResponse(ctx context.Context, id CustomerId, params *CreateFamilyMemberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateFamilyMemberReply, error) {
+	rsp, err := c.CreateFamilyMemberWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateFamilyMemberReply(rsp)
+}
+
+// CreateFamilyMemberWithResponse Add a member of the family
+//
+// Everything but the relation is encrypted with the customer's own key. A customer has at most 20 (422 `customers.too_many_family_members`).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{id}/family-members (the `CreateFamilyMember` operationId).
+func (c *ClientWithResponses) CreateFamilyMemberWithResponse(ctx context.Context, id CustomerId, params *CreateFamilyMemberParams, body CreateFamilyMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateFamilyMemberReply, error) {
+	rsp, err := c.CreateFamilyMember(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateFamilyMemberReply(rsp)
+}
+
+// DeleteFamilyMemberWithResponse Take a member of the family away
+//
+// Nothing of them is kept.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/customers/{id}/family-members/{family_member_id} (the `DeleteFamilyMember` operationId).
+func (c *ClientWithResponses) DeleteFamilyMemberWithResponse(ctx context.Context, id CustomerId, familyMemberId Id, params *DeleteFamilyMemberParams, reqEditors ...RequestEditorFn) (*DeleteFamilyMemberReply, error) {
+	rsp, err := c.DeleteFamilyMember(ctx, id, familyMemberId, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteFamilyMemberReply(rsp)
+}
+
+// GetFamilyMemberWithResponse Read a member of the family
+//
+// Masked, as in the list.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{id}/family-members/{family_member_id} (the `GetFamilyMember` operationId).
+func (c *ClientWithResponses) GetFamilyMemberWithResponse(ctx context.Context, id CustomerId, familyMemberId Id, params *GetFamilyMemberParams, reqEditors ...RequestEditorFn) (*GetFamilyMemberReply, error) {
+	rsp, err := c.GetFamilyMember(ctx, id, familyMemberId, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetFamilyMemberReply(rsp)
+}
+
+// UpdateFamilyMemberWithBodyWithResponse Change a member of the family
+//
+// A merge patch; `sizes` are merged one level deep, a `null` member removes one.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{id}/family-members/{family_member_id} (the `UpdateFamilyMember` operationId).
+func (c *ClientWithResponses) UpdateFamilyMemberWithBodyWithResponse(ctx context.Context, id CustomerId, familyMemberId Id, params *UpdateFamilyMemberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateFamilyMemberReply, error) {
+	rsp, err := c.UpdateFamilyMemberWithBody(ctx, id, familyMemberId, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateFamilyMemberReply(rsp)
+}
+
+// UpdateFamilyMemberWithResponse Change a member of the family
+//
+// A merge patch; `sizes` are merged one level deep, a `null` member removes one.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{id}/family-members/{family_member_id} (the `UpdateFamilyMember` operationId).
+func (c *ClientWithResponses) UpdateFamilyMemberWithResponse(ctx context.Context, id CustomerId, familyMemberId Id, params *UpdateFamilyMemberParams, body UpdateFamilyMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateFamilyMemberReply, error) {
+	rsp, err := c.UpdateFamilyMember(ctx, id, familyMemberId, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateFamilyMemberReply(rsp)
 }
 
 // ListCustomerIdentitiesWithResponse List how a customer signs in
@@ -50245,6 +52619,307 @@ func ParseUpdateCustomerReply(rsp *http.Response) (*UpdateCustomerReply, error) 
 	return response, nil
 }
 
+// ParseListCustomerAddressesReply parses an HTTP response from a ListCustomerAddressesWithResponse call
+func ParseListCustomerAddressesReply(rsp *http.Response) (*ListCustomerAddressesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCustomerAddressesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerAddressList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ListCustomerAddressesReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateCustomerAddressReply parses an HTTP response from a CreateCustomerAddressWithResponse call
+func ParseCreateCustomerAddressReply(rsp *http.Response) (*CreateCustomerAddressReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateCustomerAddressReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest CustomerAddress
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateCustomerAddressReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateCustomerAddressReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteCustomerAddressReply parses an HTTP response from a DeleteCustomerAddressWithResponse call
+func ParseDeleteCustomerAddressReply(rsp *http.Response) (*DeleteCustomerAddressReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteCustomerAddressReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteCustomerAddressReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetCustomerAddressReply parses an HTTP response from a GetCustomerAddressWithResponse call
+func ParseGetCustomerAddressReply(rsp *http.Response) (*GetCustomerAddressReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCustomerAddressReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerAddress
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetCustomerAddressReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetCustomerAddressReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateCustomerAddressReply parses an HTTP response from a UpdateCustomerAddressWithResponse call
+func ParseUpdateCustomerAddressReply(rsp *http.Response) (*UpdateCustomerAddressReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateCustomerAddressReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerAddress
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateCustomerAddressReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateCustomerAddressReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseArchiveCustomerReply parses an HTTP response from a ArchiveCustomerWithResponse call
 func ParseArchiveCustomerReply(rsp *http.Response) (*ArchiveCustomerReply, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -50351,6 +53026,307 @@ func ParseListDuplicatesOfCustomerReply(rsp *http.Response) (*ListDuplicatesOfCu
 		response.Headers200 = &headers
 	case true:
 		var headers ListDuplicatesOfCustomerReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListFamilyMembersReply parses an HTTP response from a ListFamilyMembersWithResponse call
+func ParseListFamilyMembersReply(rsp *http.Response) (*ListFamilyMembersReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListFamilyMembersReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FamilyMemberList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ListFamilyMembersReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateFamilyMemberReply parses an HTTP response from a CreateFamilyMemberWithResponse call
+func ParseCreateFamilyMemberReply(rsp *http.Response) (*CreateFamilyMemberReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateFamilyMemberReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest FamilyMember
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateFamilyMemberReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateFamilyMemberReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteFamilyMemberReply parses an HTTP response from a DeleteFamilyMemberWithResponse call
+func ParseDeleteFamilyMemberReply(rsp *http.Response) (*DeleteFamilyMemberReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteFamilyMemberReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteFamilyMemberReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetFamilyMemberReply parses an HTTP response from a GetFamilyMemberWithResponse call
+func ParseGetFamilyMemberReply(rsp *http.Response) (*GetFamilyMemberReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetFamilyMemberReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FamilyMember
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetFamilyMemberReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetFamilyMemberReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateFamilyMemberReply parses an HTTP response from a UpdateFamilyMemberWithResponse call
+func ParseUpdateFamilyMemberReply(rsp *http.Response) (*UpdateFamilyMemberReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateFamilyMemberReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FamilyMember
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateFamilyMemberReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateFamilyMemberReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

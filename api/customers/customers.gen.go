@@ -282,6 +282,39 @@ func (e DuplicateStatus) Valid() bool {
 	}
 }
 
+// Defines values for FamilyRelation.
+const (
+	FamilyChild       FamilyRelation = "child"
+	FamilyGrandchild  FamilyRelation = "grandchild"
+	FamilyGrandparent FamilyRelation = "grandparent"
+	FamilyOther       FamilyRelation = "other"
+	FamilyParent      FamilyRelation = "parent"
+	FamilySibling     FamilyRelation = "sibling"
+	FamilySpouse      FamilyRelation = "spouse"
+)
+
+// Valid indicates whether the value is a known member of the FamilyRelation enum.
+func (e FamilyRelation) Valid() bool {
+	switch e {
+	case FamilyChild:
+		return true
+	case FamilyGrandchild:
+		return true
+	case FamilyGrandparent:
+		return true
+	case FamilyOther:
+		return true
+	case FamilyParent:
+		return true
+	case FamilySibling:
+		return true
+	case FamilySpouse:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for IdentityProvider.
 const (
 	IdentityMiniProgram     IdentityProvider = "wechat_mini"
@@ -515,11 +548,13 @@ func (e PhoneKind) Valid() bool {
 
 // Defines values for RevealField.
 const (
-	RevealAddress      RevealField = "address"
-	RevealCustomFields RevealField = "custom_fields"
-	RevealEmail        RevealField = "email"
-	RevealName         RevealField = "name"
-	RevealPhone        RevealField = "phone"
+	RevealAddress       RevealField = "address"
+	RevealAddresses     RevealField = "addresses"
+	RevealCustomFields  RevealField = "custom_fields"
+	RevealEmail         RevealField = "email"
+	RevealFamilyMembers RevealField = "family_members"
+	RevealName          RevealField = "name"
+	RevealPhone         RevealField = "phone"
 )
 
 // Valid indicates whether the value is a known member of the RevealField enum.
@@ -527,13 +562,59 @@ func (e RevealField) Valid() bool {
 	switch e {
 	case RevealAddress:
 		return true
+	case RevealAddresses:
+		return true
 	case RevealCustomFields:
 		return true
 	case RevealEmail:
 		return true
+	case RevealFamilyMembers:
+		return true
 	case RevealName:
 		return true
 	case RevealPhone:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SizeSystem.
+const (
+	SizeCN          SizeSystem = "cn"
+	SizeCentimetres SizeSystem = "cm"
+	SizeEU          SizeSystem = "eu"
+	SizeFR          SizeSystem = "fr"
+	SizeIT          SizeSystem = "it"
+	SizeJP          SizeSystem = "jp"
+	SizeKR          SizeSystem = "kr"
+	SizeLetter      SizeSystem = "letter"
+	SizeUK          SizeSystem = "uk"
+	SizeUS          SizeSystem = "us"
+)
+
+// Valid indicates whether the value is a known member of the SizeSystem enum.
+func (e SizeSystem) Valid() bool {
+	switch e {
+	case SizeCN:
+		return true
+	case SizeCentimetres:
+		return true
+	case SizeEU:
+		return true
+	case SizeFR:
+		return true
+	case SizeIT:
+		return true
+	case SizeJP:
+		return true
+	case SizeKR:
+		return true
+	case SizeLetter:
+		return true
+	case SizeUK:
+		return true
+	case SizeUS:
 		return true
 	default:
 		return false
@@ -636,6 +717,21 @@ func (e ListCustomersParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for ListCustomerAddressesParamsInclude.
+const (
+	ListCustomerAddressesParamsIncludeIncludeTotalCount ListCustomerAddressesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListCustomerAddressesParamsInclude enum.
+func (e ListCustomerAddressesParamsInclude) Valid() bool {
+	switch e {
+	case ListCustomerAddressesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListDuplicatesOfCustomerParamsInclude.
 const (
 	ListDuplicatesOfCustomerParamsIncludeIncludeTotalCount ListDuplicatesOfCustomerParamsInclude = "total_count"
@@ -645,6 +741,21 @@ const (
 func (e ListDuplicatesOfCustomerParamsInclude) Valid() bool {
 	switch e {
 	case ListDuplicatesOfCustomerParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListFamilyMembersParamsInclude.
+const (
+	ListFamilyMembersParamsIncludeIncludeTotalCount ListFamilyMembersParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListFamilyMembersParamsInclude enum.
+func (e ListFamilyMembersParamsInclude) Valid() bool {
+	switch e {
+	case ListFamilyMembersParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -1033,6 +1144,76 @@ type Customer struct {
 
 	// Warnings Only in answers to a write, and only when there are any.
 	Warnings *[]CustomerWarning `json:"warnings,omitempty"`
+}
+
+// CustomerAddress One of a customer's addresses.
+//
+// Example: {"address":{"city":"上海市","country":"CN","district":"黄浦区","line1":"***","postal_code":"200001","region":"上海市"},"created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","is_default":true,"label":"公司","recipient_name":"李*","recipient_phone":"138****0000","updated_at":"2026-07-01T02:00:05Z","version":3}
+type CustomerAddress struct {
+	// Address A postal address; the lines come masked unless they were revealed.
+	//
+	// Example: {"city":"上海市","country":"CN","district":"黄浦区","line1":"***","postal_code":"200001","region":"上海市"}
+	Address   externalRef0.Address `json:"address"`
+	CreatedAt time.Time            `json:"created_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id externalRef0.Id `json:"id"`
+
+	// IsDefault Whether it is the `address` of the customer's record.
+	IsDefault bool `json:"is_default"`
+
+	// Label What the customer calls it.
+	Label nullable.Nullable[string] `json:"label"`
+
+	// RecipientName Masked but for the customer and where it was revealed.
+	RecipientName nullable.Nullable[string] `json:"recipient_name"`
+
+	// RecipientPhone Masked likewise.
+	RecipientPhone nullable.Nullable[string] `json:"recipient_phone"`
+	UpdatedAt      time.Time                 `json:"updated_at"`
+	Version        int64                     `json:"version"`
+}
+
+// CustomerAddressCreate Example: {"address":{"city":"上海市","country":"CN","district":"黄浦区","line1":"南京东路1号","postal_code":"200001","region":"上海市"},"label":"公司","recipient_name":"李小明","recipient_phone":"13800000000"}
+type CustomerAddressCreate struct {
+	// Address A postal address to store. Every part is optional; it is encrypted at rest.
+	//
+	// Example: {"city":"上海市","country":"CN","district":"黄浦区","line1":"南京东路1号","postal_code":"200001","region":"上海市"}
+	Address   externalRef0.AddressInput `json:"address"`
+	IsDefault *bool                     `json:"is_default,omitempty"`
+	Label     *string                   `json:"label,omitempty"`
+
+	// RecipientName Who takes parcels; left out, the customer.
+	RecipientName  *string `json:"recipient_name,omitempty"`
+	RecipientPhone *string `json:"recipient_phone,omitempty"`
+}
+
+// CustomerAddressList Example: {"has_more":false,"items":[{"address":{"city":"上海市","country":"CN","district":"黄浦区","line1":"***","postal_code":"200001","region":"上海市"},"created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","is_default":true,"label":"公司","recipient_name":"李*","recipient_phone":"138****0000","updated_at":"2026-07-01T02:00:05Z","version":3}],"next_cursor":null}
+type CustomerAddressList struct {
+	HasMore bool              `json:"has_more"`
+	Items   []CustomerAddress `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// CustomerAddressUpdate What to change; `null` empties a field.
+//
+// Example: {"is_default":true,"label":"家"}
+type CustomerAddressUpdate struct {
+	// Address A postal address to store. Every part is optional; it is encrypted at rest.
+	//
+	// Example: {"city":"上海市","country":"CN","district":"黄浦区","line1":"南京东路1号","postal_code":"200001","region":"上海市"}
+	Address        *externalRef0.AddressInput `json:"address,omitempty"`
+	IsDefault      *bool                      `json:"is_default,omitempty"`
+	Label          nullable.Nullable[string]  `json:"label,omitempty"`
+	RecipientName  nullable.Nullable[string]  `json:"recipient_name,omitempty"`
+	RecipientPhone nullable.Nullable[string]  `json:"recipient_phone,omitempty"`
 }
 
 // CustomerBulk Example: {"items":[{"external_id":"C-1001","name":"李明","phone":"13800000000"}],"mode":"upsert"}
@@ -1452,14 +1633,18 @@ type CustomerReveal struct {
 type CustomerRevealed struct {
 	Address nullable.Nullable[externalRef0.Address] `json:"address,omitempty"`
 
+	// Addresses All of them, the default one too.
+	Addresses *[]CustomerAddress `json:"addresses,omitempty"`
+
 	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
 	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
 	// `***`. At most 16 KiB as JSON.
 	//
 	//
 	// Example: {"shoe_size":42}
-	CustomFields *CustomFields             `json:"custom_fields,omitempty"`
-	Email        nullable.Nullable[string] `json:"email,omitempty"`
+	CustomFields  *CustomFields             `json:"custom_fields,omitempty"`
+	Email         nullable.Nullable[string] `json:"email,omitempty"`
+	FamilyMembers *[]FamilyMember           `json:"family_members,omitempty"`
 
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
@@ -1675,6 +1860,104 @@ type DuplicateSide struct {
 //
 // Example: open
 type DuplicateStatus string
+
+// FamilyMember Somebody of a customer's family.
+//
+// Example: {"age":6,"birth_date":null,"created_at":"2026-07-01T02:00:00Z","gender":"female","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","name":"李*","notes":null,"relation":"child","sizes":{"shoe":{"system":"eu","value":"29"},"top":{"system":"cn","value":"120"}},"updated_at":"2026-07-01T02:00:00Z","version":1}
+type FamilyMember struct {
+	// Age In years, on the business day.
+	Age nullable.Nullable[int32] `json:"age"`
+
+	// BirthDate For the customer and where it was revealed; else null, and `age` tells what is needed to advise them.
+	BirthDate nullable.Nullable[openapi_types.Date] `json:"birth_date"`
+	CreatedAt time.Time                             `json:"created_at"`
+
+	// Gender Example: female
+	Gender CustomerGender `json:"gender"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id externalRef0.Id `json:"id"`
+
+	// Name Masked but for the customer and where it was revealed.
+	Name nullable.Nullable[string] `json:"name"`
+
+	// Notes `***` but for the customer and where they were revealed.
+	Notes nullable.Nullable[string] `json:"notes"`
+
+	// Relation What the member of the family is to the customer.
+	//
+	// Example: child
+	Relation FamilyRelation `json:"relation"`
+
+	// Sizes Sizes by what they are of: `top`, `bottom`, `dress`, `outerwear`, `underwear`, `shoe`, `hat`, `glove`, `ring`, `belt`.
+	//
+	//
+	// Example: {"shoe":{"system":"eu","value":"29"},"top":{"system":"cn","value":"120"}}
+	Sizes     Sizes     `json:"sizes"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// FamilyMemberCreate Example: {"birth_date":"2020-05-01","name":"李小红","relation":"child","sizes":{"shoe":{"system":"eu","value":"29"},"top":{"system":"cn","value":"120"}}}
+type FamilyMemberCreate struct {
+	BirthDate *openapi_types.Date `json:"birth_date,omitempty"`
+
+	// Gender Example: female
+	Gender *CustomerGender `json:"gender,omitempty"`
+	Name   *string         `json:"name,omitempty"`
+	Notes  *string         `json:"notes,omitempty"`
+
+	// Relation What the member of the family is to the customer.
+	//
+	// Example: child
+	Relation FamilyRelation `json:"relation"`
+
+	// Sizes As Sizes; in a change `null` removes one.
+	//
+	// Example: {"shoe":null,"top":{"system":"cn","value":"120"}}
+	Sizes *SizesInput `json:"sizes,omitempty"`
+}
+
+// FamilyMemberList Example: {"has_more":false,"items":[{"age":6,"birth_date":null,"created_at":"2026-07-01T02:00:00Z","gender":"female","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","name":"李*","notes":null,"relation":"child","sizes":{"shoe":{"system":"eu","value":"29"},"top":{"system":"cn","value":"120"}},"updated_at":"2026-07-01T02:00:00Z","version":1}],"next_cursor":null}
+type FamilyMemberList struct {
+	HasMore bool           `json:"has_more"`
+	Items   []FamilyMember `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// FamilyMemberUpdate What to change; `null` empties a field.
+//
+// Example: {"sizes":{"shoe":null,"top":{"system":"cn","value":"130"}}}
+type FamilyMemberUpdate struct {
+	BirthDate nullable.Nullable[openapi_types.Date] `json:"birth_date,omitempty"`
+
+	// Gender Example: female
+	Gender *CustomerGender           `json:"gender,omitempty"`
+	Name   nullable.Nullable[string] `json:"name,omitempty"`
+	Notes  nullable.Nullable[string] `json:"notes,omitempty"`
+
+	// Relation What the member of the family is to the customer.
+	//
+	// Example: child
+	Relation *FamilyRelation `json:"relation,omitempty"`
+
+	// Sizes As Sizes; in a change `null` removes one.
+	//
+	// Example: {"shoe":null,"top":{"system":"cn","value":"120"}}
+	Sizes *SizesInput `json:"sizes,omitempty"`
+}
+
+// FamilyRelation What the member of the family is to the customer.
+//
+// Example: child
+type FamilyRelation string
 
 // HandOver Example: {"customer_count":412,"job":{"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","kind":"customers.hand_over","progress":{"done":0,"total":null},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":null,"started_at":null,"status":"queued","updated_at":"2026-07-01T02:00:00Z","version":1}}
 type HandOver struct {
@@ -2067,6 +2350,31 @@ type ProfileTier struct {
 
 // RevealField Example: phone
 type RevealField string
+
+// Size Example: {"system":"cn","value":"120"}
+type Size struct {
+	// System How a size is counted. `cn` and `jp` give body height in centimetres or the national shoe size, `letter` is S, M, L, and `cm` is measured.
+	//
+	//
+	// Example: cn
+	System SizeSystem `json:"system"`
+	Value  string     `json:"value"`
+}
+
+// SizeSystem How a size is counted. `cn` and `jp` give body height in centimetres or the national shoe size, `letter` is S, M, L, and `cm` is measured.
+//
+// Example: cn
+type SizeSystem string
+
+// Sizes Sizes by what they are of: `top`, `bottom`, `dress`, `outerwear`, `underwear`, `shoe`, `hat`, `glove`, `ring`, `belt`.
+//
+// Example: {"shoe":{"system":"eu","value":"29"},"top":{"system":"cn","value":"120"}}
+type Sizes map[string]Size
+
+// SizesInput As Sizes; in a change `null` removes one.
+//
+// Example: {"shoe":null,"top":{"system":"cn","value":"120"}}
+type SizesInput map[string]*Size
 
 // Tag Example: {"category":"level","color":"#d4af37","created_at":"2026-06-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","name":"VIP","updated_at":"2026-06-01T02:00:00Z","version":1}
 type Tag struct {
@@ -2528,6 +2836,46 @@ type UpdateCustomerParams struct {
 	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
 }
 
+// ListCustomerAddressesParams defines parameters for ListCustomerAddresses.
+type ListCustomerAddressesParams struct {
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListCustomerAddressesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListCustomerAddressesParamsInclude defines parameters for ListCustomerAddresses.
+type ListCustomerAddressesParamsInclude string
+
+// CreateCustomerAddressParams defines parameters for CreateCustomerAddress.
+type CreateCustomerAddressParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteCustomerAddressParams defines parameters for DeleteCustomerAddress.
+type DeleteCustomerAddressParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetCustomerAddressParams defines parameters for GetCustomerAddress.
+type GetCustomerAddressParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateCustomerAddressParams defines parameters for UpdateCustomerAddress.
+type UpdateCustomerAddressParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
 // ArchiveCustomerParams defines parameters for ArchiveCustomer.
 type ArchiveCustomerParams struct {
 	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
@@ -2555,6 +2903,46 @@ type ListDuplicatesOfCustomerParams struct {
 
 // ListDuplicatesOfCustomerParamsInclude defines parameters for ListDuplicatesOfCustomer.
 type ListDuplicatesOfCustomerParamsInclude string
+
+// ListFamilyMembersParams defines parameters for ListFamilyMembers.
+type ListFamilyMembersParams struct {
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListFamilyMembersParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListFamilyMembersParamsInclude defines parameters for ListFamilyMembers.
+type ListFamilyMembersParamsInclude string
+
+// CreateFamilyMemberParams defines parameters for CreateFamilyMember.
+type CreateFamilyMemberParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteFamilyMemberParams defines parameters for DeleteFamilyMember.
+type DeleteFamilyMemberParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetFamilyMemberParams defines parameters for GetFamilyMember.
+type GetFamilyMemberParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateFamilyMemberParams defines parameters for UpdateFamilyMember.
+type UpdateFamilyMemberParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
 
 // ListCustomerIdentitiesParams defines parameters for ListCustomerIdentities.
 type ListCustomerIdentitiesParams struct {
@@ -2741,6 +3129,18 @@ type SearchCustomersJSONRequestBody = CustomerSearch
 // UpdateCustomerJSONRequestBody defines body for UpdateCustomer for application/json ContentType.
 type UpdateCustomerJSONRequestBody = CustomerUpdate
 
+// CreateCustomerAddressJSONRequestBody defines body for CreateCustomerAddress for application/json ContentType.
+type CreateCustomerAddressJSONRequestBody = CustomerAddressCreate
+
+// UpdateCustomerAddressJSONRequestBody defines body for UpdateCustomerAddress for application/json ContentType.
+type UpdateCustomerAddressJSONRequestBody = CustomerAddressUpdate
+
+// CreateFamilyMemberJSONRequestBody defines body for CreateFamilyMember for application/json ContentType.
+type CreateFamilyMemberJSONRequestBody = FamilyMemberCreate
+
+// UpdateFamilyMemberJSONRequestBody defines body for UpdateFamilyMember for application/json ContentType.
+type UpdateFamilyMemberJSONRequestBody = FamilyMemberUpdate
+
 // RevealCustomerJSONRequestBody defines body for RevealCustomer for application/json ContentType.
 type RevealCustomerJSONRequestBody = CustomerReveal
 
@@ -2830,12 +3230,42 @@ type ServerInterface interface {
 	// UpdateCustomer Change a customer
 	// (PATCH /v1/customers/{id})
 	UpdateCustomer(ctx echo.Context, id CustomerId, params UpdateCustomerParams) error
+	// ListCustomerAddresses List a customer's addresses
+	// (GET /v1/customers/{id}/addresses)
+	ListCustomerAddresses(ctx echo.Context, id CustomerId, params ListCustomerAddressesParams) error
+	// CreateCustomerAddress Add an address
+	// (POST /v1/customers/{id}/addresses)
+	CreateCustomerAddress(ctx echo.Context, id CustomerId, params CreateCustomerAddressParams) error
+	// DeleteCustomerAddress Take an address away
+	// (DELETE /v1/customers/{id}/addresses/{address_id})
+	DeleteCustomerAddress(ctx echo.Context, id CustomerId, addressId externalRef0.Id, params DeleteCustomerAddressParams) error
+	// GetCustomerAddress Read an address
+	// (GET /v1/customers/{id}/addresses/{address_id})
+	GetCustomerAddress(ctx echo.Context, id CustomerId, addressId externalRef0.Id, params GetCustomerAddressParams) error
+	// UpdateCustomerAddress Change an address
+	// (PATCH /v1/customers/{id}/addresses/{address_id})
+	UpdateCustomerAddress(ctx echo.Context, id CustomerId, addressId externalRef0.Id, params UpdateCustomerAddressParams) error
 	// ArchiveCustomer Archive a customer
 	// (POST /v1/customers/{id}/archive)
 	ArchiveCustomer(ctx echo.Context, id CustomerId, params ArchiveCustomerParams) error
 	// ListDuplicatesOfCustomer List a customer's likely duplicates
 	// (GET /v1/customers/{id}/duplicates)
 	ListDuplicatesOfCustomer(ctx echo.Context, id CustomerId, params ListDuplicatesOfCustomerParams) error
+	// ListFamilyMembers List a customer's family
+	// (GET /v1/customers/{id}/family-members)
+	ListFamilyMembers(ctx echo.Context, id CustomerId, params ListFamilyMembersParams) error
+	// CreateFamilyMember Add a member of the family
+	// (POST /v1/customers/{id}/family-members)
+	CreateFamilyMember(ctx echo.Context, id CustomerId, params CreateFamilyMemberParams) error
+	// DeleteFamilyMember Take a member of the family away
+	// (DELETE /v1/customers/{id}/family-members/{family_member_id})
+	DeleteFamilyMember(ctx echo.Context, id CustomerId, familyMemberId externalRef0.Id, params DeleteFamilyMemberParams) error
+	// GetFamilyMember Read a member of the family
+	// (GET /v1/customers/{id}/family-members/{family_member_id})
+	GetFamilyMember(ctx echo.Context, id CustomerId, familyMemberId externalRef0.Id, params GetFamilyMemberParams) error
+	// UpdateFamilyMember Change a member of the family
+	// (PATCH /v1/customers/{id}/family-members/{family_member_id})
+	UpdateFamilyMember(ctx echo.Context, id CustomerId, familyMemberId externalRef0.Id, params UpdateFamilyMemberParams) error
 	// ListCustomerIdentities List how a customer signs in
 	// (GET /v1/customers/{id}/identities)
 	ListCustomerIdentities(ctx echo.Context, id CustomerId, params ListCustomerIdentitiesParams) error
@@ -3735,6 +4165,213 @@ func (w *ServerInterfaceWrapper) UpdateCustomer(ctx echo.Context) error {
 	return err
 }
 
+// ListCustomerAddresses converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomerAddresses(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CustomerId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCustomerAddressesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomerAddresses(ctx, id, params)
+	return err
+}
+
+// CreateCustomerAddress converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateCustomerAddress(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CustomerId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateCustomerAddressParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateCustomerAddress(ctx, id, params)
+	return err
+}
+
+// DeleteCustomerAddress converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteCustomerAddress(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CustomerId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// ------------- Path parameter "address_id" -------------
+	var addressId externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "address_id", ctx.Param("address_id"), &addressId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter address_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteCustomerAddressParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteCustomerAddress(ctx, id, addressId, params)
+	return err
+}
+
+// GetCustomerAddress converts echo context to params.
+func (w *ServerInterfaceWrapper) GetCustomerAddress(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CustomerId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// ------------- Path parameter "address_id" -------------
+	var addressId externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "address_id", ctx.Param("address_id"), &addressId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter address_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetCustomerAddressParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetCustomerAddress(ctx, id, addressId, params)
+	return err
+}
+
+// UpdateCustomerAddress converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateCustomerAddress(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CustomerId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// ------------- Path parameter "address_id" -------------
+	var addressId externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "address_id", ctx.Param("address_id"), &addressId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter address_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateCustomerAddressParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateCustomerAddress(ctx, id, addressId, params)
+	return err
+}
+
 // ArchiveCustomer converts echo context to params.
 func (w *ServerInterfaceWrapper) ArchiveCustomer(ctx echo.Context) error {
 	var err error
@@ -3829,6 +4466,213 @@ func (w *ServerInterfaceWrapper) ListDuplicatesOfCustomer(ctx echo.Context) erro
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListDuplicatesOfCustomer(ctx, id, params)
+	return err
+}
+
+// ListFamilyMembers converts echo context to params.
+func (w *ServerInterfaceWrapper) ListFamilyMembers(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CustomerId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListFamilyMembersParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListFamilyMembers(ctx, id, params)
+	return err
+}
+
+// CreateFamilyMember converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateFamilyMember(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CustomerId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateFamilyMemberParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateFamilyMember(ctx, id, params)
+	return err
+}
+
+// DeleteFamilyMember converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteFamilyMember(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CustomerId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// ------------- Path parameter "family_member_id" -------------
+	var familyMemberId externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "family_member_id", ctx.Param("family_member_id"), &familyMemberId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter family_member_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteFamilyMemberParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteFamilyMember(ctx, id, familyMemberId, params)
+	return err
+}
+
+// GetFamilyMember converts echo context to params.
+func (w *ServerInterfaceWrapper) GetFamilyMember(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CustomerId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// ------------- Path parameter "family_member_id" -------------
+	var familyMemberId externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "family_member_id", ctx.Param("family_member_id"), &familyMemberId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter family_member_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetFamilyMemberParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetFamilyMember(ctx, id, familyMemberId, params)
+	return err
+}
+
+// UpdateFamilyMember converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateFamilyMember(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CustomerId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// ------------- Path parameter "family_member_id" -------------
+	var familyMemberId externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "family_member_id", ctx.Param("family_member_id"), &familyMemberId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter family_member_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateFamilyMemberParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateFamilyMember(ctx, id, familyMemberId, params)
 	return err
 }
 
@@ -4634,6 +5478,16 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/customers/:id/tags/:tag_id", wrapper.RemoveCustomerTag, options.OperationMiddlewares["removeCustomerTag"]...)
 	router.GET(options.BaseURL+"/v1/customers/:id/identities", wrapper.ListCustomerIdentities, options.OperationMiddlewares["listCustomerIdentities"]...)
 	router.DELETE(options.BaseURL+"/v1/customers/:id/identities/:identity_id", wrapper.DeleteCustomerIdentity, options.OperationMiddlewares["deleteCustomerIdentity"]...)
+	router.GET(options.BaseURL+"/v1/customers/:id/addresses", wrapper.ListCustomerAddresses, options.OperationMiddlewares["listCustomerAddresses"]...)
+	router.POST(options.BaseURL+"/v1/customers/:id/addresses", wrapper.CreateCustomerAddress, options.OperationMiddlewares["createCustomerAddress"]...)
+	router.DELETE(options.BaseURL+"/v1/customers/:id/addresses/:address_id", wrapper.DeleteCustomerAddress, options.OperationMiddlewares["deleteCustomerAddress"]...)
+	router.GET(options.BaseURL+"/v1/customers/:id/addresses/:address_id", wrapper.GetCustomerAddress, options.OperationMiddlewares["getCustomerAddress"]...)
+	router.PATCH(options.BaseURL+"/v1/customers/:id/addresses/:address_id", wrapper.UpdateCustomerAddress, options.OperationMiddlewares["updateCustomerAddress"]...)
+	router.GET(options.BaseURL+"/v1/customers/:id/family-members", wrapper.ListFamilyMembers, options.OperationMiddlewares["listFamilyMembers"]...)
+	router.POST(options.BaseURL+"/v1/customers/:id/family-members", wrapper.CreateFamilyMember, options.OperationMiddlewares["createFamilyMember"]...)
+	router.DELETE(options.BaseURL+"/v1/customers/:id/family-members/:family_member_id", wrapper.DeleteFamilyMember, options.OperationMiddlewares["deleteFamilyMember"]...)
+	router.GET(options.BaseURL+"/v1/customers/:id/family-members/:family_member_id", wrapper.GetFamilyMember, options.OperationMiddlewares["getFamilyMember"]...)
+	router.PATCH(options.BaseURL+"/v1/customers/:id/family-members/:family_member_id", wrapper.UpdateFamilyMember, options.OperationMiddlewares["updateFamilyMember"]...)
 	router.GET(options.BaseURL+"/v1/custom-fields", wrapper.ListCustomFields, options.OperationMiddlewares["listCustomFields"]...)
 	router.POST(options.BaseURL+"/v1/custom-fields", wrapper.CreateCustomField, options.OperationMiddlewares["createCustomField"]...)
 	router.DELETE(options.BaseURL+"/v1/custom-fields/:id", wrapper.DeleteCustomField, options.OperationMiddlewares["deleteCustomField"]...)
@@ -5836,6 +6690,282 @@ func (response UpdateCustomerdefaultApplicationProblemPlusJSONResponse) VisitUpd
 	return err
 }
 
+type ListCustomerAddressesRequestObject struct {
+	Id     CustomerId `json:"id"`
+	Params ListCustomerAddressesParams
+}
+
+type ListCustomerAddressesResponseObject interface {
+	VisitListCustomerAddressesResponse(w http.ResponseWriter) error
+}
+
+type ListCustomerAddresses200JSONResponse CustomerAddressList
+
+func (response ListCustomerAddresses200JSONResponse) VisitListCustomerAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerAddressesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListCustomerAddressesdefaultApplicationProblemPlusJSONResponse) VisitListCustomerAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCustomerAddressRequestObject struct {
+	Id     CustomerId `json:"id"`
+	Params CreateCustomerAddressParams
+	Body   *CreateCustomerAddressJSONRequestBody
+}
+
+type CreateCustomerAddressResponseObject interface {
+	VisitCreateCustomerAddressResponse(w http.ResponseWriter) error
+}
+
+type CreateCustomerAddress201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateCustomerAddress201JSONResponse struct {
+	Body    CustomerAddress
+	Headers CreateCustomerAddress201ResponseHeaders
+}
+
+func (response CreateCustomerAddress201JSONResponse) VisitCreateCustomerAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCustomerAddressdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CreateCustomerAddressdefaultApplicationProblemPlusJSONResponse) VisitCreateCustomerAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCustomerAddressRequestObject struct {
+	Id        CustomerId      `json:"id"`
+	AddressId externalRef0.Id `json:"address_id"`
+	Params    DeleteCustomerAddressParams
+}
+
+type DeleteCustomerAddressResponseObject interface {
+	VisitDeleteCustomerAddressResponse(w http.ResponseWriter) error
+}
+
+type DeleteCustomerAddress204Response struct {
+}
+
+func (response DeleteCustomerAddress204Response) VisitDeleteCustomerAddressResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteCustomerAddressdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response DeleteCustomerAddressdefaultApplicationProblemPlusJSONResponse) VisitDeleteCustomerAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerAddressRequestObject struct {
+	Id        CustomerId      `json:"id"`
+	AddressId externalRef0.Id `json:"address_id"`
+	Params    GetCustomerAddressParams
+}
+
+type GetCustomerAddressResponseObject interface {
+	VisitGetCustomerAddressResponse(w http.ResponseWriter) error
+}
+
+type GetCustomerAddress200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetCustomerAddress200JSONResponse struct {
+	Body    CustomerAddress
+	Headers GetCustomerAddress200ResponseHeaders
+}
+
+func (response GetCustomerAddress200JSONResponse) VisitGetCustomerAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerAddress304Response struct {
+}
+
+func (response GetCustomerAddress304Response) VisitGetCustomerAddressResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetCustomerAddressdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetCustomerAddressdefaultApplicationProblemPlusJSONResponse) VisitGetCustomerAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCustomerAddressRequestObject struct {
+	Id        CustomerId      `json:"id"`
+	AddressId externalRef0.Id `json:"address_id"`
+	Params    UpdateCustomerAddressParams
+	Body      *UpdateCustomerAddressJSONRequestBody
+}
+
+type UpdateCustomerAddressResponseObject interface {
+	VisitUpdateCustomerAddressResponse(w http.ResponseWriter) error
+}
+
+type UpdateCustomerAddress200ResponseHeaders struct {
+	ETag *string
+}
+
+type UpdateCustomerAddress200JSONResponse struct {
+	Body    CustomerAddress
+	Headers UpdateCustomerAddress200ResponseHeaders
+}
+
+func (response UpdateCustomerAddress200JSONResponse) VisitUpdateCustomerAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCustomerAddressdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response UpdateCustomerAddressdefaultApplicationProblemPlusJSONResponse) VisitUpdateCustomerAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ArchiveCustomerRequestObject struct {
 	Id     CustomerId `json:"id"`
 	Params ArchiveCustomerParams
@@ -5933,6 +7063,282 @@ type ListDuplicatesOfCustomerdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListDuplicatesOfCustomerdefaultApplicationProblemPlusJSONResponse) VisitListDuplicatesOfCustomerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFamilyMembersRequestObject struct {
+	Id     CustomerId `json:"id"`
+	Params ListFamilyMembersParams
+}
+
+type ListFamilyMembersResponseObject interface {
+	VisitListFamilyMembersResponse(w http.ResponseWriter) error
+}
+
+type ListFamilyMembers200JSONResponse FamilyMemberList
+
+func (response ListFamilyMembers200JSONResponse) VisitListFamilyMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFamilyMembersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListFamilyMembersdefaultApplicationProblemPlusJSONResponse) VisitListFamilyMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateFamilyMemberRequestObject struct {
+	Id     CustomerId `json:"id"`
+	Params CreateFamilyMemberParams
+	Body   *CreateFamilyMemberJSONRequestBody
+}
+
+type CreateFamilyMemberResponseObject interface {
+	VisitCreateFamilyMemberResponse(w http.ResponseWriter) error
+}
+
+type CreateFamilyMember201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateFamilyMember201JSONResponse struct {
+	Body    FamilyMember
+	Headers CreateFamilyMember201ResponseHeaders
+}
+
+func (response CreateFamilyMember201JSONResponse) VisitCreateFamilyMemberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateFamilyMemberdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CreateFamilyMemberdefaultApplicationProblemPlusJSONResponse) VisitCreateFamilyMemberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteFamilyMemberRequestObject struct {
+	Id             CustomerId      `json:"id"`
+	FamilyMemberId externalRef0.Id `json:"family_member_id"`
+	Params         DeleteFamilyMemberParams
+}
+
+type DeleteFamilyMemberResponseObject interface {
+	VisitDeleteFamilyMemberResponse(w http.ResponseWriter) error
+}
+
+type DeleteFamilyMember204Response struct {
+}
+
+func (response DeleteFamilyMember204Response) VisitDeleteFamilyMemberResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteFamilyMemberdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response DeleteFamilyMemberdefaultApplicationProblemPlusJSONResponse) VisitDeleteFamilyMemberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFamilyMemberRequestObject struct {
+	Id             CustomerId      `json:"id"`
+	FamilyMemberId externalRef0.Id `json:"family_member_id"`
+	Params         GetFamilyMemberParams
+}
+
+type GetFamilyMemberResponseObject interface {
+	VisitGetFamilyMemberResponse(w http.ResponseWriter) error
+}
+
+type GetFamilyMember200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetFamilyMember200JSONResponse struct {
+	Body    FamilyMember
+	Headers GetFamilyMember200ResponseHeaders
+}
+
+func (response GetFamilyMember200JSONResponse) VisitGetFamilyMemberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFamilyMember304Response struct {
+}
+
+func (response GetFamilyMember304Response) VisitGetFamilyMemberResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetFamilyMemberdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetFamilyMemberdefaultApplicationProblemPlusJSONResponse) VisitGetFamilyMemberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateFamilyMemberRequestObject struct {
+	Id             CustomerId      `json:"id"`
+	FamilyMemberId externalRef0.Id `json:"family_member_id"`
+	Params         UpdateFamilyMemberParams
+	Body           *UpdateFamilyMemberJSONRequestBody
+}
+
+type UpdateFamilyMemberResponseObject interface {
+	VisitUpdateFamilyMemberResponse(w http.ResponseWriter) error
+}
+
+type UpdateFamilyMember200ResponseHeaders struct {
+	ETag *string
+}
+
+type UpdateFamilyMember200JSONResponse struct {
+	Body    FamilyMember
+	Headers UpdateFamilyMember200ResponseHeaders
+}
+
+func (response UpdateFamilyMember200JSONResponse) VisitUpdateFamilyMemberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateFamilyMemberdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response UpdateFamilyMemberdefaultApplicationProblemPlusJSONResponse) VisitUpdateFamilyMemberResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7155,12 +8561,42 @@ type StrictServerInterface interface {
 	// UpdateCustomer Change a customer
 	// (PATCH /v1/customers/{id})
 	UpdateCustomer(ctx context.Context, request UpdateCustomerRequestObject) (UpdateCustomerResponseObject, error)
+	// ListCustomerAddresses List a customer's addresses
+	// (GET /v1/customers/{id}/addresses)
+	ListCustomerAddresses(ctx context.Context, request ListCustomerAddressesRequestObject) (ListCustomerAddressesResponseObject, error)
+	// CreateCustomerAddress Add an address
+	// (POST /v1/customers/{id}/addresses)
+	CreateCustomerAddress(ctx context.Context, request CreateCustomerAddressRequestObject) (CreateCustomerAddressResponseObject, error)
+	// DeleteCustomerAddress Take an address away
+	// (DELETE /v1/customers/{id}/addresses/{address_id})
+	DeleteCustomerAddress(ctx context.Context, request DeleteCustomerAddressRequestObject) (DeleteCustomerAddressResponseObject, error)
+	// GetCustomerAddress Read an address
+	// (GET /v1/customers/{id}/addresses/{address_id})
+	GetCustomerAddress(ctx context.Context, request GetCustomerAddressRequestObject) (GetCustomerAddressResponseObject, error)
+	// UpdateCustomerAddress Change an address
+	// (PATCH /v1/customers/{id}/addresses/{address_id})
+	UpdateCustomerAddress(ctx context.Context, request UpdateCustomerAddressRequestObject) (UpdateCustomerAddressResponseObject, error)
 	// ArchiveCustomer Archive a customer
 	// (POST /v1/customers/{id}/archive)
 	ArchiveCustomer(ctx context.Context, request ArchiveCustomerRequestObject) (ArchiveCustomerResponseObject, error)
 	// ListDuplicatesOfCustomer List a customer's likely duplicates
 	// (GET /v1/customers/{id}/duplicates)
 	ListDuplicatesOfCustomer(ctx context.Context, request ListDuplicatesOfCustomerRequestObject) (ListDuplicatesOfCustomerResponseObject, error)
+	// ListFamilyMembers List a customer's family
+	// (GET /v1/customers/{id}/family-members)
+	ListFamilyMembers(ctx context.Context, request ListFamilyMembersRequestObject) (ListFamilyMembersResponseObject, error)
+	// CreateFamilyMember Add a member of the family
+	// (POST /v1/customers/{id}/family-members)
+	CreateFamilyMember(ctx context.Context, request CreateFamilyMemberRequestObject) (CreateFamilyMemberResponseObject, error)
+	// DeleteFamilyMember Take a member of the family away
+	// (DELETE /v1/customers/{id}/family-members/{family_member_id})
+	DeleteFamilyMember(ctx context.Context, request DeleteFamilyMemberRequestObject) (DeleteFamilyMemberResponseObject, error)
+	// GetFamilyMember Read a member of the family
+	// (GET /v1/customers/{id}/family-members/{family_member_id})
+	GetFamilyMember(ctx context.Context, request GetFamilyMemberRequestObject) (GetFamilyMemberResponseObject, error)
+	// UpdateFamilyMember Change a member of the family
+	// (PATCH /v1/customers/{id}/family-members/{family_member_id})
+	UpdateFamilyMember(ctx context.Context, request UpdateFamilyMemberRequestObject) (UpdateFamilyMemberResponseObject, error)
 	// ListCustomerIdentities List how a customer signs in
 	// (GET /v1/customers/{id}/identities)
 	ListCustomerIdentities(ctx context.Context, request ListCustomerIdentitiesRequestObject) (ListCustomerIdentitiesResponseObject, error)
@@ -8045,6 +9481,185 @@ func (sh *strictHandler) UpdateCustomer(ctx echo.Context, id CustomerId, params 
 	return nil
 }
 
+// ListCustomerAddresses operation middleware
+func (sh *strictHandler) ListCustomerAddresses(ctx echo.Context, id CustomerId, params ListCustomerAddressesParams) error {
+	var request ListCustomerAddressesRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomerAddresses(ctx.Request().Context(), request.(ListCustomerAddressesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomerAddresses")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomerAddressesResponseObject); ok {
+		return validResponse.VisitListCustomerAddressesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateCustomerAddress operation middleware
+func (sh *strictHandler) CreateCustomerAddress(ctx echo.Context, id CustomerId, params CreateCustomerAddressParams) error {
+	var request CreateCustomerAddressRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body CreateCustomerAddressJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateCustomerAddress(ctx.Request().Context(), request.(CreateCustomerAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateCustomerAddress")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateCustomerAddressResponseObject); ok {
+		return validResponse.VisitCreateCustomerAddressResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteCustomerAddress operation middleware
+func (sh *strictHandler) DeleteCustomerAddress(ctx echo.Context, id CustomerId, addressId externalRef0.Id, params DeleteCustomerAddressParams) error {
+	var request DeleteCustomerAddressRequestObject
+
+	request.Id = id
+	request.AddressId = addressId
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteCustomerAddress(ctx.Request().Context(), request.(DeleteCustomerAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteCustomerAddress")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteCustomerAddressResponseObject); ok {
+		return validResponse.VisitDeleteCustomerAddressResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetCustomerAddress operation middleware
+func (sh *strictHandler) GetCustomerAddress(ctx echo.Context, id CustomerId, addressId externalRef0.Id, params GetCustomerAddressParams) error {
+	var request GetCustomerAddressRequestObject
+
+	request.Id = id
+	request.AddressId = addressId
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCustomerAddress(ctx.Request().Context(), request.(GetCustomerAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCustomerAddress")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetCustomerAddressResponseObject); ok {
+		return validResponse.VisitGetCustomerAddressResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateCustomerAddress operation middleware
+func (sh *strictHandler) UpdateCustomerAddress(ctx echo.Context, id CustomerId, addressId externalRef0.Id, params UpdateCustomerAddressParams) error {
+	var request UpdateCustomerAddressRequestObject
+
+	request.Id = id
+	request.AddressId = addressId
+	request.Params = params
+
+	var body UpdateCustomerAddressJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateCustomerAddress(ctx.Request().Context(), request.(UpdateCustomerAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateCustomerAddress")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateCustomerAddressResponseObject); ok {
+		return validResponse.VisitUpdateCustomerAddressResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ArchiveCustomer operation middleware
 func (sh *strictHandler) ArchiveCustomer(ctx echo.Context, id CustomerId, params ArchiveCustomerParams) error {
 	var request ArchiveCustomerRequestObject
@@ -8091,6 +9706,185 @@ func (sh *strictHandler) ListDuplicatesOfCustomer(ctx echo.Context, id CustomerI
 		return err
 	} else if validResponse, ok := response.(ListDuplicatesOfCustomerResponseObject); ok {
 		return validResponse.VisitListDuplicatesOfCustomerResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListFamilyMembers operation middleware
+func (sh *strictHandler) ListFamilyMembers(ctx echo.Context, id CustomerId, params ListFamilyMembersParams) error {
+	var request ListFamilyMembersRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListFamilyMembers(ctx.Request().Context(), request.(ListFamilyMembersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListFamilyMembers")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListFamilyMembersResponseObject); ok {
+		return validResponse.VisitListFamilyMembersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateFamilyMember operation middleware
+func (sh *strictHandler) CreateFamilyMember(ctx echo.Context, id CustomerId, params CreateFamilyMemberParams) error {
+	var request CreateFamilyMemberRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body CreateFamilyMemberJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateFamilyMember(ctx.Request().Context(), request.(CreateFamilyMemberRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateFamilyMember")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateFamilyMemberResponseObject); ok {
+		return validResponse.VisitCreateFamilyMemberResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteFamilyMember operation middleware
+func (sh *strictHandler) DeleteFamilyMember(ctx echo.Context, id CustomerId, familyMemberId externalRef0.Id, params DeleteFamilyMemberParams) error {
+	var request DeleteFamilyMemberRequestObject
+
+	request.Id = id
+	request.FamilyMemberId = familyMemberId
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteFamilyMember(ctx.Request().Context(), request.(DeleteFamilyMemberRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteFamilyMember")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteFamilyMemberResponseObject); ok {
+		return validResponse.VisitDeleteFamilyMemberResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetFamilyMember operation middleware
+func (sh *strictHandler) GetFamilyMember(ctx echo.Context, id CustomerId, familyMemberId externalRef0.Id, params GetFamilyMemberParams) error {
+	var request GetFamilyMemberRequestObject
+
+	request.Id = id
+	request.FamilyMemberId = familyMemberId
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetFamilyMember(ctx.Request().Context(), request.(GetFamilyMemberRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetFamilyMember")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetFamilyMemberResponseObject); ok {
+		return validResponse.VisitGetFamilyMemberResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateFamilyMember operation middleware
+func (sh *strictHandler) UpdateFamilyMember(ctx echo.Context, id CustomerId, familyMemberId externalRef0.Id, params UpdateFamilyMemberParams) error {
+	var request UpdateFamilyMemberRequestObject
+
+	request.Id = id
+	request.FamilyMemberId = familyMemberId
+	request.Params = params
+
+	var body UpdateFamilyMemberJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateFamilyMember(ctx.Request().Context(), request.(UpdateFamilyMemberRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateFamilyMember")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateFamilyMemberResponseObject); ok {
+		return validResponse.VisitUpdateFamilyMemberResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

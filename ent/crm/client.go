@@ -19,11 +19,13 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/consent"
 	"github.com/shuke-crm/shuke/ent/crm/consenttext"
 	"github.com/shuke-crm/shuke/ent/crm/customer"
+	"github.com/shuke-crm/shuke/ent/crm/customeraddress"
 	"github.com/shuke-crm/shuke/ent/crm/customeridentity"
 	"github.com/shuke-crm/shuke/ent/crm/customermerge"
 	"github.com/shuke-crm/shuke/ent/crm/customermetrics"
 	"github.com/shuke-crm/shuke/ent/crm/duplicatecandidate"
 	"github.com/shuke-crm/shuke/ent/crm/exportrun"
+	"github.com/shuke-crm/shuke/ent/crm/familymember"
 	"github.com/shuke-crm/shuke/ent/crm/importrun"
 	"github.com/shuke-crm/shuke/ent/crm/membersession"
 	"github.com/shuke-crm/shuke/ent/crm/note"
@@ -44,6 +46,8 @@ type Client struct {
 	ConsentText *ConsentTextClient
 	// Customer is the client for interacting with the Customer builders.
 	Customer *CustomerClient
+	// CustomerAddress is the client for interacting with the CustomerAddress builders.
+	CustomerAddress *CustomerAddressClient
 	// CustomerIdentity is the client for interacting with the CustomerIdentity builders.
 	CustomerIdentity *CustomerIdentityClient
 	// CustomerMerge is the client for interacting with the CustomerMerge builders.
@@ -54,6 +58,8 @@ type Client struct {
 	DuplicateCandidate *DuplicateCandidateClient
 	// ExportRun is the client for interacting with the ExportRun builders.
 	ExportRun *ExportRunClient
+	// FamilyMember is the client for interacting with the FamilyMember builders.
+	FamilyMember *FamilyMemberClient
 	// ImportRun is the client for interacting with the ImportRun builders.
 	ImportRun *ImportRunClient
 	// MemberSession is the client for interacting with the MemberSession builders.
@@ -78,11 +84,13 @@ func (c *Client) init() {
 	c.Consent = NewConsentClient(c.config)
 	c.ConsentText = NewConsentTextClient(c.config)
 	c.Customer = NewCustomerClient(c.config)
+	c.CustomerAddress = NewCustomerAddressClient(c.config)
 	c.CustomerIdentity = NewCustomerIdentityClient(c.config)
 	c.CustomerMerge = NewCustomerMergeClient(c.config)
 	c.CustomerMetrics = NewCustomerMetricsClient(c.config)
 	c.DuplicateCandidate = NewDuplicateCandidateClient(c.config)
 	c.ExportRun = NewExportRunClient(c.config)
+	c.FamilyMember = NewFamilyMemberClient(c.config)
 	c.ImportRun = NewImportRunClient(c.config)
 	c.MemberSession = NewMemberSessionClient(c.config)
 	c.Note = NewNoteClient(c.config)
@@ -183,11 +191,13 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		Consent:            NewConsentClient(cfg),
 		ConsentText:        NewConsentTextClient(cfg),
 		Customer:           NewCustomerClient(cfg),
+		CustomerAddress:    NewCustomerAddressClient(cfg),
 		CustomerIdentity:   NewCustomerIdentityClient(cfg),
 		CustomerMerge:      NewCustomerMergeClient(cfg),
 		CustomerMetrics:    NewCustomerMetricsClient(cfg),
 		DuplicateCandidate: NewDuplicateCandidateClient(cfg),
 		ExportRun:          NewExportRunClient(cfg),
+		FamilyMember:       NewFamilyMemberClient(cfg),
 		ImportRun:          NewImportRunClient(cfg),
 		MemberSession:      NewMemberSessionClient(cfg),
 		Note:               NewNoteClient(cfg),
@@ -215,11 +225,13 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		Consent:            NewConsentClient(cfg),
 		ConsentText:        NewConsentTextClient(cfg),
 		Customer:           NewCustomerClient(cfg),
+		CustomerAddress:    NewCustomerAddressClient(cfg),
 		CustomerIdentity:   NewCustomerIdentityClient(cfg),
 		CustomerMerge:      NewCustomerMergeClient(cfg),
 		CustomerMetrics:    NewCustomerMetricsClient(cfg),
 		DuplicateCandidate: NewDuplicateCandidateClient(cfg),
 		ExportRun:          NewExportRunClient(cfg),
+		FamilyMember:       NewFamilyMemberClient(cfg),
 		ImportRun:          NewImportRunClient(cfg),
 		MemberSession:      NewMemberSessionClient(cfg),
 		Note:               NewNoteClient(cfg),
@@ -254,9 +266,9 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.Consent, c.ConsentText, c.Customer, c.CustomerIdentity, c.CustomerMerge,
-		c.CustomerMetrics, c.DuplicateCandidate, c.ExportRun, c.ImportRun,
-		c.MemberSession, c.Note, c.NoteMention, c.Tag,
+		c.Consent, c.ConsentText, c.Customer, c.CustomerAddress, c.CustomerIdentity,
+		c.CustomerMerge, c.CustomerMetrics, c.DuplicateCandidate, c.ExportRun,
+		c.FamilyMember, c.ImportRun, c.MemberSession, c.Note, c.NoteMention, c.Tag,
 	} {
 		n.Use(hooks...)
 	}
@@ -266,9 +278,9 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.Consent, c.ConsentText, c.Customer, c.CustomerIdentity, c.CustomerMerge,
-		c.CustomerMetrics, c.DuplicateCandidate, c.ExportRun, c.ImportRun,
-		c.MemberSession, c.Note, c.NoteMention, c.Tag,
+		c.Consent, c.ConsentText, c.Customer, c.CustomerAddress, c.CustomerIdentity,
+		c.CustomerMerge, c.CustomerMetrics, c.DuplicateCandidate, c.ExportRun,
+		c.FamilyMember, c.ImportRun, c.MemberSession, c.Note, c.NoteMention, c.Tag,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -283,6 +295,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.ConsentText.mutate(ctx, m)
 	case *CustomerMutation:
 		return c.Customer.mutate(ctx, m)
+	case *CustomerAddressMutation:
+		return c.CustomerAddress.mutate(ctx, m)
 	case *CustomerIdentityMutation:
 		return c.CustomerIdentity.mutate(ctx, m)
 	case *CustomerMergeMutation:
@@ -293,6 +307,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.DuplicateCandidate.mutate(ctx, m)
 	case *ExportRunMutation:
 		return c.ExportRun.mutate(ctx, m)
+	case *FamilyMemberMutation:
+		return c.FamilyMember.mutate(ctx, m)
 	case *ImportRunMutation:
 		return c.ImportRun.mutate(ctx, m)
 	case *MemberSessionMutation:
@@ -723,6 +739,156 @@ func (c *CustomerClient) mutate(ctx context.Context, m *CustomerMutation) (Value
 		return (&CustomerDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("crm: unknown Customer mutation op: %q", m.Op())
+	}
+}
+
+// CustomerAddressClient is a client for the CustomerAddress schema.
+type CustomerAddressClient struct {
+	config
+}
+
+// NewCustomerAddressClient returns a client for the CustomerAddress from the given config.
+func NewCustomerAddressClient(c config) *CustomerAddressClient {
+	return &CustomerAddressClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `customeraddress.Hooks(f(g(h())))`.
+func (c *CustomerAddressClient) Use(hooks ...Hook) {
+	c.hooks.CustomerAddress = append(c.hooks.CustomerAddress, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `customeraddress.Intercept(f(g(h())))`.
+func (c *CustomerAddressClient) Intercept(interceptors ...Interceptor) {
+	c.inters.CustomerAddress = append(c.inters.CustomerAddress, interceptors...)
+}
+
+// Create returns a builder for creating a CustomerAddress entity.
+func (c *CustomerAddressClient) Create() *CustomerAddressCreate {
+	mutation := newCustomerAddressMutation(c.config, OpCreate)
+	return &CustomerAddressCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of CustomerAddress entities.
+func (c *CustomerAddressClient) CreateBulk(builders ...*CustomerAddressCreate) *CustomerAddressCreateBulk {
+	return &CustomerAddressCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *CustomerAddressClient) MapCreateBulk(slice any, setFunc func(*CustomerAddressCreate, int)) *CustomerAddressCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &CustomerAddressCreateBulk{err: fmt.Errorf("calling to CustomerAddressClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*CustomerAddressCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &CustomerAddressCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for CustomerAddress.
+func (c *CustomerAddressClient) Update() *CustomerAddressUpdate {
+	mutation := newCustomerAddressMutation(c.config, OpUpdate)
+	return &CustomerAddressUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *CustomerAddressClient) UpdateOne(_m *CustomerAddress) *CustomerAddressUpdateOne {
+	mutation := newCustomerAddressMutation(c.config, OpUpdateOne, withCustomerAddress(_m))
+	return &CustomerAddressUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *CustomerAddressClient) UpdateOneID(id uuid.UUID) *CustomerAddressUpdateOne {
+	mutation := newCustomerAddressMutation(c.config, OpUpdateOne, withCustomerAddressID(id))
+	return &CustomerAddressUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for CustomerAddress.
+func (c *CustomerAddressClient) Delete() *CustomerAddressDelete {
+	mutation := newCustomerAddressMutation(c.config, OpDelete)
+	return &CustomerAddressDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *CustomerAddressClient) DeleteOne(_m *CustomerAddress) *CustomerAddressDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *CustomerAddressClient) DeleteOneID(id uuid.UUID) *CustomerAddressDeleteOne {
+	builder := c.Delete().Where(customeraddress.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &CustomerAddressDeleteOne{builder}
+}
+
+// Query returns a query builder for CustomerAddress.
+func (c *CustomerAddressClient) Query() *CustomerAddressQuery {
+	return &CustomerAddressQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeCustomerAddress},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a CustomerAddress entity by its id.
+func (c *CustomerAddressClient) Get(ctx context.Context, id uuid.UUID) (*CustomerAddress, error) {
+	return c.Query().Where(customeraddress.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *CustomerAddressClient) GetX(ctx context.Context, id uuid.UUID) *CustomerAddress {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryCustomer queries the customer edge of a CustomerAddress.
+func (c *CustomerAddressClient) QueryCustomer(_m *CustomerAddress) *CustomerQuery {
+	query := (&CustomerClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(customeraddress.Table, customeraddress.FieldID, id),
+			sqlgraph.To(customer.Table, customer.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, customeraddress.CustomerTable, customeraddress.CustomerColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *CustomerAddressClient) Hooks() []Hook {
+	hooks := c.hooks.CustomerAddress
+	return append(hooks[:len(hooks):len(hooks)], customeraddress.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *CustomerAddressClient) Interceptors() []Interceptor {
+	return c.inters.CustomerAddress
+}
+
+func (c *CustomerAddressClient) mutate(ctx context.Context, m *CustomerAddressMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&CustomerAddressCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&CustomerAddressUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&CustomerAddressUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&CustomerAddressDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("crm: unknown CustomerAddress mutation op: %q", m.Op())
 	}
 }
 
@@ -1409,6 +1575,156 @@ func (c *ExportRunClient) mutate(ctx context.Context, m *ExportRunMutation) (Val
 		return (&ExportRunDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("crm: unknown ExportRun mutation op: %q", m.Op())
+	}
+}
+
+// FamilyMemberClient is a client for the FamilyMember schema.
+type FamilyMemberClient struct {
+	config
+}
+
+// NewFamilyMemberClient returns a client for the FamilyMember from the given config.
+func NewFamilyMemberClient(c config) *FamilyMemberClient {
+	return &FamilyMemberClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `familymember.Hooks(f(g(h())))`.
+func (c *FamilyMemberClient) Use(hooks ...Hook) {
+	c.hooks.FamilyMember = append(c.hooks.FamilyMember, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `familymember.Intercept(f(g(h())))`.
+func (c *FamilyMemberClient) Intercept(interceptors ...Interceptor) {
+	c.inters.FamilyMember = append(c.inters.FamilyMember, interceptors...)
+}
+
+// Create returns a builder for creating a FamilyMember entity.
+func (c *FamilyMemberClient) Create() *FamilyMemberCreate {
+	mutation := newFamilyMemberMutation(c.config, OpCreate)
+	return &FamilyMemberCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of FamilyMember entities.
+func (c *FamilyMemberClient) CreateBulk(builders ...*FamilyMemberCreate) *FamilyMemberCreateBulk {
+	return &FamilyMemberCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *FamilyMemberClient) MapCreateBulk(slice any, setFunc func(*FamilyMemberCreate, int)) *FamilyMemberCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &FamilyMemberCreateBulk{err: fmt.Errorf("calling to FamilyMemberClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*FamilyMemberCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &FamilyMemberCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for FamilyMember.
+func (c *FamilyMemberClient) Update() *FamilyMemberUpdate {
+	mutation := newFamilyMemberMutation(c.config, OpUpdate)
+	return &FamilyMemberUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *FamilyMemberClient) UpdateOne(_m *FamilyMember) *FamilyMemberUpdateOne {
+	mutation := newFamilyMemberMutation(c.config, OpUpdateOne, withFamilyMember(_m))
+	return &FamilyMemberUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *FamilyMemberClient) UpdateOneID(id uuid.UUID) *FamilyMemberUpdateOne {
+	mutation := newFamilyMemberMutation(c.config, OpUpdateOne, withFamilyMemberID(id))
+	return &FamilyMemberUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for FamilyMember.
+func (c *FamilyMemberClient) Delete() *FamilyMemberDelete {
+	mutation := newFamilyMemberMutation(c.config, OpDelete)
+	return &FamilyMemberDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *FamilyMemberClient) DeleteOne(_m *FamilyMember) *FamilyMemberDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *FamilyMemberClient) DeleteOneID(id uuid.UUID) *FamilyMemberDeleteOne {
+	builder := c.Delete().Where(familymember.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &FamilyMemberDeleteOne{builder}
+}
+
+// Query returns a query builder for FamilyMember.
+func (c *FamilyMemberClient) Query() *FamilyMemberQuery {
+	return &FamilyMemberQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeFamilyMember},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a FamilyMember entity by its id.
+func (c *FamilyMemberClient) Get(ctx context.Context, id uuid.UUID) (*FamilyMember, error) {
+	return c.Query().Where(familymember.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *FamilyMemberClient) GetX(ctx context.Context, id uuid.UUID) *FamilyMember {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryCustomer queries the customer edge of a FamilyMember.
+func (c *FamilyMemberClient) QueryCustomer(_m *FamilyMember) *CustomerQuery {
+	query := (&CustomerClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(familymember.Table, familymember.FieldID, id),
+			sqlgraph.To(customer.Table, customer.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, familymember.CustomerTable, familymember.CustomerColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *FamilyMemberClient) Hooks() []Hook {
+	hooks := c.hooks.FamilyMember
+	return append(hooks[:len(hooks):len(hooks)], familymember.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *FamilyMemberClient) Interceptors() []Interceptor {
+	return c.inters.FamilyMember
+}
+
+func (c *FamilyMemberClient) mutate(ctx context.Context, m *FamilyMemberMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&FamilyMemberCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&FamilyMemberUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&FamilyMemberUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&FamilyMemberDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("crm: unknown FamilyMember mutation op: %q", m.Op())
 	}
 }
 
@@ -2149,14 +2465,14 @@ func (c *TagClient) mutate(ctx context.Context, m *TagMutation) (Value, error) {
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		Consent, ConsentText, Customer, CustomerIdentity, CustomerMerge,
-		CustomerMetrics, DuplicateCandidate, ExportRun, ImportRun, MemberSession, Note,
-		NoteMention, Tag []ent.Hook
+		Consent, ConsentText, Customer, CustomerAddress, CustomerIdentity,
+		CustomerMerge, CustomerMetrics, DuplicateCandidate, ExportRun, FamilyMember,
+		ImportRun, MemberSession, Note, NoteMention, Tag []ent.Hook
 	}
 	inters struct {
-		Consent, ConsentText, Customer, CustomerIdentity, CustomerMerge,
-		CustomerMetrics, DuplicateCandidate, ExportRun, ImportRun, MemberSession, Note,
-		NoteMention, Tag []ent.Interceptor
+		Consent, ConsentText, Customer, CustomerAddress, CustomerIdentity,
+		CustomerMerge, CustomerMetrics, DuplicateCandidate, ExportRun, FamilyMember,
+		ImportRun, MemberSession, Note, NoteMention, Tag []ent.Interceptor
 	}
 )
 

@@ -15,11 +15,13 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/consent"
 	"github.com/shuke-crm/shuke/ent/crm/consenttext"
 	"github.com/shuke-crm/shuke/ent/crm/customer"
+	"github.com/shuke-crm/shuke/ent/crm/customeraddress"
 	"github.com/shuke-crm/shuke/ent/crm/customeridentity"
 	"github.com/shuke-crm/shuke/ent/crm/customermerge"
 	"github.com/shuke-crm/shuke/ent/crm/customermetrics"
 	"github.com/shuke-crm/shuke/ent/crm/duplicatecandidate"
 	"github.com/shuke-crm/shuke/ent/crm/exportrun"
+	"github.com/shuke-crm/shuke/ent/crm/familymember"
 	"github.com/shuke-crm/shuke/ent/crm/importrun"
 	"github.com/shuke-crm/shuke/ent/crm/membersession"
 	"github.com/shuke-crm/shuke/ent/crm/note"
@@ -88,11 +90,13 @@ func checkColumn(t, c string) error {
 			consent.Table:            consent.ValidColumn,
 			consenttext.Table:        consenttext.ValidColumn,
 			customer.Table:           customer.ValidColumn,
+			customeraddress.Table:    customeraddress.ValidColumn,
 			customeridentity.Table:   customeridentity.ValidColumn,
 			customermerge.Table:      customermerge.ValidColumn,
 			customermetrics.Table:    customermetrics.ValidColumn,
 			duplicatecandidate.Table: duplicatecandidate.ValidColumn,
 			exportrun.Table:          exportrun.ValidColumn,
+			familymember.Table:       familymember.ValidColumn,
 			importrun.Table:          importrun.ValidColumn,
 			membersession.Table:      membersession.ValidColumn,
 			note.Table:               note.ValidColumn,

@@ -20,6 +20,8 @@ type Tx struct {
 	ConsentText *ConsentTextClient
 	// Customer is the client for interacting with the Customer builders.
 	Customer *CustomerClient
+	// CustomerAddress is the client for interacting with the CustomerAddress builders.
+	CustomerAddress *CustomerAddressClient
 	// CustomerIdentity is the client for interacting with the CustomerIdentity builders.
 	CustomerIdentity *CustomerIdentityClient
 	// CustomerMerge is the client for interacting with the CustomerMerge builders.
@@ -30,6 +32,8 @@ type Tx struct {
 	DuplicateCandidate *DuplicateCandidateClient
 	// ExportRun is the client for interacting with the ExportRun builders.
 	ExportRun *ExportRunClient
+	// FamilyMember is the client for interacting with the FamilyMember builders.
+	FamilyMember *FamilyMemberClient
 	// ImportRun is the client for interacting with the ImportRun builders.
 	ImportRun *ImportRunClient
 	// MemberSession is the client for interacting with the MemberSession builders.
@@ -174,11 +178,13 @@ func (tx *Tx) init() {
 	tx.Consent = NewConsentClient(tx.config)
 	tx.ConsentText = NewConsentTextClient(tx.config)
 	tx.Customer = NewCustomerClient(tx.config)
+	tx.CustomerAddress = NewCustomerAddressClient(tx.config)
 	tx.CustomerIdentity = NewCustomerIdentityClient(tx.config)
 	tx.CustomerMerge = NewCustomerMergeClient(tx.config)
 	tx.CustomerMetrics = NewCustomerMetricsClient(tx.config)
 	tx.DuplicateCandidate = NewDuplicateCandidateClient(tx.config)
 	tx.ExportRun = NewExportRunClient(tx.config)
+	tx.FamilyMember = NewFamilyMemberClient(tx.config)
 	tx.ImportRun = NewImportRunClient(tx.config)
 	tx.MemberSession = NewMemberSessionClient(tx.config)
 	tx.Note = NewNoteClient(tx.config)

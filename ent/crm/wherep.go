@@ -29,6 +29,13 @@ func (q *CustomerQuery) WhereP(ps ...func(*sql.Selector)) {
 }
 
 // WhereP adds storage-level predicates to the query.
+func (q *CustomerAddressQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.CustomerAddress(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
 func (q *CustomerIdentityQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.CustomerIdentity(p))
@@ -60,6 +67,13 @@ func (q *DuplicateCandidateQuery) WhereP(ps ...func(*sql.Selector)) {
 func (q *ExportRunQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.ExportRun(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *FamilyMemberQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.FamilyMember(p))
 	}
 }
 

@@ -31,7 +31,9 @@ var owners = map[string]string{
 	"api_keys":  "internal/identity",
 	"merchants": "internal/merchants",
 
-	"customers": "internal/customers",
+	"customers":          "internal/customers",
+	"customer_addresses": "internal/customers",
+	"family_members":     "internal/customers",
 
 	"customer_identities": "internal/member",
 	"member_sessions":     "internal/member",
@@ -87,7 +89,7 @@ var exceptions = map[string]string{
 var entityTables = map[string]string{
 	"Store": "stores", "Region": "regions", "Merchant": "merchants", "Staff": "staff", "Role": "roles", "RoleGrant": "role_grants", "Delegation": "delegations",
 	"Session": "sessions", "StaffFactor": "staff_factors", "APIKey": "api_keys", "Setting": "settings", "Job": "jobs",
-	"Customer": "customers", "Tag": "tags", "ImportRun": "imports", "ExportRun": "exports", "CustomerMetrics": "customer_metrics",
+	"Customer": "customers", "CustomerAddress": "customer_addresses", "FamilyMember": "family_members", "Tag": "tags", "ImportRun": "imports", "ExportRun": "exports", "CustomerMetrics": "customer_metrics",
 	"Category": "categories", "Product": "products", "Variant": "variants",
 	"CustomerIdentity": "customer_identities", "MemberSession": "member_sessions", "Consent": "consents", "ConsentText": "consent_texts",
 	"Note": "notes", "NoteMention": "note_mentions",

@@ -31,7 +31,8 @@ type Customer struct {
 	Tags                 []string  // names of TagIDs, sorted
 	Warnings             []Warning // of the write that made or changed the customer
 
-	block int32 // of its name tokens; set at creation, never changed
+	block   int32  // of its name tokens; set at creation, never changed
+	wrapped []byte // data key of the row; nil for a new one
 }
 
 // Person is the sealed part of a customer; empty parts are unknown.
@@ -42,6 +43,7 @@ type Person struct {
 	Email     string
 	Card      string
 	Address   *Address
+	About     AddressAbout   // what is known of the address beside it
 	Custom    map[string]any // custom fields that are personal
 }
 
@@ -54,6 +56,23 @@ type Address struct {
 	Line1      string `json:"line1,omitempty"`
 	Line2      string `json:"line2,omitempty"`
 	PostalCode string `json:"postal_code,omitempty"`
+}
+
+// AddressAbout is what a customer's addresses have beside the postal parts. An
+// address written with the customer's record has none of it but the id, and one
+// from before ids were given has none at all.
+type AddressAbout struct {
+	ID             uuid.UUID `json:"id,omitzero"`
+	Label          string    `json:"label,omitempty"`
+	RecipientName  string    `json:"recipient_name,omitempty"`
+	RecipientPhone string    `json:"recipient_phone,omitempty"` // E.164
+	CreatedAt      time.Time `json:"created_at,omitzero"`
+}
+
+// storedAddress is an address as it is sealed.
+type storedAddress struct {
+	Address
+	AddressAbout
 }
 
 // Input is what a caller says about a customer. A part not specified stays as

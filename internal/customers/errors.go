@@ -63,6 +63,14 @@ var (
 	ErrRuleChanged    = apperr.Define(apperr.NotFound, "validation_rules.changed_meanwhile", "The rule was changed while it was being tried.", "试运行期间规则已被修改。")
 	ErrRuleBroken     = apperr.Define(apperr.Invalid, "validation_rules.broken", "{message_en}", "{message_zh}")
 
+	ErrAddressNotFound = apperr.Define(apperr.NotFound, "customers.address_not_found", "The customer has no such address.", "该顾客没有此地址。")
+	ErrAddressCount    = apperr.Define(apperr.Invalid, "customers.too_many_addresses", "A customer has at most {max} addresses.", "一位顾客最多 {max} 个地址。")
+	ErrAddressEmpty    = apperr.Define(apperr.Invalid, "customers.address_empty", "An address has at least one part.", "地址至少须填写一项。")
+	ErrAddressDefault  = apperr.Define(apperr.Invalid, "customers.address_default", "Make another address the default one instead.", "请改为将另一个地址设为默认地址。")
+	ErrFamilyNotFound  = apperr.Define(apperr.NotFound, "customers.family_member_not_found", "The customer has no such member of the family.", "该顾客没有此家庭成员。")
+	ErrFamilyCount     = apperr.Define(apperr.Invalid, "customers.too_many_family_members", "A customer has at most {max} members of the family.", "一位顾客最多 {max} 位家庭成员。")
+	ErrSizeKind        = apperr.Define(apperr.Invalid, "customers.size_unknown", "There is no such kind of size.", "没有该尺码类别。")
+
 	ErrIdentityNotFound = apperr.Define(apperr.NotFound, "customers.identity_not_found", "The customer has no such way to sign in.", "该顾客没有此登录方式。")
 	ErrPairNotFound     = apperr.Define(apperr.NotFound, "duplicates.not_found", "There is no such pair of customers, or you may not see both.", "找不到这对顾客，或您无权查看其中一位。")
 	ErrScanRunning      = apperr.Define(apperr.Conflict, "duplicates.scan_running", "A search for duplicates is under way already.", "已有一个查重任务正在进行。")

@@ -153,7 +153,7 @@ func (a API) RevealCustomer(ctx context.Context, r customersapi.RevealCustomerRe
 	if err != nil {
 		return nil, err
 	}
-	return customersapi.RevealCustomer200JSONResponse(toAPIRevealed(c, r.Body.Fields)), nil
+	return customersapi.RevealCustomer200JSONResponse(a.toAPIRevealed(c, r.Body.Fields)), nil
 }
 
 // AddCustomerTags implements addCustomerTags.

@@ -108,7 +108,7 @@ func toAPICard(clear *Customer) customersapi.CustomerCard {
 		Language: c.Language, LifecycleStage: c.LifecycleStage, HomeStoreId: c.HomeStoreId, AssignedStaffId: c.AssignedStaffId, Tags: c.Tags}
 }
 
-func toAPIRevealed(c *Customer, fields []customersapi.RevealField) customersapi.CustomerRevealed {
+func (a API) toAPIRevealed(c *Revealed, fields []customersapi.RevealField) customersapi.CustomerRevealed {
 	out := customersapi.CustomerRevealed{Id: c.ID}
 	for _, f := range fields {
 		switch f {
@@ -126,6 +126,18 @@ func toAPIRevealed(c *Customer, fields []customersapi.RevealField) customersapi.
 				personal = customersapi.CustomFields{}
 			}
 			out.CustomFields = &personal
+		case customersapi.RevealAddresses:
+			all := make([]customersapi.CustomerAddress, len(c.Addresses))
+			for i := range all {
+				all[i] = ToAPICustomerAddress(&c.Addresses[i])
+			}
+			out.Addresses = &all
+		case customersapi.RevealFamilyMembers:
+			all := make([]customersapi.FamilyMember, len(c.Family))
+			for i := range all {
+				all[i] = a.ToAPIFamilyMember(&c.Family[i])
+			}
+			out.FamilyMembers = &all
 		}
 	}
 	return out

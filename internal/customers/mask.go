@@ -37,16 +37,31 @@ func (p Person) masked() Person {
 		p.Email = pii.MaskEmail(p.Email)
 	}
 	if p.Address != nil {
-		a := *p.Address
-		if a.Line1 != "" {
-			a.Line1 = pii.MaskAddressLine(a.Line1)
-		}
-		if a.Line2 != "" {
-			a.Line2 = "***"
-		}
+		a := p.Address.masked()
 		p.Address = &a
 	}
+	p.About = p.About.masked()
 	return p
+}
+
+func (a Address) masked() Address {
+	if a.Line1 != "" {
+		a.Line1 = pii.MaskAddressLine(a.Line1)
+	}
+	if a.Line2 != "" {
+		a.Line2 = "***"
+	}
+	return a
+}
+
+func (a AddressAbout) masked() AddressAbout {
+	if a.RecipientName != "" {
+		a.RecipientName = pii.MaskName(a.RecipientName)
+	}
+	if a.RecipientPhone != "" {
+		a.RecipientPhone = pii.MaskPhone(a.RecipientPhone)
+	}
+	return a
 }
 
 // maskPhone spares the commonest numbers the parser, which costs more than all

@@ -47,7 +47,9 @@ type mergedRecord struct {
 	survivorRecord
 	Moved map[string]movedRows       `json:"moved"`
 	Kept  map[string]json.RawMessage `json:"kept"`
-	Pairs json.RawMessage            `json:"pairs"`
+
+	KeptAddress uuid.UUID       `json:"kept_address,omitzero"` // the default address that was not taken, now another one of the survivor's
+	Pairs       json.RawMessage `json:"pairs"`
 }
 
 // MergePreview is what a merge would do.
@@ -234,6 +236,9 @@ func (s *Service) merge(ctx context.Context, tx *db.Tx, rows []*crm.Customer, su
 	one := survivorRecord{Row: before[survivor.ID], Before: *survivor, After: after}
 	other := mergedRecord{survivorRecord: survivorRecord{Row: before[merged.ID], Before: *merged, After: rest}}
 	if other.Moved, other.Kept, err = s.moveAll(ctx, tx, m); err != nil {
+		return nil, err
+	}
+	if other.KeptAddress, err = s.keepAddress(ctx, tx, m, survivor, merged, sides["address"]); err != nil {
 		return nil, err
 	}
 	pairs, err := s.followPairs(ctx, tx, m)

@@ -110,8 +110,15 @@ var mergeFields = []mergeField{
 			return c.BirthDate.Format(time.DateOnly)
 		},
 	},
-	of("address", MostRecent, func(c *Customer) **Address { return &c.Address }, func(c *Customer) string { return showObject(c.Address, c.Address == nil) },
-		"address_sealed", "address_region", "address_city"),
+	{
+		// Which of two equal addresses it is makes no difference. The one that is not
+		// taken is kept beside it (keepAddress).
+		name: "address", strategy: MostRecent, columns: []string{"address_sealed", "address_region", "address_city"},
+		empty: func(c *Customer) bool { return c.Address == nil },
+		same:  sameAddress,
+		take:  func(to, from *Customer) { to.Address, to.About = from.Address, from.About },
+		show:  func(c *Customer) string { return showObject(c.Address, c.Address == nil) },
+	},
 	of("language", MostRecent, func(c *Customer) *string { return &c.Language }, func(c *Customer) string { return c.Language }),
 	of("source", Earliest, func(c *Customer) *string { return &c.Source }, func(c *Customer) string { return c.Source }),
 	of("home_store_id", UnlessEmpty, func(c *Customer) **uuid.UUID { return &c.HomeStoreID }, func(c *Customer) string { return showID(c.HomeStoreID) }),
@@ -144,6 +151,12 @@ var mergeKeeps = map[string]string{
 	"id": "who it is", "data_key": "what seals the row; a rotation may wrap it anew in between", "name_block": "where the row was filed on arrival",
 	"archived_at": "set with the merge, as it was before after undoing", "merged_into_id": "the merge itself",
 	"created_at": "the survivor's own", "updated_at": "every change", "version": "every change",
+}
+
+func sameAddress(a, b *Customer) bool {
+	x, y := a.About, b.About
+	x.ID, x.CreatedAt, y.ID, y.CreatedAt = uuid.Nil, time.Time{}, uuid.Nil, time.Time{}
+	return reflect.DeepEqual(a.Address, b.Address) && x == y
 }
 
 // keyed builds a field that holds values by name. Both decides where both have

@@ -94,6 +94,10 @@ func newPairWorld(t *testing.T) *pairWorld {
 		"home_store_id": w.store, "assigned_staff_id": bob.Id, "tags": []any{"读书会", "童书"}, "preferences": body{"genre": "novels", "size": 42},
 		"marketing_preferences": body{"sms": false, "wechat": true}, "address": body{"city": "上海市", "line1": "南京东路100号3栋201室"}, "gender": "male",
 		"custom_fields": body{"size": "L", "shoe": "42", "id_card": "B456", "allergy": "nuts"}})
+	for _, c := range []client.Customer{w.one, w.other} {
+		w.admin.Do(http.MethodPost, "/v1/customers/"+c.Id.String()+"/family-members", body{"relation": "child", "name": "王小宝", "birth_date": "2020-02-29"}).Want(http.StatusCreated)
+	}
+	w.admin.Do(http.MethodPost, "/v1/customers/"+w.other.Id.String()+"/addresses", body{"label": "公司", "address": body{"city": "杭州市", "line1": "文三路9号"}}).Want(http.StatusCreated)
 	w.buys(body{"external_id": "C-1"}, "2026-06-01T03:00:00Z", 3000)
 	w.buys(body{"external_id": "C-1"}, "2026-06-02T03:00:00Z", 1000)
 	w.buys(body{"phone": phoneOther}, "2026-06-02T05:00:00Z", 500)
@@ -247,7 +251,7 @@ func TestMergedCustomersAreOne(t *testing.T) {
 	for _, c := range p.Moves {
 		moves[c.Kind] = c.Count
 	}
-	assert.Equal(t, map[string]int64{"orders": 2, "returns": 1, "identities": 1, "consents": 1, "notes": 1}, moves)
+	assert.Equal(t, map[string]int64{"addresses": 1, "family_members": 1, "orders": 2, "returns": 1, "identities": 1, "consents": 1, "notes": 1}, moves)
 	fields := map[string]client.MergePreviewField{}
 	for _, f := range p.Fields {
 		fields[f.Field] = f

@@ -93,6 +93,9 @@ func (s *Service) undoMerge(ctx context.Context, tx *db.Tx, record *crm.Customer
 	if err := s.backAll(ctx, tx, m, other.Moved, other.Kept, now); err != nil {
 		return nil, err
 	}
+	if err := s.dropKeptAddress(ctx, tx, m, other.KeptAddress); err != nil {
+		return nil, err
+	}
 	if err := s.unfollowPairs(ctx, tx, other.Pairs); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package customers
 import (
 	"context"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -192,13 +193,20 @@ func (s *Service) lookedUp(ctx context.Context, tx *db.Tx, q predicate.Customer)
 	return tx.CRM.Customer.Query().Where(customer.ID(led[row.ID].ID), customer.ArchivedAtIsNil()).Select(viewed...).Only(ctx)
 }
 
+// Revealed is a customer in clear, with what belongs to them and was asked for.
+type Revealed struct {
+	*Customer
+	Addresses []CustomerAddress
+	Family    []FamilyMember
+}
+
 // Reveal returns a customer of the caller's scope in clear, and audits which
 // fields were asked for and why. Error: ErrNotFound.
-func (s *Service) Reveal(ctx context.Context, id uuid.UUID, fields []string, reason string) (*Customer, error) {
-	var c Customer
+func (s *Service) Reveal(ctx context.Context, id uuid.UUID, fields []string, reason string) (*Revealed, error) {
 	if reason = strings.TrimSpace(reason); utf8.RuneCountInString(reason) < 2 {
 		return nil, ErrReason.At("/reason")
 	}
+	var out Revealed
 	err := s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		row, err := tx.CRM.Customer.Query().Where(customer.ID(id)).Select(viewed...).Only(ctx)
 		if crm.IsNotFound(err) {
@@ -207,8 +215,20 @@ func (s *Service) Reveal(ctx context.Context, id uuid.UUID, fields []string, rea
 		if err != nil {
 			return err
 		}
-		if c, err = open(s.keys, row); err != nil {
+		c, err := open(s.keys, row)
+		if err != nil {
 			return err
+		}
+		out = Revealed{Customer: &c}
+		if slices.Contains(fields, "addresses") {
+			if out.Addresses, err = s.addressesOf(ctx, tx.Clients, &c); err != nil {
+				return err
+			}
+		}
+		if slices.Contains(fields, "family_members") {
+			if out.Family, err = s.familyOf(ctx, tx.Clients, &c); err != nil {
+				return err
+			}
 		}
 		audit.Record(ctx, tx, audit.Entry{Action: "customers.reveal", ObjectType: "customer", ObjectID: id.String(), StoreID: row.HomeStoreID, StaffID: row.AssignedStaffID,
 			Reason: reason, Changes: map[string]any{"fields": fields}})
@@ -217,5 +237,6 @@ func (s *Service) Reveal(ctx context.Context, id uuid.UUID, fields []string, rea
 	if err != nil {
 		return nil, err
 	}
-	return s.shown(ctx, &c)
+	out.Customer, err = s.shown(ctx, out.Customer)
+	return &out, err
 }

@@ -98,7 +98,10 @@ func (c *Customer) applyPerson(in *Input, bad *faults) {
 	if in.Address.IsSpecified() {
 		c.Address = nil
 		if a, err := in.Address.Get(); err == nil {
-			c.Address = address(a, bad)
+			c.Address = address(a, "/address", bad)
+		}
+		if c.Address == nil {
+			c.About = AddressAbout{}
 		}
 	}
 }
@@ -160,7 +163,7 @@ func pattern(to *string, v *string, wanted *regexp.Regexp, pointer string, bad *
 }
 
 // address trims the parts; an address without any is none.
-func address(a Address, bad *faults) *Address {
+func address(a Address, pointer string, bad *faults) *Address {
 	for _, p := range []struct {
 		name string
 		v    *string
@@ -172,13 +175,13 @@ func address(a Address, bad *faults) *Address {
 		*p.v = strings.TrimSpace(*p.v)
 		switch {
 		case utf8.RuneCountInString(*p.v) > p.max:
-			bad.add("/address/"+p.name, ErrTooLong, map[string]any{"max": p.max})
+			bad.add(pointer+"/"+p.name, ErrTooLong, map[string]any{"max": p.max})
 		case !utf8.ValidString(*p.v) || strings.ContainsRune(*p.v, 0):
-			bad.add("/address/"+p.name, ErrValue)
+			bad.add(pointer+"/"+p.name, ErrValue)
 		}
 	}
 	if a.Country != "" && !countryPattern.MatchString(a.Country) {
-		bad.add("/address/country", ErrValue)
+		bad.add(pointer+"/country", ErrValue)
 	}
 	if a == (Address{}) {
 		return nil
@@ -214,7 +217,7 @@ func (c *Customer) differences(old *Customer) []string {
 	note("phone", c.Phone != old.Phone)
 	note("email", c.Email != old.Email)
 	note("card_number", c.Card != old.Card)
-	note("address", !reflect.DeepEqual(c.Address, old.Address))
+	note("address", !reflect.DeepEqual(c.Address, old.Address) || c.About != old.About)
 	note("gender", c.Gender != old.Gender)
 	note("birth_date", !sameTime(c.BirthDate, old.BirthDate))
 	note("language", c.Language != old.Language)

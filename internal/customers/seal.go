@@ -62,9 +62,9 @@ func seal(keys *crypto.Keyring, key crypto.DataKey, id uuid.UUID, p *Person, blo
 		s.cardIndex = keys.Index(indexCard, p.Card)
 	}
 	if p.Address != nil {
-		raw, err := json.Marshal(p.Address)
+		raw, err := json.Marshal(storedAddress{*p.Address, p.About})
 		if err != nil {
-			panic(err) // a struct of strings
+			panic(err) // texts, an id and a time
 		}
 		s.address = key.Seal(table, "address", id, raw)
 		s.addressRegion, s.addressCity = cutRunes(p.Address.Region, 64), cutRunes(p.Address.City, 64)
@@ -106,7 +106,7 @@ func open(keys *crypto.Keyring, row *crm.Customer) (Customer, error) {
 		Language: row.Language, Source: row.Source, LifecycleStage: string(row.LifecycleStage),
 		HomeStoreID: row.HomeStoreID, AssignedStaffID: row.AssignedStaffID, Preferences: row.Preferences,
 		MarketingPreferences: row.MarketingPreferences, CustomFields: row.CustomFields, TagIDs: row.TagIds,
-		block: row.NameBlock, ArchivedAt: utc(row.ArchivedAt), Version: row.Version, CreatedAt: row.CreatedAt.UTC(), UpdatedAt: row.UpdatedAt.UTC(),
+		block: row.NameBlock, wrapped: row.DataKey, ArchivedAt: utc(row.ArchivedAt), Version: row.Version, CreatedAt: row.CreatedAt.UTC(), UpdatedAt: row.UpdatedAt.UTC(),
 	}
 	if row.PhoneKind != nil {
 		c.PhoneKind = string(*row.PhoneKind)
@@ -134,10 +134,11 @@ func open(keys *crypto.Keyring, row *crm.Customer) (Customer, error) {
 	c.Email = string(field("email", row.EmailSealed))
 	c.Card = string(field("card_number", row.CardNumberSealed))
 	if raw := field("address", row.AddressSealed); raw != nil {
-		c.Address = new(Address)
-		if err := json.Unmarshal(raw, c.Address); err != nil && firstErr == nil {
+		var a storedAddress
+		if err := json.Unmarshal(raw, &a); err != nil && firstErr == nil {
 			firstErr = fmt.Errorf("customer %s: address: %w", row.ID, err)
 		}
+		c.Address, c.About = &a.Address, a.AddressAbout
 	}
 	if raw := field("custom_fields", row.CustomFieldsSealed); raw != nil {
 		if err := json.Unmarshal(raw, &c.Custom); err != nil && firstErr == nil {

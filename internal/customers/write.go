@@ -71,6 +71,12 @@ func (s *Service) args(cs []*Customer, wrapped map[uuid.UUID][]byte) ([]any, err
 		if err != nil {
 			return nil, fmt.Errorf("customer %s: data key: %w", c.ID, err)
 		}
+		if c.Address != nil && c.About.ID == uuid.Nil {
+			if c.About.ID, err = uuid.NewV7(); err != nil {
+				return nil, err
+			}
+			c.About.CreatedAt = c.UpdatedAt
+		}
 		row := seal(s.keys, key, c.ID, &c.Person, c.block)
 		if err := layOut(cols, c, raw, &row); err != nil {
 			return nil, err

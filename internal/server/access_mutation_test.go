@@ -18,8 +18,10 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturn"
 	"github.com/shuke-crm/shuke/ent/crm/consent"
 	"github.com/shuke-crm/shuke/ent/crm/customer"
+	"github.com/shuke-crm/shuke/ent/crm/customeraddress"
 	"github.com/shuke-crm/shuke/ent/crm/customeridentity"
 	"github.com/shuke-crm/shuke/ent/crm/customermetrics"
+	"github.com/shuke-crm/shuke/ent/crm/familymember"
 	"github.com/shuke-crm/shuke/ent/platform/session"
 	"github.com/shuke-crm/shuke/ent/platform/staff"
 	"github.com/shuke-crm/shuke/ent/platform/stafffactor"
@@ -46,6 +48,10 @@ var scopedEntities = map[string]scoped{
 	// Who does not see the customer does not get so far.
 	"CustomerIdentity": {&customeridentity.Policy, nil,
 		func(ctx context.Context, w *world) (int, error) { return w.DB.CRM.CustomerIdentity.Query().Count(ctx) }},
+	"CustomerAddress": {&customeraddress.Policy, nil,
+		func(ctx context.Context, w *world) (int, error) { return w.DB.CRM.CustomerAddress.Query().Count(ctx) }},
+	"FamilyMember": {&familymember.Policy, nil,
+		func(ctx context.Context, w *world) (int, error) { return w.DB.CRM.FamilyMember.Query().Count(ctx) }},
 	"Consent": {&consent.Policy, nil,
 		func(ctx context.Context, w *world) (int, error) { return w.DB.CRM.Consent.Query().Count(ctx) }},
 	"Order": {&order.Policy, []string{"getOrder", "listOrders", "listOrders/count"},
@@ -108,7 +114,10 @@ func (w *world) counts(t *testing.T, e scoped) (own, all int) {
 	}
 	once(w, "ways to sign in", func() bool {
 		for _, c.object = range []string{"own", "other"} {
-			c.linked(c.newBuyer())
+			b := c.newBuyer()
+			c.linked(b)
+			c.addressed(b)
+			c.related(b)
 		}
 		return true
 	})

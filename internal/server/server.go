@@ -210,7 +210,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 		},
 	})
 	s.Customers.UseMembers(s.Member)
-	for _, f := range []customers.Follower{s.Orders.Follower(), s.Segments.Follower(), s.Member.Follower(), s.Timeline.Follower()} {
+	for _, f := range []customers.Follower{s.Customers.Follower(), s.Orders.Follower(), s.Segments.Follower(), s.Member.Follower(), s.Timeline.Follower()} {
 		s.Customers.Follow(f)
 	}
 	s.Operations = operations.New(operations.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Jobs: s.Jobs, Keys: d.Keys, Log: d.Log})

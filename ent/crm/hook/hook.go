@@ -45,6 +45,18 @@ func (f CustomerFunc) Mutate(ctx context.Context, m crm.Mutation) (crm.Value, er
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *crm.CustomerMutation", m)
 }
 
+// The CustomerAddressFunc type is an adapter to allow the use of ordinary
+// function as CustomerAddress mutator.
+type CustomerAddressFunc func(context.Context, *crm.CustomerAddressMutation) (crm.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f CustomerAddressFunc) Mutate(ctx context.Context, m crm.Mutation) (crm.Value, error) {
+	if mv, ok := m.(*crm.CustomerAddressMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *crm.CustomerAddressMutation", m)
+}
+
 // The CustomerIdentityFunc type is an adapter to allow the use of ordinary
 // function as CustomerIdentity mutator.
 type CustomerIdentityFunc func(context.Context, *crm.CustomerIdentityMutation) (crm.Value, error)
@@ -103,6 +115,18 @@ func (f ExportRunFunc) Mutate(ctx context.Context, m crm.Mutation) (crm.Value, e
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *crm.ExportRunMutation", m)
+}
+
+// The FamilyMemberFunc type is an adapter to allow the use of ordinary
+// function as FamilyMember mutator.
+type FamilyMemberFunc func(context.Context, *crm.FamilyMemberMutation) (crm.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f FamilyMemberFunc) Mutate(ctx context.Context, m crm.Mutation) (crm.Value, error) {
+	if mv, ok := m.(*crm.FamilyMemberMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *crm.FamilyMemberMutation", m)
 }
 
 // The ImportRunFunc type is an adapter to allow the use of ordinary

@@ -188,6 +188,38 @@ var (
 			},
 		},
 	}
+	// CustomerAddressesColumns holds the columns for the "customer_addresses" table.
+	CustomerAddressesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "store_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "assigned_staff_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "address_sealed", Type: field.TypeBytes},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+		{Name: "customer_id", Type: field.TypeUUID},
+	}
+	// CustomerAddressesTable holds the schema information for the "customer_addresses" table.
+	CustomerAddressesTable = &schema.Table{
+		Name:       "customer_addresses",
+		Columns:    CustomerAddressesColumns,
+		PrimaryKey: []*schema.Column{CustomerAddressesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "customer_addresses_customers_customer",
+				Columns:    []*schema.Column{CustomerAddressesColumns[7]},
+				RefColumns: []*schema.Column{CustomersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "customer_addresses_customer_idx",
+				Unique:  false,
+				Columns: []*schema.Column{CustomerAddressesColumns[7], CustomerAddressesColumns[0]},
+			},
+		},
+	}
 	// CustomerIdentitiesColumns holds the columns for the "customer_identities" table.
 	CustomerIdentitiesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -392,6 +424,39 @@ var (
 				Annotation: &entsql.IndexAnnotation{
 					Where: "file_deleted_at IS NULL",
 				},
+			},
+		},
+	}
+	// FamilyMembersColumns holds the columns for the "family_members" table.
+	FamilyMembersColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "store_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "assigned_staff_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "relation", Type: field.TypeEnum, Enums: []string{"spouse", "child", "parent", "sibling", "grandparent", "grandchild", "other"}},
+		{Name: "details_sealed", Type: field.TypeBytes},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+		{Name: "customer_id", Type: field.TypeUUID},
+	}
+	// FamilyMembersTable holds the schema information for the "family_members" table.
+	FamilyMembersTable = &schema.Table{
+		Name:       "family_members",
+		Columns:    FamilyMembersColumns,
+		PrimaryKey: []*schema.Column{FamilyMembersColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "family_members_customers_customer",
+				Columns:    []*schema.Column{FamilyMembersColumns[8]},
+				RefColumns: []*schema.Column{CustomersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "family_members_customer_idx",
+				Unique:  false,
+				Columns: []*schema.Column{FamilyMembersColumns[8], FamilyMembersColumns[0]},
 			},
 		},
 	}
@@ -600,11 +665,13 @@ var (
 		ConsentsTable,
 		ConsentTextsTable,
 		CustomersTable,
+		CustomerAddressesTable,
 		CustomerIdentitiesTable,
 		CustomerMergesTable,
 		CustomerMetricsTable,
 		DuplicateCandidatesTable,
 		ExportsTable,
+		FamilyMembersTable,
 		ImportsTable,
 		MemberSessionsTable,
 		NotesTable,
@@ -624,6 +691,7 @@ func init() {
 		"customers_merged_check":  "merged_into_id IS NULL OR archived_at IS NOT NULL",
 		"customers_version_check": "version > 0",
 	}
+	CustomerAddressesTable.ForeignKeys[0].RefTable = CustomersTable
 	CustomerIdentitiesTable.ForeignKeys[0].RefTable = CustomersTable
 	CustomerIdentitiesTable.Annotation = &entsql.Annotation{}
 	CustomerIdentitiesTable.Annotation.Checks = map[string]string{
@@ -640,6 +708,7 @@ func init() {
 	ExportsTable.Annotation = &entsql.Annotation{
 		Table: "exports",
 	}
+	FamilyMembersTable.ForeignKeys[0].RefTable = CustomersTable
 	ImportsTable.Annotation = &entsql.Annotation{
 		Table: "imports",
 	}

@@ -15,6 +15,9 @@ type ConsentText func(*sql.Selector)
 // Customer is the predicate function for customer builders.
 type Customer func(*sql.Selector)
 
+// CustomerAddress is the predicate function for customeraddress builders.
+type CustomerAddress func(*sql.Selector)
+
 // CustomerIdentity is the predicate function for customeridentity builders.
 type CustomerIdentity func(*sql.Selector)
 
@@ -29,6 +32,9 @@ type DuplicateCandidate func(*sql.Selector)
 
 // ExportRun is the predicate function for exportrun builders.
 type ExportRun func(*sql.Selector)
+
+// FamilyMember is the predicate function for familymember builders.
+type FamilyMember func(*sql.Selector)
 
 // ImportRun is the predicate function for importrun builders.
 type ImportRun func(*sql.Selector)

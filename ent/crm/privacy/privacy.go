@@ -182,6 +182,30 @@ func (f CustomerMutationRuleFunc) EvalMutation(ctx context.Context, m crm.Mutati
 	return Denyf("crm/privacy: unexpected mutation type %T, expect *crm.CustomerMutation", m)
 }
 
+// The CustomerAddressQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type CustomerAddressQueryRuleFunc func(context.Context, *crm.CustomerAddressQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f CustomerAddressQueryRuleFunc) EvalQuery(ctx context.Context, q crm.Query) error {
+	if q, ok := q.(*crm.CustomerAddressQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("crm/privacy: unexpected query type %T, expect *crm.CustomerAddressQuery", q)
+}
+
+// The CustomerAddressMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type CustomerAddressMutationRuleFunc func(context.Context, *crm.CustomerAddressMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f CustomerAddressMutationRuleFunc) EvalMutation(ctx context.Context, m crm.Mutation) error {
+	if m, ok := m.(*crm.CustomerAddressMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("crm/privacy: unexpected mutation type %T, expect *crm.CustomerAddressMutation", m)
+}
+
 // The CustomerIdentityQueryRuleFunc type is an adapter to allow the use of ordinary
 // functions as a query rule.
 type CustomerIdentityQueryRuleFunc func(context.Context, *crm.CustomerIdentityQuery) error
@@ -300,6 +324,30 @@ func (f ExportRunMutationRuleFunc) EvalMutation(ctx context.Context, m crm.Mutat
 		return f(ctx, m)
 	}
 	return Denyf("crm/privacy: unexpected mutation type %T, expect *crm.ExportRunMutation", m)
+}
+
+// The FamilyMemberQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type FamilyMemberQueryRuleFunc func(context.Context, *crm.FamilyMemberQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f FamilyMemberQueryRuleFunc) EvalQuery(ctx context.Context, q crm.Query) error {
+	if q, ok := q.(*crm.FamilyMemberQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("crm/privacy: unexpected query type %T, expect *crm.FamilyMemberQuery", q)
+}
+
+// The FamilyMemberMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type FamilyMemberMutationRuleFunc func(context.Context, *crm.FamilyMemberMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f FamilyMemberMutationRuleFunc) EvalMutation(ctx context.Context, m crm.Mutation) error {
+	if m, ok := m.(*crm.FamilyMemberMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("crm/privacy: unexpected mutation type %T, expect *crm.FamilyMemberMutation", m)
 }
 
 // The ImportRunQueryRuleFunc type is an adapter to allow the use of ordinary

@@ -9,11 +9,13 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/consent"
 	"github.com/shuke-crm/shuke/ent/crm/consenttext"
 	"github.com/shuke-crm/shuke/ent/crm/customer"
+	"github.com/shuke-crm/shuke/ent/crm/customeraddress"
 	"github.com/shuke-crm/shuke/ent/crm/customeridentity"
 	"github.com/shuke-crm/shuke/ent/crm/customermerge"
 	"github.com/shuke-crm/shuke/ent/crm/customermetrics"
 	"github.com/shuke-crm/shuke/ent/crm/duplicatecandidate"
 	"github.com/shuke-crm/shuke/ent/crm/exportrun"
+	"github.com/shuke-crm/shuke/ent/crm/familymember"
 	"github.com/shuke-crm/shuke/ent/crm/importrun"
 	"github.com/shuke-crm/shuke/ent/crm/membersession"
 	"github.com/shuke-crm/shuke/ent/crm/note"
@@ -114,6 +116,29 @@ func init() {
 	customerDescUpdatedAt := customerFields[33].Descriptor()
 	// customer.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	customer.DefaultUpdatedAt = customerDescUpdatedAt.Default.(func() time.Time)
+	customeraddress.Policy = privacy.NewPolicies(schema.CustomerAddress{})
+	customeraddress.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := customeraddress.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	customeraddressFields := schema.CustomerAddress{}.Fields()
+	_ = customeraddressFields
+	// customeraddressDescVersion is the schema descriptor for version field.
+	customeraddressDescVersion := customeraddressFields[5].Descriptor()
+	// customeraddress.DefaultVersion holds the default value on creation for the version field.
+	customeraddress.DefaultVersion = customeraddressDescVersion.Default.(int64)
+	// customeraddressDescCreatedAt is the schema descriptor for created_at field.
+	customeraddressDescCreatedAt := customeraddressFields[6].Descriptor()
+	// customeraddress.DefaultCreatedAt holds the default value on creation for the created_at field.
+	customeraddress.DefaultCreatedAt = customeraddressDescCreatedAt.Default.(func() time.Time)
+	// customeraddressDescUpdatedAt is the schema descriptor for updated_at field.
+	customeraddressDescUpdatedAt := customeraddressFields[7].Descriptor()
+	// customeraddress.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	customeraddress.DefaultUpdatedAt = customeraddressDescUpdatedAt.Default.(func() time.Time)
 	customeridentity.Policy = privacy.NewPolicies(schema.CustomerIdentity{})
 	customeridentity.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
@@ -281,6 +306,29 @@ func init() {
 	exportrunDescUpdatedAt := exportrunFields[17].Descriptor()
 	// exportrun.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	exportrun.DefaultUpdatedAt = exportrunDescUpdatedAt.Default.(func() time.Time)
+	familymember.Policy = privacy.NewPolicies(schema.FamilyMember{})
+	familymember.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := familymember.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	familymemberFields := schema.FamilyMember{}.Fields()
+	_ = familymemberFields
+	// familymemberDescVersion is the schema descriptor for version field.
+	familymemberDescVersion := familymemberFields[6].Descriptor()
+	// familymember.DefaultVersion holds the default value on creation for the version field.
+	familymember.DefaultVersion = familymemberDescVersion.Default.(int64)
+	// familymemberDescCreatedAt is the schema descriptor for created_at field.
+	familymemberDescCreatedAt := familymemberFields[7].Descriptor()
+	// familymember.DefaultCreatedAt holds the default value on creation for the created_at field.
+	familymember.DefaultCreatedAt = familymemberDescCreatedAt.Default.(func() time.Time)
+	// familymemberDescUpdatedAt is the schema descriptor for updated_at field.
+	familymemberDescUpdatedAt := familymemberFields[8].Descriptor()
+	// familymember.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	familymember.DefaultUpdatedAt = familymemberDescUpdatedAt.Default.(func() time.Time)
 	importrun.Policy = privacy.NewPolicies(schema.ImportRun{})
 	importrun.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
