@@ -1668,6 +1668,63 @@ func (e TimelineActorKind) Valid() bool {
 	}
 }
 
+// Defines values for TimelineKind.
+const (
+	TimelineArchived         TimelineKind = "archived"
+	TimelineChanged          TimelineKind = "changed"
+	TimelineConsentGiven     TimelineKind = "consent_given"
+	TimelineConsentWithdrawn TimelineKind = "consent_withdrawn"
+	TimelineCreated          TimelineKind = "created"
+	TimelineHandedOver       TimelineKind = "handed_over"
+	TimelineIdentityLinked   TimelineKind = "identity_linked"
+	TimelineIdentityUnlinked TimelineKind = "identity_unlinked"
+	TimelineMergeUndone      TimelineKind = "merge_undone"
+	TimelineMerged           TimelineKind = "merged"
+	TimelineNote             TimelineKind = "note"
+	TimelineOrder            TimelineKind = "order"
+	TimelineRestored         TimelineKind = "restored"
+	TimelineReturn           TimelineKind = "return"
+	TimelineTagged           TimelineKind = "tagged"
+)
+
+// Valid indicates whether the value is a known member of the TimelineKind enum.
+func (e TimelineKind) Valid() bool {
+	switch e {
+	case TimelineArchived:
+		return true
+	case TimelineChanged:
+		return true
+	case TimelineConsentGiven:
+		return true
+	case TimelineConsentWithdrawn:
+		return true
+	case TimelineCreated:
+		return true
+	case TimelineHandedOver:
+		return true
+	case TimelineIdentityLinked:
+		return true
+	case TimelineIdentityUnlinked:
+		return true
+	case TimelineMergeUndone:
+		return true
+	case TimelineMerged:
+		return true
+	case TimelineNote:
+		return true
+	case TimelineOrder:
+		return true
+	case TimelineRestored:
+		return true
+	case TimelineReturn:
+		return true
+	case TimelineTagged:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TokenPairTokenType.
 const (
 	PairTokenBearer TokenPairTokenType = "Bearer"
@@ -1941,6 +1998,21 @@ const (
 func (e ListNotesParamsInclude) Valid() bool {
 	switch e {
 	case ListNotesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListTimelineParamsInclude.
+const (
+	ListTimelineParamsIncludeIncludeTotalCount ListTimelineParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListTimelineParamsInclude enum.
+func (e ListTimelineParamsInclude) Valid() bool {
+	switch e {
+	case ListTimelineParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -7242,6 +7314,53 @@ type TimelineActor struct {
 // TimelineActorKind defines model for TimelineActor.Kind.
 type TimelineActorKind string
 
+// TimelineDetails What the kind says, see the operation.
+//
+// Example: {"edited":false,"kind":"taste","pinned":false,"text":"偏爱推理小说。"}
+type TimelineDetails map[string]interface{}
+
+// TimelineItem Example: {"actor":{"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","kind":"staff","name":"王店员"},"details":{"channel":"pos","currency":"CNY","order_number":"SO-100027","returned_amount":0,"status":"completed","total_amount":25900,"unit_count":2},"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a51","kind":"order","occurred_at":"2026-07-01T02:00:00Z","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"}
+type TimelineItem struct {
+	// Actor Who did it, where that is known.
+	Actor nullable.Nullable[TimelineActor] `json:"actor"`
+
+	// Details What the kind says, see the operation.
+	//
+	// Example: {"edited":false,"kind":"taste","pinned":false,"text":"偏爱推理小说。"}
+	Details TimelineDetails `json:"details"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// Kind What happened; more kinds will come.
+	//
+	// Example: order
+	Kind       TimelineKind `json:"kind"`
+	OccurredAt time.Time    `json:"occurred_at"`
+
+	// StoreId Where, if in a store.
+	StoreId nullable.Nullable[openapi_types.UUID] `json:"store_id"`
+}
+
+// TimelineItemList Example: {"has_more":false,"items":[],"next_cursor":null}
+type TimelineItemList struct {
+	HasMore bool           `json:"has_more"`
+	Items   []TimelineItem `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// TimelineKind What happened; more kinds will come.
+//
+// Example: order
+type TimelineKind string
+
 // TokenPair Example: {"access_token":"eyJhbGciOiJIUzI1NiIsImtpZCI6IjEiLCJ0eXAiOiJhdCtqd3QifQ.e30.c2ln","expires_in":900,"refresh_token":"shr_AZLxpHwee1KcVT8_fwwqEQ","session_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","token_type":"Bearer"}
 type TokenPair struct {
 	// AccessToken For the `Authorization` header, as `Bearer …`.
@@ -8239,6 +8358,30 @@ type AddCustomerTagsParams struct {
 	// and 409 while the first one is still at work.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
+
+// ListTimelineParams defines parameters for ListTimeline.
+type ListTimelineParams struct {
+	// Kind Only these kinds; given several times for several.
+	Kind *[]TimelineKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// OccurredAfter Happened then or later.
+	OccurredAfter *time.Time `form:"occurred_after,omitempty" json:"occurred_after,omitempty"`
+
+	// OccurredBefore Happened before.
+	OccurredBefore *time.Time `form:"occurred_before,omitempty" json:"occurred_before,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListTimelineParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListTimelineParamsInclude defines parameters for ListTimeline.
+type ListTimelineParamsInclude string
 
 // ListExportsParams defines parameters for ListExports.
 type ListExportsParams struct {
@@ -10676,6 +10819,31 @@ type ClientInterface interface {
 	//
 	// Corresponds with DELETE /v1/customers/{id}/tags/{tag_id} (the `RemoveCustomerTag` operationId).
 	RemoveCustomerTag(ctx context.Context, id CustomerId, tagId Id, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListTimeline List what happened with a customer
+	//
+	// One stream over everything, the newest first, at the same cost at any depth. Each kind is there only for those who may read it elsewhere: orders and
+	// returns need `orders.read` and a scope over their store, notes `notes.read`. What happened to records that were merged into the customer is part of it,
+	// and goes back with them when a merge is undone. `id` is that of the row the item stands for: the order, the note, the entry of the audit log.
+	//
+	// | kind | details |
+	// |---|---|
+	// | `note` | `kind`, `pinned`, `edited`, `text` |
+	// | `created`, `changed` | `fields` that were set; `import_id` where an import did it |
+	// | `archived`, `restored` | |
+	// | `tagged` | `action`: `added`, `removed` |
+	// | `handed_over` | `from_staff_id`, `to_staff_id` |
+	// | `merged` | `merged_id`, `status`: `done`, `undone`; `moved`: what came along |
+	// | `merge_undone` | `merged_id` |
+	// | `order` | `order_number`, `channel`, `status`, `currency`, `total_amount`, `returned_amount`, `unit_count` |
+	// | `return` | `return_number`, `order_id`, `status`, `currency`, `total_amount` |
+	// | `identity_linked` | `provider`, `app` |
+	// | `identity_unlinked` | `provider` |
+	// | `consent_given` | `purpose`, `text_version`, `channel` |
+	// | `consent_withdrawn` | `purpose`, `text_version` |
+	//
+	// Corresponds with GET /v1/customers/{id}/timeline (the `ListTimeline` operationId).
+	ListTimeline(ctx context.Context, id CustomerId, params *ListTimelineParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListExports List exports
 	//
@@ -14653,6 +14821,41 @@ func (c *Client) AddCustomerTags(ctx context.Context, id CustomerId, params *Add
 // Corresponds with DELETE /v1/customers/{id}/tags/{tag_id} (the `RemoveCustomerTag` operationId).
 func (c *Client) RemoveCustomerTag(ctx context.Context, id CustomerId, tagId Id, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRemoveCustomerTagRequest(c.Server, id, tagId)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListTimeline List what happened with a customer
+//
+// One stream over everything, the newest first, at the same cost at any depth. Each kind is there only for those who may read it elsewhere: orders and
+// returns need `orders.read` and a scope over their store, notes `notes.read`. What happened to records that were merged into the customer is part of it,
+// and goes back with them when a merge is undone. `id` is that of the row the item stands for: the order, the note, the entry of the audit log.
+//
+// | kind | details |
+// |---|---|
+// | `note` | `kind`, `pinned`, `edited`, `text` |
+// | `created`, `changed` | `fields` that were set; `import_id` where an import did it |
+// | `archived`, `restored` | |
+// | `tagged` | `action`: `added`, `removed` |
+// | `handed_over` | `from_staff_id`, `to_staff_id` |
+// | `merged` | `merged_id`, `status`: `done`, `undone`; `moved`: what came along |
+// | `merge_undone` | `merged_id` |
+// | `order` | `order_number`, `channel`, `status`, `currency`, `total_amount`, `returned_amount`, `unit_count` |
+// | `return` | `return_number`, `order_id`, `status`, `currency`, `total_amount` |
+// | `identity_linked` | `provider`, `app` |
+// | `identity_unlinked` | `provider` |
+// | `consent_given` | `purpose`, `text_version`, `channel` |
+// | `consent_withdrawn` | `purpose`, `text_version` |
+//
+// Corresponds with GET /v1/customers/{id}/timeline (the `ListTimeline` operationId).
+func (c *Client) ListTimeline(ctx context.Context, id CustomerId, params *ListTimelineParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListTimelineRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -22725,6 +22928,127 @@ func NewRemoveCustomerTagRequest(server string, id CustomerId, tagId Id) (*http.
 	}
 
 	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListTimelineRequest constructs an http.Request for the ListTimeline method
+func NewListTimelineRequest(server string, id CustomerId, params *ListTimelineParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/timeline", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Kind != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "kind", *params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.OccurredAfter != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "occurred_after", *params.OccurredAfter, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.OccurredBefore != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "occurred_before", *params.OccurredBefore, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -30967,6 +31291,33 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with DELETE /v1/customers/{id}/tags/{tag_id} (the `RemoveCustomerTag` operationId).
 	RemoveCustomerTagWithResponse(ctx context.Context, id CustomerId, tagId Id, reqEditors ...RequestEditorFn) (*RemoveCustomerTagReply, error)
 
+	// ListTimelineWithResponse List what happened with a customer
+	//
+	// One stream over everything, the newest first, at the same cost at any depth. Each kind is there only for those who may read it elsewhere: orders and
+	// returns need `orders.read` and a scope over their store, notes `notes.read`. What happened to records that were merged into the customer is part of it,
+	// and goes back with them when a merge is undone. `id` is that of the row the item stands for: the order, the note, the entry of the audit log.
+	//
+	// | kind | details |
+	// |---|---|
+	// | `note` | `kind`, `pinned`, `edited`, `text` |
+	// | `created`, `changed` | `fields` that were set; `import_id` where an import did it |
+	// | `archived`, `restored` | |
+	// | `tagged` | `action`: `added`, `removed` |
+	// | `handed_over` | `from_staff_id`, `to_staff_id` |
+	// | `merged` | `merged_id`, `status`: `done`, `undone`; `moved`: what came along |
+	// | `merge_undone` | `merged_id` |
+	// | `order` | `order_number`, `channel`, `status`, `currency`, `total_amount`, `returned_amount`, `unit_count` |
+	// | `return` | `return_number`, `order_id`, `status`, `currency`, `total_amount` |
+	// | `identity_linked` | `provider`, `app` |
+	// | `identity_unlinked` | `provider` |
+	// | `consent_given` | `purpose`, `text_version`, `channel` |
+	// | `consent_withdrawn` | `purpose`, `text_version` |
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{id}/timeline (the `ListTimeline` operationId).
+	ListTimelineWithResponse(ctx context.Context, id CustomerId, params *ListTimelineParams, reqEditors ...RequestEditorFn) (*ListTimelineReply, error)
+
 	// ListExportsWithResponse List exports
 	//
 	// The caller's own, the newest first; everybody's for those who hold `exports.manage` over the whole business.
@@ -37683,6 +38034,69 @@ func (r RemoveCustomerTagReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RemoveCustomerTagReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListTimelineReply200Headers the declared response headers of an HTTP 200 response for ListTimeline
+type ListTimelineReply200Headers struct {
+	Link *string
+}
+
+// ListTimelineReplyDefaultHeaders the declared response headers of an HTTP default response for ListTimeline
+type ListTimelineReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListTimelineReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TimelineItemList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListTimelineReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListTimelineReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListTimelineReply) GetJSON200() *TimelineItemList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListTimelineReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListTimelineReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListTimelineReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListTimelineReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListTimelineReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -46487,6 +46901,39 @@ func (c *ClientWithResponses) RemoveCustomerTagWithResponse(ctx context.Context,
 	return ParseRemoveCustomerTagReply(rsp)
 }
 
+// ListTimelineWithResponse List what happened with a customer
+//
+// One stream over everything, the newest first, at the same cost at any depth. Each kind is there only for those who may read it elsewhere: orders and
+// returns need `orders.read` and a scope over their store, notes `notes.read`. What happened to records that were merged into the customer is part of it,
+// and goes back with them when a merge is undone. `id` is that of the row the item stands for: the order, the note, the entry of the audit log.
+//
+// | kind | details |
+// |---|---|
+// | `note` | `kind`, `pinned`, `edited`, `text` |
+// | `created`, `changed` | `fields` that were set; `import_id` where an import did it |
+// | `archived`, `restored` | |
+// | `tagged` | `action`: `added`, `removed` |
+// | `handed_over` | `from_staff_id`, `to_staff_id` |
+// | `merged` | `merged_id`, `status`: `done`, `undone`; `moved`: what came along |
+// | `merge_undone` | `merged_id` |
+// | `order` | `order_number`, `channel`, `status`, `currency`, `total_amount`, `returned_amount`, `unit_count` |
+// | `return` | `return_number`, `order_id`, `status`, `currency`, `total_amount` |
+// | `identity_linked` | `provider`, `app` |
+// | `identity_unlinked` | `provider` |
+// | `consent_given` | `purpose`, `text_version`, `channel` |
+// | `consent_withdrawn` | `purpose`, `text_version` |
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{id}/timeline (the `ListTimeline` operationId).
+func (c *ClientWithResponses) ListTimelineWithResponse(ctx context.Context, id CustomerId, params *ListTimelineParams, reqEditors ...RequestEditorFn) (*ListTimelineReply, error) {
+	rsp, err := c.ListTimeline(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListTimelineReply(rsp)
+}
+
 // ListExportsWithResponse List exports
 //
 // The caller's own, the newest first; everybody's for those who hold `exports.manage` over the whole business.
@@ -54100,6 +54547,69 @@ func ParseRemoveCustomerTagReply(rsp *http.Response) (*RemoveCustomerTagReply, e
 	switch {
 	case true:
 		var headers RemoveCustomerTagReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListTimelineReply parses an HTTP response from a ListTimelineWithResponse call
+func ParseListTimelineReply(rsp *http.Response) (*ListTimelineReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListTimelineReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TimelineItemList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListTimelineReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListTimelineReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

@@ -76,6 +76,63 @@ func (e TimelineActorKind) Valid() bool {
 	}
 }
 
+// Defines values for TimelineKind.
+const (
+	TimelineArchived         TimelineKind = "archived"
+	TimelineChanged          TimelineKind = "changed"
+	TimelineConsentGiven     TimelineKind = "consent_given"
+	TimelineConsentWithdrawn TimelineKind = "consent_withdrawn"
+	TimelineCreated          TimelineKind = "created"
+	TimelineHandedOver       TimelineKind = "handed_over"
+	TimelineIdentityLinked   TimelineKind = "identity_linked"
+	TimelineIdentityUnlinked TimelineKind = "identity_unlinked"
+	TimelineMergeUndone      TimelineKind = "merge_undone"
+	TimelineMerged           TimelineKind = "merged"
+	TimelineNote             TimelineKind = "note"
+	TimelineOrder            TimelineKind = "order"
+	TimelineRestored         TimelineKind = "restored"
+	TimelineReturn           TimelineKind = "return"
+	TimelineTagged           TimelineKind = "tagged"
+)
+
+// Valid indicates whether the value is a known member of the TimelineKind enum.
+func (e TimelineKind) Valid() bool {
+	switch e {
+	case TimelineArchived:
+		return true
+	case TimelineChanged:
+		return true
+	case TimelineConsentGiven:
+		return true
+	case TimelineConsentWithdrawn:
+		return true
+	case TimelineCreated:
+		return true
+	case TimelineHandedOver:
+		return true
+	case TimelineIdentityLinked:
+		return true
+	case TimelineIdentityUnlinked:
+		return true
+	case TimelineMergeUndone:
+		return true
+	case TimelineMerged:
+		return true
+	case TimelineNote:
+		return true
+	case TimelineOrder:
+		return true
+	case TimelineRestored:
+		return true
+	case TimelineReturn:
+		return true
+	case TimelineTagged:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListNotesParamsInclude.
 const (
 	ListNotesParamsIncludeIncludeTotalCount ListNotesParamsInclude = "total_count"
@@ -85,6 +142,21 @@ const (
 func (e ListNotesParamsInclude) Valid() bool {
 	switch e {
 	case ListNotesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListTimelineParamsInclude.
+const (
+	ListTimelineParamsIncludeIncludeTotalCount ListTimelineParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListTimelineParamsInclude enum.
+func (e ListTimelineParamsInclude) Valid() bool {
+	switch e {
+	case ListTimelineParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -268,6 +340,53 @@ type TimelineActor struct {
 // TimelineActorKind defines model for TimelineActor.Kind.
 type TimelineActorKind string
 
+// TimelineDetails What the kind says, see the operation.
+//
+// Example: {"edited":false,"kind":"taste","pinned":false,"text":"偏爱推理小说。"}
+type TimelineDetails map[string]interface{}
+
+// TimelineItem Example: {"actor":{"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","kind":"staff","name":"王店员"},"details":{"channel":"pos","currency":"CNY","order_number":"SO-100027","returned_amount":0,"status":"completed","total_amount":25900,"unit_count":2},"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a51","kind":"order","occurred_at":"2026-07-01T02:00:00Z","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"}
+type TimelineItem struct {
+	// Actor Who did it, where that is known.
+	Actor nullable.Nullable[TimelineActor] `json:"actor"`
+
+	// Details What the kind says, see the operation.
+	//
+	// Example: {"edited":false,"kind":"taste","pinned":false,"text":"偏爱推理小说。"}
+	Details TimelineDetails `json:"details"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id externalRef0.Id `json:"id"`
+
+	// Kind What happened; more kinds will come.
+	//
+	// Example: order
+	Kind       TimelineKind `json:"kind"`
+	OccurredAt time.Time    `json:"occurred_at"`
+
+	// StoreId Where, if in a store.
+	StoreId nullable.Nullable[openapi_types.UUID] `json:"store_id"`
+}
+
+// TimelineItemList Example: {"has_more":false,"items":[],"next_cursor":null}
+type TimelineItemList struct {
+	HasMore bool           `json:"has_more"`
+	Items   []TimelineItem `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// TimelineKind What happened; more kinds will come.
+//
+// Example: order
+type TimelineKind string
+
 // NoteId A UUIDv7, so ids sort by the time of creation.
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
@@ -328,6 +447,30 @@ type UpdateNoteParams struct {
 	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
 }
 
+// ListTimelineParams defines parameters for ListTimeline.
+type ListTimelineParams struct {
+	// Kind Only these kinds; given several times for several.
+	Kind *[]TimelineKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// OccurredAfter Happened then or later.
+	OccurredAfter *time.Time `form:"occurred_after,omitempty" json:"occurred_after,omitempty"`
+
+	// OccurredBefore Happened before.
+	OccurredBefore *time.Time `form:"occurred_before,omitempty" json:"occurred_before,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListTimelineParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListTimelineParamsInclude defines parameters for ListTimeline.
+type ListTimelineParamsInclude string
+
 // ListMentionsParams defines parameters for ListMentions.
 type ListMentionsParams struct {
 	// Seen Only those marked as seen, or only the others.
@@ -379,6 +522,9 @@ type ServerInterface interface {
 	// UpdateNote Change a note
 	// (PATCH /v1/customers/{id}/notes/{note_id})
 	UpdateNote(ctx echo.Context, id externalRef1.CustomerId, noteId NoteId, params UpdateNoteParams) error
+	// ListTimeline List what happened with a customer
+	// (GET /v1/customers/{id}/timeline)
+	ListTimeline(ctx echo.Context, id externalRef1.CustomerId, params ListTimelineParams) error
 	// ListMentions List notes that mention me
 	// (GET /v1/me/mentions)
 	ListMentions(ctx echo.Context, params ListMentionsParams) error
@@ -634,6 +780,66 @@ func (w *ServerInterfaceWrapper) UpdateNote(ctx echo.Context) error {
 	return err
 }
 
+// ListTimeline converts echo context to params.
+func (w *ServerInterfaceWrapper) ListTimeline(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef1.CustomerId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListTimelineParams
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "occurred_after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "occurred_after", ctx.QueryParams(), &params.OccurredAfter, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter occurred_after: %s", err))
+	}
+
+	// ------------- Optional query parameter "occurred_before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "occurred_before", ctx.QueryParams(), &params.OccurredBefore, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter occurred_before: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListTimeline(ctx, id, params)
+	return err
+}
+
 // ListMentions converts echo context to params.
 func (w *ServerInterfaceWrapper) ListMentions(ctx echo.Context) error {
 	var err error
@@ -749,6 +955,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 		Handler: si,
 	}
 
+	router.GET(options.BaseURL+"/v1/customers/:id/timeline", wrapper.ListTimeline, options.OperationMiddlewares["listTimeline"]...)
 	router.GET(options.BaseURL+"/v1/customers/:id/notes", wrapper.ListNotes, options.OperationMiddlewares["listNotes"]...)
 	router.POST(options.BaseURL+"/v1/customers/:id/notes", wrapper.CreateNote, options.OperationMiddlewares["createNote"]...)
 	router.DELETE(options.BaseURL+"/v1/customers/:id/notes/:note_id", wrapper.DeleteNote, options.OperationMiddlewares["deleteNote"]...)
@@ -1045,6 +1252,63 @@ func (response UpdateNotedefaultApplicationProblemPlusJSONResponse) VisitUpdateN
 	return err
 }
 
+type ListTimelineRequestObject struct {
+	Id     externalRef1.CustomerId `json:"id"`
+	Params ListTimelineParams
+}
+
+type ListTimelineResponseObject interface {
+	VisitListTimelineResponse(w http.ResponseWriter) error
+}
+
+type ListTimeline200ResponseHeaders struct {
+	Link *string
+}
+
+type ListTimeline200JSONResponse struct {
+	Body    TimelineItemList
+	Headers ListTimeline200ResponseHeaders
+}
+
+func (response ListTimeline200JSONResponse) VisitListTimelineResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTimelinedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListTimelinedefaultApplicationProblemPlusJSONResponse) VisitListTimelineResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListMentionsRequestObject struct {
 	Params ListMentionsParams
 }
@@ -1165,6 +1429,9 @@ type StrictServerInterface interface {
 	// UpdateNote Change a note
 	// (PATCH /v1/customers/{id}/notes/{note_id})
 	UpdateNote(ctx context.Context, request UpdateNoteRequestObject) (UpdateNoteResponseObject, error)
+	// ListTimeline List what happened with a customer
+	// (GET /v1/customers/{id}/timeline)
+	ListTimeline(ctx context.Context, request ListTimelineRequestObject) (ListTimelineResponseObject, error)
 	// ListMentions List notes that mention me
 	// (GET /v1/me/mentions)
 	ListMentions(ctx context.Context, request ListMentionsRequestObject) (ListMentionsResponseObject, error)
@@ -1358,6 +1625,32 @@ func (sh *strictHandler) UpdateNote(ctx echo.Context, id externalRef1.CustomerId
 		return err
 	} else if validResponse, ok := response.(UpdateNoteResponseObject); ok {
 		return validResponse.VisitUpdateNoteResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListTimeline operation middleware
+func (sh *strictHandler) ListTimeline(ctx echo.Context, id externalRef1.CustomerId, params ListTimelineParams) error {
+	var request ListTimelineRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListTimeline(ctx.Request().Context(), request.(ListTimelineRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListTimeline")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListTimelineResponseObject); ok {
+		return validResponse.VisitListTimelineResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -131,7 +131,7 @@ var rawSQL = map[string]string{
 	"internal/customers/tags.go":              "tags have no scope; whether one is used",
 	"internal/customers/write.go":             "set-based inserts, which only need an actor",
 
-	"internal/timeline/queries.go": "mentions, with the scope of their notes in the condition; names of staff and API keys",
+	"internal/timeline/queries.go": "mentions, with the scope of their notes in the condition; timelines, with that of each source; names of staff and API keys",
 
 	"internal/imports/queries.go": "bad rows of an import, which its caller has been checked for",
 

@@ -50,6 +50,25 @@ func (c *cell) mention() uuid.UUID {
 }
 
 var timelineProbes = map[string]probe{
+	"listTimeline": func(c *cell) byte {
+		b := c.buyer()
+		r := c.do(http.MethodGet, "/v1/customers/"+b.id.String()+"/timeline?kind=created", nil)
+		if letter := judge(r); letter != allowed {
+			return letter
+		}
+		if items, _ := object(r.Body)["items"].([]any); len(items) != 1 {
+			return strange
+		}
+		return allowed
+	},
+	"listTimeline/order": func(c *cell) byte {
+		b := c.buyer()
+		return among(c.do(http.MethodGet, "/v1/customers/"+b.id.String()+"/timeline", nil), b.order)
+	},
+	"listTimeline/note": func(c *cell) byte {
+		customer, id := c.note(false)
+		return among(c.do(http.MethodGet, "/v1/customers/"+customer.String()+"/timeline", nil), id)
+	},
 	"listNotes": func(c *cell) byte {
 		customer, id := c.note(false)
 		r := c.do(http.MethodGet, "/v1/customers/"+customer.String()+"/notes", nil)

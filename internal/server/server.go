@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -213,6 +214,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 	for _, f := range []customers.Follower{s.Customers.Follower(), s.Orders.Follower(), s.Segments.Follower(), s.Member.Follower(), s.Timeline.Follower()} {
 		s.Customers.Follow(f)
 	}
+	s.Timeline.Use(slices.Concat(orders.TimelineSources(), member.TimelineSources())...) // every domain's; the contract's TimelineKind names the kinds
 	s.Operations = operations.New(operations.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Jobs: s.Jobs, Keys: d.Keys, Log: d.Log})
 	return nil
 }

@@ -1,4 +1,6 @@
-// Package timeline owns what staff write down about customers.
+// Package timeline owns what staff write down about customers, and reads
+// everything that happened with one as a single stream (timeline.go) over the
+// tables that domains declare as sources (source.go).
 //
 // Tables it writes: notes, note_mentions.
 //

@@ -17,6 +17,44 @@ type API struct{ *Service }
 
 var _ timelineapi.StrictServerInterface = API{}
 
+// ListTimeline implements listTimeline.
+func (a API) ListTimeline(ctx context.Context, r timelineapi.ListTimelineRequestObject) (timelineapi.ListTimelineResponseObject, error) {
+	p := r.Params
+	f := TimelineFilter{After: p.OccurredAfter, Before: p.OccurredBefore}
+	if p.Kind != nil {
+		for _, k := range *p.Kind {
+			f.Kinds = append(f.Kinds, string(k))
+		}
+	}
+	found, err := a.Timeline(ctx, r.Id, f, p.Limit, p.Cursor, p.Include != nil)
+	if err != nil {
+		return nil, err
+	}
+	var ids []uuid.UUID
+	for _, i := range found.Items {
+		if i.ActorID != nil {
+			ids = append(ids, *i.ActorID)
+		}
+	}
+	known, err := a.names(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	out := timelineapi.ListTimeline200JSONResponse{
+		Body:    timelineapi.TimelineItemList{Items: make([]timelineapi.TimelineItem, len(found.Items)), NextCursor: orNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+		Headers: timelineapi.ListTimeline200ResponseHeaders{Link: found.Link},
+	}
+	for n, i := range found.Items {
+		item := timelineapi.TimelineItem{Id: i.ID, Kind: timelineapi.TimelineKind(i.Kind), OccurredAt: i.At.UTC(), StoreId: orNull(i.StoreID), Details: i.Details,
+			Actor: nullable.NewNullNullable[timelineapi.TimelineActor]()}
+		if i.ActorKind != nil {
+			item.Actor.Set(toAPIActor(*i.ActorKind, i.ActorID, known))
+		}
+		out.Body.Items[n] = item
+	}
+	return out, nil
+}
+
 // ListNotes implements listNotes.
 func (a API) ListNotes(ctx context.Context, r timelineapi.ListNotesRequestObject) (timelineapi.ListNotesResponseObject, error) {
 	p := r.Params

@@ -27,11 +27,19 @@ type Deps struct {
 	Current func(ctx context.Context, principal string) (auth.Actor, error)
 }
 
-// Service owns notes. It is safe for concurrent use.
-type Service struct{ Deps }
+// Service owns notes, and the timeline over everybody's rows. It is safe for
+// concurrent use.
+type Service struct {
+	Deps
+	sources []Source
+}
 
-// New makes the service.
-func New(d Deps) *Service { return &Service{d} }
+// New makes the service with the sources that no other domain declares.
+func New(d Deps) *Service {
+	s := &Service{Deps: d}
+	s.Use(ownSources()...)
+	return s
+}
 
 // Follower has notes follow merged customers.
 func (s *Service) Follower() customers.Follower {
