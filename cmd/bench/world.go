@@ -296,11 +296,19 @@ func (w *world) load(ctx context.Context) error {
 	began := time.Now()
 	var mu sync.Mutex
 	created, loaded := 0, 0
+	total, every := w.o.customers, 10 // one customer in ten is read one by one later
+	var last struct{ Items []any }
+	if _, err := w.call(ctx, "GET", "/v1/customers?external_id=B-"+strconv.Itoa(total-1), w.key, nil, &last); err != nil {
+		return err
+	}
+	if len(last.Items) > 0 { // in a kept folder: only their ids are wanted
+		total, every = min(total, 20_000), 1
+	}
 	g, loading := errgroup.WithContext(ctx)
 	g.SetLimit(4)
-	for from := 0; from < w.o.customers; from += 1000 {
+	for from := 0; from < total; from += 1000 {
 		items := make([]any, 0, 1000)
-		for i := from; i < min(from+1000, w.o.customers); i++ {
+		for i := from; i < min(from+1000, total); i++ {
 			items = append(items, w.person(w.people.At(i)))
 		}
 		g.Go(func() error {
@@ -324,12 +332,12 @@ func (w *world) load(ctx context.Context) error {
 				if r.Status == "created" {
 					created++
 				}
-				if k%10 == 0 && len(w.customers) < 20_000 {
+				if k%every == 0 && len(w.customers) < 20_000 {
 					w.customers = append(w.customers, r.CustomerID)
 				}
 			}
-			if loaded += len(answer.Results); loaded*10/w.o.customers != (loaded-len(answer.Results))*10/w.o.customers {
-				fmt.Fprintf(os.Stderr, "  customers loaded: %d of %d\n", loaded, w.o.customers)
+			if loaded += len(answer.Results); loaded*10/total != (loaded-len(answer.Results))*10/total {
+				fmt.Fprintf(os.Stderr, "  customers loaded: %d of %d\n", loaded, total)
 			}
 			return nil
 		})
@@ -339,7 +347,7 @@ func (w *world) load(ctx context.Context) error {
 	}
 	d := time.Since(began).Seconds()
 	heading("Loading")
-	fmt.Printf("  %-52s %9.0f/s   (%d created)\n", "POST /v1/customers/bulk, 1,000 a request", float64(w.o.customers)/d, created)
+	fmt.Printf("  %-52s %9.0f/s   (%d created)\n", "POST /v1/customers/bulk, 1,000 a request", float64(total)/d, created)
 	return nil
 }
 

@@ -348,17 +348,17 @@ func (s *Service) namesakes(ctx context.Context, c *Customer, last int32) ([]can
 		return nil, nil // no name, or a single letter: nothing to search by
 	}
 	q := &query{where: clause{sql: "c.archived_at IS NULL"}, scope: auth.Scope{All: true}, terms: terms}
-	hits, _, err := s.fromBlocks(ctx, q, last, mostNamesakes)
-	if err != nil || len(hits) == 0 {
-		return nil, err
-	}
-	rows, err := s.load(ctx, q.byIDs(hits))
+	e, err := s.expect(ctx, q, last)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]candidatePerson, len(rows))
-	for i := range rows {
-		out[i] = candidatePerson{rows[i].ID, prepare(&rows[i])}
+	found, _, err := s.fromBlocks(ctx, q, e, mostNamesakes)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]candidatePerson, len(found))
+	for i := range found {
+		out[i] = candidatePerson{found[i].ID, prepare(&found[i].Customer)}
 	}
 	return out, nil
 }

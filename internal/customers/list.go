@@ -181,6 +181,7 @@ type query struct {
 	store  uuid.UUID // filter: home store
 	staff  uuid.UUID // filter: assistant
 	narrow bool      // by a unique identifier or the last four digits: few rows
+	last4  bool      // by the last four digits, whose index also has the owners
 	lead   clause    // over values v of a custom field, which is walked in order
 	field  *Field    // the custom field to sort by, or nil
 
@@ -302,7 +303,7 @@ func (s *Service) identifiers(f *Filter, q *query) error {
 	}
 	if f.PhoneLast4 != "" {
 		w.and("c.phone_last4_token = ?", s.keys.Token(tokenLast4, f.PhoneLast4))
-		q.narrow = true
+		q.last4, q.narrow = !q.narrow, true
 	}
 	return nil
 }
@@ -367,7 +368,7 @@ func (q *query) next() (clause, string) {
 	if next.sql != "" {
 		w.and(next.sql, next.args...)
 	}
-	if column, owner := q.driver(); column != "" && q.byID() && !q.narrow && q.lead.sql == "" {
+	if column, owner := q.driver(); column != "" && q.byID() && (!q.narrow || q.last4) && q.lead.sql == "" {
 		// Said beside the scope: "= ANY" of one store would keep PostgreSQL from
 		// walking (store, id) in order.
 		w.and("c."+column+" = ?", owner)

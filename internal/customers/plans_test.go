@@ -264,10 +264,10 @@ func (c *crowd) plans(t *testing.T, admin, manager, three, own context.Context) 
 		if one.f.Name != "" {
 			last, err := c.blocks.last(one.ctx, c.pg.SQL)
 			require.NoError(t, err)
-			walk, err := c.shouldWalk(one.ctx, q, 50, last)
+			e, err := c.expect(one.ctx, q, last)
 			require.NoError(t, err)
-			st = q.inverted(c.keys, last-blocksAhead-1, last, 51)
-			if walk {
+			st = q.inverted(c.keys, max(0, last-e.blocks(51)-blocksAhead+1), last, 51)
+			if e.shouldWalk(q, 50) {
 				st = q.walking(c.keys, last, 51, scanBound)
 			}
 		}

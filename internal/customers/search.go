@@ -2,10 +2,10 @@ package customers
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
-
-	"github.com/google/uuid"
 
 	"github.com/shuke-crm/shuke/internal/platform/crypto"
 	"github.com/shuke-crm/shuke/internal/platform/pgarray"
@@ -14,8 +14,8 @@ import (
 // Searching by name.
 //
 // There are two ways to the newest rows that have some tokens. The inverted
-// index gives those of some blocks (see blocks.go), the newest first, until the
-// page is full. A walk along the index of the owner (store or assistant, and
+// index gives those of some blocks (see blocks.go) that belong to some owners,
+// the newest first, until the page is full. A walk along the index of the owner (store or assistant, and
 // id) looks at row after row: right for callers with few customers, among
 // whom a common name would be a needle in all the blocks, and for names so
 // common that the newest customers fill a page. Which one looks at fewer rows
@@ -32,11 +32,11 @@ const (
 
 // candidate is a row that has the tokens.
 type candidate struct {
-	id    uuid.UUID
+	Customer
 	block *int32 // nil when found by a walk
 }
 
-func (c candidate) position() *position { return &position{ID: c.id, Block: c.block} }
+func (c *candidate) position() *position { return &position{ID: c.ID, Block: c.block} }
 
 // byName reads one page of a search by name: candidates by their tokens, opened
 // and compared. When few of the rows looked at match, the page ends early and
@@ -46,38 +46,31 @@ func (s *Service) byName(ctx context.Context, q *query, list string, limit int) 
 	if err != nil {
 		return nil, err
 	}
-	walk := q.from != nil && q.from.Block == nil // a list goes on the way it began
-	if q.from == nil {
-		if walk, err = s.shouldWalk(ctx, q, limit, last); err != nil {
-			return nil, err
-		}
+	e, err := s.expect(ctx, q, last)
+	if err != nil {
+		return nil, err
+	}
+	walk := e.shouldWalk(q, limit)
+	if q.from != nil {
+		walk = q.from.Block == nil // a list goes on the way it began
 	}
 	out := &Page{}
 	var end *position // of the last match
 	budget := scanBound
 	for n := limit + 1; ; n = min(4*n, maxCandidates) {
-		found, next, err := s.candidates(ctx, q, walk, last, n, &budget)
+		found, next, err := s.candidates(ctx, q, walk, e, n, &budget)
 		if err != nil {
 			return nil, err
 		}
-		rows, err := s.load(ctx, q.byIDs(found))
-		if err != nil {
-			return nil, err
-		}
-		byID := make(map[uuid.UUID]*Customer, len(rows))
-		for i := range rows {
-			byID[rows[i].ID] = &rows[i]
-		}
-		for _, one := range found {
-			c := byID[one.id]
-			if c == nil || !q.matcher.Match(c.Name) {
+		for i := range found {
+			if !q.matcher.Match(found[i].Name) {
 				continue
 			}
 			if len(out.Items) == limit {
 				out.HasMore, out.Next = true, s.pages.Encode(list, *end)
 				return out, nil
 			}
-			out.Items, end = append(out.Items, *c), one.position()
+			out.Items, end = append(out.Items, found[i].Customer), found[i].position()
 		}
 		if next == nil {
 			return out, nil
@@ -92,12 +85,12 @@ func (s *Service) byName(ctx context.Context, q *query, list string, limit int) 
 
 // candidates returns at most n rows that have the tokens, newest first, and
 // where to go on, nil at the end of the list.
-func (s *Service) candidates(ctx context.Context, q *query, walk bool, last int32, n int, budget *int) ([]candidate, *position, error) {
+func (s *Service) candidates(ctx context.Context, q *query, walk bool, e expected, n int, budget *int) ([]candidate, *position, error) {
 	if !walk {
-		return s.fromBlocks(ctx, q, last, n)
+		return s.fromBlocks(ctx, q, e, n)
 	}
 	bound := *budget
-	found, err := s.selectCandidates(ctx, q.walking(s.keys, last, n, bound))
+	found, err := s.selectCandidates(ctx, q.walking(s.keys, e.last, n, bound))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -108,22 +101,26 @@ func (s *Service) candidates(ctx context.Context, q *query, walk bool, last int3
 	*budget = 0
 	// Not full: either the end was reached, or the bound.
 	steps := q.steps(bound)
-	end, err := s.selectCandidates(ctx, clause{fmt.Sprintf("SELECT c.id, NULL::integer FROM (%s) c ORDER BY c.id DESC OFFSET %d LIMIT 1", steps.sql, bound-1), steps.args})
-	if err != nil || len(end) == 0 {
-		return found, nil, err
+	beyond := clause{fmt.Sprintf("SELECT c.id FROM (%s) c ORDER BY c.id DESC OFFSET %d LIMIT 1", steps.sql, bound-1), steps.args}
+	var end position
+	switch err := s.db.From(ctx).QueryRow(ctx, beyond.numbered(), beyond.args...).Scan(&end.ID); {
+	case errors.Is(err, sql.ErrNoRows):
+		return found, nil, nil
+	case err != nil:
+		return nil, nil, err
 	}
-	return found, end[0].position(), nil
+	return found, &end, nil
 }
 
-// fromBlocks asks for the newest blocks, then for as many more as should fill
-// the page and a half, judging by those before.
-func (s *Service) fromBlocks(ctx context.Context, q *query, last int32, n int) ([]candidate, *position, error) {
-	from := last
+// fromBlocks asks for as many of the newest blocks as should fill the page and
+// a half, then again, judging by those before.
+func (s *Service) fromBlocks(ctx context.Context, q *query, e expected, n int) ([]candidate, *position, error) {
+	from := e.last
 	if q.from != nil && q.from.Block != nil {
-		from = min(last, *q.from.Block)
+		from = min(from, *q.from.Block)
 	}
 	var found []candidate
-	for count, asked := int32(blocksAhead+2), int32(0); from >= 0; {
+	for count, asked := e.blocks(n)+blocksAhead, int32(0); from >= 0; {
 		to := max(from-count+1, 0)
 		more, err := s.selectCandidates(ctx, q.inverted(s.keys, to, from, n-len(found)))
 		if err != nil {
@@ -136,22 +133,12 @@ func (s *Service) fromBlocks(ctx context.Context, q *query, last int32, n int) (
 		asked += from - to + 1
 		from = to - 1
 		if len(found) == 0 {
-			count = last + 1 // rare, so all the rest costs little
+			count = e.last + 1 // rare, so all the rest costs little
 		} else {
-			count = max(2, int32(min(int64(last)+1, 3*int64(n-len(found))*int64(asked)/int64(2*len(found)))))
+			count = max(2, int32(min(int64(e.last)+1, 3*int64(n-len(found))*int64(asked)/int64(2*len(found)))))
 		}
 	}
 	return found, nil, nil
-}
-
-// byIDs reads candidates; the scope is asked once more.
-func (q *query) byIDs(found []candidate) clause {
-	ids := make(pgarray.UUIDs, len(found))
-	for i := range found {
-		ids[i] = found[i].id
-	}
-	p := scopeClause(q.scope)
-	return clause{"SELECT " + columns + " FROM customers c WHERE c.id = ANY(?::uuid[]) AND " + p.sql, append([]any{ids}, p.args...)}
 }
 
 func (s *Service) selectCandidates(ctx context.Context, c clause) ([]candidate, error) {
@@ -161,12 +148,18 @@ func (s *Service) selectCandidates(ctx context.Context, c clause) ([]candidate, 
 	}
 	defer rows.Close()
 	var out []candidate
-	for rows.Next() {
-		var one candidate
-		if err := rows.Scan(&one.id, &one.block); err != nil {
+	var block sql.NullInt32
+	for scan := newScanner(&block); rows.Next(); {
+		one, err := scan.customer(s.keys, rows)
+		if err != nil {
 			return nil, err
 		}
-		out = append(out, one)
+		found := candidate{Customer: one}
+		if block.Valid {
+			b := block.Int32
+			found.block = &b
+		}
+		out = append(out, found)
 	}
 	return out, rows.Err()
 }
@@ -190,14 +183,35 @@ func (q *query) fits() clause {
 	return w
 }
 
+// maxOwnerTokens bounds the tokens of owners in a statement: each hit of the
+// index is compared with all of them.
+const maxOwnerTokens = 512
+
+// owned says in terms of the index that rows belong to an owner of the list, so
+// that it hands out only those. It is a part of what fits says, except that two
+// owners may share a token.
+func (q *query) owned(from, to int32) clause {
+	_, ids := q.owners()
+	if len(ids) == 0 && !q.scope.All {
+		ids = append(slices.Clone(q.scope.StoreIDs), q.scope.OwnStaff...)
+	}
+	if len(ids) == 0 || len(ids)*int(to-from+1) > maxOwnerTokens {
+		return clause{}
+	}
+	return clause{"ARRAY[owner_token(c.name_block, c.home_store_id), owner_token(c.name_block, c.assigned_staff_id)] && (SELECT ARRAY(SELECT owner_token(b, o) FROM generate_series(?::integer, ?::integer) b, unnest(?::uuid[]) o))",
+		[]any{from, to, pgarray.UUIDs(ids)}}
+}
+
 // inverted finds all rows of some blocks with the tokens through the inverted
-// index, then sorts. MATERIALIZED keeps the planner from walking in order
-// instead, and "IS TRUE" from also fetching the 200,000 index entries of a
-// store to combine them with 4,000 of a name.
+// index, sorts, and reads the first. MATERIALIZED keeps the planner from walking
+// in order instead, CASE from also fetching the index entries of a whole store.
+// It need not know how common tokens and owners are to choose this plan, and
+// looking that up takes longer than most of these statements: hence CASE and the
+// sub-selects, into which it does not look, so that it keeps a generic plan.
 func (q *query) inverted(keys *crypto.Keyring, from, to int32, n int) clause {
 	w := clause{}
 	for _, tokens := range q.tokens(keys, from, to) {
-		w.and("c.name_tokens && ?::integer[]", tokens)
+		w.and("c.name_tokens && (SELECT ?::integer[])", tokens)
 	}
 	fits := q.fits()
 	if q.from != nil && q.from.Block != nil {
@@ -206,9 +220,12 @@ func (q *query) inverted(keys *crypto.Keyring, from, to int32, n int) clause {
 	if q.narrow {
 		w.and(fits.sql, fits.args...)
 	} else {
-		w.and("("+fits.sql+") IS TRUE", fits.args...)
+		if o := q.owned(from, to); o.sql != "" {
+			w.and(o.sql, o.args...)
+		}
+		w.and("CASE WHEN "+fits.sql+" THEN TRUE ELSE FALSE END", fits.args...)
 	}
-	return clause{fmt.Sprintf("WITH hits AS MATERIALIZED (SELECT c.id, c.name_block FROM customers c WHERE %s) SELECT c.id, c.name_block FROM hits c ORDER BY c.name_block DESC, c.id DESC LIMIT %d", w.sql, n), w.args}
+	return clause{fmt.Sprintf("WITH hits AS MATERIALIZED (SELECT c.id, c.name_block FROM customers c WHERE %s) SELECT %s, c.name_block FROM (SELECT h.id FROM hits h ORDER BY h.name_block DESC, h.id DESC LIMIT %d) h JOIN customers c ON c.id = h.id ORDER BY c.name_block DESC, c.id DESC", w.sql, columns, n), w.args}
 }
 
 // steps are the next rows along the ordered index that suits the caller.
@@ -238,5 +255,5 @@ func (q *query) walking(keys *crypto.Keyring, last int32, n, bound int) clause {
 	for _, tokens := range q.tokens(keys, 0, last) {
 		w.and("(?::integer[])[c.name_block + 1] = ANY (c.name_tokens)", tokens)
 	}
-	return clause{fmt.Sprintf("SELECT c.id, NULL::integer FROM (%s) c WHERE %s ORDER BY c.id DESC LIMIT %d", steps.sql, w.sql, n), append(steps.args, w.args...)}
+	return clause{fmt.Sprintf("SELECT %s, NULL::integer FROM (%s) c WHERE %s ORDER BY c.id DESC LIMIT %d", columns, steps.sql, w.sql, n), append(steps.args, w.args...)}
 }

@@ -107,45 +107,68 @@ func (t *tokenStats) share(tokens []int32, oneOf float64) float64 {
 	return math.Min(sum*oneOf, 1)
 }
 
-// shouldWalk compares the rows that a walk along the index of the caller's or
-// the filter's owners would look at with those that the inverted index would
-// hand out, by the expected share of rows with all terms.
-func (s *Service) shouldWalk(ctx context.Context, q *query, limit int, last int32) (bool, error) {
-	column, ids := q.owners()
-	if column == "" && (!q.scope.All || q.where.sql != active || q.lead.sql != "") {
-		return false, nil // how many of all customers fit is not known
-	}
+// expected is what to expect of a search by name.
+type expected struct {
+	last int32 // the newest block
+	rows float64
+	hits float64 // share of rows with all terms
+	own  float64 // share of rows that belong to the owners of the list, 1 if it has none
+	step float64 // what a row of a walk costs
+}
+
+// expect reads from the statistics what to expect of a search by name.
+func (s *Service) expect(ctx context.Context, q *query, last int32) (expected, error) {
+	e := expected{last: last, hits: 1, own: 1, step: 1}
 	t := s.stats
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err := t.renew(ctx, s); err != nil {
-		return false, err
+		return e, err
 	}
+	e.rows = t.rows
 	// Tokens cost a hash each, so the newest full blocks speak for all.
 	newest := max(last-blocksAhead-1, 0)
 	sample := min(newest+1, 16)
-	hits := 1.0
 	for _, tokens := range q.tokens(s.keys, newest-sample+1, newest) {
-		hits *= t.share(tokens, float64(newest+1)/float64(sample))
+		e.hits *= t.share(tokens, float64(newest+1)/float64(sample))
 	}
-	own, step := 1.0, 1.0 // along all customers
-	if column != "" {
+	if column, ids := q.owners(); column != "" {
 		of := t.stores
-		own, step = 0, storeRow
+		e.own, e.step = 0, storeRow
 		if column == "assigned_staff_id" {
-			of, step = t.staff, ownRow
+			of, e.step = t.staff, ownRow
 		}
 		for _, id := range ids {
-			own += of.of(id)
+			e.own += of.of(id)
 		}
+		e.own = math.Max(e.own, 1e-9) // it divides
+	}
+	return e, nil
+}
+
+// blocks is how many blocks should hold a page of n and a half.
+func (e expected) blocks(n int) int32 {
+	all := float64(e.last + 1)
+	return int32(max(2, min(all, 1.5*float64(n)/(e.hits*e.own*blockSize+1/all))))
+}
+
+// shouldWalk compares the rows that a walk along the index of the caller's or
+// the filter's owners would look at with those that the inverted index would
+// hand out.
+func (e expected) shouldWalk(q *query, limit int) bool {
+	column, ids := q.owners()
+	if column == "" && (!q.scope.All || q.where.sql != active || q.lead.sql != "") {
+		return false // how many of all customers fit is not known
 	}
 	n := float64(limit)
-	walk := t.rows * own
+	walk := e.rows * e.own
 	if len(ids) <= 1 { // in order, so the walk ends when the page is full
-		walk = math.Min(walk, n/hits)
+		walk = math.Min(walk, n/e.hits)
 	}
-	inverted := math.Max(math.Min(n/own, t.rows*hits), math.Min(t.rows, blockSize)*hits)
-	return walk*step < randomRow*inverted, nil
+	// The index hands out the owners' rows of at least one block, having looked at
+	// everybody's entries there.
+	rows := math.Max(math.Min(n, e.rows*e.hits*e.own), math.Min(e.rows, blockSize)*e.hits*e.own)
+	return walk*e.step < (randomRow+entry/e.own)*rows
 }
 
 // What a row costs, in rows of a walk over all customers: those lie side by
@@ -155,4 +178,5 @@ const (
 	storeRow  = 1.5
 	ownRow    = 3
 	randomRow = 3
+	entry     = 0.2 // of the inverted index
 )

@@ -140,15 +140,7 @@ var (
 			{
 				Name:    "customers_phone_last4_idx",
 				Unique:  false,
-				Columns: []*schema.Column{CustomersColumns[8], CustomersColumns[0]},
-			},
-			{
-				Name:    "customers_name_tokens_idx",
-				Unique:  false,
-				Columns: []*schema.Column{CustomersColumns[4]},
-				Annotation: &entsql.IndexAnnotation{
-					Type: "GIN",
-				},
+				Columns: []*schema.Column{CustomersColumns[8], CustomersColumns[0], CustomersColumns[21], CustomersColumns[22]},
 			},
 			{
 				Name:    "customers_tag_ids_idx",
