@@ -1644,6 +1644,69 @@ func (e StoreStatus) Valid() bool {
 	}
 }
 
+// Defines values for TagAssignmentStatus.
+const (
+	TagAssignmentCurrent TagAssignmentStatus = "current"
+	TagAssignmentPast    TagAssignmentStatus = "past"
+)
+
+// Valid indicates whether the value is a known member of the TagAssignmentStatus enum.
+func (e TagAssignmentStatus) Valid() bool {
+	switch e {
+	case TagAssignmentCurrent:
+		return true
+	case TagAssignmentPast:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TagOrigin.
+const (
+	TagOriginApi       TagOrigin = "api"
+	TagOriginExpiry    TagOrigin = "expiry"
+	TagOriginImport    TagOrigin = "import"
+	TagOriginManual    TagOrigin = "manual"
+	TagOriginMember    TagOrigin = "member"
+	TagOriginMerge     TagOrigin = "merge"
+	TagOriginMergeUndo TagOrigin = "merge_undo"
+	TagOriginRule      TagOrigin = "rule"
+	TagOriginSystem    TagOrigin = "system"
+	TagOriginTagMerge  TagOrigin = "tag_merge"
+	TagOriginUnknown   TagOrigin = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the TagOrigin enum.
+func (e TagOrigin) Valid() bool {
+	switch e {
+	case TagOriginApi:
+		return true
+	case TagOriginExpiry:
+		return true
+	case TagOriginImport:
+		return true
+	case TagOriginManual:
+		return true
+	case TagOriginMember:
+		return true
+	case TagOriginMerge:
+		return true
+	case TagOriginMergeUndo:
+		return true
+	case TagOriginRule:
+		return true
+	case TagOriginSystem:
+		return true
+	case TagOriginTagMerge:
+		return true
+	case TagOriginUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TimelineActorKind.
 const (
 	TimelineActorKindActorAPIKey TimelineActorKind = "api_key"
@@ -1998,6 +2061,21 @@ const (
 func (e ListNotesParamsInclude) Valid() bool {
 	switch e {
 	case ListNotesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListCustomerTagsParamsInclude.
+const (
+	ListCustomerTagsParamsIncludeIncludeTotalCount ListCustomerTagsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListCustomerTagsParamsInclude enum.
+func (e ListCustomerTagsParamsInclude) Valid() bool {
+	switch e {
+	case ListCustomerTagsParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -3746,8 +3824,11 @@ type CustomerSort = string
 // CustomerStatus Example: active
 type CustomerStatus string
 
-// CustomerTagsAdd Example: {"tags":["VIP"]}
+// CustomerTagsAdd Example: {"expires_at":"2026-12-31T16:00:00Z","tags":["VIP"]}
 type CustomerTagsAdd struct {
+	// ExpiresAt When they end by themselves; later than now.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
 	// Tags Names of tags.
 	Tags []string `json:"tags"`
 }
@@ -6544,10 +6625,13 @@ type ProfileReturn struct {
 	UnitCount   int64 `json:"unit_count"`
 }
 
-// ProfileTag Example: {"category":"level","color":"#d4af37","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","name":"VIP"}
+// ProfileTag Example: {"category":"level","color":"#d4af37","expires_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","name":"VIP"}
 type ProfileTag struct {
 	Category nullable.Nullable[string] `json:"category"`
 	Color    nullable.Nullable[string] `json:"color"`
+
+	// ExpiresAt When the customer has it no more.
+	ExpiresAt nullable.Nullable[time.Time] `json:"expires_at"`
 
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
@@ -7235,33 +7319,100 @@ type StreamTicketInput struct {
 	Path string `json:"path"`
 }
 
-// Tag Example: {"category":"level","color":"#d4af37","created_at":"2026-06-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","name":"VIP","updated_at":"2026-06-01T02:00:00Z","version":1}
+// Tag Example: {"apply_job_id":null,"category":"level","color":"#d4af37","condition":null,"created_at":"2026-06-01T02:00:00Z","description":"Invited by the store manager.","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","lifetime_days":365,"name":"VIP","updated_at":"2026-06-01T02:00:00Z","version":1}
 type Tag struct {
-	Category nullable.Nullable[string] `json:"category"`
+	// ApplyJobId The job that applies the condition to everybody.
+	ApplyJobId nullable.Nullable[openapi_types.UUID] `json:"apply_job_id"`
+	Category   nullable.Nullable[string]             `json:"category"`
 
 	// Color Six hexadecimal digits after `#`.
-	Color     nullable.Nullable[string] `json:"color"`
-	CreatedAt time.Time                 `json:"created_at"`
+	Color nullable.Nullable[string] `json:"color"`
+
+	// Condition Of an automatic tag, the expression that holds for those who have it.
+	Condition   nullable.Nullable[string] `json:"condition"`
+	CreatedAt   time.Time                 `json:"created_at"`
+	Description string                    `json:"description"`
 
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
-	Id        Id        `json:"id"`
-	Name      string    `json:"name"`
-	UpdatedAt time.Time `json:"updated_at"`
-	Version   int64     `json:"version"`
+	Id Id `json:"id"`
+
+	// LifetimeDays How many days the tag lasts on a customer unless the assignment says otherwise; null for good.
+	LifetimeDays nullable.Nullable[int32] `json:"lifetime_days"`
+	Name         string                   `json:"name"`
+	UpdatedAt    time.Time                `json:"updated_at"`
+	Version      int64                    `json:"version"`
 }
 
-// TagCreate Example: {"category":"level","color":"#d4af37","name":"VIP"}
+// TagAssignment A tag that a customer has or had.
+//
+// Example: {"added_at":"2026-06-01T02:00:00Z","added_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","automatic":false,"expires_at":"2026-12-31T16:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a17","origin":"manual","removed_at":null,"removed_by":null,"removed_origin":null,"tag":{"category":"level","color":"#d4af37","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","name":"VIP"}}
+type TagAssignment struct {
+	AddedAt time.Time `json:"added_at"`
+
+	// AddedBy The kind and id of whoever gave it, as `staff:` and an id; null for the service itself.
+	AddedBy nullable.Nullable[string] `json:"added_by"`
+
+	// Automatic Whether the tag is given by its condition.
+	Automatic bool                         `json:"automatic"`
+	ExpiresAt nullable.Nullable[time.Time] `json:"expires_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// Origin Why a tag was given or taken: by hand, by an integration with a key, by the customer, in an import, by its condition (`rule`), because
+	// it ended (`expiry`), with a merge of customers or its undoing, with a merge of tags, by the service; `unknown` before there was a history.
+	//
+	//
+	// Example: manual
+	Origin TagOrigin `json:"origin"`
+
+	// RemovedAt Null while the customer has the tag.
+	RemovedAt     nullable.Nullable[time.Time] `json:"removed_at"`
+	RemovedBy     nullable.Nullable[string]    `json:"removed_by"`
+	RemovedOrigin nullable.Nullable[TagOrigin] `json:"removed_origin"`
+
+	// Tag Example: {"category":"level","color":"#d4af37","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","name":"VIP"}
+	Tag TagRef `json:"tag"`
+}
+
+// TagAssignmentList Example: {"has_more":false,"items":[],"next_cursor":null}
+type TagAssignmentList struct {
+	HasMore bool            `json:"has_more"`
+	Items   []TagAssignment `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All of them, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// TagAssignmentStatus Example: current
+type TagAssignmentStatus string
+
+// TagCreate Example: {"category":"level","color":"#d4af37","lifetime_days":365,"name":"VIP"}
 type TagCreate struct {
 	Category *string `json:"category,omitempty"`
 	Color    *string `json:"color,omitempty"`
+
+	// Condition Makes the tag automatic: an expression (CEL) as of validation rules, without `tags`, and with what the customer bought: `order_count`,
+	// `purchase_days`, `unit_count`, `spent_amount`, `return_count`, `returned_amount` (of all time), `frequency`, `monetary_amount` (of the RFM
+	// window), `rfm_band`, `recency_days`, `first_order_on`, `last_order_on`. Where it compares what is not known, it does not hold.
+	Condition   *string `json:"condition,omitempty"`
+	Description *string `json:"description,omitempty"`
+
+	// LifetimeDays How many days the tag lasts on a customer unless the assignment says otherwise; not of an automatic one.
+	LifetimeDays *int32 `json:"lifetime_days,omitempty"`
 
 	// Name Unique; blanks around it are dropped.
 	Name string `json:"name"`
 }
 
-// TagList Example: {"has_more":false,"items":[{"category":null,"color":null,"created_at":"2026-06-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","name":"VIP","updated_at":"2026-06-01T02:00:00Z","version":1}],"next_cursor":null}
+// TagList Example: {"has_more":false,"items":[{"apply_job_id":null,"category":null,"color":null,"condition":"return_count * 2 \u003e order_count","created_at":"2026-06-01T02:00:00Z","description":"","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","lifetime_days":null,"name":"VIP","updated_at":"2026-06-01T02:00:00Z","version":1}],"next_cursor":null}
 type TagList struct {
 	HasMore bool  `json:"has_more"`
 	Items   []Tag `json:"items"`
@@ -7281,22 +7432,49 @@ type TagMerge struct {
 	IntoTagId Id `json:"into_tag_id"`
 }
 
-// TagMerged Example: {"customers":128,"tag":{"category":"value","color":"#b8860b","created_at":"2025-03-01T02:00:00Z","id":"01979d3e-5f2a-7c1b-9d33-2a6c1e4b7f90","name":"VIP","updated_at":"2025-06-01T02:00:00Z","version":3}}
+// TagMerged Example: {"customers":128,"tag":{"apply_job_id":null,"category":"value","color":"#b8860b","condition":null,"created_at":"2025-03-01T02:00:00Z","description":"","id":"01979d3e-5f2a-7c1b-9d33-2a6c1e4b7f90","lifetime_days":null,"name":"VIP","updated_at":"2025-06-01T02:00:00Z","version":3}}
 type TagMerged struct {
 	// Customers How many customers had the tag that is gone.
 	//
 	// Example: 128
 	Customers int64 `json:"customers"`
 
-	// Tag Example: {"category":"level","color":"#d4af37","created_at":"2026-06-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","name":"VIP","updated_at":"2026-06-01T02:00:00Z","version":1}
+	// Tag Example: {"apply_job_id":null,"category":"level","color":"#d4af37","condition":null,"created_at":"2026-06-01T02:00:00Z","description":"Invited by the store manager.","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","lifetime_days":365,"name":"VIP","updated_at":"2026-06-01T02:00:00Z","version":1}
 	Tag Tag `json:"tag"`
+}
+
+// TagOrigin Why a tag was given or taken: by hand, by an integration with a key, by the customer, in an import, by its condition (`rule`), because
+// it ended (`expiry`), with a merge of customers or its undoing, with a merge of tags, by the service; `unknown` before there was a history.
+//
+// Example: manual
+type TagOrigin string
+
+// TagRef Example: {"category":"level","color":"#d4af37","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","name":"VIP"}
+type TagRef struct {
+	Category nullable.Nullable[string] `json:"category"`
+	Color    nullable.Nullable[string] `json:"color"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// Name The name now, or the last one of a tag that is gone.
+	Name string `json:"name"`
 }
 
 // TagUpdate Example: {"name":"金卡"}
 type TagUpdate struct {
 	Category nullable.Nullable[string] `json:"category,omitempty"`
 	Color    nullable.Nullable[string] `json:"color,omitempty"`
-	Name     *string                   `json:"name,omitempty"`
+
+	// Condition Makes the tag automatic: an expression (CEL) as of validation rules, without `tags`, and with what the customer bought: `order_count`,
+	// `purchase_days`, `unit_count`, `spent_amount`, `return_count`, `returned_amount` (of all time), `frequency`, `monetary_amount` (of the RFM
+	// window), `rfm_band`, `recency_days`, `first_order_on`, `last_order_on`. Where it compares what is not known, it does not hold.
+	Condition    nullable.Nullable[string] `json:"condition,omitempty"`
+	Description  *string                   `json:"description,omitempty"`
+	LifetimeDays nullable.Nullable[int32]  `json:"lifetime_days,omitempty"`
+	Name         *string                   `json:"name,omitempty"`
 }
 
 // TimelineActor Who did something.
@@ -8351,6 +8529,24 @@ type RestoreCustomerParams struct {
 	// and 409 while the first one is still at work.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
+
+// ListCustomerTagsParams defines parameters for ListCustomerTags.
+type ListCustomerTagsParams struct {
+	// Status Only the tags that the customer has now, or only former ones.
+	Status *TagAssignmentStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListCustomerTagsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListCustomerTagsParamsInclude defines parameters for ListCustomerTags.
+type ListCustomerTagsParamsInclude string
 
 // AddCustomerTagsParams defines parameters for AddCustomerTags.
 type AddCustomerTagsParams struct {
@@ -10793,10 +10989,19 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/customers/{id}/reveal (the `RevealCustomer` operationId).
 	RevealCustomer(ctx context.Context, id CustomerId, body RevealCustomerJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListCustomerTags List a customer's tags and their history
+	//
+	// The tags that the customer has, or had, with why, from when and until when; the latest first. A tag that ends by itself is among the
+	// past ones the moment it has ended.
+	//
+	// Corresponds with GET /v1/customers/{id}/tags (the `ListCustomerTags` operationId).
+	ListCustomerTags(ctx context.Context, id CustomerId, params *ListCustomerTagsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// AddCustomerTagsWithBody Tag a customer
 	//
-	// Adds tags by name; those the customer has already are left alone. A name that no tag has makes one if the caller holds
-	// `tags.manage`, else the answer is 422 `customers.unknown_tag`.
+	// Adds tags by name. They last until `expires_at`, else as long as each lasts by itself (`lifetime_days`), else for good; one that the
+	// customer has already lasts anew if it is to end. A name that no tag has makes one if the caller holds
+	// `tags.manage`, else the answer is 422 `customers.unknown_tag`. An automatic tag answers 422 `tags.automatic`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -10805,8 +11010,9 @@ type ClientInterface interface {
 
 	// AddCustomerTags Tag a customer
 	//
-	// Adds tags by name; those the customer has already are left alone. A name that no tag has makes one if the caller holds
-	// `tags.manage`, else the answer is 422 `customers.unknown_tag`.
+	// Adds tags by name. They last until `expires_at`, else as long as each lasts by itself (`lifetime_days`), else for good; one that the
+	// customer has already lasts anew if it is to end. A name that no tag has makes one if the caller holds
+	// `tags.manage`, else the answer is 422 `customers.unknown_tag`. An automatic tag answers 422 `tags.automatic`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -10815,7 +11021,7 @@ type ClientInterface interface {
 
 	// RemoveCustomerTag Take a tag off a customer
 	//
-	// Removing a tag the customer does not have changes nothing.
+	// Removing a tag the customer does not have changes nothing. An automatic one that they have answers 422 `tags.automatic`.
 	//
 	// Corresponds with DELETE /v1/customers/{id}/tags/{tag_id} (the `RemoveCustomerTag` operationId).
 	RemoveCustomerTag(ctx context.Context, id CustomerId, tagId Id, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -12202,7 +12408,8 @@ type ClientInterface interface {
 
 	// CreateTagWithBody Create a tag
 	//
-	// A name that another tag has answers 409 `tags.duplicate`.
+	// A name that another tag has answers 409 `tags.duplicate`. A tag with a `condition` is automatic: customers have it while the condition
+	// holds, also beyond the caller's scope; the job `apply_job_id` gives it to those there are.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -12211,7 +12418,8 @@ type ClientInterface interface {
 
 	// CreateTag Create a tag
 	//
-	// A name that another tag has answers 409 `tags.duplicate`.
+	// A name that another tag has answers 409 `tags.duplicate`. A tag with a `condition` is automatic: customers have it while the condition
+	// holds, also beyond the caller's scope; the job `apply_job_id` gives it to those there are.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -12234,7 +12442,8 @@ type ClientInterface interface {
 
 	// UpdateTagWithBody Change a tag
 	//
-	// A merge patch. Customers keep the tag under its new name.
+	// A merge patch. Customers keep the tag under its new name. A new `condition` makes it automatic and is applied to everybody by the job
+	// `apply_job_id`; with `null` those who have the tag keep it, and it is given by hand from then on.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -12243,7 +12452,8 @@ type ClientInterface interface {
 
 	// UpdateTag Change a tag
 	//
-	// A merge patch. Customers keep the tag under its new name.
+	// A merge patch. Customers keep the tag under its new name. A new `condition` makes it automatic and is applied to everybody by the job
+	// `apply_job_id`; with `null` those who have the tag keep it, and it is given by hand from then on.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -14774,10 +14984,29 @@ func (c *Client) RevealCustomer(ctx context.Context, id CustomerId, body RevealC
 	return c.Client.Do(req)
 }
 
+// ListCustomerTags List a customer's tags and their history
+//
+// The tags that the customer has, or had, with why, from when and until when; the latest first. A tag that ends by itself is among the
+// past ones the moment it has ended.
+//
+// Corresponds with GET /v1/customers/{id}/tags (the `ListCustomerTags` operationId).
+func (c *Client) ListCustomerTags(ctx context.Context, id CustomerId, params *ListCustomerTagsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCustomerTagsRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // AddCustomerTagsWithBody Tag a customer
 //
-// Adds tags by name; those the customer has already are left alone. A name that no tag has makes one if the caller holds
-// `tags.manage`, else the answer is 422 `customers.unknown_tag`.
+// Adds tags by name. They last until `expires_at`, else as long as each lasts by itself (`lifetime_days`), else for good; one that the
+// customer has already lasts anew if it is to end. A name that no tag has makes one if the caller holds
+// `tags.manage`, else the answer is 422 `customers.unknown_tag`. An automatic tag answers 422 `tags.automatic`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -14796,8 +15025,9 @@ func (c *Client) AddCustomerTagsWithBody(ctx context.Context, id CustomerId, par
 
 // AddCustomerTags Tag a customer
 //
-// Adds tags by name; those the customer has already are left alone. A name that no tag has makes one if the caller holds
-// `tags.manage`, else the answer is 422 `customers.unknown_tag`.
+// Adds tags by name. They last until `expires_at`, else as long as each lasts by itself (`lifetime_days`), else for good; one that the
+// customer has already lasts anew if it is to end. A name that no tag has makes one if the caller holds
+// `tags.manage`, else the answer is 422 `customers.unknown_tag`. An automatic tag answers 422 `tags.automatic`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -14816,7 +15046,7 @@ func (c *Client) AddCustomerTags(ctx context.Context, id CustomerId, params *Add
 
 // RemoveCustomerTag Take a tag off a customer
 //
-// Removing a tag the customer does not have changes nothing.
+// Removing a tag the customer does not have changes nothing. An automatic one that they have answers 422 `tags.automatic`.
 //
 // Corresponds with DELETE /v1/customers/{id}/tags/{tag_id} (the `RemoveCustomerTag` operationId).
 func (c *Client) RemoveCustomerTag(ctx context.Context, id CustomerId, tagId Id, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -17563,7 +17793,8 @@ func (c *Client) ListTags(ctx context.Context, params *ListTagsParams, reqEditor
 
 // CreateTagWithBody Create a tag
 //
-// A name that another tag has answers 409 `tags.duplicate`.
+// A name that another tag has answers 409 `tags.duplicate`. A tag with a `condition` is automatic: customers have it while the condition
+// holds, also beyond the caller's scope; the job `apply_job_id` gives it to those there are.
 //
 // Takes any type of body and a specified content type.
 //
@@ -17582,7 +17813,8 @@ func (c *Client) CreateTagWithBody(ctx context.Context, params *CreateTagParams,
 
 // CreateTag Create a tag
 //
-// A name that another tag has answers 409 `tags.duplicate`.
+// A name that another tag has answers 409 `tags.duplicate`. A tag with a `condition` is automatic: customers have it while the condition
+// holds, also beyond the caller's scope; the job `apply_job_id` gives it to those there are.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -17635,7 +17867,8 @@ func (c *Client) GetTag(ctx context.Context, id TagId, params *GetTagParams, req
 
 // UpdateTagWithBody Change a tag
 //
-// A merge patch. Customers keep the tag under its new name.
+// A merge patch. Customers keep the tag under its new name. A new `condition` makes it automatic and is applied to everybody by the job
+// `apply_job_id`; with `null` those who have the tag keep it, and it is given by hand from then on.
 //
 // Takes any type of body and a specified content type.
 //
@@ -17654,7 +17887,8 @@ func (c *Client) UpdateTagWithBody(ctx context.Context, id TagId, params *Update
 
 // UpdateTag Change a tag
 //
-// A merge patch. Customers keep the tag under its new name.
+// A merge patch. Customers keep the tag under its new name. A new `condition` makes it automatic and is applied to everybody by the job
+// `apply_job_id`; with `null` those who have the tag keep it, and it is given by hand from then on.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -22828,6 +23062,103 @@ func NewRevealCustomerRequestWithBody(server string, id CustomerId, contentType 
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListCustomerTagsRequest constructs an http.Request for the ListCustomerTags method
+func NewListCustomerTagsRequest(server string, id CustomerId, params *ListCustomerTagsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/tags", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -31262,10 +31593,21 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/customers/{id}/reveal (the `RevealCustomer` operationId).
 	RevealCustomerWithResponse(ctx context.Context, id CustomerId, body RevealCustomerJSONRequestBody, reqEditors ...RequestEditorFn) (*RevealCustomerReply, error)
 
+	// ListCustomerTagsWithResponse List a customer's tags and their history
+	//
+	// The tags that the customer has, or had, with why, from when and until when; the latest first. A tag that ends by itself is among the
+	// past ones the moment it has ended.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{id}/tags (the `ListCustomerTags` operationId).
+	ListCustomerTagsWithResponse(ctx context.Context, id CustomerId, params *ListCustomerTagsParams, reqEditors ...RequestEditorFn) (*ListCustomerTagsReply, error)
+
 	// AddCustomerTagsWithBodyWithResponse Tag a customer
 	//
-	// Adds tags by name; those the customer has already are left alone. A name that no tag has makes one if the caller holds
-	// `tags.manage`, else the answer is 422 `customers.unknown_tag`.
+	// Adds tags by name. They last until `expires_at`, else as long as each lasts by itself (`lifetime_days`), else for good; one that the
+	// customer has already lasts anew if it is to end. A name that no tag has makes one if the caller holds
+	// `tags.manage`, else the answer is 422 `customers.unknown_tag`. An automatic tag answers 422 `tags.automatic`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -31274,8 +31616,9 @@ type ClientWithResponsesInterface interface {
 
 	// AddCustomerTagsWithResponse Tag a customer
 	//
-	// Adds tags by name; those the customer has already are left alone. A name that no tag has makes one if the caller holds
-	// `tags.manage`, else the answer is 422 `customers.unknown_tag`.
+	// Adds tags by name. They last until `expires_at`, else as long as each lasts by itself (`lifetime_days`), else for good; one that the
+	// customer has already lasts anew if it is to end. A name that no tag has makes one if the caller holds
+	// `tags.manage`, else the answer is 422 `customers.unknown_tag`. An automatic tag answers 422 `tags.automatic`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -31284,7 +31627,7 @@ type ClientWithResponsesInterface interface {
 
 	// RemoveCustomerTagWithResponse Take a tag off a customer
 	//
-	// Removing a tag the customer does not have changes nothing.
+	// Removing a tag the customer does not have changes nothing. An automatic one that they have answers 422 `tags.automatic`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -32797,7 +33140,8 @@ type ClientWithResponsesInterface interface {
 
 	// CreateTagWithBodyWithResponse Create a tag
 	//
-	// A name that another tag has answers 409 `tags.duplicate`.
+	// A name that another tag has answers 409 `tags.duplicate`. A tag with a `condition` is automatic: customers have it while the condition
+	// holds, also beyond the caller's scope; the job `apply_job_id` gives it to those there are.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -32806,7 +33150,8 @@ type ClientWithResponsesInterface interface {
 
 	// CreateTagWithResponse Create a tag
 	//
-	// A name that another tag has answers 409 `tags.duplicate`.
+	// A name that another tag has answers 409 `tags.duplicate`. A tag with a `condition` is automatic: customers have it while the condition
+	// holds, also beyond the caller's scope; the job `apply_job_id` gives it to those there are.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -32833,7 +33178,8 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateTagWithBodyWithResponse Change a tag
 	//
-	// A merge patch. Customers keep the tag under its new name.
+	// A merge patch. Customers keep the tag under its new name. A new `condition` makes it automatic and is applied to everybody by the job
+	// `apply_job_id`; with `null` those who have the tag keep it, and it is given by hand from then on.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -32842,7 +33188,8 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateTagWithResponse Change a tag
 	//
-	// A merge patch. Customers keep the tag under its new name.
+	// A merge patch. Customers keep the tag under its new name. A new `condition` makes it automatic and is applied to everybody by the job
+	// `apply_job_id`; with `null` those who have the tag keep it, and it is given by hand from then on.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -37922,6 +38269,69 @@ func (r RevealCustomerReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RevealCustomerReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListCustomerTagsReply200Headers the declared response headers of an HTTP 200 response for ListCustomerTags
+type ListCustomerTagsReply200Headers struct {
+	Link *string
+}
+
+// ListCustomerTagsReplyDefaultHeaders the declared response headers of an HTTP default response for ListCustomerTags
+type ListCustomerTagsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListCustomerTagsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TagAssignmentList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListCustomerTagsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListCustomerTagsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCustomerTagsReply) GetJSON200() *TagAssignmentList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListCustomerTagsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCustomerTagsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCustomerTagsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCustomerTagsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCustomerTagsReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -46854,10 +47264,27 @@ func (c *ClientWithResponses) RevealCustomerWithResponse(ctx context.Context, id
 	return ParseRevealCustomerReply(rsp)
 }
 
+// ListCustomerTagsWithResponse List a customer's tags and their history
+//
+// The tags that the customer has, or had, with why, from when and until when; the latest first. A tag that ends by itself is among the
+// past ones the moment it has ended.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{id}/tags (the `ListCustomerTags` operationId).
+func (c *ClientWithResponses) ListCustomerTagsWithResponse(ctx context.Context, id CustomerId, params *ListCustomerTagsParams, reqEditors ...RequestEditorFn) (*ListCustomerTagsReply, error) {
+	rsp, err := c.ListCustomerTags(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCustomerTagsReply(rsp)
+}
+
 // AddCustomerTagsWithBodyWithResponse Tag a customer
 //
-// Adds tags by name; those the customer has already are left alone. A name that no tag has makes one if the caller holds
-// `tags.manage`, else the answer is 422 `customers.unknown_tag`.
+// Adds tags by name. They last until `expires_at`, else as long as each lasts by itself (`lifetime_days`), else for good; one that the
+// customer has already lasts anew if it is to end. A name that no tag has makes one if the caller holds
+// `tags.manage`, else the answer is 422 `customers.unknown_tag`. An automatic tag answers 422 `tags.automatic`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -46872,8 +47299,9 @@ func (c *ClientWithResponses) AddCustomerTagsWithBodyWithResponse(ctx context.Co
 
 // AddCustomerTagsWithResponse Tag a customer
 //
-// Adds tags by name; those the customer has already are left alone. A name that no tag has makes one if the caller holds
-// `tags.manage`, else the answer is 422 `customers.unknown_tag`.
+// Adds tags by name. They last until `expires_at`, else as long as each lasts by itself (`lifetime_days`), else for good; one that the
+// customer has already lasts anew if it is to end. A name that no tag has makes one if the caller holds
+// `tags.manage`, else the answer is 422 `customers.unknown_tag`. An automatic tag answers 422 `tags.automatic`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -46888,7 +47316,7 @@ func (c *ClientWithResponses) AddCustomerTagsWithResponse(ctx context.Context, i
 
 // RemoveCustomerTagWithResponse Take a tag off a customer
 //
-// Removing a tag the customer does not have changes nothing.
+// Removing a tag the customer does not have changes nothing. An automatic one that they have answers 422 `tags.automatic`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -49217,7 +49645,8 @@ func (c *ClientWithResponses) ListTagsWithResponse(ctx context.Context, params *
 
 // CreateTagWithBodyWithResponse Create a tag
 //
-// A name that another tag has answers 409 `tags.duplicate`.
+// A name that another tag has answers 409 `tags.duplicate`. A tag with a `condition` is automatic: customers have it while the condition
+// holds, also beyond the caller's scope; the job `apply_job_id` gives it to those there are.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -49232,7 +49661,8 @@ func (c *ClientWithResponses) CreateTagWithBodyWithResponse(ctx context.Context,
 
 // CreateTagWithResponse Create a tag
 //
-// A name that another tag has answers 409 `tags.duplicate`.
+// A name that another tag has answers 409 `tags.duplicate`. A tag with a `condition` is automatic: customers have it while the condition
+// holds, also beyond the caller's scope; the job `apply_job_id` gives it to those there are.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -49277,7 +49707,8 @@ func (c *ClientWithResponses) GetTagWithResponse(ctx context.Context, id TagId, 
 
 // UpdateTagWithBodyWithResponse Change a tag
 //
-// A merge patch. Customers keep the tag under its new name.
+// A merge patch. Customers keep the tag under its new name. A new `condition` makes it automatic and is applied to everybody by the job
+// `apply_job_id`; with `null` those who have the tag keep it, and it is given by hand from then on.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -49292,7 +49723,8 @@ func (c *ClientWithResponses) UpdateTagWithBodyWithResponse(ctx context.Context,
 
 // UpdateTagWithResponse Change a tag
 //
-// A merge patch. Customers keep the tag under its new name.
+// A merge patch. Customers keep the tag under its new name. A new `condition` makes it automatic and is applied to everybody by the job
+// `apply_job_id`; with `null` those who have the tag keep it, and it is given by hand from then on.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -54435,6 +54867,69 @@ func ParseRevealCustomerReply(rsp *http.Response) (*RevealCustomerReply, error) 
 	switch {
 	case true:
 		var headers RevealCustomerReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListCustomerTagsReply parses an HTTP response from a ListCustomerTagsWithResponse call
+func ParseListCustomerTagsReply(rsp *http.Response) (*ListCustomerTagsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCustomerTagsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TagAssignmentList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListCustomerTagsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListCustomerTagsReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

@@ -621,6 +621,69 @@ func (e SizeSystem) Valid() bool {
 	}
 }
 
+// Defines values for TagAssignmentStatus.
+const (
+	TagAssignmentCurrent TagAssignmentStatus = "current"
+	TagAssignmentPast    TagAssignmentStatus = "past"
+)
+
+// Valid indicates whether the value is a known member of the TagAssignmentStatus enum.
+func (e TagAssignmentStatus) Valid() bool {
+	switch e {
+	case TagAssignmentCurrent:
+		return true
+	case TagAssignmentPast:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TagOrigin.
+const (
+	TagOriginApi       TagOrigin = "api"
+	TagOriginExpiry    TagOrigin = "expiry"
+	TagOriginImport    TagOrigin = "import"
+	TagOriginManual    TagOrigin = "manual"
+	TagOriginMember    TagOrigin = "member"
+	TagOriginMerge     TagOrigin = "merge"
+	TagOriginMergeUndo TagOrigin = "merge_undo"
+	TagOriginRule      TagOrigin = "rule"
+	TagOriginSystem    TagOrigin = "system"
+	TagOriginTagMerge  TagOrigin = "tag_merge"
+	TagOriginUnknown   TagOrigin = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the TagOrigin enum.
+func (e TagOrigin) Valid() bool {
+	switch e {
+	case TagOriginApi:
+		return true
+	case TagOriginExpiry:
+		return true
+	case TagOriginImport:
+		return true
+	case TagOriginManual:
+		return true
+	case TagOriginMember:
+		return true
+	case TagOriginMerge:
+		return true
+	case TagOriginMergeUndo:
+		return true
+	case TagOriginRule:
+		return true
+	case TagOriginSystem:
+		return true
+	case TagOriginTagMerge:
+		return true
+	case TagOriginUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ValidationRuleStatus.
 const (
 	ValidationRuleActive   ValidationRuleStatus = "active"
@@ -771,6 +834,21 @@ const (
 func (e ListCustomerIdentitiesParamsInclude) Valid() bool {
 	switch e {
 	case ListCustomerIdentitiesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListCustomerTagsParamsInclude.
+const (
+	ListCustomerTagsParamsIncludeIncludeTotalCount ListCustomerTagsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListCustomerTagsParamsInclude enum.
+func (e ListCustomerTagsParamsInclude) Valid() bool {
+	switch e {
+	case ListCustomerTagsParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -1730,8 +1808,11 @@ type CustomerSort = string
 // CustomerStatus Example: active
 type CustomerStatus string
 
-// CustomerTagsAdd Example: {"tags":["VIP"]}
+// CustomerTagsAdd Example: {"expires_at":"2026-12-31T16:00:00Z","tags":["VIP"]}
 type CustomerTagsAdd struct {
+	// ExpiresAt When they end by themselves; later than now.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
 	// Tags Names of tags.
 	Tags []string `json:"tags"`
 }
@@ -2318,10 +2399,13 @@ type ProfileReturn struct {
 	UnitCount   int64 `json:"unit_count"`
 }
 
-// ProfileTag Example: {"category":"level","color":"#d4af37","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","name":"VIP"}
+// ProfileTag Example: {"category":"level","color":"#d4af37","expires_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","name":"VIP"}
 type ProfileTag struct {
 	Category nullable.Nullable[string] `json:"category"`
 	Color    nullable.Nullable[string] `json:"color"`
+
+	// ExpiresAt When the customer has it no more.
+	ExpiresAt nullable.Nullable[time.Time] `json:"expires_at"`
 
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
@@ -2376,33 +2460,100 @@ type Sizes map[string]Size
 // Example: {"shoe":null,"top":{"system":"cn","value":"120"}}
 type SizesInput map[string]*Size
 
-// Tag Example: {"category":"level","color":"#d4af37","created_at":"2026-06-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","name":"VIP","updated_at":"2026-06-01T02:00:00Z","version":1}
+// Tag Example: {"apply_job_id":null,"category":"level","color":"#d4af37","condition":null,"created_at":"2026-06-01T02:00:00Z","description":"Invited by the store manager.","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","lifetime_days":365,"name":"VIP","updated_at":"2026-06-01T02:00:00Z","version":1}
 type Tag struct {
-	Category nullable.Nullable[string] `json:"category"`
+	// ApplyJobId The job that applies the condition to everybody.
+	ApplyJobId nullable.Nullable[openapi_types.UUID] `json:"apply_job_id"`
+	Category   nullable.Nullable[string]             `json:"category"`
 
 	// Color Six hexadecimal digits after `#`.
-	Color     nullable.Nullable[string] `json:"color"`
-	CreatedAt time.Time                 `json:"created_at"`
+	Color nullable.Nullable[string] `json:"color"`
+
+	// Condition Of an automatic tag, the expression that holds for those who have it.
+	Condition   nullable.Nullable[string] `json:"condition"`
+	CreatedAt   time.Time                 `json:"created_at"`
+	Description string                    `json:"description"`
 
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
-	Id        externalRef0.Id `json:"id"`
-	Name      string          `json:"name"`
-	UpdatedAt time.Time       `json:"updated_at"`
-	Version   int64           `json:"version"`
+	Id externalRef0.Id `json:"id"`
+
+	// LifetimeDays How many days the tag lasts on a customer unless the assignment says otherwise; null for good.
+	LifetimeDays nullable.Nullable[int32] `json:"lifetime_days"`
+	Name         string                   `json:"name"`
+	UpdatedAt    time.Time                `json:"updated_at"`
+	Version      int64                    `json:"version"`
 }
 
-// TagCreate Example: {"category":"level","color":"#d4af37","name":"VIP"}
+// TagAssignment A tag that a customer has or had.
+//
+// Example: {"added_at":"2026-06-01T02:00:00Z","added_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","automatic":false,"expires_at":"2026-12-31T16:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a17","origin":"manual","removed_at":null,"removed_by":null,"removed_origin":null,"tag":{"category":"level","color":"#d4af37","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","name":"VIP"}}
+type TagAssignment struct {
+	AddedAt time.Time `json:"added_at"`
+
+	// AddedBy The kind and id of whoever gave it, as `staff:` and an id; null for the service itself.
+	AddedBy nullable.Nullable[string] `json:"added_by"`
+
+	// Automatic Whether the tag is given by its condition.
+	Automatic bool                         `json:"automatic"`
+	ExpiresAt nullable.Nullable[time.Time] `json:"expires_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id externalRef0.Id `json:"id"`
+
+	// Origin Why a tag was given or taken: by hand, by an integration with a key, by the customer, in an import, by its condition (`rule`), because
+	// it ended (`expiry`), with a merge of customers or its undoing, with a merge of tags, by the service; `unknown` before there was a history.
+	//
+	//
+	// Example: manual
+	Origin TagOrigin `json:"origin"`
+
+	// RemovedAt Null while the customer has the tag.
+	RemovedAt     nullable.Nullable[time.Time] `json:"removed_at"`
+	RemovedBy     nullable.Nullable[string]    `json:"removed_by"`
+	RemovedOrigin nullable.Nullable[TagOrigin] `json:"removed_origin"`
+
+	// Tag Example: {"category":"level","color":"#d4af37","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","name":"VIP"}
+	Tag TagRef `json:"tag"`
+}
+
+// TagAssignmentList Example: {"has_more":false,"items":[],"next_cursor":null}
+type TagAssignmentList struct {
+	HasMore bool            `json:"has_more"`
+	Items   []TagAssignment `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All of them, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// TagAssignmentStatus Example: current
+type TagAssignmentStatus string
+
+// TagCreate Example: {"category":"level","color":"#d4af37","lifetime_days":365,"name":"VIP"}
 type TagCreate struct {
 	Category *string `json:"category,omitempty"`
 	Color    *string `json:"color,omitempty"`
+
+	// Condition Makes the tag automatic: an expression (CEL) as of validation rules, without `tags`, and with what the customer bought: `order_count`,
+	// `purchase_days`, `unit_count`, `spent_amount`, `return_count`, `returned_amount` (of all time), `frequency`, `monetary_amount` (of the RFM
+	// window), `rfm_band`, `recency_days`, `first_order_on`, `last_order_on`. Where it compares what is not known, it does not hold.
+	Condition   *string `json:"condition,omitempty"`
+	Description *string `json:"description,omitempty"`
+
+	// LifetimeDays How many days the tag lasts on a customer unless the assignment says otherwise; not of an automatic one.
+	LifetimeDays *int32 `json:"lifetime_days,omitempty"`
 
 	// Name Unique; blanks around it are dropped.
 	Name string `json:"name"`
 }
 
-// TagList Example: {"has_more":false,"items":[{"category":null,"color":null,"created_at":"2026-06-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","name":"VIP","updated_at":"2026-06-01T02:00:00Z","version":1}],"next_cursor":null}
+// TagList Example: {"has_more":false,"items":[{"apply_job_id":null,"category":null,"color":null,"condition":"return_count * 2 \u003e order_count","created_at":"2026-06-01T02:00:00Z","description":"","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","lifetime_days":null,"name":"VIP","updated_at":"2026-06-01T02:00:00Z","version":1}],"next_cursor":null}
 type TagList struct {
 	HasMore bool  `json:"has_more"`
 	Items   []Tag `json:"items"`
@@ -2422,22 +2573,49 @@ type TagMerge struct {
 	IntoTagId externalRef0.Id `json:"into_tag_id"`
 }
 
-// TagMerged Example: {"customers":128,"tag":{"category":"value","color":"#b8860b","created_at":"2025-03-01T02:00:00Z","id":"01979d3e-5f2a-7c1b-9d33-2a6c1e4b7f90","name":"VIP","updated_at":"2025-06-01T02:00:00Z","version":3}}
+// TagMerged Example: {"customers":128,"tag":{"apply_job_id":null,"category":"value","color":"#b8860b","condition":null,"created_at":"2025-03-01T02:00:00Z","description":"","id":"01979d3e-5f2a-7c1b-9d33-2a6c1e4b7f90","lifetime_days":null,"name":"VIP","updated_at":"2025-06-01T02:00:00Z","version":3}}
 type TagMerged struct {
 	// Customers How many customers had the tag that is gone.
 	//
 	// Example: 128
 	Customers int64 `json:"customers"`
 
-	// Tag Example: {"category":"level","color":"#d4af37","created_at":"2026-06-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","name":"VIP","updated_at":"2026-06-01T02:00:00Z","version":1}
+	// Tag Example: {"apply_job_id":null,"category":"level","color":"#d4af37","condition":null,"created_at":"2026-06-01T02:00:00Z","description":"Invited by the store manager.","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","lifetime_days":365,"name":"VIP","updated_at":"2026-06-01T02:00:00Z","version":1}
 	Tag Tag `json:"tag"`
+}
+
+// TagOrigin Why a tag was given or taken: by hand, by an integration with a key, by the customer, in an import, by its condition (`rule`), because
+// it ended (`expiry`), with a merge of customers or its undoing, with a merge of tags, by the service; `unknown` before there was a history.
+//
+// Example: manual
+type TagOrigin string
+
+// TagRef Example: {"category":"level","color":"#d4af37","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","name":"VIP"}
+type TagRef struct {
+	Category nullable.Nullable[string] `json:"category"`
+	Color    nullable.Nullable[string] `json:"color"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id externalRef0.Id `json:"id"`
+
+	// Name The name now, or the last one of a tag that is gone.
+	Name string `json:"name"`
 }
 
 // TagUpdate Example: {"name":"金卡"}
 type TagUpdate struct {
 	Category nullable.Nullable[string] `json:"category,omitempty"`
 	Color    nullable.Nullable[string] `json:"color,omitempty"`
-	Name     *string                   `json:"name,omitempty"`
+
+	// Condition Makes the tag automatic: an expression (CEL) as of validation rules, without `tags`, and with what the customer bought: `order_count`,
+	// `purchase_days`, `unit_count`, `spent_amount`, `return_count`, `returned_amount` (of all time), `frequency`, `monetary_amount` (of the RFM
+	// window), `rfm_band`, `recency_days`, `first_order_on`, `last_order_on`. Where it compares what is not known, it does not hold.
+	Condition    nullable.Nullable[string] `json:"condition,omitempty"`
+	Description  *string                   `json:"description,omitempty"`
+	LifetimeDays nullable.Nullable[int32]  `json:"lifetime_days,omitempty"`
+	Name         *string                   `json:"name,omitempty"`
 }
 
 // ValidationMessage What people read when the rule is broken.
@@ -2975,6 +3153,24 @@ type RestoreCustomerParams struct {
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListCustomerTagsParams defines parameters for ListCustomerTags.
+type ListCustomerTagsParams struct {
+	// Status Only the tags that the customer has now, or only former ones.
+	Status *TagAssignmentStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListCustomerTagsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListCustomerTagsParamsInclude defines parameters for ListCustomerTags.
+type ListCustomerTagsParamsInclude string
+
 // AddCustomerTagsParams defines parameters for AddCustomerTags.
 type AddCustomerTagsParams struct {
 	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
@@ -3281,6 +3477,9 @@ type ServerInterface interface {
 	// RevealCustomer Reveal personal fields
 	// (POST /v1/customers/{id}/reveal)
 	RevealCustomer(ctx echo.Context, id CustomerId) error
+	// ListCustomerTags List a customer's tags and their history
+	// (GET /v1/customers/{id}/tags)
+	ListCustomerTags(ctx echo.Context, id CustomerId, params ListCustomerTagsParams) error
 	// AddCustomerTags Tag a customer
 	// (POST /v1/customers/{id}/tags)
 	AddCustomerTags(ctx echo.Context, id CustomerId, params AddCustomerTagsParams) error
@@ -4842,6 +5041,52 @@ func (w *ServerInterfaceWrapper) RevealCustomer(ctx echo.Context) error {
 	return err
 }
 
+// ListCustomerTags converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomerTags(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CustomerId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCustomerTagsParams
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", ctx.QueryParams(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter status: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomerTags(ctx, id, params)
+	return err
+}
+
 // AddCustomerTags converts echo context to params.
 func (w *ServerInterfaceWrapper) AddCustomerTags(ctx echo.Context) error {
 	var err error
@@ -5474,6 +5719,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/customers/:id/restore", wrapper.RestoreCustomer, options.OperationMiddlewares["restoreCustomer"]...)
 	router.POST(options.BaseURL+"/v1/customers/:id/reveal", wrapper.RevealCustomer, options.OperationMiddlewares["revealCustomer"]...)
 	router.GET(options.BaseURL+"/v1/customers/:id/profile", wrapper.GetCustomerProfile, options.OperationMiddlewares["getCustomerProfile"]...)
+	router.GET(options.BaseURL+"/v1/customers/:id/tags", wrapper.ListCustomerTags, options.OperationMiddlewares["listCustomerTags"]...)
 	router.POST(options.BaseURL+"/v1/customers/:id/tags", wrapper.AddCustomerTags, options.OperationMiddlewares["addCustomerTags"]...)
 	router.DELETE(options.BaseURL+"/v1/customers/:id/tags/:tag_id", wrapper.RemoveCustomerTag, options.OperationMiddlewares["removeCustomerTag"]...)
 	router.GET(options.BaseURL+"/v1/customers/:id/identities", wrapper.ListCustomerIdentities, options.OperationMiddlewares["listCustomerIdentities"]...)
@@ -7613,6 +7859,63 @@ func (response RevealCustomerdefaultApplicationProblemPlusJSONResponse) VisitRev
 	return err
 }
 
+type ListCustomerTagsRequestObject struct {
+	Id     CustomerId `json:"id"`
+	Params ListCustomerTagsParams
+}
+
+type ListCustomerTagsResponseObject interface {
+	VisitListCustomerTagsResponse(w http.ResponseWriter) error
+}
+
+type ListCustomerTags200ResponseHeaders struct {
+	Link *string
+}
+
+type ListCustomerTags200JSONResponse struct {
+	Body    TagAssignmentList
+	Headers ListCustomerTags200ResponseHeaders
+}
+
+func (response ListCustomerTags200JSONResponse) VisitListCustomerTagsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTagsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListCustomerTagsdefaultApplicationProblemPlusJSONResponse) VisitListCustomerTagsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type AddCustomerTagsRequestObject struct {
 	Id     CustomerId `json:"id"`
 	Params AddCustomerTagsParams
@@ -8612,6 +8915,9 @@ type StrictServerInterface interface {
 	// RevealCustomer Reveal personal fields
 	// (POST /v1/customers/{id}/reveal)
 	RevealCustomer(ctx context.Context, request RevealCustomerRequestObject) (RevealCustomerResponseObject, error)
+	// ListCustomerTags List a customer's tags and their history
+	// (GET /v1/customers/{id}/tags)
+	ListCustomerTags(ctx context.Context, request ListCustomerTagsRequestObject) (ListCustomerTagsResponseObject, error)
 	// AddCustomerTags Tag a customer
 	// (POST /v1/customers/{id}/tags)
 	AddCustomerTags(ctx context.Context, request AddCustomerTagsRequestObject) (AddCustomerTagsResponseObject, error)
@@ -10037,6 +10343,32 @@ func (sh *strictHandler) RevealCustomer(ctx echo.Context, id CustomerId) error {
 		return err
 	} else if validResponse, ok := response.(RevealCustomerResponseObject); ok {
 		return validResponse.VisitRevealCustomerResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListCustomerTags operation middleware
+func (sh *strictHandler) ListCustomerTags(ctx echo.Context, id CustomerId, params ListCustomerTagsParams) error {
+	var request ListCustomerTagsRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomerTags(ctx.Request().Context(), request.(ListCustomerTagsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomerTags")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomerTagsResponseObject); ok {
+		return validResponse.VisitListCustomerTagsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -74,8 +74,12 @@ type Customer struct {
 	CustomFieldsSealed []byte `json:"-"`
 	// TagIds holds the value of the "tag_ids" field.
 	TagIds pgarray.UUIDs `json:"tag_ids,omitempty"`
+	// when those of the tags end that end by themselves, by id
+	TagExpiries map[uuid.UUID]time.Time `json:"tag_expiries,omitempty"`
 	// LifecycleStage holds the value of the "lifecycle_stage" field.
 	LifecycleStage customer.LifecycleStage `json:"lifecycle_stage,omitempty"`
+	// the stage was set by hand and is not derived
+	LifecyclePinned bool `json:"lifecycle_pinned,omitempty"`
 	// ArchivedAt holds the value of the "archived_at" field.
 	ArchivedAt *time.Time `json:"archived_at,omitempty"`
 	// the customer whom this one turned out to be; the row is kept for its identifiers and for undoing, and seen by nobody
@@ -96,12 +100,14 @@ func (*Customer) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case customer.FieldHomeStoreID, customer.FieldAssignedStaffID, customer.FieldMergedIntoID:
 			values[i] = &sql.NullScanner{S: new(uuid.UUID)}
-		case customer.FieldDataKey, customer.FieldNameSealed, customer.FieldPhoneSealed, customer.FieldPhoneIndex, customer.FieldEmailSealed, customer.FieldEmailIndex, customer.FieldCardNumberSealed, customer.FieldCardNumberIndex, customer.FieldAddressSealed, customer.FieldPreferences, customer.FieldMarketingPreferences, customer.FieldCustomFields, customer.FieldCustomFieldsSealed:
+		case customer.FieldDataKey, customer.FieldNameSealed, customer.FieldPhoneSealed, customer.FieldPhoneIndex, customer.FieldEmailSealed, customer.FieldEmailIndex, customer.FieldCardNumberSealed, customer.FieldCardNumberIndex, customer.FieldAddressSealed, customer.FieldPreferences, customer.FieldMarketingPreferences, customer.FieldCustomFields, customer.FieldCustomFieldsSealed, customer.FieldTagExpiries:
 			values[i] = new([]byte)
 		case customer.FieldNameTokens:
 			values[i] = new(pgarray.Int32s)
 		case customer.FieldTagIds:
 			values[i] = new(pgarray.UUIDs)
+		case customer.FieldLifecyclePinned:
+			values[i] = new(sql.NullBool)
 		case customer.FieldNameBlock, customer.FieldPhoneLast4Token, customer.FieldVersion:
 			values[i] = new(sql.NullInt64)
 		case customer.FieldExternalID, customer.FieldPhoneKind, customer.FieldAddressRegion, customer.FieldAddressCity, customer.FieldGender, customer.FieldLanguage, customer.FieldSource, customer.FieldLifecycleStage:
@@ -305,11 +311,25 @@ func (_m *Customer) assignValues(columns []string, values []any) error {
 			} else if value != nil {
 				_m.TagIds = *value
 			}
+		case customer.FieldTagExpiries:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field tag_expiries", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.TagExpiries); err != nil {
+					return fmt.Errorf("unmarshal field tag_expiries: %w", err)
+				}
+			}
 		case customer.FieldLifecycleStage:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field lifecycle_stage", values[i])
 			} else if value.Valid {
 				_m.LifecycleStage = customer.LifecycleStage(value.String)
+			}
+		case customer.FieldLifecyclePinned:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field lifecycle_pinned", values[i])
+			} else if value.Valid {
+				_m.LifecyclePinned = value.Bool
 			}
 		case customer.FieldArchivedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -462,8 +482,14 @@ func (_m *Customer) String() string {
 	builder.WriteString("tag_ids=")
 	builder.WriteString(fmt.Sprintf("%v", _m.TagIds))
 	builder.WriteString(", ")
+	builder.WriteString("tag_expiries=")
+	builder.WriteString(fmt.Sprintf("%v", _m.TagExpiries))
+	builder.WriteString(", ")
 	builder.WriteString("lifecycle_stage=")
 	builder.WriteString(fmt.Sprintf("%v", _m.LifecycleStage))
+	builder.WriteString(", ")
+	builder.WriteString("lifecycle_pinned=")
+	builder.WriteString(fmt.Sprintf("%v", _m.LifecyclePinned))
 	builder.WriteString(", ")
 	if v := _m.ArchivedAt; v != nil {
 		builder.WriteString("archived_at=")

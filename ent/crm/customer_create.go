@@ -280,6 +280,12 @@ func (_c *CustomerCreate) SetTagIds(v pgarray.UUIDs) *CustomerCreate {
 	return _c
 }
 
+// SetTagExpiries sets the "tag_expiries" field.
+func (_c *CustomerCreate) SetTagExpiries(v map[uuid.UUID]time.Time) *CustomerCreate {
+	_c.mutation.SetTagExpiries(v)
+	return _c
+}
+
 // SetLifecycleStage sets the "lifecycle_stage" field.
 func (_c *CustomerCreate) SetLifecycleStage(v customer.LifecycleStage) *CustomerCreate {
 	_c.mutation.SetLifecycleStage(v)
@@ -290,6 +296,20 @@ func (_c *CustomerCreate) SetLifecycleStage(v customer.LifecycleStage) *Customer
 func (_c *CustomerCreate) SetNillableLifecycleStage(v *customer.LifecycleStage) *CustomerCreate {
 	if v != nil {
 		_c.SetLifecycleStage(*v)
+	}
+	return _c
+}
+
+// SetLifecyclePinned sets the "lifecycle_pinned" field.
+func (_c *CustomerCreate) SetLifecyclePinned(v bool) *CustomerCreate {
+	_c.mutation.SetLifecyclePinned(v)
+	return _c
+}
+
+// SetNillableLifecyclePinned sets the "lifecycle_pinned" field if the given value is not nil.
+func (_c *CustomerCreate) SetNillableLifecyclePinned(v *bool) *CustomerCreate {
+	if v != nil {
+		_c.SetLifecyclePinned(*v)
 	}
 	return _c
 }
@@ -427,6 +447,10 @@ func (_c *CustomerCreate) defaults() error {
 		v := customer.DefaultLifecycleStage
 		_c.mutation.SetLifecycleStage(v)
 	}
+	if _, ok := _c.mutation.LifecyclePinned(); !ok {
+		v := customer.DefaultLifecyclePinned
+		_c.mutation.SetLifecyclePinned(v)
+	}
 	if _, ok := _c.mutation.Version(); !ok {
 		v := customer.DefaultVersion
 		_c.mutation.SetVersion(v)
@@ -513,6 +537,9 @@ func (_c *CustomerCreate) check() error {
 		if err := customer.LifecycleStageValidator(v); err != nil {
 			return &ValidationError{Name: "lifecycle_stage", err: fmt.Errorf(`crm: validator failed for field "Customer.lifecycle_stage": %w`, err)}
 		}
+	}
+	if _, ok := _c.mutation.LifecyclePinned(); !ok {
+		return &ValidationError{Name: "lifecycle_pinned", err: errors.New(`crm: missing required field "Customer.lifecycle_pinned"`)}
 	}
 	if _, ok := _c.mutation.Version(); !ok {
 		return &ValidationError{Name: "version", err: errors.New(`crm: missing required field "Customer.version"`)}
@@ -666,9 +693,17 @@ func (_c *CustomerCreate) createSpec() (*Customer, *sqlgraph.CreateSpec) {
 		_spec.SetField(customer.FieldTagIds, field.TypeOther, value)
 		_node.TagIds = value
 	}
+	if value, ok := _c.mutation.TagExpiries(); ok {
+		_spec.SetField(customer.FieldTagExpiries, field.TypeJSON, value)
+		_node.TagExpiries = value
+	}
 	if value, ok := _c.mutation.LifecycleStage(); ok {
 		_spec.SetField(customer.FieldLifecycleStage, field.TypeEnum, value)
 		_node.LifecycleStage = value
+	}
+	if value, ok := _c.mutation.LifecyclePinned(); ok {
+		_spec.SetField(customer.FieldLifecyclePinned, field.TypeBool, value)
+		_node.LifecyclePinned = value
 	}
 	if value, ok := _c.mutation.ArchivedAt(); ok {
 		_spec.SetField(customer.FieldArchivedAt, field.TypeTime, value)

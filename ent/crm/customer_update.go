@@ -423,6 +423,18 @@ func (_u *CustomerUpdate) SetTagIds(v pgarray.UUIDs) *CustomerUpdate {
 	return _u
 }
 
+// SetTagExpiries sets the "tag_expiries" field.
+func (_u *CustomerUpdate) SetTagExpiries(v map[uuid.UUID]time.Time) *CustomerUpdate {
+	_u.mutation.SetTagExpiries(v)
+	return _u
+}
+
+// ClearTagExpiries clears the value of the "tag_expiries" field.
+func (_u *CustomerUpdate) ClearTagExpiries() *CustomerUpdate {
+	_u.mutation.ClearTagExpiries()
+	return _u
+}
+
 // SetLifecycleStage sets the "lifecycle_stage" field.
 func (_u *CustomerUpdate) SetLifecycleStage(v customer.LifecycleStage) *CustomerUpdate {
 	_u.mutation.SetLifecycleStage(v)
@@ -433,6 +445,20 @@ func (_u *CustomerUpdate) SetLifecycleStage(v customer.LifecycleStage) *Customer
 func (_u *CustomerUpdate) SetNillableLifecycleStage(v *customer.LifecycleStage) *CustomerUpdate {
 	if v != nil {
 		_u.SetLifecycleStage(*v)
+	}
+	return _u
+}
+
+// SetLifecyclePinned sets the "lifecycle_pinned" field.
+func (_u *CustomerUpdate) SetLifecyclePinned(v bool) *CustomerUpdate {
+	_u.mutation.SetLifecyclePinned(v)
+	return _u
+}
+
+// SetNillableLifecyclePinned sets the "lifecycle_pinned" field if the given value is not nil.
+func (_u *CustomerUpdate) SetNillableLifecyclePinned(v *bool) *CustomerUpdate {
+	if v != nil {
+		_u.SetLifecyclePinned(*v)
 	}
 	return _u
 }
@@ -754,8 +780,17 @@ func (_u *CustomerUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.TagIds(); ok {
 		_spec.SetField(customer.FieldTagIds, field.TypeOther, value)
 	}
+	if value, ok := _u.mutation.TagExpiries(); ok {
+		_spec.SetField(customer.FieldTagExpiries, field.TypeJSON, value)
+	}
+	if _u.mutation.TagExpiriesCleared() {
+		_spec.ClearField(customer.FieldTagExpiries, field.TypeJSON)
+	}
 	if value, ok := _u.mutation.LifecycleStage(); ok {
 		_spec.SetField(customer.FieldLifecycleStage, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.LifecyclePinned(); ok {
+		_spec.SetField(customer.FieldLifecyclePinned, field.TypeBool, value)
 	}
 	if value, ok := _u.mutation.ArchivedAt(); ok {
 		_spec.SetField(customer.FieldArchivedAt, field.TypeTime, value)
@@ -1192,6 +1227,18 @@ func (_u *CustomerUpdateOne) SetTagIds(v pgarray.UUIDs) *CustomerUpdateOne {
 	return _u
 }
 
+// SetTagExpiries sets the "tag_expiries" field.
+func (_u *CustomerUpdateOne) SetTagExpiries(v map[uuid.UUID]time.Time) *CustomerUpdateOne {
+	_u.mutation.SetTagExpiries(v)
+	return _u
+}
+
+// ClearTagExpiries clears the value of the "tag_expiries" field.
+func (_u *CustomerUpdateOne) ClearTagExpiries() *CustomerUpdateOne {
+	_u.mutation.ClearTagExpiries()
+	return _u
+}
+
 // SetLifecycleStage sets the "lifecycle_stage" field.
 func (_u *CustomerUpdateOne) SetLifecycleStage(v customer.LifecycleStage) *CustomerUpdateOne {
 	_u.mutation.SetLifecycleStage(v)
@@ -1202,6 +1249,20 @@ func (_u *CustomerUpdateOne) SetLifecycleStage(v customer.LifecycleStage) *Custo
 func (_u *CustomerUpdateOne) SetNillableLifecycleStage(v *customer.LifecycleStage) *CustomerUpdateOne {
 	if v != nil {
 		_u.SetLifecycleStage(*v)
+	}
+	return _u
+}
+
+// SetLifecyclePinned sets the "lifecycle_pinned" field.
+func (_u *CustomerUpdateOne) SetLifecyclePinned(v bool) *CustomerUpdateOne {
+	_u.mutation.SetLifecyclePinned(v)
+	return _u
+}
+
+// SetNillableLifecyclePinned sets the "lifecycle_pinned" field if the given value is not nil.
+func (_u *CustomerUpdateOne) SetNillableLifecyclePinned(v *bool) *CustomerUpdateOne {
+	if v != nil {
+		_u.SetLifecyclePinned(*v)
 	}
 	return _u
 }
@@ -1553,8 +1614,17 @@ func (_u *CustomerUpdateOne) sqlSave(ctx context.Context) (_node *Customer, err 
 	if value, ok := _u.mutation.TagIds(); ok {
 		_spec.SetField(customer.FieldTagIds, field.TypeOther, value)
 	}
+	if value, ok := _u.mutation.TagExpiries(); ok {
+		_spec.SetField(customer.FieldTagExpiries, field.TypeJSON, value)
+	}
+	if _u.mutation.TagExpiriesCleared() {
+		_spec.ClearField(customer.FieldTagExpiries, field.TypeJSON)
+	}
 	if value, ok := _u.mutation.LifecycleStage(); ok {
 		_spec.SetField(customer.FieldLifecycleStage, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.LifecyclePinned(); ok {
+		_spec.SetField(customer.FieldLifecyclePinned, field.TypeBool, value)
 	}
 	if value, ok := _u.mutation.ArchivedAt(); ok {
 		_spec.SetField(customer.FieldArchivedAt, field.TypeTime, value)

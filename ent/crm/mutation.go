@@ -1647,7 +1647,9 @@ type CustomerMutation struct {
 	custom_fields         *map[string]interface{}
 	custom_fields_sealed  *[]byte
 	tag_ids               *pgarray.UUIDs
+	tag_expiries          *map[uuid.UUID]time.Time
 	lifecycle_stage       *customer.LifecycleStage
+	lifecycle_pinned      *bool
 	archived_at           *time.Time
 	merged_into_id        *uuid.UUID
 	version               *int64
@@ -3037,6 +3039,55 @@ func (m *CustomerMutation) ResetTagIds() {
 	m.tag_ids = nil
 }
 
+// SetTagExpiries sets the "tag_expiries" field.
+func (m *CustomerMutation) SetTagExpiries(value map[uuid.UUID]time.Time) {
+	m.tag_expiries = &value
+}
+
+// TagExpiries returns the value of the "tag_expiries" field in the mutation.
+func (m *CustomerMutation) TagExpiries() (r map[uuid.UUID]time.Time, exists bool) {
+	v := m.tag_expiries
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTagExpiries returns the old "tag_expiries" field's value of the Customer entity.
+// If the Customer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerMutation) OldTagExpiries(ctx context.Context) (v map[uuid.UUID]time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTagExpiries is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTagExpiries requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTagExpiries: %w", err)
+	}
+	return oldValue.TagExpiries, nil
+}
+
+// ClearTagExpiries clears the value of the "tag_expiries" field.
+func (m *CustomerMutation) ClearTagExpiries() {
+	m.tag_expiries = nil
+	m.clearedFields[customer.FieldTagExpiries] = struct{}{}
+}
+
+// TagExpiriesCleared returns if the "tag_expiries" field was cleared in this mutation.
+func (m *CustomerMutation) TagExpiriesCleared() bool {
+	_, ok := m.clearedFields[customer.FieldTagExpiries]
+	return ok
+}
+
+// ResetTagExpiries resets all changes to the "tag_expiries" field.
+func (m *CustomerMutation) ResetTagExpiries() {
+	m.tag_expiries = nil
+	delete(m.clearedFields, customer.FieldTagExpiries)
+}
+
 // SetLifecycleStage sets the "lifecycle_stage" field.
 func (m *CustomerMutation) SetLifecycleStage(cs customer.LifecycleStage) {
 	m.lifecycle_stage = &cs
@@ -3071,6 +3122,42 @@ func (m *CustomerMutation) OldLifecycleStage(ctx context.Context) (v customer.Li
 // ResetLifecycleStage resets all changes to the "lifecycle_stage" field.
 func (m *CustomerMutation) ResetLifecycleStage() {
 	m.lifecycle_stage = nil
+}
+
+// SetLifecyclePinned sets the "lifecycle_pinned" field.
+func (m *CustomerMutation) SetLifecyclePinned(b bool) {
+	m.lifecycle_pinned = &b
+}
+
+// LifecyclePinned returns the value of the "lifecycle_pinned" field in the mutation.
+func (m *CustomerMutation) LifecyclePinned() (r bool, exists bool) {
+	v := m.lifecycle_pinned
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLifecyclePinned returns the old "lifecycle_pinned" field's value of the Customer entity.
+// If the Customer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerMutation) OldLifecyclePinned(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLifecyclePinned is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLifecyclePinned requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLifecyclePinned: %w", err)
+	}
+	return oldValue.LifecyclePinned, nil
+}
+
+// ResetLifecyclePinned resets all changes to the "lifecycle_pinned" field.
+func (m *CustomerMutation) ResetLifecyclePinned() {
+	m.lifecycle_pinned = nil
 }
 
 // SetArchivedAt sets the "archived_at" field.
@@ -3333,7 +3420,7 @@ func (m *CustomerMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *CustomerMutation) Fields() []string {
-	fields := make([]string, 0, 33)
+	fields := make([]string, 0, 35)
 	if m.external_id != nil {
 		fields = append(fields, customer.FieldExternalID)
 	}
@@ -3415,8 +3502,14 @@ func (m *CustomerMutation) Fields() []string {
 	if m.tag_ids != nil {
 		fields = append(fields, customer.FieldTagIds)
 	}
+	if m.tag_expiries != nil {
+		fields = append(fields, customer.FieldTagExpiries)
+	}
 	if m.lifecycle_stage != nil {
 		fields = append(fields, customer.FieldLifecycleStage)
+	}
+	if m.lifecycle_pinned != nil {
+		fields = append(fields, customer.FieldLifecyclePinned)
 	}
 	if m.archived_at != nil {
 		fields = append(fields, customer.FieldArchivedAt)
@@ -3495,8 +3588,12 @@ func (m *CustomerMutation) Field(name string) (ent.Value, bool) {
 		return m.CustomFieldsSealed()
 	case customer.FieldTagIds:
 		return m.TagIds()
+	case customer.FieldTagExpiries:
+		return m.TagExpiries()
 	case customer.FieldLifecycleStage:
 		return m.LifecycleStage()
+	case customer.FieldLifecyclePinned:
+		return m.LifecyclePinned()
 	case customer.FieldArchivedAt:
 		return m.ArchivedAt()
 	case customer.FieldMergedIntoID:
@@ -3570,8 +3667,12 @@ func (m *CustomerMutation) OldField(ctx context.Context, name string) (ent.Value
 		return m.OldCustomFieldsSealed(ctx)
 	case customer.FieldTagIds:
 		return m.OldTagIds(ctx)
+	case customer.FieldTagExpiries:
+		return m.OldTagExpiries(ctx)
 	case customer.FieldLifecycleStage:
 		return m.OldLifecycleStage(ctx)
+	case customer.FieldLifecyclePinned:
+		return m.OldLifecyclePinned(ctx)
 	case customer.FieldArchivedAt:
 		return m.OldArchivedAt(ctx)
 	case customer.FieldMergedIntoID:
@@ -3780,12 +3881,26 @@ func (m *CustomerMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetTagIds(v)
 		return nil
+	case customer.FieldTagExpiries:
+		v, ok := value.(map[uuid.UUID]time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTagExpiries(v)
+		return nil
 	case customer.FieldLifecycleStage:
 		v, ok := value.(customer.LifecycleStage)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetLifecycleStage(v)
+		return nil
+	case customer.FieldLifecyclePinned:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLifecyclePinned(v)
 		return nil
 	case customer.FieldArchivedAt:
 		v, ok := value.(time.Time)
@@ -3951,6 +4066,9 @@ func (m *CustomerMutation) ClearedFields() []string {
 	if m.FieldCleared(customer.FieldCustomFieldsSealed) {
 		fields = append(fields, customer.FieldCustomFieldsSealed)
 	}
+	if m.FieldCleared(customer.FieldTagExpiries) {
+		fields = append(fields, customer.FieldTagExpiries)
+	}
 	if m.FieldCleared(customer.FieldArchivedAt) {
 		fields = append(fields, customer.FieldArchivedAt)
 	}
@@ -4030,6 +4148,9 @@ func (m *CustomerMutation) ClearField(name string) error {
 		return nil
 	case customer.FieldCustomFieldsSealed:
 		m.ClearCustomFieldsSealed()
+		return nil
+	case customer.FieldTagExpiries:
+		m.ClearTagExpiries()
 		return nil
 	case customer.FieldArchivedAt:
 		m.ClearArchivedAt()
@@ -4126,8 +4247,14 @@ func (m *CustomerMutation) ResetField(name string) error {
 	case customer.FieldTagIds:
 		m.ResetTagIds()
 		return nil
+	case customer.FieldTagExpiries:
+		m.ResetTagExpiries()
+		return nil
 	case customer.FieldLifecycleStage:
 		m.ResetLifecycleStage()
+		return nil
+	case customer.FieldLifecyclePinned:
+		m.ResetLifecyclePinned()
 		return nil
 	case customer.FieldArchivedAt:
 		m.ResetArchivedAt()
@@ -16505,20 +16632,25 @@ func (m *NoteMentionMutation) ResetEdge(name string) error {
 // TagMutation represents an operation that mutates the Tag nodes in the graph.
 type TagMutation struct {
 	config
-	op            Op
-	typ           string
-	id            *uuid.UUID
-	name          *string
-	category      *string
-	color         *string
-	version       *int64
-	addversion    *int64
-	created_at    *time.Time
-	updated_at    *time.Time
-	clearedFields map[string]struct{}
-	done          bool
-	oldValue      func(context.Context) (*Tag, error)
-	predicates    []predicate.Tag
+	op               Op
+	typ              string
+	id               *uuid.UUID
+	name             *string
+	category         *string
+	color            *string
+	description      *string
+	lifetime_days    *int32
+	addlifetime_days *int32
+	condition        *string
+	job_id           *uuid.UUID
+	version          *int64
+	addversion       *int64
+	created_at       *time.Time
+	updated_at       *time.Time
+	clearedFields    map[string]struct{}
+	done             bool
+	oldValue         func(context.Context) (*Tag, error)
+	predicates       []predicate.Tag
 }
 
 var _ ent.Mutation = (*TagMutation)(nil)
@@ -16759,6 +16891,210 @@ func (m *TagMutation) ResetColor() {
 	delete(m.clearedFields, tag.FieldColor)
 }
 
+// SetDescription sets the "description" field.
+func (m *TagMutation) SetDescription(s string) {
+	m.description = &s
+}
+
+// Description returns the value of the "description" field in the mutation.
+func (m *TagMutation) Description() (r string, exists bool) {
+	v := m.description
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDescription returns the old "description" field's value of the Tag entity.
+// If the Tag object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TagMutation) OldDescription(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDescription is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDescription requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDescription: %w", err)
+	}
+	return oldValue.Description, nil
+}
+
+// ResetDescription resets all changes to the "description" field.
+func (m *TagMutation) ResetDescription() {
+	m.description = nil
+}
+
+// SetLifetimeDays sets the "lifetime_days" field.
+func (m *TagMutation) SetLifetimeDays(i int32) {
+	m.lifetime_days = &i
+	m.addlifetime_days = nil
+}
+
+// LifetimeDays returns the value of the "lifetime_days" field in the mutation.
+func (m *TagMutation) LifetimeDays() (r int32, exists bool) {
+	v := m.lifetime_days
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLifetimeDays returns the old "lifetime_days" field's value of the Tag entity.
+// If the Tag object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TagMutation) OldLifetimeDays(ctx context.Context) (v *int32, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLifetimeDays is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLifetimeDays requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLifetimeDays: %w", err)
+	}
+	return oldValue.LifetimeDays, nil
+}
+
+// AddLifetimeDays adds i to the "lifetime_days" field.
+func (m *TagMutation) AddLifetimeDays(i int32) {
+	if m.addlifetime_days != nil {
+		*m.addlifetime_days += i
+	} else {
+		m.addlifetime_days = &i
+	}
+}
+
+// AddedLifetimeDays returns the value that was added to the "lifetime_days" field in this mutation.
+func (m *TagMutation) AddedLifetimeDays() (r int32, exists bool) {
+	v := m.addlifetime_days
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearLifetimeDays clears the value of the "lifetime_days" field.
+func (m *TagMutation) ClearLifetimeDays() {
+	m.lifetime_days = nil
+	m.addlifetime_days = nil
+	m.clearedFields[tag.FieldLifetimeDays] = struct{}{}
+}
+
+// LifetimeDaysCleared returns if the "lifetime_days" field was cleared in this mutation.
+func (m *TagMutation) LifetimeDaysCleared() bool {
+	_, ok := m.clearedFields[tag.FieldLifetimeDays]
+	return ok
+}
+
+// ResetLifetimeDays resets all changes to the "lifetime_days" field.
+func (m *TagMutation) ResetLifetimeDays() {
+	m.lifetime_days = nil
+	m.addlifetime_days = nil
+	delete(m.clearedFields, tag.FieldLifetimeDays)
+}
+
+// SetCondition sets the "condition" field.
+func (m *TagMutation) SetCondition(s string) {
+	m.condition = &s
+}
+
+// Condition returns the value of the "condition" field in the mutation.
+func (m *TagMutation) Condition() (r string, exists bool) {
+	v := m.condition
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCondition returns the old "condition" field's value of the Tag entity.
+// If the Tag object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TagMutation) OldCondition(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCondition is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCondition requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCondition: %w", err)
+	}
+	return oldValue.Condition, nil
+}
+
+// ClearCondition clears the value of the "condition" field.
+func (m *TagMutation) ClearCondition() {
+	m.condition = nil
+	m.clearedFields[tag.FieldCondition] = struct{}{}
+}
+
+// ConditionCleared returns if the "condition" field was cleared in this mutation.
+func (m *TagMutation) ConditionCleared() bool {
+	_, ok := m.clearedFields[tag.FieldCondition]
+	return ok
+}
+
+// ResetCondition resets all changes to the "condition" field.
+func (m *TagMutation) ResetCondition() {
+	m.condition = nil
+	delete(m.clearedFields, tag.FieldCondition)
+}
+
+// SetJobID sets the "job_id" field.
+func (m *TagMutation) SetJobID(u uuid.UUID) {
+	m.job_id = &u
+}
+
+// JobID returns the value of the "job_id" field in the mutation.
+func (m *TagMutation) JobID() (r uuid.UUID, exists bool) {
+	v := m.job_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldJobID returns the old "job_id" field's value of the Tag entity.
+// If the Tag object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TagMutation) OldJobID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldJobID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldJobID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldJobID: %w", err)
+	}
+	return oldValue.JobID, nil
+}
+
+// ClearJobID clears the value of the "job_id" field.
+func (m *TagMutation) ClearJobID() {
+	m.job_id = nil
+	m.clearedFields[tag.FieldJobID] = struct{}{}
+}
+
+// JobIDCleared returns if the "job_id" field was cleared in this mutation.
+func (m *TagMutation) JobIDCleared() bool {
+	_, ok := m.clearedFields[tag.FieldJobID]
+	return ok
+}
+
+// ResetJobID resets all changes to the "job_id" field.
+func (m *TagMutation) ResetJobID() {
+	m.job_id = nil
+	delete(m.clearedFields, tag.FieldJobID)
+}
+
 // SetVersion sets the "version" field.
 func (m *TagMutation) SetVersion(i int64) {
 	m.version = &i
@@ -16921,7 +17257,7 @@ func (m *TagMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *TagMutation) Fields() []string {
-	fields := make([]string, 0, 6)
+	fields := make([]string, 0, 10)
 	if m.name != nil {
 		fields = append(fields, tag.FieldName)
 	}
@@ -16930,6 +17266,18 @@ func (m *TagMutation) Fields() []string {
 	}
 	if m.color != nil {
 		fields = append(fields, tag.FieldColor)
+	}
+	if m.description != nil {
+		fields = append(fields, tag.FieldDescription)
+	}
+	if m.lifetime_days != nil {
+		fields = append(fields, tag.FieldLifetimeDays)
+	}
+	if m.condition != nil {
+		fields = append(fields, tag.FieldCondition)
+	}
+	if m.job_id != nil {
+		fields = append(fields, tag.FieldJobID)
 	}
 	if m.version != nil {
 		fields = append(fields, tag.FieldVersion)
@@ -16954,6 +17302,14 @@ func (m *TagMutation) Field(name string) (ent.Value, bool) {
 		return m.Category()
 	case tag.FieldColor:
 		return m.Color()
+	case tag.FieldDescription:
+		return m.Description()
+	case tag.FieldLifetimeDays:
+		return m.LifetimeDays()
+	case tag.FieldCondition:
+		return m.Condition()
+	case tag.FieldJobID:
+		return m.JobID()
 	case tag.FieldVersion:
 		return m.Version()
 	case tag.FieldCreatedAt:
@@ -16975,6 +17331,14 @@ func (m *TagMutation) OldField(ctx context.Context, name string) (ent.Value, err
 		return m.OldCategory(ctx)
 	case tag.FieldColor:
 		return m.OldColor(ctx)
+	case tag.FieldDescription:
+		return m.OldDescription(ctx)
+	case tag.FieldLifetimeDays:
+		return m.OldLifetimeDays(ctx)
+	case tag.FieldCondition:
+		return m.OldCondition(ctx)
+	case tag.FieldJobID:
+		return m.OldJobID(ctx)
 	case tag.FieldVersion:
 		return m.OldVersion(ctx)
 	case tag.FieldCreatedAt:
@@ -17011,6 +17375,34 @@ func (m *TagMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetColor(v)
 		return nil
+	case tag.FieldDescription:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDescription(v)
+		return nil
+	case tag.FieldLifetimeDays:
+		v, ok := value.(int32)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLifetimeDays(v)
+		return nil
+	case tag.FieldCondition:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCondition(v)
+		return nil
+	case tag.FieldJobID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetJobID(v)
+		return nil
 	case tag.FieldVersion:
 		v, ok := value.(int64)
 		if !ok {
@@ -17040,6 +17432,9 @@ func (m *TagMutation) SetField(name string, value ent.Value) error {
 // this mutation.
 func (m *TagMutation) AddedFields() []string {
 	var fields []string
+	if m.addlifetime_days != nil {
+		fields = append(fields, tag.FieldLifetimeDays)
+	}
 	if m.addversion != nil {
 		fields = append(fields, tag.FieldVersion)
 	}
@@ -17051,6 +17446,8 @@ func (m *TagMutation) AddedFields() []string {
 // was not set, or was not defined in the schema.
 func (m *TagMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
+	case tag.FieldLifetimeDays:
+		return m.AddedLifetimeDays()
 	case tag.FieldVersion:
 		return m.AddedVersion()
 	}
@@ -17062,6 +17459,13 @@ func (m *TagMutation) AddedField(name string) (ent.Value, bool) {
 // type.
 func (m *TagMutation) AddField(name string, value ent.Value) error {
 	switch name {
+	case tag.FieldLifetimeDays:
+		v, ok := value.(int32)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddLifetimeDays(v)
+		return nil
 	case tag.FieldVersion:
 		v, ok := value.(int64)
 		if !ok {
@@ -17083,6 +17487,15 @@ func (m *TagMutation) ClearedFields() []string {
 	if m.FieldCleared(tag.FieldColor) {
 		fields = append(fields, tag.FieldColor)
 	}
+	if m.FieldCleared(tag.FieldLifetimeDays) {
+		fields = append(fields, tag.FieldLifetimeDays)
+	}
+	if m.FieldCleared(tag.FieldCondition) {
+		fields = append(fields, tag.FieldCondition)
+	}
+	if m.FieldCleared(tag.FieldJobID) {
+		fields = append(fields, tag.FieldJobID)
+	}
 	return fields
 }
 
@@ -17103,6 +17516,15 @@ func (m *TagMutation) ClearField(name string) error {
 	case tag.FieldColor:
 		m.ClearColor()
 		return nil
+	case tag.FieldLifetimeDays:
+		m.ClearLifetimeDays()
+		return nil
+	case tag.FieldCondition:
+		m.ClearCondition()
+		return nil
+	case tag.FieldJobID:
+		m.ClearJobID()
+		return nil
 	}
 	return fmt.Errorf("unknown Tag nullable field %s", name)
 }
@@ -17119,6 +17541,18 @@ func (m *TagMutation) ResetField(name string) error {
 		return nil
 	case tag.FieldColor:
 		m.ResetColor()
+		return nil
+	case tag.FieldDescription:
+		m.ResetDescription()
+		return nil
+	case tag.FieldLifetimeDays:
+		m.ResetLifetimeDays()
+		return nil
+	case tag.FieldCondition:
+		m.ResetCondition()
+		return nil
+	case tag.FieldJobID:
+		m.ResetJobID()
 		return nil
 	case tag.FieldVersion:
 		m.ResetVersion()

@@ -24,6 +24,14 @@ type Tag struct {
 	Category string `json:"category,omitempty"`
 	// Color holds the value of the "color" field.
 	Color string `json:"color,omitempty"`
+	// Description holds the value of the "description" field.
+	Description string `json:"description,omitempty"`
+	// how long the tag lasts on a customer unless the assignment says so
+	LifetimeDays *int32 `json:"lifetime_days,omitempty"`
+	// an expression over the customer; those for whom it holds have the tag, nobody else
+	Condition *string `json:"condition,omitempty"`
+	// the job that applies the condition to everybody
+	JobID *uuid.UUID `json:"job_id,omitempty"`
 	// Version holds the value of the "version" field.
 	Version int64 `json:"version,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
@@ -38,9 +46,11 @@ func (*Tag) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case tag.FieldVersion:
+		case tag.FieldJobID:
+			values[i] = &sql.NullScanner{S: new(uuid.UUID)}
+		case tag.FieldLifetimeDays, tag.FieldVersion:
 			values[i] = new(sql.NullInt64)
-		case tag.FieldName, tag.FieldCategory, tag.FieldColor:
+		case tag.FieldName, tag.FieldCategory, tag.FieldColor, tag.FieldDescription, tag.FieldCondition:
 			values[i] = new(sql.NullString)
 		case tag.FieldCreatedAt, tag.FieldUpdatedAt:
 			values[i] = new(sql.NullTime)
@@ -84,6 +94,33 @@ func (_m *Tag) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field color", values[i])
 			} else if value.Valid {
 				_m.Color = value.String
+			}
+		case tag.FieldDescription:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field description", values[i])
+			} else if value.Valid {
+				_m.Description = value.String
+			}
+		case tag.FieldLifetimeDays:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field lifetime_days", values[i])
+			} else if value.Valid {
+				_m.LifetimeDays = new(int32)
+				*_m.LifetimeDays = int32(value.Int64)
+			}
+		case tag.FieldCondition:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field condition", values[i])
+			} else if value.Valid {
+				_m.Condition = new(string)
+				*_m.Condition = value.String
+			}
+		case tag.FieldJobID:
+			if value, ok := values[i].(*sql.NullScanner); !ok {
+				return fmt.Errorf("unexpected type %T for field job_id", values[i])
+			} else if value.Valid {
+				_m.JobID = new(uuid.UUID)
+				*_m.JobID = *value.S.(*uuid.UUID)
 			}
 		case tag.FieldVersion:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
@@ -147,6 +184,24 @@ func (_m *Tag) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("color=")
 	builder.WriteString(_m.Color)
+	builder.WriteString(", ")
+	builder.WriteString("description=")
+	builder.WriteString(_m.Description)
+	builder.WriteString(", ")
+	if v := _m.LifetimeDays; v != nil {
+		builder.WriteString("lifetime_days=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.Condition; v != nil {
+		builder.WriteString("condition=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	if v := _m.JobID; v != nil {
+		builder.WriteString("job_id=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
 	builder.WriteString(", ")
 	builder.WriteString("version=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Version))

@@ -55,6 +55,62 @@ func (_c *TagCreate) SetNillableColor(v *string) *TagCreate {
 	return _c
 }
 
+// SetDescription sets the "description" field.
+func (_c *TagCreate) SetDescription(v string) *TagCreate {
+	_c.mutation.SetDescription(v)
+	return _c
+}
+
+// SetNillableDescription sets the "description" field if the given value is not nil.
+func (_c *TagCreate) SetNillableDescription(v *string) *TagCreate {
+	if v != nil {
+		_c.SetDescription(*v)
+	}
+	return _c
+}
+
+// SetLifetimeDays sets the "lifetime_days" field.
+func (_c *TagCreate) SetLifetimeDays(v int32) *TagCreate {
+	_c.mutation.SetLifetimeDays(v)
+	return _c
+}
+
+// SetNillableLifetimeDays sets the "lifetime_days" field if the given value is not nil.
+func (_c *TagCreate) SetNillableLifetimeDays(v *int32) *TagCreate {
+	if v != nil {
+		_c.SetLifetimeDays(*v)
+	}
+	return _c
+}
+
+// SetCondition sets the "condition" field.
+func (_c *TagCreate) SetCondition(v string) *TagCreate {
+	_c.mutation.SetCondition(v)
+	return _c
+}
+
+// SetNillableCondition sets the "condition" field if the given value is not nil.
+func (_c *TagCreate) SetNillableCondition(v *string) *TagCreate {
+	if v != nil {
+		_c.SetCondition(*v)
+	}
+	return _c
+}
+
+// SetJobID sets the "job_id" field.
+func (_c *TagCreate) SetJobID(v uuid.UUID) *TagCreate {
+	_c.mutation.SetJobID(v)
+	return _c
+}
+
+// SetNillableJobID sets the "job_id" field if the given value is not nil.
+func (_c *TagCreate) SetNillableJobID(v *uuid.UUID) *TagCreate {
+	if v != nil {
+		_c.SetJobID(*v)
+	}
+	return _c
+}
+
 // SetVersion sets the "version" field.
 func (_c *TagCreate) SetVersion(v int64) *TagCreate {
 	_c.mutation.SetVersion(v)
@@ -140,6 +196,10 @@ func (_c *TagCreate) ExecX(ctx context.Context) {
 
 // defaults sets the default values of the builder before save.
 func (_c *TagCreate) defaults() error {
+	if _, ok := _c.mutation.Description(); !ok {
+		v := tag.DefaultDescription
+		_c.mutation.SetDescription(v)
+	}
 	if _, ok := _c.mutation.Version(); !ok {
 		v := tag.DefaultVersion
 		_c.mutation.SetVersion(v)
@@ -179,6 +239,14 @@ func (_c *TagCreate) check() error {
 	if v, ok := _c.mutation.Color(); ok {
 		if err := tag.ColorValidator(v); err != nil {
 			return &ValidationError{Name: "color", err: fmt.Errorf(`crm: validator failed for field "Tag.color": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.Description(); !ok {
+		return &ValidationError{Name: "description", err: errors.New(`crm: missing required field "Tag.description"`)}
+	}
+	if v, ok := _c.mutation.Description(); ok {
+		if err := tag.DescriptionValidator(v); err != nil {
+			return &ValidationError{Name: "description", err: fmt.Errorf(`crm: validator failed for field "Tag.description": %w`, err)}
 		}
 	}
 	if _, ok := _c.mutation.Version(); !ok {
@@ -236,6 +304,22 @@ func (_c *TagCreate) createSpec() (*Tag, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Color(); ok {
 		_spec.SetField(tag.FieldColor, field.TypeString, value)
 		_node.Color = value
+	}
+	if value, ok := _c.mutation.Description(); ok {
+		_spec.SetField(tag.FieldDescription, field.TypeString, value)
+		_node.Description = value
+	}
+	if value, ok := _c.mutation.LifetimeDays(); ok {
+		_spec.SetField(tag.FieldLifetimeDays, field.TypeInt32, value)
+		_node.LifetimeDays = &value
+	}
+	if value, ok := _c.mutation.Condition(); ok {
+		_spec.SetField(tag.FieldCondition, field.TypeString, value)
+		_node.Condition = &value
+	}
+	if value, ok := _c.mutation.JobID(); ok {
+		_spec.SetField(tag.FieldJobID, field.TypeUUID, value)
+		_node.JobID = &value
 	}
 	if value, ok := _c.mutation.Version(); ok {
 		_spec.SetField(tag.FieldVersion, field.TypeInt64, value)

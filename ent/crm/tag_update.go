@@ -11,6 +11,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
+	"github.com/google/uuid"
 	"github.com/shuke-crm/shuke/ent/crm/predicate"
 	"github.com/shuke-crm/shuke/ent/crm/tag"
 )
@@ -80,6 +81,87 @@ func (_u *TagUpdate) SetNillableColor(v *string) *TagUpdate {
 // ClearColor clears the value of the "color" field.
 func (_u *TagUpdate) ClearColor() *TagUpdate {
 	_u.mutation.ClearColor()
+	return _u
+}
+
+// SetDescription sets the "description" field.
+func (_u *TagUpdate) SetDescription(v string) *TagUpdate {
+	_u.mutation.SetDescription(v)
+	return _u
+}
+
+// SetNillableDescription sets the "description" field if the given value is not nil.
+func (_u *TagUpdate) SetNillableDescription(v *string) *TagUpdate {
+	if v != nil {
+		_u.SetDescription(*v)
+	}
+	return _u
+}
+
+// SetLifetimeDays sets the "lifetime_days" field.
+func (_u *TagUpdate) SetLifetimeDays(v int32) *TagUpdate {
+	_u.mutation.ResetLifetimeDays()
+	_u.mutation.SetLifetimeDays(v)
+	return _u
+}
+
+// SetNillableLifetimeDays sets the "lifetime_days" field if the given value is not nil.
+func (_u *TagUpdate) SetNillableLifetimeDays(v *int32) *TagUpdate {
+	if v != nil {
+		_u.SetLifetimeDays(*v)
+	}
+	return _u
+}
+
+// AddLifetimeDays adds value to the "lifetime_days" field.
+func (_u *TagUpdate) AddLifetimeDays(v int32) *TagUpdate {
+	_u.mutation.AddLifetimeDays(v)
+	return _u
+}
+
+// ClearLifetimeDays clears the value of the "lifetime_days" field.
+func (_u *TagUpdate) ClearLifetimeDays() *TagUpdate {
+	_u.mutation.ClearLifetimeDays()
+	return _u
+}
+
+// SetCondition sets the "condition" field.
+func (_u *TagUpdate) SetCondition(v string) *TagUpdate {
+	_u.mutation.SetCondition(v)
+	return _u
+}
+
+// SetNillableCondition sets the "condition" field if the given value is not nil.
+func (_u *TagUpdate) SetNillableCondition(v *string) *TagUpdate {
+	if v != nil {
+		_u.SetCondition(*v)
+	}
+	return _u
+}
+
+// ClearCondition clears the value of the "condition" field.
+func (_u *TagUpdate) ClearCondition() *TagUpdate {
+	_u.mutation.ClearCondition()
+	return _u
+}
+
+// SetJobID sets the "job_id" field.
+func (_u *TagUpdate) SetJobID(v uuid.UUID) *TagUpdate {
+	_u.mutation.SetJobID(v)
+	return _u
+}
+
+// SetNillableJobID sets the "job_id" field if the given value is not nil.
+func (_u *TagUpdate) SetNillableJobID(v *uuid.UUID) *TagUpdate {
+	if v != nil {
+		_u.SetJobID(*v)
+	}
+	return _u
+}
+
+// ClearJobID clears the value of the "job_id" field.
+func (_u *TagUpdate) ClearJobID() *TagUpdate {
+	_u.mutation.ClearJobID()
 	return _u
 }
 
@@ -167,6 +249,11 @@ func (_u *TagUpdate) check() error {
 			return &ValidationError{Name: "color", err: fmt.Errorf(`crm: validator failed for field "Tag.color": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.Description(); ok {
+		if err := tag.DescriptionValidator(v); err != nil {
+			return &ValidationError{Name: "description", err: fmt.Errorf(`crm: validator failed for field "Tag.description": %w`, err)}
+		}
+	}
 	return nil
 }
 
@@ -202,6 +289,30 @@ func (_u *TagUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.ColorCleared() {
 		_spec.ClearField(tag.FieldColor, field.TypeString)
+	}
+	if value, ok := _u.mutation.Description(); ok {
+		_spec.SetField(tag.FieldDescription, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.LifetimeDays(); ok {
+		_spec.SetField(tag.FieldLifetimeDays, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.AddedLifetimeDays(); ok {
+		_spec.AddField(tag.FieldLifetimeDays, field.TypeInt32, value)
+	}
+	if _u.mutation.LifetimeDaysCleared() {
+		_spec.ClearField(tag.FieldLifetimeDays, field.TypeInt32)
+	}
+	if value, ok := _u.mutation.Condition(); ok {
+		_spec.SetField(tag.FieldCondition, field.TypeString, value)
+	}
+	if _u.mutation.ConditionCleared() {
+		_spec.ClearField(tag.FieldCondition, field.TypeString)
+	}
+	if value, ok := _u.mutation.JobID(); ok {
+		_spec.SetField(tag.FieldJobID, field.TypeUUID, value)
+	}
+	if _u.mutation.JobIDCleared() {
+		_spec.ClearField(tag.FieldJobID, field.TypeUUID)
 	}
 	if value, ok := _u.mutation.Version(); ok {
 		_spec.SetField(tag.FieldVersion, field.TypeInt64, value)
@@ -285,6 +396,87 @@ func (_u *TagUpdateOne) SetNillableColor(v *string) *TagUpdateOne {
 // ClearColor clears the value of the "color" field.
 func (_u *TagUpdateOne) ClearColor() *TagUpdateOne {
 	_u.mutation.ClearColor()
+	return _u
+}
+
+// SetDescription sets the "description" field.
+func (_u *TagUpdateOne) SetDescription(v string) *TagUpdateOne {
+	_u.mutation.SetDescription(v)
+	return _u
+}
+
+// SetNillableDescription sets the "description" field if the given value is not nil.
+func (_u *TagUpdateOne) SetNillableDescription(v *string) *TagUpdateOne {
+	if v != nil {
+		_u.SetDescription(*v)
+	}
+	return _u
+}
+
+// SetLifetimeDays sets the "lifetime_days" field.
+func (_u *TagUpdateOne) SetLifetimeDays(v int32) *TagUpdateOne {
+	_u.mutation.ResetLifetimeDays()
+	_u.mutation.SetLifetimeDays(v)
+	return _u
+}
+
+// SetNillableLifetimeDays sets the "lifetime_days" field if the given value is not nil.
+func (_u *TagUpdateOne) SetNillableLifetimeDays(v *int32) *TagUpdateOne {
+	if v != nil {
+		_u.SetLifetimeDays(*v)
+	}
+	return _u
+}
+
+// AddLifetimeDays adds value to the "lifetime_days" field.
+func (_u *TagUpdateOne) AddLifetimeDays(v int32) *TagUpdateOne {
+	_u.mutation.AddLifetimeDays(v)
+	return _u
+}
+
+// ClearLifetimeDays clears the value of the "lifetime_days" field.
+func (_u *TagUpdateOne) ClearLifetimeDays() *TagUpdateOne {
+	_u.mutation.ClearLifetimeDays()
+	return _u
+}
+
+// SetCondition sets the "condition" field.
+func (_u *TagUpdateOne) SetCondition(v string) *TagUpdateOne {
+	_u.mutation.SetCondition(v)
+	return _u
+}
+
+// SetNillableCondition sets the "condition" field if the given value is not nil.
+func (_u *TagUpdateOne) SetNillableCondition(v *string) *TagUpdateOne {
+	if v != nil {
+		_u.SetCondition(*v)
+	}
+	return _u
+}
+
+// ClearCondition clears the value of the "condition" field.
+func (_u *TagUpdateOne) ClearCondition() *TagUpdateOne {
+	_u.mutation.ClearCondition()
+	return _u
+}
+
+// SetJobID sets the "job_id" field.
+func (_u *TagUpdateOne) SetJobID(v uuid.UUID) *TagUpdateOne {
+	_u.mutation.SetJobID(v)
+	return _u
+}
+
+// SetNillableJobID sets the "job_id" field if the given value is not nil.
+func (_u *TagUpdateOne) SetNillableJobID(v *uuid.UUID) *TagUpdateOne {
+	if v != nil {
+		_u.SetJobID(*v)
+	}
+	return _u
+}
+
+// ClearJobID clears the value of the "job_id" field.
+func (_u *TagUpdateOne) ClearJobID() *TagUpdateOne {
+	_u.mutation.ClearJobID()
 	return _u
 }
 
@@ -385,6 +577,11 @@ func (_u *TagUpdateOne) check() error {
 			return &ValidationError{Name: "color", err: fmt.Errorf(`crm: validator failed for field "Tag.color": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.Description(); ok {
+		if err := tag.DescriptionValidator(v); err != nil {
+			return &ValidationError{Name: "description", err: fmt.Errorf(`crm: validator failed for field "Tag.description": %w`, err)}
+		}
+	}
 	return nil
 }
 
@@ -437,6 +634,30 @@ func (_u *TagUpdateOne) sqlSave(ctx context.Context) (_node *Tag, err error) {
 	}
 	if _u.mutation.ColorCleared() {
 		_spec.ClearField(tag.FieldColor, field.TypeString)
+	}
+	if value, ok := _u.mutation.Description(); ok {
+		_spec.SetField(tag.FieldDescription, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.LifetimeDays(); ok {
+		_spec.SetField(tag.FieldLifetimeDays, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.AddedLifetimeDays(); ok {
+		_spec.AddField(tag.FieldLifetimeDays, field.TypeInt32, value)
+	}
+	if _u.mutation.LifetimeDaysCleared() {
+		_spec.ClearField(tag.FieldLifetimeDays, field.TypeInt32)
+	}
+	if value, ok := _u.mutation.Condition(); ok {
+		_spec.SetField(tag.FieldCondition, field.TypeString, value)
+	}
+	if _u.mutation.ConditionCleared() {
+		_spec.ClearField(tag.FieldCondition, field.TypeString)
+	}
+	if value, ok := _u.mutation.JobID(); ok {
+		_spec.SetField(tag.FieldJobID, field.TypeUUID, value)
+	}
+	if _u.mutation.JobIDCleared() {
+		_spec.ClearField(tag.FieldJobID, field.TypeUUID)
 	}
 	if value, ok := _u.mutation.Version(); ok {
 		_spec.SetField(tag.FieldVersion, field.TypeInt64, value)

@@ -41,7 +41,8 @@ var owners = map[string]string{
 	"consents":            "internal/member",
 	"consent_texts":       "internal/member",
 
-	"tags": "internal/customers",
+	"tags":                 "internal/customers",
+	"customer_tag_history": "internal/customers",
 
 	"notes":         "internal/timeline",
 	"note_mentions": "internal/timeline",
@@ -129,6 +130,8 @@ var rawSQL = map[string]string{
 	"internal/customers/stats.go":             "how common a search token is, from the planner's statistics",
 	"internal/customers/survivor.go":          "who goes on in place of a merged customer; callers check the scope",
 	"internal/customers/tags.go":              "tags have no scope; whether one is used",
+	"internal/customers/tags_auto.go":         "judges everybody, as the system; definitions, which have no scope",
+	"internal/customers/tags_ends.go":         "takes ended tags off, as the system; history of a customer that the caller's scope has been checked for",
 	"internal/customers/write.go":             "set-based inserts, which only need an actor",
 
 	"internal/timeline/queries.go": "mentions, with the scope of their notes in the condition; timelines, with that of each source; names of staff and API keys",

@@ -238,17 +238,8 @@ func (s *Service) bulkChange(ctx context.Context, tx *db.Tx, items []BulkItem, o
 	if err != nil {
 		return err
 	}
-	if len(r.rules.active) > 0 { // they may ask for tags that are there already
-		named := make([]Customer, len(cs))
-		for n, c := range cs {
-			named[n] = *c
-		}
-		if err := s.nameTags(ctx, named); err != nil {
-			return err
-		}
-		for n, c := range cs {
-			c.Tags = named[n].Tags
-		}
+	if err := s.ready(ctx, tx, cs...); err != nil {
+		return err
 	}
 	now := s.clock.Now()
 	var write []*Customer

@@ -71,6 +71,11 @@ func (c *column) int(n int64) {
 	c.buf = strconv.AppendInt(c.buf, n, 10)
 }
 
+func (c *column) bool(v bool) {
+	c.next()
+	c.buf = strconv.AppendBool(c.buf, v)
+}
+
 func (c *column) intOrNull(n *int32) {
 	if n == nil {
 		c.null()

@@ -23,7 +23,9 @@ type Customer struct {
 	Preferences          map[string]any
 	MarketingPreferences map[string]bool
 	CustomFields         map[string]any
+	LifecyclePinned      bool // the stage was set by hand
 	TagIDs               []uuid.UUID
+	TagExpiries          map[uuid.UUID]time.Time // of those that end by themselves
 	ArchivedAt           *time.Time
 	Version              int64
 	CreatedAt            time.Time
@@ -31,8 +33,9 @@ type Customer struct {
 	Tags                 []string  // names of TagIDs, sorted
 	Warnings             []Warning // of the write that made or changed the customer
 
-	block   int32  // of its name tokens; set at creation, never changed
-	wrapped []byte // data key of the row; nil for a new one
+	bought  *purchases // filled where automatic tags ask for it; nil: nothing
+	block   int32      // of its name tokens; set at creation, never changed
+	wrapped []byte     // data key of the row; nil for a new one
 }
 
 // Person is the sealed part of a customer; empty parts are unknown.

@@ -381,7 +381,7 @@ func TestEveryWriteIsAuditedAndAnnounced(t *testing.T) {
 	require.NoError(t, err)
 	_, err = w.Update(ctx, c.ID, Input{Gender: ptr("female")}, nil)
 	require.NoError(t, err, "without a difference nothing is written")
-	_, err = w.AddTags(ctx, c.ID, []string{"VIP", "老客"})
+	_, err = w.AddTags(ctx, c.ID, []string{"VIP", "老客"}, nil)
 	require.NoError(t, err)
 	require.NoError(t, w.RemoveTag(ctx, c.ID, c.TagIDs[0]))
 	_, err = w.Archive(ctx, c.ID, nil)

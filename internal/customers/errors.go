@@ -87,11 +87,17 @@ var (
 	ErrTooShort = apperr.Define(apperr.Invalid, "search.too_short", "Search for at least two characters of a name.", "请至少输入姓名中的两个字符。")
 	ErrNeedle   = apperr.Define(apperr.Invalid, "search.too_long", "The fragment is too long.", "搜索内容过长。")
 
-	ErrTagNotFound  = apperr.Define(apperr.NotFound, "tags.not_found", "There is no such tag.", "找不到该标签。")
-	ErrTagDuplicate = apperr.Define(apperr.Conflict, "tags.duplicate", "Another tag has this name.", "已有同名标签。")
-	ErrTagInUse     = apperr.Define(apperr.Conflict, "tags.in_use", "Customers have this tag; take it off them first.", "仍有顾客使用该标签，请先移除。")
-	ErrTagInto      = apperr.Define(apperr.Invalid, "tags.into_invalid", "Name another existing tag to merge into.", "请指定另一个已存在的标签作为合并目标。")
-	ErrTagName      = apperr.Define(apperr.Invalid, "tags.name_invalid", "A tag's name has 1 to 64 visible characters.", "标签名称须为 1 到 64 个可见字符。")
+	ErrTagNotFound   = apperr.Define(apperr.NotFound, "tags.not_found", "There is no such tag.", "找不到该标签。")
+	ErrTagDuplicate  = apperr.Define(apperr.Conflict, "tags.duplicate", "Another tag has this name.", "已有同名标签。")
+	ErrTagInUse      = apperr.Define(apperr.Conflict, "tags.in_use", "Customers have this tag; take it off them first.", "仍有顾客使用该标签，请先移除。")
+	ErrTagInto       = apperr.Define(apperr.Invalid, "tags.into_invalid", "Name another existing tag to merge into.", "请指定另一个已存在的标签作为合并目标。")
+	ErrTagAutomatic  = apperr.Define(apperr.Invalid, "tags.automatic", "This tag is automatic: customers have it while its condition holds.", "该标签为自动标签，由其条件决定顾客是否拥有。")
+	ErrTagExpiry     = apperr.Define(apperr.Invalid, "tags.expiry_past", "The tag would have ended already.", "标签的到期时间已过。")
+	ErrTagCondition  = apperr.Define(apperr.Invalid, "tags.condition_invalid", "The condition cannot be used: {reason}", "条件无效：{reason}")
+	ErrTagLifetime   = apperr.Define(apperr.Invalid, "tags.lifetime_of_automatic", "An automatic tag lasts as long as its condition holds; it has no lifetime.", "自动标签随条件成立与否而变，不能设置有效期。")
+	ErrTagsAutomatic = apperr.Define(apperr.Conflict, "tags.too_many_automatic", "There are {max} automatic tags already.", "自动标签已达 {max} 个。")
+	ErrFieldInTag    = apperr.Define(apperr.Conflict, "custom_fields.used_by_tag", "The condition of an automatic tag uses this field as it is; change the tag first.", "有自动标签的条件正在使用该字段，请先修改该标签。")
+	ErrTagName       = apperr.Define(apperr.Invalid, "tags.name_invalid", "A tag's name has 1 to 64 visible characters.", "标签名称须为 1 到 64 个可见字符。")
 )
 
 // fromPII maps what package pii refuses to this domain's errors.

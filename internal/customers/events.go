@@ -2,10 +2,12 @@ package customers
 
 import (
 	"context"
+	"encoding/json"
 
 	"github.com/google/uuid"
 
 	"github.com/shuke-crm/shuke/internal/platform/audit"
+	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/db"
 	"github.com/shuke-crm/shuke/internal/platform/events"
 )
@@ -17,6 +19,54 @@ var (
 	EventArchived = events.Define("customer.archived", "归档了顾客", "A customer was archived.")
 	EventRestored = events.Define("customer.restored", "恢复了顾客", "An archived customer was restored.")
 )
+
+// Why a customer changes, beside by whom: what histories of tags and stages say.
+const (
+	originManual    = "manual" // a member of staff
+	originAPI       = "api"    // a key
+	originMember    = "member" // themselves
+	originSystem    = "system"
+	originImport    = "import"
+	originMerge     = "merge"
+	originMergeUndo = "merge_undo"
+	originTagMerge  = "tag_merge"
+	originExpiry    = "expiry"
+)
+
+type originKey struct{}
+
+// withOrigin says why what is done in a context is done.
+func withOrigin(ctx context.Context, origin string) context.Context {
+	return context.WithValue(ctx, originKey{}, origin)
+}
+
+// changeBy is what statements hand to the triggers that keep histories.
+func changeBy(ctx context.Context) string {
+	actor := auth.Must(ctx)
+	origin, ok := ctx.Value(originKey{}).(string)
+	switch {
+	case ok:
+	case importOf(ctx) != uuid.Nil:
+		origin = originImport
+	case actor.Kind == auth.KindStaff:
+		origin = originManual
+	case actor.Kind == auth.KindAPIKey:
+		origin = originAPI
+	case actor.Kind == auth.KindMember:
+		origin = originMember
+	default:
+		origin = originSystem
+	}
+	said := map[string]string{"origin": origin}
+	if actor.Kind != auth.KindSystem {
+		said["by"] = actor.Principal()
+	}
+	raw, err := json.Marshal(said)
+	if err != nil {
+		panic(err) // texts
+	}
+	return string(raw)
+}
 
 type changedFields struct {
 	Fields []string `json:"fields"`

@@ -6,10 +6,12 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/oapi-codegen/nullable"
 
 	customersapi "github.com/shuke-crm/shuke/api/customers"
 	"github.com/shuke-crm/shuke/ent/crm"
+	"github.com/shuke-crm/shuke/ent/crm/customer"
 	"github.com/shuke-crm/shuke/ent/crm/tag"
 	"github.com/shuke-crm/shuke/internal/platform/apperr"
 	"github.com/shuke-crm/shuke/internal/platform/etag"
@@ -156,9 +158,74 @@ func (a API) RevealCustomer(ctx context.Context, r customersapi.RevealCustomerRe
 	return customersapi.RevealCustomer200JSONResponse(a.toAPIRevealed(c, r.Body.Fields)), nil
 }
 
+// ListCustomerTags implements listCustomerTags.
+func (a API) ListCustomerTags(ctx context.Context, r customersapi.ListCustomerTagsRequestObject) (customersapi.ListCustomerTagsResponseObject, error) {
+	if err := a.seen(ctx, r.Id); err != nil {
+		return nil, err
+	}
+	list := page.NewList("/v1/customers/"+r.Id.String()+"/tags", r.Params.Limit)
+	f := TagHistoryFilter{CustomerID: r.Id}
+	if v := r.Params.Status; v != nil {
+		f.Status = string(*v)
+		list.Filters.Set("status", f.Status)
+	}
+	var at tagPosition
+	var after *tagPosition
+	if more, err := a.pages.Decode(list.Name(), r.Params.Cursor, &at); err != nil {
+		return nil, err
+	} else if more {
+		after = &at
+	}
+	found, err := a.tagHistory(ctx, f, after, list.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	out := customersapi.ListCustomerTags200JSONResponse{Body: customersapi.TagAssignmentList{Items: []customersapi.TagAssignment{}, NextCursor: nullable.NewNullNullable[string]()}}
+	if r.Params.Include != nil {
+		n, err := a.countTagHistory(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		out.Body.TotalCount = &n
+	}
+	found, out.Body.HasMore = page.Cut(found, list.Limit)
+	for i := range found {
+		out.Body.Items = append(out.Body.Items, toAPIAssignment(&found[i]))
+	}
+	if out.Body.HasMore {
+		last := &found[len(found)-1]
+		next, link := list.After(a.pages, tagPosition{last.AddedAt, last.ID})
+		out.Body.NextCursor.Set(*next)
+		out.Headers.Link = link
+	}
+	return out, nil
+}
+
+func toAPIAssignment(t *TagAssignment) customersapi.TagAssignment {
+	out := customersapi.TagAssignment{
+		Id: t.ID, Tag: customersapi.TagRef{Id: t.TagID, Name: t.Name, Category: pointerOrNull(t.Category), Color: pointerOrNull(t.Color)},
+		Automatic: t.Automatic, Origin: customersapi.TagOrigin(t.Origin), AddedAt: t.AddedAt.UTC(), AddedBy: pointerOrNull(t.AddedBy),
+		ExpiresAt: pointerOrNull(utc(t.ExpiresAt)), RemovedAt: pointerOrNull(utc(t.RemovedAt)), RemovedBy: pointerOrNull(t.RemovedBy),
+		RemovedOrigin: null[customersapi.TagOrigin](),
+	}
+	if t.RemovedOrigin != nil {
+		out.RemovedOrigin.Set(customersapi.TagOrigin(*t.RemovedOrigin))
+	}
+	return out
+}
+
+// seen answers ErrNotFound for a customer beyond the caller's scope.
+func (s *Service) seen(ctx context.Context, id uuid.UUID) error {
+	ok, err := s.db.From(ctx).CRM.Customer.Query().Where(customer.ID(id)).Exist(ctx)
+	if err == nil && !ok {
+		err = ErrNotFound.New()
+	}
+	return err
+}
+
 // AddCustomerTags implements addCustomerTags.
 func (a API) AddCustomerTags(ctx context.Context, r customersapi.AddCustomerTagsRequestObject) (customersapi.AddCustomerTagsResponseObject, error) {
-	c, err := a.AddTags(ctx, r.Id, r.Body.Tags)
+	c, err := a.AddTags(ctx, r.Id, r.Body.Tags, r.Body.ExpiresAt)
 	if err != nil {
 		return nil, err
 	}
@@ -239,7 +306,8 @@ func (a API) ListTags(ctx context.Context, r customersapi.ListTagsRequestObject)
 
 // CreateTag implements createTag.
 func (a API) CreateTag(ctx context.Context, r customersapi.CreateTagRequestObject) (customersapi.CreateTagResponseObject, error) {
-	t, err := a.Service.CreateTag(ctx, TagInput{Name: &r.Body.Name, Category: fromPointer(r.Body.Category), Color: fromPointer(r.Body.Color)})
+	t, err := a.Service.CreateTag(ctx, TagInput{Name: &r.Body.Name, Category: fromPointer(r.Body.Category), Color: fromPointer(r.Body.Color),
+		Description: r.Body.Description, LifetimeDays: fromPointer(r.Body.LifetimeDays), Condition: fromPointer(r.Body.Condition)})
 	if err != nil {
 		return nil, err
 	}
@@ -276,7 +344,8 @@ func (a API) MergeTag(ctx context.Context, r customersapi.MergeTagRequestObject)
 
 // UpdateTag implements updateTag.
 func (a API) UpdateTag(ctx context.Context, r customersapi.UpdateTagRequestObject) (customersapi.UpdateTagResponseObject, error) {
-	t, err := a.Service.UpdateTag(ctx, r.Id, TagInput{Name: r.Body.Name, Category: r.Body.Category, Color: r.Body.Color}, r.Params.IfMatch)
+	t, err := a.Service.UpdateTag(ctx, r.Id, TagInput{Name: r.Body.Name, Category: r.Body.Category, Color: r.Body.Color,
+		Description: r.Body.Description, LifetimeDays: r.Body.LifetimeDays, Condition: r.Body.Condition}, r.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
@@ -285,7 +354,8 @@ func (a API) UpdateTag(ctx context.Context, r customersapi.UpdateTagRequestObjec
 }
 
 func toAPITag(t *crm.Tag) customersapi.Tag {
-	return customersapi.Tag{Id: t.ID, Name: t.Name, Category: orNull(t.Category), Color: orNull(t.Color), Version: t.Version,
+	return customersapi.Tag{Id: t.ID, Name: t.Name, Category: orNull(t.Category), Color: orNull(t.Color), Description: t.Description,
+		LifetimeDays: pointerOrNull(t.LifetimeDays), Condition: pointerOrNull(t.Condition), ApplyJobId: pointerOrNull(t.JobID), Version: t.Version,
 		CreatedAt: t.CreatedAt.UTC(), UpdatedAt: t.UpdatedAt.UTC()}
 }
 

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unsafe"
 
 	"github.com/google/uuid"
@@ -24,13 +25,13 @@ import (
 // A cached profile is a header and the answer's body, ready to be sent: who may
 // see it is decided on the header alone, so a hot read decodes nothing.
 //
-//	format 1 | business day 4 | home store 16 | assistant 16 | custom fields: offset in body 4, length 4 | length of tag 1 | tag | body
+//	format 1 | business day 4 | when the next tag ends, in ms, 8 | home store 16 | assistant 16 | custom fields: offset in body 4, length 4 | length of tag 1 | tag | body
 //
 // Where the custom fields stand is kept since not everybody may see all of
 // them: they are put anew for who may not.
 const (
-	profileFormat = 2
-	profileCustom = 1 + 4 + 16 + 16
+	profileFormat = 3
+	profileCustom = 1 + 4 + 8 + 16 + 16
 	profileHeader = profileCustom + 4 + 4 + 1
 )
 
@@ -64,7 +65,7 @@ func (s *Service) answerProfile(ctx context.Context, id uuid.UUID) (customersapi
 	}
 	today := s.clock.Today()
 	cached, lease := s.profiles.Get(ctx, id)
-	if answer, store, staff, ok := readProfile(cached, today); ok {
+	if answer, store, staff, ok := readProfile(cached, today, s.clock.Now()); ok {
 		if !actor.Scope.Sees(store, staff) {
 			return nil, ErrNotFound.New()
 		}
@@ -78,11 +79,11 @@ func (s *Service) answerProfile(ctx context.Context, id uuid.UUID) (customersapi
 	if err != nil {
 		return nil, err
 	}
-	s.profiles.Fill(ctx, lease, value, s.clock.UntilMidnight())
+	s.profiles.Fill(ctx, lease, value, s.profileLasts(c))
 	if !actor.Scope.Sees(c.storeID(), c.staffID()) {
 		return nil, ErrNotFound.New()
 	}
-	answer, _, _, _ := readProfile(value, today)
+	answer, _, _, _ := readProfile(value, today, time.Time{})
 	return s.forCaller(ctx, &actor, answer)
 }
 
@@ -123,14 +124,27 @@ func profileTag(version string, body []byte) string {
 	return `"` + version + "-" + hex.EncodeToString(sum[:8]) + `"`
 }
 
+// profileLasts is how long a profile can be right: until midnight, or until a tag
+// of the customer ends.
+func (s *Service) profileLasts(c *Customer) time.Duration {
+	lasts := s.clock.UntilMidnight()
+	if end := c.tagsEnd(); !end.IsZero() {
+		lasts = min(lasts, max(end.Sub(s.clock.Now()), time.Millisecond))
+	}
+	return lasts
+}
+
 // readProfile takes a cached value apart without copying it. A value of another
-// business day does not count.
-func readProfile(v []byte, today clock.Day) (answer profileAnswer, store, staff uuid.UUID, ok bool) {
+// business day does not count, nor one with a tag that has ended.
+func readProfile(v []byte, today clock.Day, now time.Time) (answer profileAnswer, store, staff uuid.UUID, ok bool) {
 	if len(v) < profileHeader || v[0] != profileFormat || clock.Day(binary.BigEndian.Uint32(v[1:])) != today {
 		return profileAnswer{}, uuid.Nil, uuid.Nil, false
 	}
-	copy(store[:], v[5:21])
-	copy(staff[:], v[21:37])
+	if end := int64(binary.BigEndian.Uint64(v[5:])); end != 0 && end <= now.UnixMilli() {
+		return profileAnswer{}, uuid.Nil, uuid.Nil, false
+	}
+	copy(store[:], v[13:29])
+	copy(staff[:], v[29:45])
 	n := profileHeader + int(v[profileHeader-1])
 	from := int(binary.BigEndian.Uint32(v[profileCustom:]))
 	to := from + int(binary.BigEndian.Uint32(v[profileCustom+4:]))
@@ -164,6 +178,11 @@ func packProfile(c *Customer, today clock.Day, doc *customersapi.CustomerProfile
 	v := make([]byte, 0, profileHeader+len(tag)+len(body))
 	v = append(v, profileFormat)
 	v = binary.BigEndian.AppendUint32(v, uint32(today))
+	end := int64(0)
+	if at := c.tagsEnd(); !at.IsZero() {
+		end = at.UnixMilli()
+	}
+	v = binary.BigEndian.AppendUint64(v, uint64(end))
 	store, staff := c.storeID(), c.staffID()
 	v = append(v, store[:]...)
 	v = append(v, staff[:]...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 	openapi_types "github.com/oapi-codegen/runtime/types"
@@ -33,8 +34,9 @@ const profileSQL = `SELECT ` + columns + `,
                     WHERE d.customer_id = c.id AND d.day > $2::date - coalesce((r.value ->> 'window_days')::integer, $3) AND d.day <= $2::date),
          'store', (SELECT json_build_object('id', st.id, 'code', st.code, 'name', st.name) FROM stores st WHERE st.id = c.home_store_id),
          'staff', (SELECT json_build_object('id', sf.id, 'name', sf.name) FROM staff sf WHERE sf.id = c.assigned_staff_id),
-         'tags', (SELECT json_agg(json_build_object('id', t.id, 'name', t.name, 'category', t.category, 'color', t.color) ORDER BY t.name)
-                  FROM tags t WHERE t.id = ANY(c.tag_ids)),
+         'tags', (SELECT json_agg(json_build_object('id', t.id, 'name', t.name, 'category', t.category, 'color', t.color,
+                                                             'expires_at', (c.tag_expiries ->> t.id::text)::timestamptz) ORDER BY t.name)
+                  FROM tags t WHERE t.id = ANY(c.tag_ids) AND coalesce((c.tag_expiries ->> t.id::text)::timestamptz > $4, TRUE)),
          'orders', (SELECT json_agg(o ORDER BY o.placed_at DESC, o.id DESC) FROM (
                       SELECT o.id, o.order_number, o.external_number, json_build_object('id', st.id, 'code', st.code, 'name', st.name) AS store,
                              o.channel, o.status, o.currency, o.total_amount, o.returned_amount, o.unit_count, o.placed_at
@@ -70,6 +72,7 @@ type profileParts struct {
 		Name     string
 		Category *string
 		Color    *string
+		Expires  *time.Time `json:"expires_at"`
 	}
 	Orders     []commonapi.OrderSummary
 	Returns    []customersapi.ProfileReturn
@@ -78,7 +81,8 @@ type profileParts struct {
 
 // readProfileDocument reads and masks a profile. Error: ErrNotFound.
 func (s *Service) readProfileDocument(ctx context.Context, id uuid.UUID, today clock.Day) (*customersapi.CustomerProfile, *Customer, error) {
-	c, raw, err := s.profileRow(ctx, id, today)
+	now := s.clock.Now()
+	c, raw, err := s.profileRow(ctx, id, today, now)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -92,10 +96,11 @@ func (s *Service) readProfileDocument(ctx context.Context, id uuid.UUID, today c
 		Tier: null[customersapi.ProfileTier](), Points: null[customersapi.ProfilePoints](), OpenTickets: null[customersapi.ProfileTickets](),
 	}
 	for _, t := range p.Tags {
-		doc.Tags = append(doc.Tags, customersapi.ProfileTag{Id: t.ID, Name: t.Name, Category: pointerOrNull(t.Category), Color: pointerOrNull(t.Color)})
+		doc.Tags = append(doc.Tags, customersapi.ProfileTag{Id: t.ID, Name: t.Name, Category: pointerOrNull(t.Category), Color: pointerOrNull(t.Color), ExpiresAt: pointerOrNull(utc(t.Expires))})
 		c.Tags = append(c.Tags, t.Name)
 	}
 	slices.Sort(c.Tags)
+	c.endTags(now)
 	for i := range doc.RecentOrders {
 		doc.RecentOrders[i].PlacedAt = doc.RecentOrders[i].PlacedAt.UTC()
 	}
@@ -151,8 +156,8 @@ func (p *profileParts) figures(today clock.Day) (customersapi.ProfileMetrics, cu
 	return m, r
 }
 
-func (s *Service) profileRow(ctx context.Context, id uuid.UUID, today clock.Day) (*Customer, []byte, error) {
-	rows, err := s.db.From(ctx).Query(ctx, profileSQL, id, today.Time(), rfm.Default().WindowDays)
+func (s *Service) profileRow(ctx context.Context, id uuid.UUID, today clock.Day, now time.Time) (*Customer, []byte, error) {
+	rows, err := s.db.From(ctx).Query(ctx, profileSQL, id, today.Time(), rfm.Default().WindowDays, now)
 	if err != nil {
 		return nil, nil, err
 	}

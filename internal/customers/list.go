@@ -221,6 +221,8 @@ func (s *Service) plan(ctx context.Context, f *Filter) (*query, error) {
 			return nil, nil
 		}
 		w.and("c.tag_ids @> ARRAY(SELECT t.id FROM tags t WHERE t.name = ?) AND EXISTS (SELECT 1 FROM tags t WHERE t.name = ?)", name, name)
+		// Who had it until a moment ago has it no more, whether or not it was taken off.
+		w.and("(c.tag_expiries IS NULL OR coalesce((c.tag_expiries ->> (SELECT t.id::text FROM tags t WHERE t.name = ?))::timestamptz > ?, TRUE))", name, s.clock.Now())
 	}
 	if f.AssignedStaffID != uuid.Nil {
 		w.and("c.assigned_staff_id = ?", f.AssignedStaffID)

@@ -292,7 +292,7 @@ func (s *Service) writeMerged(ctx context.Context, tx *db.Tx, after, rest *Custo
 		return err
 	}
 	for _, c := range []*Customer{after, rest} {
-		done, err := s.write(ctx, tx, updateSQL, []*Customer{c}, wrapped)
+		done, err := s.write(withOrigin(ctx, originMerge), tx, updateSQL, []*Customer{c}, wrapped)
 		if err != nil {
 			return err
 		}

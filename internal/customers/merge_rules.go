@@ -123,24 +123,60 @@ var mergeFields = []mergeField{
 	of("source", Earliest, func(c *Customer) *string { return &c.Source }, func(c *Customer) string { return c.Source }),
 	of("home_store_id", UnlessEmpty, func(c *Customer) **uuid.UUID { return &c.HomeStoreID }, func(c *Customer) string { return showID(c.HomeStoreID) }),
 	of("assigned_staff_id", UnlessEmpty, func(c *Customer) **uuid.UUID { return &c.AssignedStaffID }, func(c *Customer) string { return showID(c.AssignedStaffID) }),
-	of("lifecycle_stage", UnlessEmpty, func(c *Customer) *string { return &c.LifecycleStage }, func(c *Customer) string { return c.LifecycleStage }).
-		unset(func(c *Customer) bool { return c.LifecycleStage == "prospect" }),
+	{ // one that is derived is derived anew, so only those set by hand differ
+		name: "lifecycle_stage", strategy: UnlessEmpty, columns: []string{"lifecycle_stage", "lifecycle_pinned"},
+		empty: func(c *Customer) bool { return !c.LifecyclePinned },
+		same: func(a, b *Customer) bool {
+			return a.LifecyclePinned == b.LifecyclePinned && (!a.LifecyclePinned || a.LifecycleStage == b.LifecycleStage)
+		},
+		take: func(to, from *Customer) {
+			to.LifecycleStage, to.LifecyclePinned = from.LifecycleStage, from.LifecyclePinned
+		},
+		show: func(c *Customer) string { return c.LifecycleStage },
+	},
 	keyed("preferences", Union, func(c *Customer) *map[string]any { return &c.Preferences }, nil),
 	keyed("marketing_preferences", Strictest, func(c *Customer) *map[string]bool { return &c.MarketingPreferences }, func(a, b bool) bool { return a && b }),
 	both(keyed("custom_fields", Union, func(c *Customer) *map[string]any { return &c.CustomFields }, nil),
 		keyed("custom_fields_sealed", Union, func(c *Customer) *map[string]any { return &c.Custom }, nil)), // those that are personal
 	{
-		name: "tags", strategy: Union, columns: []string{"tag_ids"},
+		name: "tags", strategy: Union, columns: []string{"tag_ids", "tag_expiries"},
 		empty: func(c *Customer) bool { return len(c.TagIDs) == 0 },
-		same:  func(a, b *Customer) bool { return slices.Equal(a.TagIDs, b.TagIDs) },
-		take:  func(to, from *Customer) { to.TagIDs, to.Tags = from.TagIDs, from.Tags },
+		same: func(a, b *Customer) bool {
+			return slices.Equal(a.TagIDs, b.TagIDs) && maps.EqualFunc(a.TagExpiries, b.TagExpiries, time.Time.Equal)
+		},
+		take: func(to, from *Customer) {
+			to.TagIDs, to.Tags, to.TagExpiries = from.TagIDs, from.Tags, from.TagExpiries
+		},
 		join: func(to, other *Customer) {
+			ends := maps.Clone(to.TagExpiries) // what both have lasts as long as the survivor's
+			for id, at := range other.TagExpiries {
+				if !slices.Contains(to.TagIDs, id) {
+					if ends == nil {
+						ends = map[uuid.UUID]time.Time{}
+					}
+					ends[id] = at
+				}
+			}
+			to.TagExpiries = ends
 			to.TagIDs = with(to.TagIDs, other.TagIDs)
+			slices.SortFunc(to.TagIDs, compareIDs)
 			to.Tags = slices.Sorted(slices.Values(with(to.Tags, other.Tags)))
 		},
 		redo: func(to, before, after, now *Customer) {
 			gone := without(after.TagIDs, now.TagIDs)
 			to.TagIDs = without(with(before.TagIDs, without(now.TagIDs, after.TagIDs)), gone)
+			slices.SortFunc(to.TagIDs, compareIDs)
+			ends := map[uuid.UUID]time.Time{}
+			for _, id := range to.TagIDs {
+				from := before.TagExpiries
+				if was, is := after.TagExpiries[id], now.TagExpiries[id]; !slices.Contains(before.TagIDs, id) || !was.Equal(is) {
+					from = now.TagExpiries // given, or made to last otherwise, since
+				}
+				if at, ok := from[id]; ok {
+					ends[id] = at
+				}
+			}
+			to.TagExpiries = ends
 		},
 		show: func(c *Customer) string { return strings.Join(c.Tags, ", ") },
 	},

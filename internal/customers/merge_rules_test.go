@@ -70,7 +70,7 @@ func TestMergeStrategies(t *testing.T) {
 		{"name", none, func(c *Customer) { c.Name = "" }, OfSurvivor, becauseOnly},
 		{"gender", none, func(c *Customer) { c.Gender = "male" }, OfMerged, becauseOnly},
 		{"gender", func(c *Customer) { c.Gender = "female" }, none, OfSurvivor, becauseOnly},
-		{"lifecycle_stage", none, func(c *Customer) { c.LifecycleStage = "loyal" }, OfMerged, becauseOnly},
+		{"lifecycle_stage", none, func(c *Customer) { c.LifecycleStage, c.LifecyclePinned = "loyal", true }, OfMerged, becauseOnly},
 		{"language", none, func(c *Customer) { c.Language, c.UpdatedAt = "en", late }, OfMerged, becauseRecent},
 		{"language", func(c *Customer) { c.UpdatedAt = late }, func(c *Customer) { c.Language = "en" }, OfSurvivor, becauseRecent},
 		{"address", func(c *Customer) { c.Address = &Address{City: "上海"} }, func(c *Customer) { c.UpdatedAt = late }, OfSurvivor, becauseOnly},

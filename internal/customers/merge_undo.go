@@ -134,6 +134,10 @@ func (s *Service) writeUndone(ctx context.Context, tx *db.Tx, one, other *surviv
 		if r.now, err = open(s.keys, row); err != nil {
 			return nil, err
 		}
+		// A tag that has ended by itself since is nobody's change.
+		for _, c := range []*Customer{&r.now, &r.record.Before, &r.record.After} {
+			c.endTags(s.clock.Now())
+		}
 		if err := json.Unmarshal(current[row.ID], &r.row); err != nil {
 			return nil, err
 		}
@@ -158,7 +162,7 @@ func (s *Service) writeUndone(ctx context.Context, tx *db.Tx, one, other *surviv
 		if err != nil {
 			return nil, err
 		}
-		if _, err := tx.Exec(ctx, putBackSQL, r.now.ID, string(raw), s.clock.Now()); err != nil {
+		if _, err := tx.Exec(ctx, putBackSQL, r.now.ID, string(raw), s.clock.Now(), changeBy(withOrigin(ctx, originMergeUndo))); err != nil {
 			return nil, err
 		}
 	}
@@ -172,7 +176,7 @@ var putBackSQL = func() string {
 	}
 	list := strings.Join(columns, ", ")
 	return "UPDATE customers c SET (" + list + ") = (SELECT " + list + " FROM jsonb_populate_record(NULL::customers, $2::jsonb)), " +
-		"version = c.version + 1, updated_at = $3 WHERE c.id = $1"
+		"version = c.version + 1, updated_at = $3 FROM (SELECT set_config('shuke.change', $4, true)) said WHERE c.id = $1"
 }()
 
 // fields works out the row to write.
@@ -220,6 +224,7 @@ func (r *restored) columns(f *mergeField) (err error) {
 	switch f.name {
 	case "tags":
 		set("tag_ids", append([]uuid.UUID{}, c.TagIDs...), false)
+		set("tag_expiries", c.TagExpiries, len(c.TagExpiries) == 0)
 	case "preferences":
 		set("preferences", c.Preferences, len(c.Preferences) == 0)
 	case "marketing_preferences":

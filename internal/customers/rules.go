@@ -50,6 +50,9 @@ func (c *Customer) apply(in *Input, today time.Time) (changed []string, bad faul
 	}
 	choose(&c.Gender, in.Gender, genders, "/gender", &bad)
 	choose(&c.LifecycleStage, in.LifecycleStage, stages, "/lifecycle_stage", &bad)
+	if c.LifecycleStage != before.LifecycleStage {
+		c.LifecyclePinned = true // said by somebody, and not derived until they let go of it
+	}
 	pattern(&c.Source, in.Source, sourcePattern, "/source", &bad)
 	pattern(&c.Language, in.Language, languagePattern, "/language", &bad)
 	if in.BirthDate.IsSpecified() {
@@ -222,13 +225,13 @@ func (c *Customer) differences(old *Customer) []string {
 	note("birth_date", !sameTime(c.BirthDate, old.BirthDate))
 	note("language", c.Language != old.Language)
 	note("source", c.Source != old.Source)
-	note("lifecycle_stage", c.LifecycleStage != old.LifecycleStage)
+	note("lifecycle_stage", c.LifecycleStage != old.LifecycleStage || c.LifecyclePinned != old.LifecyclePinned)
 	note("home_store_id", c.storeID() != old.storeID())
 	note("assigned_staff_id", c.staffID() != old.staffID())
 	note("preferences", !sameJSON(c.Preferences, old.Preferences))
 	note("marketing_preferences", !maps.Equal(c.MarketingPreferences, old.MarketingPreferences))
 	note("custom_fields", !sameJSON(c.CustomFields, old.CustomFields) || !sameJSON(c.Custom, old.Custom))
-	note("tags", !slices.Equal(c.TagIDs, old.TagIDs))
+	note("tags", !slices.Equal(c.TagIDs, old.TagIDs) || !maps.EqualFunc(c.TagExpiries, old.TagExpiries, time.Time.Equal))
 	return out
 }
 

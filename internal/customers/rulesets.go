@@ -69,12 +69,14 @@ type Warning struct {
 	Message Labels
 }
 
-// ruleSet are the active rules, compiled against the custom fields of one
-// revision. It is shared and never changed.
+// ruleSet are the active rules and the automatic tags, compiled against the
+// custom fields of one revision. It is shared and never changed.
 type ruleSet struct {
-	rules, fields int64 // revisions
-	active        []*Rule
-	custom        []*Field // what expressions may name
+	rules, fields, conditions int64 // revisions
+	active                    []*Rule
+	custom                    []*Field // what expressions may name
+	tags                      []*autoTag
+	needPurchases             bool // some tag's condition names what the customer bought
 }
 
 // ruleCache is this process's copy of the active rules.
@@ -111,12 +113,12 @@ func (s *Service) activeRules(ctx context.Context) (*ruleSet, error) {
 	}
 	c := s.db.From(ctx)
 	now := time.Now()
-	var rules, fields int64
-	if err := c.QueryRow(ctx, `SELECT max(revision) FILTER (WHERE name = 'validation_rules'), max(revision) FILTER (WHERE name = 'custom_fields')
-		FROM definition_revisions`).Scan(&rules, &fields); err != nil {
+	var rules, fields, conditions int64
+	if err := c.QueryRow(ctx, `SELECT max(revision) FILTER (WHERE name = 'validation_rules'), max(revision) FILTER (WHERE name = 'custom_fields'),
+		max(revision) FILTER (WHERE name = 'automatic_tags') FROM definition_revisions`).Scan(&rules, &fields, &conditions); err != nil {
 		return nil, err
 	}
-	if set != nil && set.rules == rules && set.fields == fields {
+	if set != nil && set.rules == rules && set.fields == fields && set.conditions == conditions {
 		s.rules.put(set, now)
 		return set, nil
 	}
@@ -128,9 +130,12 @@ func (s *Service) activeRules(ctx context.Context) (*ruleSet, error) {
 	if err != nil {
 		return nil, err
 	}
-	next := &ruleSet{rules: rules, fields: fields, custom: expressible(all)}
+	next := &ruleSet{rules: rules, fields: fields, conditions: conditions, custom: expressible(all)}
+	if err := next.readTags(ctx, c); err != nil {
+		return nil, err
+	}
 	if len(active) > 0 {
-		env, err := ruleEnv(next.custom)
+		env, err := ruleEnv(next.custom, withTags)
 		if err != nil {
 			return nil, err
 		}
@@ -204,13 +209,17 @@ func ruleOf(ctx context.Context, c *db.Clients, id uuid.UUID, tail string) (*Rul
 	return found[0], nil
 }
 
-// judge holds a customer against the active rules: errors become faults,
-// warnings stay with the customer for the answer. The names of the customer's
-// tags must be there.
+// judge gives a customer the automatic tags whose conditions hold, and holds the
+// customer against the active rules: errors become faults, warnings stay with the
+// customer for the answer. An existing customer must be ready (Service.ready).
 func (r *ruleSet) judge(c *Customer, today time.Time, bad *faults) {
 	c.Warnings = nil
-	if len(r.active) == 0 || len(*bad) > 0 {
+	if len(*bad) > 0 {
 		return // a customer with other faults is not what the rules would see
+	}
+	r.tag(c, today)
+	if len(r.active) == 0 {
+		return
 	}
 	vars := r.variables(subjectOf(c), today)
 	for _, rule := range r.active {

@@ -21,7 +21,7 @@ const (
 
 // ruleEnv are the names that expressions may use, with their types. Those that
 // may be missing can be compared with null.
-func ruleEnv(custom []*Field) (*cel.Env, error) {
+func ruleEnv(custom []*Field, more ...cel.EnvOption) (*cel.Env, error) {
 	text := cel.NullableType(cel.StringType)
 	options := []cel.EnvOption{
 		cel.CrossTypeNumericComparisons(true),
@@ -43,9 +43,9 @@ func ruleEnv(custom []*Field) (*cel.Env, error) {
 		cel.Variable("has_email", cel.BoolType),
 		cel.Variable("has_card_number", cel.BoolType),
 		cel.Variable("has_external_id", cel.BoolType),
-		cel.Variable("tags", cel.ListType(cel.StringType)),
 		cel.Variable("marketing_preferences", cel.MapType(cel.StringType, cel.BoolType)),
 	}
+	options = append(options, more...)
 	for _, f := range custom {
 		t := text
 		switch f.Kind {
@@ -63,25 +63,38 @@ func ruleEnv(custom []*Field) (*cel.Env, error) {
 	return cel.NewEnv(options...)
 }
 
+// withTags lets validation rules name the customer's tags. Conditions of tags may
+// not: one tag would follow from another, in no order in particular.
+var withTags = cel.Variable("tags", cel.ListType(cel.StringType))
+
 // compileRule checks and compiles an expression. Error: ErrRuleExpression with
 // the reason.
 func compileRule(env *cel.Env, expression string) (cel.Program, error) {
+	program, reason := compile(env, expression)
+	if reason != "" {
+		return nil, ErrRuleExpression.At("/expression").Arg("reason", reason)
+	}
+	return program, nil
+}
+
+// compile says in reason why an expression cannot be used.
+func compile(env *cel.Env, expression string) (program cel.Program, reason string) {
 	ast, issues := env.Compile(expression)
 	if issues != nil && issues.Err() != nil {
 		var reasons []string
 		for _, e := range issues.Errors() {
 			reasons = append(reasons, fmt.Sprintf("%d:%d: %s", e.Location.Line(), e.Location.Column()+1, e.Message))
 		}
-		return nil, ErrRuleExpression.At("/expression").Arg("reason", cutRunes(strings.Join(reasons, "; "), 500))
+		return nil, cutRunes(strings.Join(reasons, "; "), 500)
 	}
 	if ast.OutputType() != cel.BoolType {
-		return nil, ErrRuleExpression.At("/expression").Arg("reason", "the result is "+ast.OutputType().String()+", not bool")
+		return nil, "the result is " + ast.OutputType().String() + ", not bool"
 	}
 	program, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(maxExpressionCost))
 	if err != nil {
-		return nil, ErrRuleExpression.At("/expression").Arg("reason", cutRunes(err.Error(), 500))
+		return nil, cutRunes(err.Error(), 500)
 	}
-	return program, nil
+	return program, ""
 }
 
 // verdict is what came of a rule for one customer.
@@ -95,8 +108,10 @@ const (
 
 // holds evaluates a rule. One that compares a value which is missing fails to
 // evaluate: it says nothing about this customer.
-func (r *Rule) holds(vars map[string]any) verdict {
-	out, _, err := r.program.Eval(vars)
+func (r *Rule) holds(vars map[string]any) verdict { return evaluate(r.program, vars) }
+
+func evaluate(p cel.Program, vars map[string]any) verdict {
+	out, _, err := p.Eval(vars)
 	switch {
 	case err != nil:
 		return notApplicable
@@ -118,12 +133,13 @@ type subject struct {
 	tags                                 []string
 	marketing                            map[string]bool
 	custom                               map[string]any
+	bought                               *purchases
 }
 
 func subjectOf(c *Customer) subject {
 	s := subject{birth: c.BirthDate, gender: c.Gender, language: c.Language, source: c.Source, stage: c.LifecycleStage, store: c.storeID(), staff: c.staffID(),
 		hasName: c.Name != "", hasPhone: c.Phone != "", hasEmail: c.Email != "", hasCard: c.Card != "", hasExternalID: c.ExternalID != nil,
-		tags: c.Tags, marketing: c.MarketingPreferences, custom: c.CustomFields}
+		tags: c.Tags, marketing: c.MarketingPreferences, custom: c.CustomFields, bought: c.bought}
 	if c.Address != nil {
 		s.region, s.city = cutRunes(c.Address.Region, 64), cutRunes(c.Address.City, 64) // as they are kept
 	}

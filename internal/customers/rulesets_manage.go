@@ -88,7 +88,7 @@ func compiles(ctx context.Context, tx *db.Tx, rules ...*Rule) error {
 	if err != nil {
 		return err
 	}
-	env, err := ruleEnv(expressible(all))
+	env, err := ruleEnv(expressible(all), withTags)
 	if err != nil {
 		return err
 	}
@@ -100,8 +100,8 @@ func compiles(ctx context.Context, tx *db.Tx, rules ...*Rule) error {
 	return nil
 }
 
-// rulesStillCompile refuses a change of custom fields that an active rule would
-// not survive. Error: ErrFieldInRule.
+// rulesStillCompile refuses a change of custom fields that an active rule or an
+// automatic tag would not survive. Errors: ErrFieldInRule, ErrFieldInTag.
 func rulesStillCompile(ctx context.Context, tx *db.Tx) error {
 	active, err := readRules(ctx, tx.Clients, "AND active ORDER BY code")
 	if err != nil {
@@ -115,7 +115,7 @@ func rulesStillCompile(ctx context.Context, tx *db.Tx) error {
 			return err
 		}
 	}
-	return nil
+	return conditionsStillCompile(ctx, tx)
 }
 
 // CreateRule makes a rule, not active yet.
@@ -349,7 +349,7 @@ func (s *Service) runTryRule(ctx context.Context, t tryRule, p *jobs.Progress) (
 		return nil, err
 	}
 	rules := &ruleSet{custom: expressible(all)}
-	env, err := ruleEnv(rules.custom)
+	env, err := ruleEnv(rules.custom, withTags)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 
 func TestExpressions(t *testing.T) {
 	custom := []*Field{{Key: "size", Kind: FieldNumber}, {Key: "club", Kind: FieldText}, {Key: "wedding", Kind: FieldDate}, {Key: "vip", Kind: FieldBoolean}, {Key: "tastes", Kind: FieldMultiChoice}}
-	env, err := ruleEnv(custom)
+	env, err := ruleEnv(custom, withTags)
 	require.NoError(t, err)
 	birth := time.Date(2012, 2, 29, 0, 0, 0, 0, time.UTC)
 	full := subject{birth: &birth, gender: "female", language: "zh-CN", source: "staff", stage: "active", store: uuid.New(), city: "上海市", hasPhone: true, tags: []string{"a", "b"},
@@ -62,7 +62,7 @@ func TestExpressions(t *testing.T) {
 
 func BenchmarkJudge(b *testing.B) {
 	custom := []*Field{{Key: "size", Kind: FieldNumber}}
-	env, err := ruleEnv(custom)
+	env, err := ruleEnv(custom, withTags)
 	require.NoError(b, err)
 	set := &ruleSet{custom: custom}
 	for range 10 {

@@ -16,7 +16,7 @@ import (
 // SQL that calls the table c.
 const columns = `c.id, c.external_id, c.data_key, c.name_sealed, c.phone_sealed, c.phone_kind, c.email_sealed, c.card_number_sealed, c.address_sealed,
 c.gender, c.birth_date, c.language, c.source, c.home_store_id, c.assigned_staff_id, c.preferences, c.marketing_preferences, c.custom_fields,
-c.custom_fields_sealed, c.tag_ids, c.lifecycle_stage, c.archived_at, c.version, c.created_at, c.updated_at`
+c.custom_fields_sealed, c.tag_ids, c.tag_expiries, c.lifecycle_stage, c.lifecycle_pinned, c.archived_at, c.version, c.created_at, c.updated_at`
 
 // scanner reads rows of columns one after the other. Ciphertexts are opened
 // straight from the driver's buffer: half of what a page costs in Go would be
@@ -27,6 +27,7 @@ type scanner struct {
 	customSealed                               sql.RawBytes
 	kind, gender, stage                        sql.NullString
 	preferences, marketing, custom, tags       sql.RawBytes
+	expiries                                   sql.RawBytes
 	birth, archived                            sql.NullTime
 	external                                   sql.NullString
 	store, staff                               uuid.NullUUID
@@ -38,7 +39,7 @@ func newScanner(more ...any) *scanner {
 	r := &s.row
 	s.into = append([]any{&r.ID, &s.external, &s.dataKey, &s.name, &s.phone, &s.kind, &s.email, &s.card, &s.address,
 		&s.gender, &s.birth, &r.Language, &r.Source, &s.store, &s.staff, &s.preferences, &s.marketing, &s.custom,
-		&s.customSealed, &s.tags, &s.stage, &s.archived, &r.Version, &r.CreatedAt, &r.UpdatedAt}, more...)
+		&s.customSealed, &s.tags, &s.expiries, &s.stage, &r.LifecyclePinned, &s.archived, &r.Version, &r.CreatedAt, &r.UpdatedAt}, more...)
 	return s
 }
 
@@ -84,11 +85,11 @@ func (s *scanner) customer(keys *crypto.Keyring, rows *sql.Rows) (Customer, erro
 		}
 		r.TagIds = ids
 	}
-	r.Preferences, r.MarketingPreferences, r.CustomFields = nil, nil, nil
+	r.Preferences, r.MarketingPreferences, r.CustomFields, r.TagExpiries = nil, nil, nil, nil
 	for _, o := range [...]struct {
 		raw sql.RawBytes
 		to  any
-	}{{s.preferences, &r.Preferences}, {s.marketing, &r.MarketingPreferences}, {s.custom, &r.CustomFields}} {
+	}{{s.preferences, &r.Preferences}, {s.marketing, &r.MarketingPreferences}, {s.custom, &r.CustomFields}, {s.expiries, &r.TagExpiries}} {
 		if len(o.raw) > 0 {
 			if err := json.Unmarshal(o.raw, o.to); err != nil {
 				return Customer{}, err

@@ -2,6 +2,7 @@ package customers
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -55,7 +56,15 @@ func New(d Deps) *Service {
 		s.registerScan(d.Queue)
 		jobs.RegisterVisible(d.Queue, jobReplaceChoices, s.runReplaceChoices)
 		jobs.RegisterVisible(d.Queue, jobTryRule, s.runTryRule)
+		jobs.RegisterVisible(d.Queue, jobTags, s.runApplyTags)
+		d.Queue.Every("customers.end_tags", jobs.Interval(time.Minute), func(ctx context.Context) error { _, err := s.EndTags(ctx); return err })
+		d.Queue.Every("customers.automatic_tags_daily", jobs.DailyAt(d.Clock, 10*time.Minute), func(ctx context.Context) error { _, err := s.applyTags(ctx, nil); return err })
 	}
+	s.Follow(Follower{Name: "customers", Belongings: []Belonging{
+		// What somebody has now stays with the merged record, which keeps its tags;
+		// the survivor's own are noted as they get them.
+		{Table: "customer_tag_history", Kind: "tag_history", Stays: "m.removed_at IS NULL"},
+	}})
 	return s
 }
 

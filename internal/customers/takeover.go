@@ -328,7 +328,7 @@ func (h *holders) within(sc auth.Scope, id uuid.UUID) bool {
 }
 
 // foreseenTags are the tags that inputs name; one that would be made counts.
-func (s *Service) foreseenTags(ctx context.Context, tx *db.Tx, inputs []*Input) (tagNames, error) {
+func (s *Service) foreseenTags(ctx context.Context, tx *db.Tx, inputs []*Input) (*tagNames, error) {
 	var wanted []string
 	for _, in := range inputs {
 		if in.Tags == nil {
@@ -348,8 +348,8 @@ func (s *Service) foreseenTags(ctx context.Context, tx *db.Tx, inputs []*Input) 
 		return found, err
 	}
 	for _, name := range wanted {
-		if _, ok := found[name]; !ok {
-			found[name] = uuid.New()
+		if _, ok := found.by[name]; !ok {
+			found.by[name] = knownTag{id: uuid.New()}
 		}
 	}
 	return found, nil

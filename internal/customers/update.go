@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -40,7 +41,7 @@ func (s *Service) change(ctx context.Context, id uuid.UUID, ifMatch *string, f f
 		if opened[0], err = open(s.keys, rows[0]); err != nil {
 			return err
 		}
-		if err := s.nameTags(ctx, opened); err != nil {
+		if err := s.ready(ctx, tx, &opened[0]); err != nil {
 			return err
 		}
 		out = opened[0]
@@ -101,7 +102,7 @@ func (s *Service) Update(ctx context.Context, id uuid.UUID, in Input, ifMatch *s
 }
 
 // alter applies an input to an existing customer by all rules.
-func (s *Service) alter(c *Customer, in *Input, r *reach, names tagNames) ([]string, error) {
+func (s *Service) alter(c *Customer, in *Input, r *reach, names *tagNames) ([]string, error) {
 	if c.ArchivedAt != nil {
 		return nil, ErrArchived.New()
 	}
@@ -141,9 +142,15 @@ func (s *Service) Restore(ctx context.Context, id uuid.UUID, ifMatch *string) (*
 	})
 }
 
-// AddTags gives a customer tags by name, beside those it has.
-// Errors: ErrNotFound, ErrArchived, ErrUnknownTag, ErrTagName, ErrTagCount.
-func (s *Service) AddTags(ctx context.Context, id uuid.UUID, names []string) (*Customer, error) {
+// AddTags gives a customer tags by name, beside those it has, until an instant;
+// nil is as long as each lasts by itself. One that the customer has already
+// lasts anew.
+// Errors: ErrNotFound, ErrArchived, ErrUnknownTag, ErrTagName, ErrTagCount,
+// ErrTagAutomatic, ErrTagExpiry.
+func (s *Service) AddTags(ctx context.Context, id uuid.UUID, names []string, until *time.Time) (*Customer, error) {
+	if until != nil && !until.After(s.clock.Now()) {
+		return nil, ErrTagExpiry.At("/expires_at")
+	}
 	return s.change(ctx, id, nil, func(ctx context.Context, tx *db.Tx, c *Customer) (change, error) {
 		if c.ArchivedAt != nil {
 			return change{}, ErrArchived.New()
@@ -157,16 +164,15 @@ func (s *Service) AddTags(ctx context.Context, id uuid.UUID, names []string) (*C
 			return change{}, err
 		}
 		old := *c
-		c.TagIDs, c.Tags = slices.Clone(c.TagIDs), slices.Clone(c.Tags)
 		var bad faults
-		known.extend(c, names, &bad)
+		known.extend(c, names, until, &bad)
 		rules.judge(c, s.clock.Today().Time(), &bad)
 		return change{"customers.tag", EventUpdated, c.differences(&old)}, bad.err()
 	})
 }
 
 // RemoveTag takes a tag off a customer; one that it lacks changes nothing.
-// Errors: ErrNotFound, ErrArchived.
+// Errors: ErrNotFound, ErrArchived, ErrTagAutomatic.
 func (s *Service) RemoveTag(ctx context.Context, id, tagID uuid.UUID) error {
 	_, err := s.change(ctx, id, nil, func(ctx context.Context, _ *db.Tx, c *Customer) (change, error) {
 		if c.ArchivedAt != nil {
@@ -177,7 +183,10 @@ func (s *Service) RemoveTag(ctx context.Context, id, tagID uuid.UUID) error {
 			return change{}, err
 		}
 		old := *c
-		c.TagIDs = slices.DeleteFunc(slices.Clone(c.TagIDs), func(t uuid.UUID) bool { return t == tagID })
+		if slices.Contains(c.TagIDs, tagID) && rules.automatic(tagID) {
+			return change{}, ErrTagAutomatic.New()
+		}
+		c.withoutTags(func(t uuid.UUID) bool { return t == tagID })
 		left := []Customer{*c}
 		if err := s.nameTags(ctx, left); err != nil {
 			return change{}, err
@@ -195,7 +204,7 @@ var viewed = []string{
 	customer.FieldID, customer.FieldExternalID, customer.FieldDataKey, customer.FieldNameSealed, customer.FieldPhoneSealed, customer.FieldPhoneKind,
 	customer.FieldEmailSealed, customer.FieldCardNumberSealed, customer.FieldAddressSealed, customer.FieldGender, customer.FieldBirthDate,
 	customer.FieldLanguage, customer.FieldSource, customer.FieldHomeStoreID, customer.FieldAssignedStaffID, customer.FieldPreferences,
-	customer.FieldMarketingPreferences, customer.FieldCustomFields, customer.FieldCustomFieldsSealed, customer.FieldTagIds, customer.FieldLifecycleStage, customer.FieldArchivedAt,
+	customer.FieldMarketingPreferences, customer.FieldCustomFields, customer.FieldCustomFieldsSealed, customer.FieldTagIds, customer.FieldTagExpiries, customer.FieldLifecycleStage, customer.FieldLifecyclePinned, customer.FieldArchivedAt,
 	customer.FieldVersion, customer.FieldCreatedAt, customer.FieldUpdatedAt,
 }
 

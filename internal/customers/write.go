@@ -26,8 +26,8 @@ var written = []struct{ name, sent, cast string }{
 	{"home_store_id", "uuid", ""}, {"assigned_staff_id", "uuid", ""},
 	{"preferences", "jsonb", ""}, {"marketing_preferences", "jsonb", ""}, {"custom_fields", "jsonb", ""},
 	{"custom_fields_sealed", "bytea", ""},
-	{"tag_ids", "text", "uuid[]"},
-	{"lifecycle_stage", "text", ""}, {"archived_at", "timestamptz", ""},
+	{"tag_ids", "text", "uuid[]"}, {"tag_expiries", "jsonb", ""},
+	{"lifecycle_stage", "text", ""}, {"lifecycle_pinned", "boolean", ""}, {"archived_at", "timestamptz", ""},
 	{"name_block", "integer", ""}, {"version", "bigint", ""}, {"created_at", "timestamptz", ""}, {"updated_at", "timestamptz", ""},
 }
 
@@ -36,6 +36,8 @@ var written = []struct{ name, sent, cast string }{
 // being committed; the caller finds it missing from what is returned.
 //
 // updateSQL changes rows still at the version before the one sent.
+//
+// The last argument tells the triggers that keep histories why, and by whom.
 var insertSQL, updateSQL = func() (string, string) {
 	var names, values, params, sets []string
 	for i, c := range written {
@@ -50,7 +52,8 @@ var insertSQL, updateSQL = func() (string, string) {
 			sets = append(sets, c.name+" = "+value)
 		}
 	}
-	rows := "unnest(" + strings.Join(params, ", ") + ") AS t (" + strings.Join(names, ", ") + ")"
+	rows := "unnest(" + strings.Join(params, ", ") + ") AS t (" + strings.Join(names, ", ") + "), " +
+		"(SELECT set_config('shuke.change', $" + strconv.Itoa(len(written)+1) + ", true)) AS said"
 	return "INSERT INTO customers (" + strings.Join(names, ", ") + ") SELECT " + strings.Join(values, ", ") + " FROM " + rows +
 			" ON CONFLICT DO NOTHING RETURNING id",
 		"UPDATE customers c SET " + strings.Join(sets, ", ") + " FROM " + rows + " WHERE c.id = t.id AND c.version = t.version - 1 RETURNING c.id"
@@ -124,7 +127,11 @@ func layOut(cols []column, c *Customer, dataKey []byte, row *sealed) error {
 	}
 	at().bytes(row.custom)
 	at().uuids(c.TagIDs)
+	if err := at().json(c.TagExpiries, len(c.TagExpiries) == 0); err != nil {
+		return err
+	}
 	at().text(c.LifecycleStage)
+	at().bool(c.LifecyclePinned)
 	at().time(c.ArchivedAt, timestamp)
 	at().int(int64(c.block))
 	at().int(c.Version)
@@ -139,7 +146,7 @@ func (s *Service) write(ctx context.Context, tx *db.Tx, query string, cs []*Cust
 	if err != nil {
 		return nil, err
 	}
-	rows, err := tx.Query(ctx, query, args...)
+	rows, err := tx.Query(ctx, query, append(args, changeBy(ctx))...)
 	if err != nil {
 		return nil, err
 	}

@@ -183,6 +183,7 @@ var tagProbes = map[string]probe{
 		return onBuyer(http.MethodPost, "/tags", map[string]any{"tags": []string{c.word("新标签")}})(c)
 	},
 	"removeCustomerTag": func(c *cell) byte { return onBuyer(http.MethodDelete, "/tags/"+uuid.NewString(), nil)(c) },
+	"listCustomerTags":  onBuyer(http.MethodGet, "/tags", nil),
 	"listTags":          plain(http.MethodGet, "/v1/tags", nil),
 	"createTag": func(c *cell) byte {
 		return judge(c.do(http.MethodPost, "/v1/tags", map[string]any{"name": c.word("标签")}))

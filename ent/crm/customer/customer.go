@@ -69,8 +69,12 @@ const (
 	FieldCustomFieldsSealed = "custom_fields_sealed"
 	// FieldTagIds holds the string denoting the tag_ids field in the database.
 	FieldTagIds = "tag_ids"
+	// FieldTagExpiries holds the string denoting the tag_expiries field in the database.
+	FieldTagExpiries = "tag_expiries"
 	// FieldLifecycleStage holds the string denoting the lifecycle_stage field in the database.
 	FieldLifecycleStage = "lifecycle_stage"
+	// FieldLifecyclePinned holds the string denoting the lifecycle_pinned field in the database.
+	FieldLifecyclePinned = "lifecycle_pinned"
 	// FieldArchivedAt holds the string denoting the archived_at field in the database.
 	FieldArchivedAt = "archived_at"
 	// FieldMergedIntoID holds the string denoting the merged_into_id field in the database.
@@ -115,7 +119,9 @@ var Columns = []string{
 	FieldCustomFields,
 	FieldCustomFieldsSealed,
 	FieldTagIds,
+	FieldTagExpiries,
 	FieldLifecycleStage,
+	FieldLifecyclePinned,
 	FieldArchivedAt,
 	FieldMergedIntoID,
 	FieldVersion,
@@ -157,6 +163,8 @@ var (
 	DefaultSource string
 	// SourceValidator is a validator for the "source" field. It is called by the builders before save.
 	SourceValidator func(string) error
+	// DefaultLifecyclePinned holds the default value on creation for the "lifecycle_pinned" field.
+	DefaultLifecyclePinned bool
 	// DefaultVersion holds the default value on creation for the "version" field.
 	DefaultVersion int64
 	// DefaultCreatedAt holds the default value on creation for the "created_at" field.
@@ -328,6 +336,11 @@ func ByTagIds(opts ...sql.OrderTermOption) OrderOption {
 // ByLifecycleStage orders the results by the lifecycle_stage field.
 func ByLifecycleStage(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldLifecycleStage, opts...).ToFunc()
+}
+
+// ByLifecyclePinned orders the results by the lifecycle_pinned field.
+func ByLifecyclePinned(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLifecyclePinned, opts...).ToFunc()
 }
 
 // ByArchivedAt orders the results by the archived_at field.

@@ -166,6 +166,11 @@ func TagIds(v pgarray.UUIDs) predicate.Customer {
 	return predicate.Customer(sql.FieldEQ(FieldTagIds, v))
 }
 
+// LifecyclePinned applies equality check predicate on the "lifecycle_pinned" field. It's identical to LifecyclePinnedEQ.
+func LifecyclePinned(v bool) predicate.Customer {
+	return predicate.Customer(sql.FieldEQ(FieldLifecyclePinned, v))
+}
+
 // ArchivedAt applies equality check predicate on the "archived_at" field. It's identical to ArchivedAtEQ.
 func ArchivedAt(v time.Time) predicate.Customer {
 	return predicate.Customer(sql.FieldEQ(FieldArchivedAt, v))
@@ -1436,6 +1441,16 @@ func TagIdsLTE(v pgarray.UUIDs) predicate.Customer {
 	return predicate.Customer(sql.FieldLTE(FieldTagIds, v))
 }
 
+// TagExpiriesIsNil applies the IsNil predicate on the "tag_expiries" field.
+func TagExpiriesIsNil() predicate.Customer {
+	return predicate.Customer(sql.FieldIsNull(FieldTagExpiries))
+}
+
+// TagExpiriesNotNil applies the NotNil predicate on the "tag_expiries" field.
+func TagExpiriesNotNil() predicate.Customer {
+	return predicate.Customer(sql.FieldNotNull(FieldTagExpiries))
+}
+
 // LifecycleStageEQ applies the EQ predicate on the "lifecycle_stage" field.
 func LifecycleStageEQ(v LifecycleStage) predicate.Customer {
 	return predicate.Customer(sql.FieldEQ(FieldLifecycleStage, v))
@@ -1454,6 +1469,16 @@ func LifecycleStageIn(vs ...LifecycleStage) predicate.Customer {
 // LifecycleStageNotIn applies the NotIn predicate on the "lifecycle_stage" field.
 func LifecycleStageNotIn(vs ...LifecycleStage) predicate.Customer {
 	return predicate.Customer(sql.FieldNotIn(FieldLifecycleStage, vs...))
+}
+
+// LifecyclePinnedEQ applies the EQ predicate on the "lifecycle_pinned" field.
+func LifecyclePinnedEQ(v bool) predicate.Customer {
+	return predicate.Customer(sql.FieldEQ(FieldLifecyclePinned, v))
+}
+
+// LifecyclePinnedNEQ applies the NEQ predicate on the "lifecycle_pinned" field.
+func LifecyclePinnedNEQ(v bool) predicate.Customer {
+	return predicate.Customer(sql.FieldNEQ(FieldLifecyclePinned, v))
 }
 
 // ArchivedAtEQ applies the EQ predicate on the "archived_at" field.

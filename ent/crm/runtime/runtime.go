@@ -104,16 +104,20 @@ func init() {
 	customer.DefaultSource = customerDescSource.Default.(string)
 	// customer.SourceValidator is a validator for the "source" field. It is called by the builders before save.
 	customer.SourceValidator = customerDescSource.Validators[0].(func(string) error)
+	// customerDescLifecyclePinned is the schema descriptor for lifecycle_pinned field.
+	customerDescLifecyclePinned := customerFields[30].Descriptor()
+	// customer.DefaultLifecyclePinned holds the default value on creation for the lifecycle_pinned field.
+	customer.DefaultLifecyclePinned = customerDescLifecyclePinned.Default.(bool)
 	// customerDescVersion is the schema descriptor for version field.
-	customerDescVersion := customerFields[31].Descriptor()
+	customerDescVersion := customerFields[33].Descriptor()
 	// customer.DefaultVersion holds the default value on creation for the version field.
 	customer.DefaultVersion = customerDescVersion.Default.(int64)
 	// customerDescCreatedAt is the schema descriptor for created_at field.
-	customerDescCreatedAt := customerFields[32].Descriptor()
+	customerDescCreatedAt := customerFields[34].Descriptor()
 	// customer.DefaultCreatedAt holds the default value on creation for the created_at field.
 	customer.DefaultCreatedAt = customerDescCreatedAt.Default.(func() time.Time)
 	// customerDescUpdatedAt is the schema descriptor for updated_at field.
-	customerDescUpdatedAt := customerFields[33].Descriptor()
+	customerDescUpdatedAt := customerFields[35].Descriptor()
 	// customer.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	customer.DefaultUpdatedAt = customerDescUpdatedAt.Default.(func() time.Time)
 	customeraddress.Policy = privacy.NewPolicies(schema.CustomerAddress{})
@@ -476,16 +480,22 @@ func init() {
 	tagDescColor := tagFields[3].Descriptor()
 	// tag.ColorValidator is a validator for the "color" field. It is called by the builders before save.
 	tag.ColorValidator = tagDescColor.Validators[0].(func(string) error)
+	// tagDescDescription is the schema descriptor for description field.
+	tagDescDescription := tagFields[4].Descriptor()
+	// tag.DefaultDescription holds the default value on creation for the description field.
+	tag.DefaultDescription = tagDescDescription.Default.(string)
+	// tag.DescriptionValidator is a validator for the "description" field. It is called by the builders before save.
+	tag.DescriptionValidator = tagDescDescription.Validators[0].(func(string) error)
 	// tagDescVersion is the schema descriptor for version field.
-	tagDescVersion := tagFields[4].Descriptor()
+	tagDescVersion := tagFields[8].Descriptor()
 	// tag.DefaultVersion holds the default value on creation for the version field.
 	tag.DefaultVersion = tagDescVersion.Default.(int64)
 	// tagDescCreatedAt is the schema descriptor for created_at field.
-	tagDescCreatedAt := tagFields[5].Descriptor()
+	tagDescCreatedAt := tagFields[9].Descriptor()
 	// tag.DefaultCreatedAt holds the default value on creation for the created_at field.
 	tag.DefaultCreatedAt = tagDescCreatedAt.Default.(func() time.Time)
 	// tagDescUpdatedAt is the schema descriptor for updated_at field.
-	tagDescUpdatedAt := tagFields[6].Descriptor()
+	tagDescUpdatedAt := tagFields[10].Descriptor()
 	// tag.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	tag.DefaultUpdatedAt = tagDescUpdatedAt.Default.(func() time.Time)
 }

@@ -52,7 +52,9 @@ func (Customer) Fields() []ent.Field {
 		field.JSON("custom_fields", map[string]any{}).Optional(),
 		field.Bytes("custom_fields_sealed").Optional().Sensitive().Comment("those of the custom fields that are personal, as JSON"),
 		field.Other("tag_ids", pgarray.UUIDs{}).SchemaType(map[string]string{dialect.Postgres: "uuid[]"}),
+		field.JSON("tag_expiries", map[uuid.UUID]time.Time{}).Optional().Comment("when those of the tags end that end by themselves, by id"),
 		field.Enum("lifecycle_stage").Values("prospect", "new", "active", "loyal", "dormant", "lost").Default("prospect"),
+		field.Bool("lifecycle_pinned").Default(false).Comment("the stage was set by hand and is not derived"),
 		field.Time("archived_at").Optional().Nillable(),
 		field.UUID("merged_into_id", uuid.UUID{}).Optional().Nillable().
 			Comment("the customer whom this one turned out to be; the row is kept for its identifiers and for undoing, and seen by nobody"),
@@ -103,6 +105,11 @@ func (Tag) Fields() []ent.Field {
 		field.String("name").NotEmpty().MaxLen(64),
 		field.String("category").Optional().MaxLen(64),
 		field.String("color").Optional().MaxLen(16),
+		field.String("description").Default("").MaxLen(300),
+		field.Int32("lifetime_days").Optional().Nillable().Comment("how long the tag lasts on a customer unless the assignment says so"),
+		field.String("condition").Optional().Nillable().SchemaType(map[string]string{dialect.Postgres: "text"}).
+			Comment("an expression over the customer; those for whom it holds have the tag, nobody else"),
+		field.UUID("job_id", uuid.UUID{}).Optional().Nillable().Comment("the job that applies the condition to everybody"),
 		field.Int64("version").Default(1),
 		field.Time("created_at").Default(time.Now).Immutable(),
 		field.Time("updated_at").Default(time.Now),

@@ -20,6 +20,14 @@ const (
 	FieldCategory = "category"
 	// FieldColor holds the string denoting the color field in the database.
 	FieldColor = "color"
+	// FieldDescription holds the string denoting the description field in the database.
+	FieldDescription = "description"
+	// FieldLifetimeDays holds the string denoting the lifetime_days field in the database.
+	FieldLifetimeDays = "lifetime_days"
+	// FieldCondition holds the string denoting the condition field in the database.
+	FieldCondition = "condition"
+	// FieldJobID holds the string denoting the job_id field in the database.
+	FieldJobID = "job_id"
 	// FieldVersion holds the string denoting the version field in the database.
 	FieldVersion = "version"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
@@ -36,6 +44,10 @@ var Columns = []string{
 	FieldName,
 	FieldCategory,
 	FieldColor,
+	FieldDescription,
+	FieldLifetimeDays,
+	FieldCondition,
+	FieldJobID,
 	FieldVersion,
 	FieldCreatedAt,
 	FieldUpdatedAt,
@@ -65,6 +77,10 @@ var (
 	CategoryValidator func(string) error
 	// ColorValidator is a validator for the "color" field. It is called by the builders before save.
 	ColorValidator func(string) error
+	// DefaultDescription holds the default value on creation for the "description" field.
+	DefaultDescription string
+	// DescriptionValidator is a validator for the "description" field. It is called by the builders before save.
+	DescriptionValidator func(string) error
 	// DefaultVersion holds the default value on creation for the "version" field.
 	DefaultVersion int64
 	// DefaultCreatedAt holds the default value on creation for the "created_at" field.
@@ -94,6 +110,26 @@ func ByCategory(opts ...sql.OrderTermOption) OrderOption {
 // ByColor orders the results by the color field.
 func ByColor(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldColor, opts...).ToFunc()
+}
+
+// ByDescription orders the results by the description field.
+func ByDescription(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDescription, opts...).ToFunc()
+}
+
+// ByLifetimeDays orders the results by the lifetime_days field.
+func ByLifetimeDays(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLifetimeDays, opts...).ToFunc()
+}
+
+// ByCondition orders the results by the condition field.
+func ByCondition(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCondition, opts...).ToFunc()
+}
+
+// ByJobID orders the results by the job_id field.
+func ByJobID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldJobID, opts...).ToFunc()
 }
 
 // ByVersion orders the results by the version field.

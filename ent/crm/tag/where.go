@@ -70,6 +70,26 @@ func Color(v string) predicate.Tag {
 	return predicate.Tag(sql.FieldEQ(FieldColor, v))
 }
 
+// Description applies equality check predicate on the "description" field. It's identical to DescriptionEQ.
+func Description(v string) predicate.Tag {
+	return predicate.Tag(sql.FieldEQ(FieldDescription, v))
+}
+
+// LifetimeDays applies equality check predicate on the "lifetime_days" field. It's identical to LifetimeDaysEQ.
+func LifetimeDays(v int32) predicate.Tag {
+	return predicate.Tag(sql.FieldEQ(FieldLifetimeDays, v))
+}
+
+// Condition applies equality check predicate on the "condition" field. It's identical to ConditionEQ.
+func Condition(v string) predicate.Tag {
+	return predicate.Tag(sql.FieldEQ(FieldCondition, v))
+}
+
+// JobID applies equality check predicate on the "job_id" field. It's identical to JobIDEQ.
+func JobID(v uuid.UUID) predicate.Tag {
+	return predicate.Tag(sql.FieldEQ(FieldJobID, v))
+}
+
 // Version applies equality check predicate on the "version" field. It's identical to VersionEQ.
 func Version(v int64) predicate.Tag {
 	return predicate.Tag(sql.FieldEQ(FieldVersion, v))
@@ -298,6 +318,246 @@ func ColorEqualFold(v string) predicate.Tag {
 // ColorContainsFold applies the ContainsFold predicate on the "color" field.
 func ColorContainsFold(v string) predicate.Tag {
 	return predicate.Tag(sql.FieldContainsFold(FieldColor, v))
+}
+
+// DescriptionEQ applies the EQ predicate on the "description" field.
+func DescriptionEQ(v string) predicate.Tag {
+	return predicate.Tag(sql.FieldEQ(FieldDescription, v))
+}
+
+// DescriptionNEQ applies the NEQ predicate on the "description" field.
+func DescriptionNEQ(v string) predicate.Tag {
+	return predicate.Tag(sql.FieldNEQ(FieldDescription, v))
+}
+
+// DescriptionIn applies the In predicate on the "description" field.
+func DescriptionIn(vs ...string) predicate.Tag {
+	return predicate.Tag(sql.FieldIn(FieldDescription, vs...))
+}
+
+// DescriptionNotIn applies the NotIn predicate on the "description" field.
+func DescriptionNotIn(vs ...string) predicate.Tag {
+	return predicate.Tag(sql.FieldNotIn(FieldDescription, vs...))
+}
+
+// DescriptionGT applies the GT predicate on the "description" field.
+func DescriptionGT(v string) predicate.Tag {
+	return predicate.Tag(sql.FieldGT(FieldDescription, v))
+}
+
+// DescriptionGTE applies the GTE predicate on the "description" field.
+func DescriptionGTE(v string) predicate.Tag {
+	return predicate.Tag(sql.FieldGTE(FieldDescription, v))
+}
+
+// DescriptionLT applies the LT predicate on the "description" field.
+func DescriptionLT(v string) predicate.Tag {
+	return predicate.Tag(sql.FieldLT(FieldDescription, v))
+}
+
+// DescriptionLTE applies the LTE predicate on the "description" field.
+func DescriptionLTE(v string) predicate.Tag {
+	return predicate.Tag(sql.FieldLTE(FieldDescription, v))
+}
+
+// DescriptionContains applies the Contains predicate on the "description" field.
+func DescriptionContains(v string) predicate.Tag {
+	return predicate.Tag(sql.FieldContains(FieldDescription, v))
+}
+
+// DescriptionHasPrefix applies the HasPrefix predicate on the "description" field.
+func DescriptionHasPrefix(v string) predicate.Tag {
+	return predicate.Tag(sql.FieldHasPrefix(FieldDescription, v))
+}
+
+// DescriptionHasSuffix applies the HasSuffix predicate on the "description" field.
+func DescriptionHasSuffix(v string) predicate.Tag {
+	return predicate.Tag(sql.FieldHasSuffix(FieldDescription, v))
+}
+
+// DescriptionEqualFold applies the EqualFold predicate on the "description" field.
+func DescriptionEqualFold(v string) predicate.Tag {
+	return predicate.Tag(sql.FieldEqualFold(FieldDescription, v))
+}
+
+// DescriptionContainsFold applies the ContainsFold predicate on the "description" field.
+func DescriptionContainsFold(v string) predicate.Tag {
+	return predicate.Tag(sql.FieldContainsFold(FieldDescription, v))
+}
+
+// LifetimeDaysEQ applies the EQ predicate on the "lifetime_days" field.
+func LifetimeDaysEQ(v int32) predicate.Tag {
+	return predicate.Tag(sql.FieldEQ(FieldLifetimeDays, v))
+}
+
+// LifetimeDaysNEQ applies the NEQ predicate on the "lifetime_days" field.
+func LifetimeDaysNEQ(v int32) predicate.Tag {
+	return predicate.Tag(sql.FieldNEQ(FieldLifetimeDays, v))
+}
+
+// LifetimeDaysIn applies the In predicate on the "lifetime_days" field.
+func LifetimeDaysIn(vs ...int32) predicate.Tag {
+	return predicate.Tag(sql.FieldIn(FieldLifetimeDays, vs...))
+}
+
+// LifetimeDaysNotIn applies the NotIn predicate on the "lifetime_days" field.
+func LifetimeDaysNotIn(vs ...int32) predicate.Tag {
+	return predicate.Tag(sql.FieldNotIn(FieldLifetimeDays, vs...))
+}
+
+// LifetimeDaysGT applies the GT predicate on the "lifetime_days" field.
+func LifetimeDaysGT(v int32) predicate.Tag {
+	return predicate.Tag(sql.FieldGT(FieldLifetimeDays, v))
+}
+
+// LifetimeDaysGTE applies the GTE predicate on the "lifetime_days" field.
+func LifetimeDaysGTE(v int32) predicate.Tag {
+	return predicate.Tag(sql.FieldGTE(FieldLifetimeDays, v))
+}
+
+// LifetimeDaysLT applies the LT predicate on the "lifetime_days" field.
+func LifetimeDaysLT(v int32) predicate.Tag {
+	return predicate.Tag(sql.FieldLT(FieldLifetimeDays, v))
+}
+
+// LifetimeDaysLTE applies the LTE predicate on the "lifetime_days" field.
+func LifetimeDaysLTE(v int32) predicate.Tag {
+	return predicate.Tag(sql.FieldLTE(FieldLifetimeDays, v))
+}
+
+// LifetimeDaysIsNil applies the IsNil predicate on the "lifetime_days" field.
+func LifetimeDaysIsNil() predicate.Tag {
+	return predicate.Tag(sql.FieldIsNull(FieldLifetimeDays))
+}
+
+// LifetimeDaysNotNil applies the NotNil predicate on the "lifetime_days" field.
+func LifetimeDaysNotNil() predicate.Tag {
+	return predicate.Tag(sql.FieldNotNull(FieldLifetimeDays))
+}
+
+// ConditionEQ applies the EQ predicate on the "condition" field.
+func ConditionEQ(v string) predicate.Tag {
+	return predicate.Tag(sql.FieldEQ(FieldCondition, v))
+}
+
+// ConditionNEQ applies the NEQ predicate on the "condition" field.
+func ConditionNEQ(v string) predicate.Tag {
+	return predicate.Tag(sql.FieldNEQ(FieldCondition, v))
+}
+
+// ConditionIn applies the In predicate on the "condition" field.
+func ConditionIn(vs ...string) predicate.Tag {
+	return predicate.Tag(sql.FieldIn(FieldCondition, vs...))
+}
+
+// ConditionNotIn applies the NotIn predicate on the "condition" field.
+func ConditionNotIn(vs ...string) predicate.Tag {
+	return predicate.Tag(sql.FieldNotIn(FieldCondition, vs...))
+}
+
+// ConditionGT applies the GT predicate on the "condition" field.
+func ConditionGT(v string) predicate.Tag {
+	return predicate.Tag(sql.FieldGT(FieldCondition, v))
+}
+
+// ConditionGTE applies the GTE predicate on the "condition" field.
+func ConditionGTE(v string) predicate.Tag {
+	return predicate.Tag(sql.FieldGTE(FieldCondition, v))
+}
+
+// ConditionLT applies the LT predicate on the "condition" field.
+func ConditionLT(v string) predicate.Tag {
+	return predicate.Tag(sql.FieldLT(FieldCondition, v))
+}
+
+// ConditionLTE applies the LTE predicate on the "condition" field.
+func ConditionLTE(v string) predicate.Tag {
+	return predicate.Tag(sql.FieldLTE(FieldCondition, v))
+}
+
+// ConditionContains applies the Contains predicate on the "condition" field.
+func ConditionContains(v string) predicate.Tag {
+	return predicate.Tag(sql.FieldContains(FieldCondition, v))
+}
+
+// ConditionHasPrefix applies the HasPrefix predicate on the "condition" field.
+func ConditionHasPrefix(v string) predicate.Tag {
+	return predicate.Tag(sql.FieldHasPrefix(FieldCondition, v))
+}
+
+// ConditionHasSuffix applies the HasSuffix predicate on the "condition" field.
+func ConditionHasSuffix(v string) predicate.Tag {
+	return predicate.Tag(sql.FieldHasSuffix(FieldCondition, v))
+}
+
+// ConditionIsNil applies the IsNil predicate on the "condition" field.
+func ConditionIsNil() predicate.Tag {
+	return predicate.Tag(sql.FieldIsNull(FieldCondition))
+}
+
+// ConditionNotNil applies the NotNil predicate on the "condition" field.
+func ConditionNotNil() predicate.Tag {
+	return predicate.Tag(sql.FieldNotNull(FieldCondition))
+}
+
+// ConditionEqualFold applies the EqualFold predicate on the "condition" field.
+func ConditionEqualFold(v string) predicate.Tag {
+	return predicate.Tag(sql.FieldEqualFold(FieldCondition, v))
+}
+
+// ConditionContainsFold applies the ContainsFold predicate on the "condition" field.
+func ConditionContainsFold(v string) predicate.Tag {
+	return predicate.Tag(sql.FieldContainsFold(FieldCondition, v))
+}
+
+// JobIDEQ applies the EQ predicate on the "job_id" field.
+func JobIDEQ(v uuid.UUID) predicate.Tag {
+	return predicate.Tag(sql.FieldEQ(FieldJobID, v))
+}
+
+// JobIDNEQ applies the NEQ predicate on the "job_id" field.
+func JobIDNEQ(v uuid.UUID) predicate.Tag {
+	return predicate.Tag(sql.FieldNEQ(FieldJobID, v))
+}
+
+// JobIDIn applies the In predicate on the "job_id" field.
+func JobIDIn(vs ...uuid.UUID) predicate.Tag {
+	return predicate.Tag(sql.FieldIn(FieldJobID, vs...))
+}
+
+// JobIDNotIn applies the NotIn predicate on the "job_id" field.
+func JobIDNotIn(vs ...uuid.UUID) predicate.Tag {
+	return predicate.Tag(sql.FieldNotIn(FieldJobID, vs...))
+}
+
+// JobIDGT applies the GT predicate on the "job_id" field.
+func JobIDGT(v uuid.UUID) predicate.Tag {
+	return predicate.Tag(sql.FieldGT(FieldJobID, v))
+}
+
+// JobIDGTE applies the GTE predicate on the "job_id" field.
+func JobIDGTE(v uuid.UUID) predicate.Tag {
+	return predicate.Tag(sql.FieldGTE(FieldJobID, v))
+}
+
+// JobIDLT applies the LT predicate on the "job_id" field.
+func JobIDLT(v uuid.UUID) predicate.Tag {
+	return predicate.Tag(sql.FieldLT(FieldJobID, v))
+}
+
+// JobIDLTE applies the LTE predicate on the "job_id" field.
+func JobIDLTE(v uuid.UUID) predicate.Tag {
+	return predicate.Tag(sql.FieldLTE(FieldJobID, v))
+}
+
+// JobIDIsNil applies the IsNil predicate on the "job_id" field.
+func JobIDIsNil() predicate.Tag {
+	return predicate.Tag(sql.FieldIsNull(FieldJobID))
+}
+
+// JobIDNotNil applies the NotNil predicate on the "job_id" field.
+func JobIDNotNil() predicate.Tag {
+	return predicate.Tag(sql.FieldNotNull(FieldJobID))
 }
 
 // VersionEQ applies the EQ predicate on the "version" field.
