@@ -75,6 +75,27 @@ func (e ApiKeyUpdateEndPrevious) Valid() bool {
 	}
 }
 
+// Defines values for AttachmentKind.
+const (
+	AttachmentDocument AttachmentKind = "document"
+	AttachmentOther    AttachmentKind = "other"
+	AttachmentOutfit   AttachmentKind = "outfit"
+)
+
+// Valid indicates whether the value is a known member of the AttachmentKind enum.
+func (e AttachmentKind) Valid() bool {
+	switch e {
+	case AttachmentDocument:
+		return true
+	case AttachmentOther:
+		return true
+	case AttachmentOutfit:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for AuditActorKind.
 const (
 	AuditActorAPIKey AuditActorKind = "api_key"
@@ -1734,6 +1755,7 @@ func (e TimelineActorKind) Valid() bool {
 // Defines values for TimelineKind.
 const (
 	TimelineArchived         TimelineKind = "archived"
+	TimelineAttachment       TimelineKind = "attachment"
 	TimelineChanged          TimelineKind = "changed"
 	TimelineConsentGiven     TimelineKind = "consent_given"
 	TimelineConsentWithdrawn TimelineKind = "consent_withdrawn"
@@ -1754,6 +1776,8 @@ const (
 func (e TimelineKind) Valid() bool {
 	switch e {
 	case TimelineArchived:
+		return true
+	case TimelineAttachment:
 		return true
 	case TimelineChanged:
 		return true
@@ -2001,6 +2025,21 @@ const (
 func (e ListCustomerAddressesParamsInclude) Valid() bool {
 	switch e {
 	case ListCustomerAddressesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListAttachmentsParamsInclude.
+const (
+	ListAttachmentsParamsIncludeIncludeTotalCount ListAttachmentsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListAttachmentsParamsInclude enum.
+func (e ListAttachmentsParamsInclude) Valid() bool {
+	switch e {
+	case ListAttachmentsParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -2637,6 +2676,87 @@ type Apparel struct {
 	// SizeSystem How sizes are written, for example `GB/T 1335`.
 	SizeSystem *string `json:"size_system,omitempty"`
 	Style      *string `json:"style,omitempty"`
+}
+
+// Attachment Example: {"author":{"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","kind":"staff","name":"王店员"},"caption":"试穿墨绿外套","content_type":"image/jpeg","created_at":"2026-07-01T02:00:00Z","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","file_name":"IMG_2031.jpg","height":4032,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a61","kind":"outfit","size_bytes":2480113,"thumbnail_url":"/v1/files/AZLxpHwee1KcVT8_fwwqEXQAAAAAaGNt0L4rT3zq0aB1c2d3e4f5Zw","updated_at":"2026-07-01T02:00:00Z","url":"/v1/files/AZLxpHwee1KcVT8_fwwqEWYAAAAAaGNt0L4rT3zq0aB1c2d3e4f5Zw","urls_expire_at":"2026-07-01T02:30:00Z","version":1,"width":3024}
+type Attachment struct {
+	// Author Who did something.
+	//
+	// Example: {"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","kind":"staff","name":"王店员"}
+	Author  TimelineActor             `json:"author"`
+	Caption nullable.Nullable[string] `json:"caption"`
+
+	// ContentType Found out from the contents.
+	ContentType string    `json:"content_type"`
+	CreatedAt   time.Time `json:"created_at"`
+
+	// CustomerId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	CustomerId Id `json:"customer_id"`
+
+	// FileName As uploaded, without a path.
+	FileName nullable.Nullable[string] `json:"file_name"`
+
+	// Height Pixels, of a picture held upright.
+	Height nullable.Nullable[int32] `json:"height"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// Kind Example: outfit
+	Kind      AttachmentKind `json:"kind"`
+	SizeBytes int64          `json:"size_bytes"`
+
+	// ThumbnailUrl Path of the thumbnail, likewise; null for what is no picture.
+	ThumbnailUrl nullable.Nullable[string] `json:"thumbnail_url"`
+	UpdatedAt    time.Time                 `json:"updated_at"`
+
+	// Url Path of the file, good without credentials until `urls_expire_at`.
+	Url          string    `json:"url"`
+	UrlsExpireAt time.Time `json:"urls_expire_at"`
+
+	// Version Rises with every change.
+	Version int64 `json:"version"`
+
+	// Width Pixels, of a picture held upright.
+	Width nullable.Nullable[int32] `json:"width"`
+}
+
+// AttachmentKind Example: outfit
+type AttachmentKind string
+
+// AttachmentList Example: {"has_more":false,"items":[],"next_cursor":null}
+type AttachmentList struct {
+	HasMore bool         `json:"has_more"`
+	Items   []Attachment `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// AttachmentUpdate Example: {"caption":"试穿墨绿外套"}
+type AttachmentUpdate struct {
+	Caption nullable.Nullable[string] `json:"caption,omitempty"`
+
+	// Kind Example: outfit
+	Kind *AttachmentKind `json:"kind,omitempty"`
+}
+
+// AttachmentUpload The parts of the upload, in any order.
+type AttachmentUpload struct {
+	Caption *string `json:"caption,omitempty"`
+
+	// File The picture or document.
+	File openapi_types.File `json:"file"`
+
+	// Kind Example: outfit
+	Kind *AttachmentKind `json:"kind,omitempty"`
 }
 
 // AuditActorKind A member of staff, an API key, a customer on their own side, or a job or command of the service itself.
@@ -7831,6 +7951,11 @@ type AcceptLanguage = string
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type ApiKeyId = Id
 
+// AttachmentId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type AttachmentId = Id
+
 // CategoryId A UUIDv7, so ids sort by the time of creation.
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
@@ -8378,6 +8503,48 @@ type ArchiveCustomerParams struct {
 	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
 	// and 409 while the first one is still at work.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListAttachmentsParams defines parameters for ListAttachments.
+type ListAttachmentsParams struct {
+	// Kind Only files of this kind.
+	Kind *AttachmentKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// CreatedAfter Attached then or later.
+	CreatedAfter *time.Time `form:"created_after,omitempty" json:"created_after,omitempty"`
+
+	// CreatedBefore Attached before.
+	CreatedBefore *time.Time `form:"created_before,omitempty" json:"created_before,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListAttachmentsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListAttachmentsParamsInclude defines parameters for ListAttachments.
+type ListAttachmentsParamsInclude string
+
+// DeleteAttachmentParams defines parameters for DeleteAttachment.
+type DeleteAttachmentParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetAttachmentParams defines parameters for GetAttachment.
+type GetAttachmentParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateAttachmentParams defines parameters for UpdateAttachment.
+type UpdateAttachmentParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // ListDuplicatesOfCustomerParams defines parameters for ListDuplicatesOfCustomer.
@@ -9582,6 +9749,12 @@ type CreateCustomerAddressJSONRequestBody = CustomerAddressCreate
 
 // UpdateCustomerAddressJSONRequestBody defines body for UpdateCustomerAddress for application/json ContentType.
 type UpdateCustomerAddressJSONRequestBody = CustomerAddressUpdate
+
+// CreateAttachmentMultipartRequestBody defines body for CreateAttachment for multipart/form-data ContentType.
+type CreateAttachmentMultipartRequestBody = AttachmentUpload
+
+// UpdateAttachmentJSONRequestBody defines body for UpdateAttachment for application/json ContentType.
+type UpdateAttachmentJSONRequestBody = AttachmentUpdate
 
 // CreateFamilyMemberJSONRequestBody defines body for CreateFamilyMember for application/json ContentType.
 type CreateFamilyMemberJSONRequestBody = FamilyMemberCreate
@@ -10808,6 +10981,72 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/customers/{id}/archive (the `ArchiveCustomer` operationId).
 	ArchiveCustomer(ctx context.Context, id CustomerId, params *ArchiveCustomerParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListAttachments List files attached to a customer
+	//
+	// The newest first. `url` and `thumbnail_url` open without credentials until `urls_expire_at`, so that `<img src>` shows them.
+	//
+	// Corresponds with GET /v1/customers/{id}/attachments (the `ListAttachments` operationId).
+	ListAttachments(ctx context.Context, id CustomerId, params *ListAttachmentsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateAttachmentWithBody Attach a file to a customer
+	//
+	// JPEG, PNG, GIF, WebP or PDF, at most as large as the operator allows (10 MiB and 30 million pixels unless set otherwise). What it is, is found out
+	// from the contents; a picture that cannot be decoded is refused. Pictures get a thumbnail of at most 512 pixels that holds nothing of what the camera
+	// wrote about place and time. The contents are encrypted with a key that dies with the customer's.
+	//
+	// There is no `Idempotency-Key` here, as for all uploads.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customers/{id}/attachments (the `CreateAttachment` operationId).
+	CreateAttachmentWithBody(ctx context.Context, id CustomerId, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteAttachment Delete an attached file
+	//
+	// For who attached it; others need `notes.manage` (403 `notes.not_yours`). The contents are gone for good, and links to them with them.
+	//
+	// Corresponds with DELETE /v1/customers/{id}/attachments/{attachment_id} (the `DeleteAttachment` operationId).
+	DeleteAttachment(ctx context.Context, id CustomerId, attachmentId AttachmentId, params *DeleteAttachmentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetAttachment Read what is known of an attached file
+	//
+	// An attachment by its id, below the customer it is about.
+	//
+	// Corresponds with GET /v1/customers/{id}/attachments/{attachment_id} (the `GetAttachment` operationId).
+	GetAttachment(ctx context.Context, id CustomerId, attachmentId AttachmentId, params *GetAttachmentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateAttachmentWithBody Change what is said about an attached file
+	//
+	// For who attached it; others need `notes.manage` (403 `notes.not_yours`). The contents never change.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/customers/{id}/attachments/{attachment_id} (the `UpdateAttachment` operationId).
+	UpdateAttachmentWithBody(ctx context.Context, id CustomerId, attachmentId AttachmentId, params *UpdateAttachmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateAttachment Change what is said about an attached file
+	//
+	// For who attached it; others need `notes.manage` (403 `notes.not_yours`). The contents never change.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/customers/{id}/attachments/{attachment_id} (the `UpdateAttachment` operationId).
+	UpdateAttachment(ctx context.Context, id CustomerId, attachmentId AttachmentId, params *UpdateAttachmentParams, body UpdateAttachmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetAttachmentFile Fetch an attached file
+	//
+	// The contents as they were uploaded.
+	//
+	// Corresponds with GET /v1/customers/{id}/attachments/{attachment_id}/file (the `GetAttachmentFile` operationId).
+	GetAttachmentFile(ctx context.Context, id CustomerId, attachmentId AttachmentId, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetAttachmentThumbnail Fetch the thumbnail of an attached picture
+	//
+	// A JPEG of at most 512 pixels a side; 404 `attachments.no_thumbnail` for what is no picture.
+	//
+	// Corresponds with GET /v1/customers/{id}/attachments/{attachment_id}/thumbnail (the `GetAttachmentThumbnail` operationId).
+	GetAttachmentThumbnail(ctx context.Context, id CustomerId, attachmentId AttachmentId, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListDuplicatesOfCustomer List a customer's likely duplicates
 	//
 	// Pairs with this customer of which the caller may see both, decided or not, the likeliest first.
@@ -11035,6 +11274,7 @@ type ClientInterface interface {
 	// | kind | details |
 	// |---|---|
 	// | `note` | `kind`, `pinned`, `edited`, `text` |
+	// | `attachment` | `kind`, `content_type`, `size_bytes`, `caption` |
 	// | `created`, `changed` | `fields` that were set; `import_id` where an import did it |
 	// | `archived`, `restored` | |
 	// | `tagged` | `action`: `added`, `removed` |
@@ -11145,6 +11385,14 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/exports/{id}/file (the `GetExportFile` operationId).
 	GetExportFile(ctx context.Context, id ExportId, params *GetExportFileParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetLinkedFile Fetch a file by a signed link
+	//
+	// `url` and `thumbnail_url` of attachments lead here. They need no credentials and are good for 15 to 30 minutes; an end that has passed, a link
+	// that nobody signed and a file that has been deleted answer 404 `attachments.link_invalid` alike.
+	//
+	// Corresponds with GET /v1/files/{link} (the `GetLinkedFile` operationId).
+	GetLinkedFile(ctx context.Context, link string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListImports List imports
 	//
@@ -14583,6 +14831,152 @@ func (c *Client) ArchiveCustomer(ctx context.Context, id CustomerId, params *Arc
 	return c.Client.Do(req)
 }
 
+// ListAttachments List files attached to a customer
+//
+// The newest first. `url` and `thumbnail_url` open without credentials until `urls_expire_at`, so that `<img src>` shows them.
+//
+// Corresponds with GET /v1/customers/{id}/attachments (the `ListAttachments` operationId).
+func (c *Client) ListAttachments(ctx context.Context, id CustomerId, params *ListAttachmentsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAttachmentsRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateAttachmentWithBody Attach a file to a customer
+//
+// JPEG, PNG, GIF, WebP or PDF, at most as large as the operator allows (10 MiB and 30 million pixels unless set otherwise). What it is, is found out
+// from the contents; a picture that cannot be decoded is refused. Pictures get a thumbnail of at most 512 pixels that holds nothing of what the camera
+// wrote about place and time. The contents are encrypted with a key that dies with the customer's.
+//
+// There is no `Idempotency-Key` here, as for all uploads.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customers/{id}/attachments (the `CreateAttachment` operationId).
+func (c *Client) CreateAttachmentWithBody(ctx context.Context, id CustomerId, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateAttachmentRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteAttachment Delete an attached file
+//
+// For who attached it; others need `notes.manage` (403 `notes.not_yours`). The contents are gone for good, and links to them with them.
+//
+// Corresponds with DELETE /v1/customers/{id}/attachments/{attachment_id} (the `DeleteAttachment` operationId).
+func (c *Client) DeleteAttachment(ctx context.Context, id CustomerId, attachmentId AttachmentId, params *DeleteAttachmentParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteAttachmentRequest(c.Server, id, attachmentId, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAttachment Read what is known of an attached file
+//
+// An attachment by its id, below the customer it is about.
+//
+// Corresponds with GET /v1/customers/{id}/attachments/{attachment_id} (the `GetAttachment` operationId).
+func (c *Client) GetAttachment(ctx context.Context, id CustomerId, attachmentId AttachmentId, params *GetAttachmentParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAttachmentRequest(c.Server, id, attachmentId, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateAttachmentWithBody Change what is said about an attached file
+//
+// For who attached it; others need `notes.manage` (403 `notes.not_yours`). The contents never change.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/customers/{id}/attachments/{attachment_id} (the `UpdateAttachment` operationId).
+func (c *Client) UpdateAttachmentWithBody(ctx context.Context, id CustomerId, attachmentId AttachmentId, params *UpdateAttachmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateAttachmentRequestWithBody(c.Server, id, attachmentId, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateAttachment Change what is said about an attached file
+//
+// For who attached it; others need `notes.manage` (403 `notes.not_yours`). The contents never change.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/customers/{id}/attachments/{attachment_id} (the `UpdateAttachment` operationId).
+func (c *Client) UpdateAttachment(ctx context.Context, id CustomerId, attachmentId AttachmentId, params *UpdateAttachmentParams, body UpdateAttachmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateAttachmentRequest(c.Server, id, attachmentId, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAttachmentFile Fetch an attached file
+//
+// The contents as they were uploaded.
+//
+// Corresponds with GET /v1/customers/{id}/attachments/{attachment_id}/file (the `GetAttachmentFile` operationId).
+func (c *Client) GetAttachmentFile(ctx context.Context, id CustomerId, attachmentId AttachmentId, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAttachmentFileRequest(c.Server, id, attachmentId)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAttachmentThumbnail Fetch the thumbnail of an attached picture
+//
+// A JPEG of at most 512 pixels a side; 404 `attachments.no_thumbnail` for what is no picture.
+//
+// Corresponds with GET /v1/customers/{id}/attachments/{attachment_id}/thumbnail (the `GetAttachmentThumbnail` operationId).
+func (c *Client) GetAttachmentThumbnail(ctx context.Context, id CustomerId, attachmentId AttachmentId, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAttachmentThumbnailRequest(c.Server, id, attachmentId)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListDuplicatesOfCustomer List a customer's likely duplicates
 //
 // Pairs with this customer of which the caller may see both, decided or not, the likeliest first.
@@ -15070,6 +15464,7 @@ func (c *Client) RemoveCustomerTag(ctx context.Context, id CustomerId, tagId Id,
 // | kind | details |
 // |---|---|
 // | `note` | `kind`, `pinned`, `edited`, `text` |
+// | `attachment` | `kind`, `content_type`, `size_bytes`, `caption` |
 // | `created`, `changed` | `fields` that were set; `import_id` where an import did it |
 // | `archived`, `restored` | |
 // | `tagged` | `action`: `added`, `removed` |
@@ -15261,6 +15656,24 @@ func (c *Client) GetExport(ctx context.Context, id ExportId, params *GetExportPa
 // Corresponds with GET /v1/exports/{id}/file (the `GetExportFile` operationId).
 func (c *Client) GetExportFile(ctx context.Context, id ExportId, params *GetExportFileParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetExportFileRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetLinkedFile Fetch a file by a signed link
+//
+// `url` and `thumbnail_url` of attachments lead here. They need no credentials and are good for 15 to 30 minutes; an end that has passed, a link
+// that nobody signed and a file that has been deleted answer 404 `attachments.link_invalid` alike.
+//
+// Corresponds with GET /v1/files/{link} (the `GetLinkedFile` operationId).
+func (c *Client) GetLinkedFile(ctx context.Context, link string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetLinkedFileRequest(c.Server, link)
 	if err != nil {
 		return nil, err
 	}
@@ -21922,6 +22335,426 @@ func NewArchiveCustomerRequest(server string, id CustomerId, params *ArchiveCust
 	return req, nil
 }
 
+// NewListAttachmentsRequest constructs an http.Request for the ListAttachments method
+func NewListAttachmentsRequest(server string, id CustomerId, params *ListAttachmentsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/attachments", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Kind != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "kind", *params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CreatedAfter != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "created_after", *params.CreatedAfter, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CreatedBefore != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "created_before", *params.CreatedBefore, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateAttachmentRequestWithBody constructs an http.Request for the CreateAttachment method, with any body, and a specified content type
+func NewCreateAttachmentRequestWithBody(server string, id CustomerId, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/attachments", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteAttachmentRequest constructs an http.Request for the DeleteAttachment method
+func NewDeleteAttachmentRequest(server string, id CustomerId, attachmentId AttachmentId, params *DeleteAttachmentParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "attachment_id", attachmentId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/attachments/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetAttachmentRequest constructs an http.Request for the GetAttachment method
+func NewGetAttachmentRequest(server string, id CustomerId, attachmentId AttachmentId, params *GetAttachmentParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "attachment_id", attachmentId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/attachments/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateAttachmentRequest calls the generic UpdateAttachment builder with application/json body
+func NewUpdateAttachmentRequest(server string, id CustomerId, attachmentId AttachmentId, params *UpdateAttachmentParams, body UpdateAttachmentJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateAttachmentRequestWithBody(server, id, attachmentId, params, "application/json", bodyReader)
+}
+
+// NewUpdateAttachmentRequestWithBody constructs an http.Request for the UpdateAttachment method, with any body, and a specified content type
+func NewUpdateAttachmentRequestWithBody(server string, id CustomerId, attachmentId AttachmentId, params *UpdateAttachmentParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "attachment_id", attachmentId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/attachments/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetAttachmentFileRequest constructs an http.Request for the GetAttachmentFile method
+func NewGetAttachmentFileRequest(server string, id CustomerId, attachmentId AttachmentId) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "attachment_id", attachmentId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/attachments/%s/file", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetAttachmentThumbnailRequest constructs an http.Request for the GetAttachmentThumbnail method
+func NewGetAttachmentThumbnailRequest(server string, id CustomerId, attachmentId AttachmentId) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "attachment_id", attachmentId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/attachments/%s/thumbnail", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListDuplicatesOfCustomerRequest constructs an http.Request for the ListDuplicatesOfCustomer method
 func NewListDuplicatesOfCustomerRequest(server string, id CustomerId, params *ListDuplicatesOfCustomerParams) (*http.Request, error) {
 	var err error
@@ -23731,6 +24564,40 @@ func NewGetExportFileRequest(server string, id ExportId, params *GetExportFilePa
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
 		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetLinkedFileRequest constructs an http.Request for the GetLinkedFile method
+func NewGetLinkedFileRequest(server string, link string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "link", link, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/files/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -31388,6 +32255,82 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/customers/{id}/archive (the `ArchiveCustomer` operationId).
 	ArchiveCustomerWithResponse(ctx context.Context, id CustomerId, params *ArchiveCustomerParams, reqEditors ...RequestEditorFn) (*ArchiveCustomerReply, error)
 
+	// ListAttachmentsWithResponse List files attached to a customer
+	//
+	// The newest first. `url` and `thumbnail_url` open without credentials until `urls_expire_at`, so that `<img src>` shows them.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{id}/attachments (the `ListAttachments` operationId).
+	ListAttachmentsWithResponse(ctx context.Context, id CustomerId, params *ListAttachmentsParams, reqEditors ...RequestEditorFn) (*ListAttachmentsReply, error)
+
+	// CreateAttachmentWithBodyWithResponse Attach a file to a customer
+	//
+	// JPEG, PNG, GIF, WebP or PDF, at most as large as the operator allows (10 MiB and 30 million pixels unless set otherwise). What it is, is found out
+	// from the contents; a picture that cannot be decoded is refused. Pictures get a thumbnail of at most 512 pixels that holds nothing of what the camera
+	// wrote about place and time. The contents are encrypted with a key that dies with the customer's.
+	//
+	// There is no `Idempotency-Key` here, as for all uploads.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{id}/attachments (the `CreateAttachment` operationId).
+	CreateAttachmentWithBodyWithResponse(ctx context.Context, id CustomerId, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateAttachmentReply, error)
+
+	// DeleteAttachmentWithResponse Delete an attached file
+	//
+	// For who attached it; others need `notes.manage` (403 `notes.not_yours`). The contents are gone for good, and links to them with them.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/customers/{id}/attachments/{attachment_id} (the `DeleteAttachment` operationId).
+	DeleteAttachmentWithResponse(ctx context.Context, id CustomerId, attachmentId AttachmentId, params *DeleteAttachmentParams, reqEditors ...RequestEditorFn) (*DeleteAttachmentReply, error)
+
+	// GetAttachmentWithResponse Read what is known of an attached file
+	//
+	// An attachment by its id, below the customer it is about.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{id}/attachments/{attachment_id} (the `GetAttachment` operationId).
+	GetAttachmentWithResponse(ctx context.Context, id CustomerId, attachmentId AttachmentId, params *GetAttachmentParams, reqEditors ...RequestEditorFn) (*GetAttachmentReply, error)
+
+	// UpdateAttachmentWithBodyWithResponse Change what is said about an attached file
+	//
+	// For who attached it; others need `notes.manage` (403 `notes.not_yours`). The contents never change.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{id}/attachments/{attachment_id} (the `UpdateAttachment` operationId).
+	UpdateAttachmentWithBodyWithResponse(ctx context.Context, id CustomerId, attachmentId AttachmentId, params *UpdateAttachmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateAttachmentReply, error)
+
+	// UpdateAttachmentWithResponse Change what is said about an attached file
+	//
+	// For who attached it; others need `notes.manage` (403 `notes.not_yours`). The contents never change.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{id}/attachments/{attachment_id} (the `UpdateAttachment` operationId).
+	UpdateAttachmentWithResponse(ctx context.Context, id CustomerId, attachmentId AttachmentId, params *UpdateAttachmentParams, body UpdateAttachmentJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateAttachmentReply, error)
+
+	// GetAttachmentFileWithResponse Fetch an attached file
+	//
+	// The contents as they were uploaded.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{id}/attachments/{attachment_id}/file (the `GetAttachmentFile` operationId).
+	GetAttachmentFileWithResponse(ctx context.Context, id CustomerId, attachmentId AttachmentId, reqEditors ...RequestEditorFn) (*GetAttachmentFileReply, error)
+
+	// GetAttachmentThumbnailWithResponse Fetch the thumbnail of an attached picture
+	//
+	// A JPEG of at most 512 pixels a side; 404 `attachments.no_thumbnail` for what is no picture.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{id}/attachments/{attachment_id}/thumbnail (the `GetAttachmentThumbnail` operationId).
+	GetAttachmentThumbnailWithResponse(ctx context.Context, id CustomerId, attachmentId AttachmentId, reqEditors ...RequestEditorFn) (*GetAttachmentThumbnailReply, error)
+
 	// ListDuplicatesOfCustomerWithResponse List a customer's likely duplicates
 	//
 	// Pairs with this customer of which the caller may see both, decided or not, the likeliest first.
@@ -31643,6 +32586,7 @@ type ClientWithResponsesInterface interface {
 	// | kind | details |
 	// |---|---|
 	// | `note` | `kind`, `pinned`, `edited`, `text` |
+	// | `attachment` | `kind`, `content_type`, `size_bytes`, `caption` |
 	// | `created`, `changed` | `fields` that were set; `import_id` where an import did it |
 	// | `archived`, `restored` | |
 	// | `tagged` | `action`: `added`, `removed` |
@@ -31763,6 +32707,16 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/exports/{id}/file (the `GetExportFile` operationId).
 	GetExportFileWithResponse(ctx context.Context, id ExportId, params *GetExportFileParams, reqEditors ...RequestEditorFn) (*GetExportFileReply, error)
+
+	// GetLinkedFileWithResponse Fetch a file by a signed link
+	//
+	// `url` and `thumbnail_url` of attachments lead here. They need no credentials and are good for 15 to 30 minutes; an end that has passed, a link
+	// that nobody signed and a file that has been deleted answer 404 `attachments.link_invalid` alike.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/files/{link} (the `GetLinkedFile` operationId).
+	GetLinkedFileWithResponse(ctx context.Context, link string, reqEditors ...RequestEditorFn) (*GetLinkedFileReply, error)
 
 	// ListImportsWithResponse List imports
 	//
@@ -37265,6 +38219,406 @@ func (r ArchiveCustomerReply) ContentType() string {
 	return ""
 }
 
+// ListAttachmentsReply200Headers the declared response headers of an HTTP 200 response for ListAttachments
+type ListAttachmentsReply200Headers struct {
+	Link *string
+}
+
+// ListAttachmentsReplyDefaultHeaders the declared response headers of an HTTP default response for ListAttachments
+type ListAttachmentsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListAttachmentsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AttachmentList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListAttachmentsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListAttachmentsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAttachmentsReply) GetJSON200() *AttachmentList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListAttachmentsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAttachmentsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAttachmentsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAttachmentsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAttachmentsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateAttachmentReply201Headers the declared response headers of an HTTP 201 response for CreateAttachment
+type CreateAttachmentReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateAttachmentReplyDefaultHeaders the declared response headers of an HTTP default response for CreateAttachment
+type CreateAttachmentReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateAttachmentReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Attachment
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateAttachmentReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateAttachmentReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateAttachmentReply) GetJSON201() *Attachment {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateAttachmentReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateAttachmentReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateAttachmentReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateAttachmentReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateAttachmentReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteAttachmentReplyDefaultHeaders the declared response headers of an HTTP default response for DeleteAttachment
+type DeleteAttachmentReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type DeleteAttachmentReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteAttachmentReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteAttachmentReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteAttachmentReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteAttachmentReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteAttachmentReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteAttachmentReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetAttachmentReply200Headers the declared response headers of an HTTP 200 response for GetAttachment
+type GetAttachmentReply200Headers struct {
+	ETag *string
+}
+
+// GetAttachmentReplyDefaultHeaders the declared response headers of an HTTP default response for GetAttachment
+type GetAttachmentReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetAttachmentReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Attachment
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetAttachmentReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetAttachmentReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetAttachmentReply) GetJSON200() *Attachment {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetAttachmentReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAttachmentReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAttachmentReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAttachmentReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAttachmentReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateAttachmentReply200Headers the declared response headers of an HTTP 200 response for UpdateAttachment
+type UpdateAttachmentReply200Headers struct {
+	ETag *string
+}
+
+// UpdateAttachmentReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateAttachment
+type UpdateAttachmentReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdateAttachmentReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Attachment
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateAttachmentReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateAttachmentReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateAttachmentReply) GetJSON200() *Attachment {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateAttachmentReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateAttachmentReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateAttachmentReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateAttachmentReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateAttachmentReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetAttachmentFileReplyDefaultHeaders the declared response headers of an HTTP default response for GetAttachmentFile
+type GetAttachmentFileReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetAttachmentFileReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetAttachmentFileReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetAttachmentFileReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAttachmentFileReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAttachmentFileReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAttachmentFileReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAttachmentFileReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetAttachmentThumbnailReplyDefaultHeaders the declared response headers of an HTTP default response for GetAttachmentThumbnail
+type GetAttachmentThumbnailReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetAttachmentThumbnailReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetAttachmentThumbnailReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetAttachmentThumbnailReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAttachmentThumbnailReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAttachmentThumbnailReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAttachmentThumbnailReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAttachmentThumbnailReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListDuplicatesOfCustomerReply200Headers the declared response headers of an HTTP 200 response for ListDuplicatesOfCustomer
 type ListDuplicatesOfCustomerReply200Headers struct {
 	Link *string
@@ -38864,6 +40218,55 @@ func (r GetExportFileReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetExportFileReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetLinkedFileReplyDefaultHeaders the declared response headers of an HTTP default response for GetLinkedFile
+type GetLinkedFileReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetLinkedFileReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetLinkedFileReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetLinkedFileReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetLinkedFileReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetLinkedFileReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetLinkedFileReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetLinkedFileReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -46927,6 +48330,130 @@ func (c *ClientWithResponses) ArchiveCustomerWithResponse(ctx context.Context, i
 	return ParseArchiveCustomerReply(rsp)
 }
 
+// ListAttachmentsWithResponse List files attached to a customer
+//
+// The newest first. `url` and `thumbnail_url` open without credentials until `urls_expire_at`, so that `<img src>` shows them.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{id}/attachments (the `ListAttachments` operationId).
+func (c *ClientWithResponses) ListAttachmentsWithResponse(ctx context.Context, id CustomerId, params *ListAttachmentsParams, reqEditors ...RequestEditorFn) (*ListAttachmentsReply, error) {
+	rsp, err := c.ListAttachments(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAttachmentsReply(rsp)
+}
+
+// CreateAttachmentWithBodyWithResponse Attach a file to a customer
+//
+// JPEG, PNG, GIF, WebP or PDF, at most as large as the operator allows (10 MiB and 30 million pixels unless set otherwise). What it is, is found out
+// from the contents; a picture that cannot be decoded is refused. Pictures get a thumbnail of at most 512 pixels that holds nothing of what the camera
+// wrote about place and time. The contents are encrypted with a key that dies with the customer's.
+//
+// There is no `Idempotency-Key` here, as for all uploads.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{id}/attachments (the `CreateAttachment` operationId).
+func (c *ClientWithResponses) CreateAttachmentWithBodyWithResponse(ctx context.Context, id CustomerId, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateAttachmentReply, error) {
+	rsp, err := c.CreateAttachmentWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateAttachmentReply(rsp)
+}
+
+// DeleteAttachmentWithResponse Delete an attached file
+//
+// For who attached it; others need `notes.manage` (403 `notes.not_yours`). The contents are gone for good, and links to them with them.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/customers/{id}/attachments/{attachment_id} (the `DeleteAttachment` operationId).
+func (c *ClientWithResponses) DeleteAttachmentWithResponse(ctx context.Context, id CustomerId, attachmentId AttachmentId, params *DeleteAttachmentParams, reqEditors ...RequestEditorFn) (*DeleteAttachmentReply, error) {
+	rsp, err := c.DeleteAttachment(ctx, id, attachmentId, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteAttachmentReply(rsp)
+}
+
+// GetAttachmentWithResponse Read what is known of an attached file
+//
+// An attachment by its id, below the customer it is about.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{id}/attachments/{attachment_id} (the `GetAttachment` operationId).
+func (c *ClientWithResponses) GetAttachmentWithResponse(ctx context.Context, id CustomerId, attachmentId AttachmentId, params *GetAttachmentParams, reqEditors ...RequestEditorFn) (*GetAttachmentReply, error) {
+	rsp, err := c.GetAttachment(ctx, id, attachmentId, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAttachmentReply(rsp)
+}
+
+// UpdateAttachmentWithBodyWithResponse Change what is said about an attached file
+//
+// For who attached it; others need `notes.manage` (403 `notes.not_yours`). The contents never change.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{id}/attachments/{attachment_id} (the `UpdateAttachment` operationId).
+func (c *ClientWithResponses) UpdateAttachmentWithBodyWithResponse(ctx context.Context, id CustomerId, attachmentId AttachmentId, params *UpdateAttachmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateAttachmentReply, error) {
+	rsp, err := c.UpdateAttachmentWithBody(ctx, id, attachmentId, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateAttachmentReply(rsp)
+}
+
+// UpdateAttachmentWithResponse Change what is said about an attached file
+//
+// For who attached it; others need `notes.manage` (403 `notes.not_yours`). The contents never change.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{id}/attachments/{attachment_id} (the `UpdateAttachment` operationId).
+func (c *ClientWithResponses) UpdateAttachmentWithResponse(ctx context.Context, id CustomerId, attachmentId AttachmentId, params *UpdateAttachmentParams, body UpdateAttachmentJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateAttachmentReply, error) {
+	rsp, err := c.UpdateAttachment(ctx, id, attachmentId, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateAttachmentReply(rsp)
+}
+
+// GetAttachmentFileWithResponse Fetch an attached file
+//
+// The contents as they were uploaded.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{id}/attachments/{attachment_id}/file (the `GetAttachmentFile` operationId).
+func (c *ClientWithResponses) GetAttachmentFileWithResponse(ctx context.Context, id CustomerId, attachmentId AttachmentId, reqEditors ...RequestEditorFn) (*GetAttachmentFileReply, error) {
+	rsp, err := c.GetAttachmentFile(ctx, id, attachmentId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAttachmentFileReply(rsp)
+}
+
+// GetAttachmentThumbnailWithResponse Fetch the thumbnail of an attached picture
+//
+// A JPEG of at most 512 pixels a side; 404 `attachments.no_thumbnail` for what is no picture.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{id}/attachments/{attachment_id}/thumbnail (the `GetAttachmentThumbnail` operationId).
+func (c *ClientWithResponses) GetAttachmentThumbnailWithResponse(ctx context.Context, id CustomerId, attachmentId AttachmentId, reqEditors ...RequestEditorFn) (*GetAttachmentThumbnailReply, error) {
+	rsp, err := c.GetAttachmentThumbnail(ctx, id, attachmentId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAttachmentThumbnailReply(rsp)
+}
+
 // ListDuplicatesOfCustomerWithResponse List a customer's likely duplicates
 //
 // Pairs with this customer of which the caller may see both, decided or not, the likeliest first.
@@ -47338,6 +48865,7 @@ func (c *ClientWithResponses) RemoveCustomerTagWithResponse(ctx context.Context,
 // | kind | details |
 // |---|---|
 // | `note` | `kind`, `pinned`, `edited`, `text` |
+// | `attachment` | `kind`, `content_type`, `size_bytes`, `caption` |
 // | `created`, `changed` | `fields` that were set; `import_id` where an import did it |
 // | `archived`, `restored` | |
 // | `tagged` | `action`: `added`, `removed` |
@@ -47511,6 +49039,22 @@ func (c *ClientWithResponses) GetExportFileWithResponse(ctx context.Context, id 
 		return nil, err
 	}
 	return ParseGetExportFileReply(rsp)
+}
+
+// GetLinkedFileWithResponse Fetch a file by a signed link
+//
+// `url` and `thumbnail_url` of attachments lead here. They need no credentials and are good for 15 to 30 minutes; an end that has passed, a link
+// that nobody signed and a file that has been deleted answer 404 `attachments.link_invalid` alike.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/files/{link} (the `GetLinkedFile` operationId).
+func (c *ClientWithResponses) GetLinkedFileWithResponse(ctx context.Context, link string, reqEditors ...RequestEditorFn) (*GetLinkedFileReply, error) {
+	rsp, err := c.GetLinkedFile(ctx, link, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetLinkedFileReply(rsp)
 }
 
 // ListImportsWithResponse List imports
@@ -53862,6 +55406,409 @@ func ParseArchiveCustomerReply(rsp *http.Response) (*ArchiveCustomerReply, error
 	return response, nil
 }
 
+// ParseListAttachmentsReply parses an HTTP response from a ListAttachmentsWithResponse call
+func ParseListAttachmentsReply(rsp *http.Response) (*ListAttachmentsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAttachmentsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AttachmentList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListAttachmentsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListAttachmentsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateAttachmentReply parses an HTTP response from a CreateAttachmentWithResponse call
+func ParseCreateAttachmentReply(rsp *http.Response) (*CreateAttachmentReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateAttachmentReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Attachment
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateAttachmentReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateAttachmentReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteAttachmentReply parses an HTTP response from a DeleteAttachmentWithResponse call
+func ParseDeleteAttachmentReply(rsp *http.Response) (*DeleteAttachmentReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteAttachmentReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteAttachmentReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetAttachmentReply parses an HTTP response from a GetAttachmentWithResponse call
+func ParseGetAttachmentReply(rsp *http.Response) (*GetAttachmentReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAttachmentReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Attachment
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetAttachmentReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetAttachmentReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateAttachmentReply parses an HTTP response from a UpdateAttachmentWithResponse call
+func ParseUpdateAttachmentReply(rsp *http.Response) (*UpdateAttachmentReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateAttachmentReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Attachment
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateAttachmentReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateAttachmentReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetAttachmentFileReply parses an HTTP response from a GetAttachmentFileWithResponse call
+func ParseGetAttachmentFileReply(rsp *http.Response) (*GetAttachmentFileReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAttachmentFileReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetAttachmentFileReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetAttachmentThumbnailReply parses an HTTP response from a GetAttachmentThumbnailWithResponse call
+func ParseGetAttachmentThumbnailReply(rsp *http.Response) (*GetAttachmentThumbnailReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAttachmentThumbnailReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetAttachmentThumbnailReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListDuplicatesOfCustomerReply parses an HTTP response from a ListDuplicatesOfCustomerWithResponse call
 func ParseListDuplicatesOfCustomerReply(rsp *http.Response) (*ListDuplicatesOfCustomerReply, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -55465,6 +57412,52 @@ func ParseGetExportFileReply(rsp *http.Response) (*GetExportFileReply, error) {
 		response.Headers200 = &headers
 	case true:
 		var headers GetExportFileReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetLinkedFileReply parses an HTTP response from a GetLinkedFileWithResponse call
+func ParseGetLinkedFileReply(rsp *http.Response) (*GetLinkedFileReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetLinkedFileReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetLinkedFileReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,6 +24,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/outside"
 	"github.com/shuke-crm/shuke/internal/platform/telemetry"
 	"github.com/shuke-crm/shuke/internal/server"
+	"github.com/shuke-crm/shuke/internal/timeline"
 )
 
 // began is when the process started, for the time to ready.
@@ -107,7 +109,7 @@ func (i *installation) application() (*server.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := blob.Open(filepath.Join(i.cfg.DataDir, "files"), i.keys)
+	files, err := i.files()
 	if err != nil {
 		return nil, err
 	}
@@ -117,11 +119,26 @@ func (i *installation) application() (*server.Server, error) {
 	}
 	return server.New(
 		server.Config{PublicURL: i.cfg.PublicURL, CORSOrigins: i.cfg.CORSOrigins, Currency: i.cfg.Currency,
-			RequireSecondFactor: i.cfg.RequireSecondFactor, PasswordResetURL: i.cfg.PasswordResetURL, TrustedProxies: i.cfg.Proxies(), RateLimits: i.cfg.RateLimits, Alerts: i.cfg.Alerts},
+			RequireSecondFactor: i.cfg.RequireSecondFactor, PasswordResetURL: i.cfg.PasswordResetURL, TrustedProxies: i.cfg.Proxies(), RateLimits: i.cfg.RateLimits, Alerts: i.cfg.Alerts,
+			Attachments: timeline.Limits{Bytes: int64(i.cfg.AttachmentMiB) << 20, Pixels: int64(i.cfg.AttachmentMegapixels) * 1_000_000}},
 		server.Deps{
 			DB: i.db, Cache: i.cache, Keys: i.keys, Clock: i.clock, Log: i.log, Metrics: metrics, Files: files,
 			ListenURL: i.dbURL, PasswordChanged: i.passwordChanged, Outside: services, Places: places,
 		})
+}
+
+// files is where uploads, exports and attachments lie.
+func (i *installation) files() (*blob.Store, error) {
+	dir, c := filepath.Join(i.cfg.DataDir, "files"), i.cfg.Files
+	if c.S3URL == "" {
+		return blob.Open(dir, i.keys)
+	}
+	u, err := url.Parse(c.S3URL)
+	if err != nil {
+		return nil, err
+	}
+	return blob.OpenBucket(blob.Bucket{Endpoint: u.Host, Insecure: u.Scheme == "http", Region: c.S3Region, Name: c.S3Bucket, AccessKey: c.S3AccessKey,
+		SecretKey: c.S3SecretKey.Reveal(), Prefix: c.S3Prefix, VirtualHosts: c.S3VirtualHosts}, dir, i.keys)
 }
 
 func (i *installation) announce(listener net.Listener) {

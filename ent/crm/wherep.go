@@ -8,6 +8,13 @@ import (
 )
 
 // WhereP adds storage-level predicates to the query.
+func (q *AttachmentQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.Attachment(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
 func (q *ConsentQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.Consent(p))

@@ -46,6 +46,8 @@ var owners = map[string]string{
 
 	"notes":         "internal/timeline",
 	"note_mentions": "internal/timeline",
+	"attachments":   "internal/timeline",
+	"file_removals": "internal/timeline",
 
 	"duplicate_candidates":  "internal/customers",
 	"imports":               "internal/imports",
@@ -93,7 +95,7 @@ var entityTables = map[string]string{
 	"Customer": "customers", "CustomerAddress": "customer_addresses", "FamilyMember": "family_members", "Tag": "tags", "ImportRun": "imports", "ExportRun": "exports", "CustomerMetrics": "customer_metrics",
 	"Category": "categories", "Product": "products", "Variant": "variants",
 	"CustomerIdentity": "customer_identities", "MemberSession": "member_sessions", "Consent": "consents", "ConsentText": "consent_texts",
-	"Note": "notes", "NoteMention": "note_mentions",
+	"Note": "notes", "NoteMention": "note_mentions", "Attachment": "attachments",
 	"DuplicateCandidate": "duplicate_candidates", "CustomerMerge": "customer_merges",
 	"Order": "orders", "OrderLine": "order_lines", "OrderReturn": "order_returns", "OrderReturnLine": "order_return_lines",
 }
@@ -135,6 +137,8 @@ var rawSQL = map[string]string{
 	"internal/customers/write.go":             "set-based inserts, which only need an actor",
 
 	"internal/timeline/queries.go": "mentions, with the scope of their notes in the condition; timelines, with that of each source; names of staff and API keys",
+
+	"internal/timeline/removals.go": "files that are to go, which belong to nobody any more",
 
 	"internal/imports/queries.go": "bad rows of an import, which its caller has been checked for",
 

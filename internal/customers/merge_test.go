@@ -1,8 +1,10 @@
 package customers_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"mime/multipart"
 	"net/http"
 	"slices"
 	"strings"
@@ -146,9 +148,18 @@ func (w *pairWorld) member(token, method, path string, b any) *testkit.Response 
 	return w.Do(method, path, b, "Authorization", "Bearer "+token)
 }
 
-// noted writes a note that mentions an administrator.
+// noted writes a note that mentions an administrator, and attaches a file.
 func (w *pairWorld) noted(id uuid.UUID, text string) {
 	w.t.Helper()
+	var form bytes.Buffer
+	parts := multipart.NewWriter(&form)
+	require.NoError(w.t, parts.WriteField("caption", text))
+	file, err := parts.CreateFormFile("file", "a.pdf")
+	require.NoError(w.t, err)
+	_, err = file.Write([]byte("%PDF-1.7\n"))
+	require.NoError(w.t, err)
+	require.NoError(w.t, parts.Close())
+	w.admin.Do(http.MethodPost, "/v1/customers/"+id.String()+"/attachments", &form, "Content-Type", parts.FormDataContentType()).Want(http.StatusCreated)
 	n := w.admin.Do(http.MethodPost, "/v1/customers/"+id.String()+"/notes", body{"text": text}).Want(http.StatusCreated).Map()
 	me := n["author"].(map[string]any)["id"]
 	w.admin.Do(http.MethodPatch, "/v1/customers/"+id.String()+"/notes/"+n["id"].(string), body{"mentions": []any{me}}).Want(http.StatusOK)
@@ -251,7 +262,7 @@ func TestMergedCustomersAreOne(t *testing.T) {
 	for _, c := range p.Moves {
 		moves[c.Kind] = c.Count
 	}
-	assert.Equal(t, map[string]int64{"addresses": 1, "family_members": 1, "orders": 2, "returns": 1, "identities": 1, "consents": 1, "notes": 1, "tag_history": 0}, moves)
+	assert.Equal(t, map[string]int64{"addresses": 1, "family_members": 1, "orders": 2, "returns": 1, "identities": 1, "consents": 1, "notes": 1, "attachments": 1, "tag_history": 0}, moves)
 	fields := map[string]client.MergePreviewField{}
 	for _, f := range p.Fields {
 		fields[f.Field] = f

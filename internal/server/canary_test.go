@@ -11,6 +11,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"image"
+	"image/png"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"strings"
@@ -49,6 +52,8 @@ var (
 	memberEmail    = "canary.nine@quillfeather.example"
 	noteText       = "鑫森淼焱垚 wears a wooden brooch"
 	newNoteText    = "偏爱墨绿 since the harvest fair"
+	captionText    = "金鑫 in the harlequin raincoat"
+	pictureName    = "malachite-heirloom-9917.png"
 	stillSecret    = "nineteen velvet otters"
 	typedIntoField = "twenty amber lanterns"
 )
@@ -65,7 +70,7 @@ func secrets() (everywhere, cards []string) {
 		everywhere = append(everywhere, c.name, c.phone, c.email, strings.ToLower(c.email), c.street, c.flat)
 		cards = append(cards, c.card)
 	}
-	return append(everywhere, strangerPhone, badEmail, badPhone, futureName, newPhone, newName, staffEmail, memberPhone, memberEmail, noteText, newNoteText, stillSecret, typedIntoField), cards
+	return append(everywhere, strangerPhone, badEmail, badPhone, futureName, newPhone, newName, staffEmail, memberPhone, memberEmail, noteText, newNoteText, captionText, pictureName, stillSecret, typedIntoField), cards
 }
 
 // forms are the ways a value may be written down.
@@ -394,6 +399,17 @@ func meetNotes(t *testing.T, admin *testkit.Client, say func(*testkit.Response) 
 	require.Contains(t, string(admin.Do(http.MethodGet, path, nil).Want(http.StatusOK).Body), newNoteText)
 	say(admin.Do(http.MethodPost, path, map[string]any{"text": noteText, "kind": newNoteText}).Want(http.StatusUnprocessableEntity))
 	say(admin.Do(http.MethodPost, path, map[string]any{"text": noteText, "mentions": []any{uuid.New()}}).Want(http.StatusUnprocessableEntity))
+	var form bytes.Buffer
+	parts := multipart.NewWriter(&form)
+	require.NoError(t, parts.WriteField("caption", captionText))
+	file, err := parts.CreateFormFile("file", pictureName)
+	require.NoError(t, err)
+	require.NoError(t, png.Encode(file, image.NewGray(image.Rect(0, 0, 4, 4))))
+	require.NoError(t, parts.Close())
+	sent := admin.Do(http.MethodPost, strings.TrimSuffix(path, "notes")+"attachments", &form, "Content-Type", parts.FormDataContentType()).Want(http.StatusCreated)
+	require.Contains(t, string(sent.Body), captionText)
+	require.Contains(t, string(admin.Do(http.MethodGet, strings.TrimSuffix(path, "notes")+"timeline", nil).Want(http.StatusOK).Body), captionText)
+	admin.Do(http.MethodGet, sent.Map()["url"].(string), nil).Want(http.StatusOK)
 	gone := admin.Do(http.MethodPost, path, map[string]any{"text": noteText}).Want(http.StatusCreated).Map()["id"].(string)
 	say(admin.Do(http.MethodDelete, path+"/"+gone, nil).Want(http.StatusNoContent))
 }

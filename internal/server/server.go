@@ -83,6 +83,8 @@ type Config struct {
 	RateLimits map[string]int
 	// Alerts replace thresholds of suspicious access: "reveals", "lookups", "misses".
 	Alerts map[string]int
+	// Attachments are the limits of files attached to customers.
+	Attachments timeline.Limits
 	// TrustedProxies may say in X-Forwarded-For where a request comes from.
 	TrustedProxies []netip.Prefix
 }
@@ -187,7 +189,8 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 	})
 	s.Customers = customers.New(customers.Deps{DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Queue: s.Jobs})
 	s.Customers.Subscribe(s.Events)
-	s.Timeline = timeline.New(timeline.Deps{DB: d.DB, Clock: d.Clock, Keys: d.Keys, Pages: pages, Current: s.Identity.Current})
+	s.Timeline = timeline.New(timeline.Deps{DB: d.DB, Clock: d.Clock, Keys: d.Keys, Pages: pages, Log: d.Log, Queue: s.Jobs, Files: d.Files,
+		Limits: cfg.Attachments, Current: s.Identity.Current})
 	s.Catalog = catalog.New(catalog.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Renamed: s.Customers.ClearProfiles})
 	s.Merchants = &merchants.Service{DB: d.DB, Clock: d.Clock, Pages: pages}
 	s.Segments = segments.New(segments.Deps{DB: d.DB, Clock: d.Clock, Queue: s.Jobs, Customers: s.Customers})

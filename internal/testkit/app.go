@@ -82,6 +82,7 @@ type options struct {
 	keys     *crypto.Keyring
 	database *pgtest.Database
 	files    string
+	store    func(dir string, keys *crypto.Keyring) (*blob.Store, error)
 	fakes    *fake.Server
 	outside  func(config.Outside) config.Outside
 	log      io.Writer
@@ -107,6 +108,11 @@ func WithConfig(c server.Config) Option { return func(o *options) { o.server = c
 // stand-ins before; to return config.Outside{} is to have none.
 func WithOutside(alter func(config.Outside) config.Outside) Option {
 	return func(o *options) { o.outside = alter }
+}
+
+// WithFiles keeps files somewhere else than in a folder.
+func WithFiles(open func(dir string, keys *crypto.Keyring) (*blob.Store, error)) Option {
+	return func(o *options) { o.store = open }
 }
 
 // Beside starts a second replica on the database, Redis, keys, clock and
@@ -196,7 +202,10 @@ func (a *App) start(ctx context.Context, o options) {
 	if a.Files = o.files; a.Files == "" {
 		a.Files = t.TempDir()
 	}
-	deps.Files, err = blob.Open(a.Files, a.Keys)
+	if o.store == nil {
+		o.store = blob.Open
+	}
+	deps.Files, err = o.store(a.Files, a.Keys)
 	require.NoError(t, err)
 	settings := a.Outside.Settings(config.Outside{SMSDailyLimit: 1000})
 	if o.outside != nil {

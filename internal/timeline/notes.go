@@ -65,10 +65,20 @@ func withMentions(q *crm.NoteQuery) *crm.NoteQuery {
 	return q.WithMentions(func(q *crm.NoteMentionQuery) { q.Order(notemention.ByID()) })
 }
 
-// notePosition is the last row of a page.
-type notePosition struct {
+// position is the last row of a page.
+type position struct {
 	At time.Time `json:"t"`
 	ID uuid.UUID `json:"i"`
+}
+
+// before is the keyset condition as a row comparison, which an index on (time,
+// id) answers by one range.
+func (p position) before(field string) func(*sql.Selector) {
+	return func(sel *sql.Selector) {
+		sel.Where(sql.P(func(b *sql.Builder) {
+			b.WriteString("(" + sel.C(field) + ", " + sel.C("id") + ") < (").Arg(p.At).WriteString(", ").Arg(p.ID).WriteString(")")
+		}))
+	}
 }
 
 // ListNotes returns notes about a customer, the newest first. Plan:
@@ -110,15 +120,11 @@ func (s *Service) ListNotes(ctx context.Context, customerID uuid.UUID, f NoteFil
 		wide := int64(n)
 		out.Total = &wide
 	}
-	var at notePosition
+	var at position
 	if ok, err := s.Pages.Decode(l.Name(), cursor, &at); err != nil {
 		return nil, err
 	} else if ok {
-		q.Where(func(sel *sql.Selector) {
-			sel.Where(sql.P(func(b *sql.Builder) {
-				b.WriteString("(" + sel.C(note.FieldCreatedAt) + ", " + sel.C(note.FieldID) + ") < (").Arg(at.At).WriteString(", ").Arg(at.ID).WriteString(")")
-			}))
-		})
+		q.Where(at.before(note.FieldCreatedAt))
 	}
 	rows, err := withMentions(q).Order(note.ByCreatedAt(sql.OrderDesc()), note.ByID(sql.OrderDesc())).Limit(l.Limit + 1).All(ctx)
 	if err != nil {
@@ -134,7 +140,7 @@ func (s *Service) ListNotes(ctx context.Context, customerID uuid.UUID, f NoteFil
 	}
 	if more {
 		last := rows[len(rows)-1]
-		out.Next, out.Link = l.After(s.Pages, notePosition{last.CreatedAt, last.ID})
+		out.Next, out.Link = l.After(s.Pages, position{last.CreatedAt, last.ID})
 	}
 	return out, nil
 }

@@ -15,7 +15,8 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/scope"
 )
 
-// noteScope are the scope columns of notes, as its policy has them.
+// noteScope are the scope columns of notes and attachments, as their policies
+// have them.
 var noteScope = scope.Columns{Store: "store_id", Staff: "assigned_staff_id"}
 
 // mentionsOfMine is the rest of a statement over mentions m and their notes n:

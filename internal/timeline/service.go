@@ -2,6 +2,7 @@ package timeline
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
@@ -10,9 +11,11 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/customer"
 	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
+	"github.com/shuke-crm/shuke/internal/platform/blob"
 	"github.com/shuke-crm/shuke/internal/platform/clock"
 	"github.com/shuke-crm/shuke/internal/platform/crypto"
 	"github.com/shuke-crm/shuke/internal/platform/db"
+	"github.com/shuke-crm/shuke/internal/platform/jobs"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 )
 
@@ -22,30 +25,50 @@ type Deps struct {
 	Clock *clock.Clock
 	Keys  *crypto.Keyring
 	Pages *page.Codec
+	Log   *slog.Logger
+	Queue *jobs.Queue
+	Files *blob.Store
+	// Limits of attachments; the zero value means 10 MiB and 30 million pixels.
+	Limits Limits
 	// Current gives the rights that a principal ("staff:…") holds now; an error of
 	// kind forbidden for one who is not active.
 	Current func(ctx context.Context, principal string) (auth.Actor, error)
 }
 
-// Service owns notes, and the timeline over everybody's rows. It is safe for
+// Service owns notes and attachments, and the timeline over everybody's rows. It is safe for
 // concurrent use.
 type Service struct {
 	Deps
-	sources []Source
+	sources  []Source
+	linkKey  [32]byte
+	decoding chan struct{} // holds who opens a picture
 }
 
 // New makes the service with the sources that no other domain declares.
 func New(d Deps) *Service {
-	s := &Service{Deps: d}
+	s := &Service{Deps: d, decoding: make(chan struct{}, 1)}
+	if s.Limits == (Limits{}) {
+		s.Limits = Limits{Bytes: 10 << 20, Pixels: 30_000_000}
+	}
 	s.Use(ownSources()...)
+	if d.Keys != nil {
+		s.linkKey = d.Keys.Derive("timeline.link")
+	}
+	if d.Queue != nil {
+		d.Queue.Every("files.sweep", jobs.Interval(10*time.Minute), s.Sweep)
+	}
 	return s
 }
 
-// Follower has notes follow merged customers.
+// Follower has notes and attachments follow merged customers. Contents of files
+// stay as they are: only the keys to them are sealed anew.
 func (s *Service) Follower() customers.Follower {
 	return customers.Follower{
-		Name:       "timeline",
-		Belongings: []customers.Belonging{{Table: tableNotes, Kind: "notes", Sealed: []string{columnText}, Store: true, Staff: true, Versioned: true}},
+		Name: "timeline",
+		Belongings: []customers.Belonging{
+			{Table: tableNotes, Kind: "notes", Sealed: []string{columnText}, Store: true, Staff: true, Versioned: true},
+			{Table: tableAttachments, Kind: "attachments", Sealed: []string{columnCaption, columnFileName, columnFileKey}, Store: true, Staff: true, Versioned: true},
+		},
 	}
 }
 

@@ -103,6 +103,14 @@ func ownSources() []Source {
 			},
 		},
 		{
+			Kinds: []string{"attachment"}, Permission: auth.NotesRead, From: "attachments AS r", Scope: noteScope, At: "r.created_at",
+			ActorKind: "r.author_kind", ActorID: "r.author_id", Store: "r.store_id",
+			Details: "jsonb_build_object('kind', r.kind, 'content_type', r.content_type, 'size_bytes', r.size_bytes, 'caption', encode(r.caption_sealed, 'base64'))",
+			Open: func(key crypto.DataKey, id uuid.UUID, details map[string]any) error {
+				return unseal(key, tableAttachments, columnCaption, id, details)
+			},
+		},
+		{
 			// What was done to the record: of the audit log what changes it, and neither
 			// reveals nor sign-ins.
 			Kinds: []string{"created", "changed", "archived", "restored", "tagged", "handed_over", "identity_unlinked"},

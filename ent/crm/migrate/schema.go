@@ -9,6 +9,47 @@ import (
 )
 
 var (
+	// AttachmentsColumns holds the columns for the "attachments" table.
+	AttachmentsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "store_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "assigned_staff_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "kind", Type: field.TypeEnum, Enums: []string{"outfit", "document", "other"}, Default: "other"},
+		{Name: "caption_sealed", Type: field.TypeBytes, Nullable: true},
+		{Name: "file_name_sealed", Type: field.TypeBytes, Nullable: true},
+		{Name: "file_key_sealed", Type: field.TypeBytes},
+		{Name: "content_type", Type: field.TypeString, Size: 64},
+		{Name: "size_bytes", Type: field.TypeInt64},
+		{Name: "width", Type: field.TypeInt, Nullable: true},
+		{Name: "height", Type: field.TypeInt, Nullable: true},
+		{Name: "author_kind", Type: field.TypeEnum, Enums: []string{"staff", "api_key", "system"}},
+		{Name: "author_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+		{Name: "customer_id", Type: field.TypeUUID},
+	}
+	// AttachmentsTable holds the schema information for the "attachments" table.
+	AttachmentsTable = &schema.Table{
+		Name:       "attachments",
+		Columns:    AttachmentsColumns,
+		PrimaryKey: []*schema.Column{AttachmentsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "attachments_customers_customer",
+				Columns:    []*schema.Column{AttachmentsColumns[16]},
+				RefColumns: []*schema.Column{CustomersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "attachments_customer_idx",
+				Unique:  false,
+				Columns: []*schema.Column{AttachmentsColumns[16], AttachmentsColumns[14], AttachmentsColumns[0]},
+			},
+		},
+	}
 	// ConsentsColumns holds the columns for the "consents" table.
 	ConsentsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -660,6 +701,7 @@ var (
 	}
 	// Tables holds all the tables in the schema.
 	Tables = []*schema.Table{
+		AttachmentsTable,
 		ConsentsTable,
 		ConsentTextsTable,
 		CustomersTable,
@@ -679,6 +721,12 @@ var (
 )
 
 func init() {
+	AttachmentsTable.ForeignKeys[0].RefTable = CustomersTable
+	AttachmentsTable.Annotation = &entsql.Annotation{}
+	AttachmentsTable.Annotation.Checks = map[string]string{
+		"attachments_author_check":  "author_kind = 'system' OR author_id IS NOT NULL",
+		"attachments_picture_check": "(width IS NULL) = (height IS NULL)",
+	}
 	ConsentsTable.ForeignKeys[0].RefTable = CustomersTable
 	ConsentsTable.Annotation = &entsql.Annotation{}
 	ConsentsTable.Annotation.Checks = map[string]string{

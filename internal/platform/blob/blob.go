@@ -3,7 +3,8 @@
 // the keyring, piece by piece: it can be written and read as a stream of any
 // length in constant memory, and read at any place.
 //
-// Objects lie in a local folder. Replicas that share the work share the folder.
+// Objects lie in a local folder, which replicas that share the work share, or in
+// a bucket of an object store (S3).
 package blob
 
 import (
@@ -16,6 +17,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/shuke-crm/shuke/internal/platform/crypto"
 )
@@ -36,28 +39,25 @@ var (
 
 var names = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}/[a-z0-9][a-z0-9-]{0,63}$`)
 
+// nobody is the row that objects with a key of their own are bound to: their
+// names bind them.
+var nobody uuid.UUID
+
 // Store keeps objects by name. It is safe for concurrent use.
 type Store struct {
-	dir    string
-	keys   *crypto.Keyring
-	sealed int64 // bytes that a whole piece takes on disk
+	place place
+	dir   string // where objects are put together
+	keys  byKeyring
 }
 
 // Open makes a store in a folder, which is made if missing.
-func Open(dir string, keys *crypto.Keyring) (*Store, error) {
+func Open(dir string, keys *crypto.Keyring) (*Store, error) { return openStore(folder{dir}, dir, keys) }
+
+func openStore(at place, dir string, keys *crypto.Keyring) (*Store, error) {
 	if err := os.MkdirAll(filepath.Join(dir, unnamed), 0o700); err != nil {
 		return nil, fmt.Errorf("blob: %w", err)
 	}
-	s := &Store{dir: dir, keys: keys}
-	s.sealed = int64(len(keys.SealBlob(purpose, nil, make([]byte, piece))))
-	return s, nil
-}
-
-func (s *Store) path(name string) (string, error) {
-	if !names.MatchString(name) {
-		return "", ErrName
-	}
-	return filepath.Join(s.dir, filepath.FromSlash(name)), nil
+	return &Store{place: at, dir: dir, keys: byKeyring{keys}}, nil
 }
 
 // aad binds a piece to its object, its place and whether another one follows:
@@ -74,8 +74,8 @@ func aad(name string, n int64, last bool) []byte {
 // before; Abort after Commit does nothing.
 type Writer struct {
 	s    *Store
+	how  sealing
 	name string
-	path string
 	f    *os.File
 	buf  []byte
 	n    int64
@@ -85,16 +85,22 @@ type Writer struct {
 }
 
 // Create begins an object; one of that name is replaced.
-func (s *Store) Create(name string) (*Writer, error) {
-	path, err := s.path(name)
-	if err != nil {
-		return nil, err
+func (s *Store) Create(name string) (*Writer, error) { return s.create(name, s.keys) }
+
+// CreateWith begins an object that is sealed with a key of its own.
+func (s *Store) CreateWith(name string, key crypto.DataKey) (*Writer, error) {
+	return s.create(name, byKey{key})
+}
+
+func (s *Store) create(name string, how sealing) (*Writer, error) {
+	if !names.MatchString(name) {
+		return nil, ErrName
 	}
 	f, err := os.CreateTemp(filepath.Join(s.dir, unnamed), "object-*")
 	if err != nil {
 		return nil, fmt.Errorf("blob: %w", err)
 	}
-	return &Writer{s: s, name: name, path: path, f: f, buf: make([]byte, 0, piece)}, nil
+	return &Writer{s: s, how: how, name: name, f: f, buf: make([]byte, 0, piece)}, nil
 }
 
 // Write implements io.Writer.
@@ -119,7 +125,7 @@ func (w *Writer) flush(last bool) error {
 	if w.err != nil {
 		return w.err
 	}
-	_, w.err = w.f.Write(w.s.keys.SealBlob(purpose, aad(w.name, w.n, last), w.buf))
+	_, w.err = w.f.Write(w.how.seal(aad(w.name, w.n, last), w.buf))
 	w.n++
 	w.buf = w.buf[:0]
 	return w.err
@@ -134,19 +140,16 @@ func (w *Writer) Commit() error {
 	if err == nil {
 		err = w.f.Sync()
 	}
-	if err == nil {
-		err = os.MkdirAll(filepath.Dir(w.path), 0o700)
-	}
-	err = errors.Join(err, w.f.Close())
-	if err == nil {
-		err = os.Rename(w.f.Name(), w.path)
+	if err = errors.Join(err, w.f.Close()); err != nil {
+		err = fmt.Errorf("blob: %w", err)
+	} else {
+		err = w.s.place.put(w.name, w.f.Name())
 	}
 	w.done = true
 	if err != nil {
 		_ = os.Remove(w.f.Name())
-		return fmt.Errorf("blob: %w", err)
 	}
-	return nil
+	return err
 }
 
 // Abort leaves nothing behind.
@@ -161,9 +164,10 @@ func (w *Writer) Abort() {
 
 // Reader reads an object from its beginning or at any place; not concurrently.
 type Reader struct {
-	s      *Store
+	how    sealing
+	sealed int64 // bytes that a whole piece takes
 	name   string
-	f      *os.File
+	f      sealedObject
 	size   int64
 	pieces int64
 	at     int64 // of Read
@@ -173,27 +177,26 @@ type Reader struct {
 }
 
 // Open reads an object. Errors: ErrNotFound, ErrDamaged.
-func (s *Store) Open(name string) (*Reader, error) {
-	path, err := s.path(name)
+func (s *Store) Open(name string) (*Reader, error) { return s.open(name, s.keys) }
+
+// OpenWith reads an object that was sealed with a key of its own.
+// Errors: ErrNotFound, ErrDamaged, also for another key.
+func (s *Store) OpenWith(name string, key crypto.DataKey) (*Reader, error) {
+	return s.open(name, byKey{key})
+}
+
+func (s *Store) open(name string, how sealing) (*Reader, error) {
+	if !names.MatchString(name) {
+		return nil, ErrName
+	}
+	f, err := s.place.open(name)
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ErrNotFound
-	}
-	if err != nil {
-		return nil, fmt.Errorf("blob: %w", err)
-	}
-	info, err := f.Stat()
-	if err != nil {
-		_ = f.Close()
-		return nil, fmt.Errorf("blob: %w", err)
-	}
-	overhead := s.sealed - piece
-	r := &Reader{s: s, name: name, f: f, have: -1, raw: make([]byte, maxPiece)}
-	r.pieces = (info.Size() + s.sealed - 1) / s.sealed
-	r.size = info.Size() - r.pieces*overhead
+	overhead := how.overhead()
+	r := &Reader{how: how, sealed: piece + overhead, name: name, f: f, have: -1, raw: make([]byte, maxPiece)}
+	r.pieces = (f.size() + r.sealed - 1) / r.sealed
+	r.size = f.size() - r.pieces*overhead
 	if r.pieces == 0 || r.size < (r.pieces-1)*piece {
 		_ = f.Close()
 		return nil, ErrDamaged
@@ -211,11 +214,11 @@ func (r *Reader) load(n int64) error {
 	if r.have == n {
 		return nil
 	}
-	got, err := r.f.ReadAt(r.raw[:r.s.sealed], n*r.s.sealed)
+	got, err := r.f.ReadAt(r.raw[:r.sealed], n*r.sealed)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("blob: %w", err)
 	}
-	clear, err := r.s.keys.OpenBlob(purpose, aad(r.name, n, n == r.pieces-1), r.raw[:got])
+	clear, err := r.how.open(aad(r.name, n, n == r.pieces-1), r.raw[:got])
 	if err != nil {
 		return errors.Join(ErrDamaged, err)
 	}
@@ -246,7 +249,7 @@ func (r *Reader) ReadAt(p []byte, off int64) (int, error) {
 
 // Read implements io.Reader.
 func (r *Reader) Read(p []byte) (int, error) {
-	if left := r.s.sealed; int64(len(p)) > left {
+	if left := r.sealed; int64(len(p)) > left {
 		p = p[:left]
 	}
 	n, err := r.ReadAt(p, r.at)
@@ -259,14 +262,10 @@ func (r *Reader) Read(p []byte) (int, error) {
 
 // Delete removes an object; one that does not exist is no error.
 func (s *Store) Delete(name string) error {
-	path, err := s.path(name)
-	if err != nil {
-		return err
+	if !names.MatchString(name) {
+		return ErrName
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("blob: %w", err)
-	}
-	return nil
+	return s.place.remove(name)
 }
 
 // CleanUnfinished removes what writers that died have left.

@@ -82,10 +82,10 @@ func TestTamperingIsNoticed(t *testing.T) {
 		return err
 	}
 	require.NoError(t, whole(raw))
-	require.ErrorIs(t, whole(raw[:s.sealed]), ErrDamaged, "cut at a piece")
+	require.ErrorIs(t, whole(raw[:(piece+s.keys.overhead())]), ErrDamaged, "cut at a piece")
 	require.ErrorIs(t, whole(raw[:len(raw)-1]), ErrDamaged, "cut inside a piece")
 	require.ErrorIs(t, whole(nil), ErrDamaged)
-	swapped := append(append(append([]byte{}, raw[s.sealed:2*s.sealed]...), raw[:s.sealed]...), raw[2*s.sealed:]...)
+	swapped := append(append(append([]byte{}, raw[(piece+s.keys.overhead()):2*(piece+s.keys.overhead())]...), raw[:(piece+s.keys.overhead())]...), raw[2*(piece+s.keys.overhead()):]...)
 	require.ErrorIs(t, whole(swapped), ErrDamaged, "pieces swapped")
 	require.NoError(t, os.WriteFile(filepath.Join(s.dir, "imports", "b"), raw, 0o600))
 	r, err := s.Open("imports/b")

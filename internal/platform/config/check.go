@@ -60,6 +60,7 @@ func (c *Config) problems() []string {
 	}
 	found = append(found, c.serverProblems()...)
 	found = append(found, c.webProblems()...)
+	found = append(found, c.filesProblems()...)
 	found = append(found, c.outsideProblems()...)
 	return append(found, c.passwordProblems()...)
 }

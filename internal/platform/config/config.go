@@ -106,6 +106,7 @@ type Config struct {
 	// LogFormat is json or text.
 	LogFormat string `env:"SHUKE_LOG_FORMAT" envDefault:"json"`
 
+	Files
 	Outside
 
 	location *time.Location
