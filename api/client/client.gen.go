@@ -1769,7 +1769,8 @@ const (
 	TimelineOrder            TimelineKind = "order"
 	TimelineRestored         TimelineKind = "restored"
 	TimelineReturn           TimelineKind = "return"
-	TimelineTagged           TimelineKind = "tagged"
+	TimelineTagAdded         TimelineKind = "tag_added"
+	TimelineTagRemoved       TimelineKind = "tag_removed"
 )
 
 // Valid indicates whether the value is a known member of the TimelineKind enum.
@@ -1805,7 +1806,9 @@ func (e TimelineKind) Valid() bool {
 		return true
 	case TimelineReturn:
 		return true
-	case TimelineTagged:
+	case TimelineTagAdded:
+		return true
+	case TimelineTagRemoved:
 		return true
 	default:
 		return false
@@ -11277,7 +11280,8 @@ type ClientInterface interface {
 	// | `attachment` | `kind`, `content_type`, `size_bytes`, `caption` |
 	// | `created`, `changed` | `fields` that were set; `import_id` where an import did it |
 	// | `archived`, `restored` | |
-	// | `tagged` | `action`: `added`, `removed` |
+	// | `tag_added` | `tag_id`, `tag`, `origin`; `expires_at` of one that ends by itself |
+	// | `tag_removed` | `tag_id`, `tag`, `origin` |
 	// | `handed_over` | `from_staff_id`, `to_staff_id` |
 	// | `merged` | `merged_id`, `status`: `done`, `undone`; `moved`: what came along |
 	// | `merge_undone` | `merged_id` |
@@ -15467,7 +15471,8 @@ func (c *Client) RemoveCustomerTag(ctx context.Context, id CustomerId, tagId Id,
 // | `attachment` | `kind`, `content_type`, `size_bytes`, `caption` |
 // | `created`, `changed` | `fields` that were set; `import_id` where an import did it |
 // | `archived`, `restored` | |
-// | `tagged` | `action`: `added`, `removed` |
+// | `tag_added` | `tag_id`, `tag`, `origin`; `expires_at` of one that ends by itself |
+// | `tag_removed` | `tag_id`, `tag`, `origin` |
 // | `handed_over` | `from_staff_id`, `to_staff_id` |
 // | `merged` | `merged_id`, `status`: `done`, `undone`; `moved`: what came along |
 // | `merge_undone` | `merged_id` |
@@ -32589,7 +32594,8 @@ type ClientWithResponsesInterface interface {
 	// | `attachment` | `kind`, `content_type`, `size_bytes`, `caption` |
 	// | `created`, `changed` | `fields` that were set; `import_id` where an import did it |
 	// | `archived`, `restored` | |
-	// | `tagged` | `action`: `added`, `removed` |
+	// | `tag_added` | `tag_id`, `tag`, `origin`; `expires_at` of one that ends by itself |
+	// | `tag_removed` | `tag_id`, `tag`, `origin` |
 	// | `handed_over` | `from_staff_id`, `to_staff_id` |
 	// | `merged` | `merged_id`, `status`: `done`, `undone`; `moved`: what came along |
 	// | `merge_undone` | `merged_id` |
@@ -48868,7 +48874,8 @@ func (c *ClientWithResponses) RemoveCustomerTagWithResponse(ctx context.Context,
 // | `attachment` | `kind`, `content_type`, `size_bytes`, `caption` |
 // | `created`, `changed` | `fields` that were set; `import_id` where an import did it |
 // | `archived`, `restored` | |
-// | `tagged` | `action`: `added`, `removed` |
+// | `tag_added` | `tag_id`, `tag`, `origin`; `expires_at` of one that ends by itself |
+// | `tag_removed` | `tag_id`, `tag`, `origin` |
 // | `handed_over` | `from_staff_id`, `to_staff_id` |
 // | `merged` | `merged_id`, `status`: `done`, `undone`; `moved`: what came along |
 // | `merge_undone` | `merged_id` |

@@ -116,7 +116,8 @@ const (
 	TimelineOrder            TimelineKind = "order"
 	TimelineRestored         TimelineKind = "restored"
 	TimelineReturn           TimelineKind = "return"
-	TimelineTagged           TimelineKind = "tagged"
+	TimelineTagAdded         TimelineKind = "tag_added"
+	TimelineTagRemoved       TimelineKind = "tag_removed"
 )
 
 // Valid indicates whether the value is a known member of the TimelineKind enum.
@@ -152,7 +153,9 @@ func (e TimelineKind) Valid() bool {
 		return true
 	case TimelineReturn:
 		return true
-	case TimelineTagged:
+	case TimelineTagAdded:
+		return true
+	case TimelineTagRemoved:
 		return true
 	default:
 		return false

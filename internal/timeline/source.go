@@ -113,20 +113,28 @@ func ownSources() []Source {
 		{
 			// What was done to the record: of the audit log what changes it, and neither
 			// reveals nor sign-ins.
-			Kinds: []string{"created", "changed", "archived", "restored", "tagged", "handed_over", "identity_unlinked"},
+			Kinds: []string{"created", "changed", "archived", "restored", "handed_over", "identity_unlinked"},
 			Kind: `CASE r.action WHEN 'customers.create' THEN 'created' WHEN 'customers.archive' THEN 'archived' WHEN 'customers.restore' THEN 'restored'
- WHEN 'customers.tag' THEN 'tagged' WHEN 'customers.untag' THEN 'tagged' WHEN 'customers.hand_over' THEN 'handed_over'
+ WHEN 'customers.hand_over' THEN 'handed_over'
  WHEN 'member.unlink' THEN 'identity_unlinked' ELSE 'changed' END`,
 			Permission: auth.CustomersRead, From: "audit_logs AS r", Owner: "r.object_id", Text: true, Past: true, ByID: true,
-			Where: `r.object_type = 'customer' AND r.action IN ('customers.create', 'customers.update', 'customers.archive', 'customers.restore', 'customers.tag',
- 'customers.untag', 'customers.hand_over', 'member.unlink')`,
+			Where: `r.object_type = 'customer' AND r.action IN ('customers.create', 'customers.update', 'customers.archive', 'customers.restore',
+ 'customers.hand_over', 'member.unlink')`,
 			ActorKind: "r.actor_kind", ActorID: "r.actor_id", Store: "r.store_id",
 			Details: `jsonb_strip_nulls(CASE r.action
  WHEN 'customers.hand_over' THEN jsonb_build_object('from_staff_id', r.changes->'assigned_staff_id'->0, 'to_staff_id', r.changes->'assigned_staff_id'->1)
- WHEN 'customers.tag' THEN jsonb_build_object('action', 'added')
- WHEN 'customers.untag' THEN jsonb_build_object('action', 'removed')
  WHEN 'member.unlink' THEN jsonb_build_object('provider', r.changes->'provider')
  ELSE jsonb_build_object('fields', r.changes->'fields', 'import_id', r.changes->'import_id') END)`,
+		},
+		{
+			Kinds: []string{"tag_added"}, Permission: auth.CustomersRead, From: "customer_tag_history AS r", At: "r.added_at",
+			ActorKind: "split_part(r.added_by, ':', 1)", ActorID: "split_part(r.added_by, ':', 2)",
+			Details: "jsonb_strip_nulls(jsonb_build_object('tag_id', r.tag_id, 'tag', r.tag_name, 'origin', r.origin, 'expires_at', r.expires_at))",
+		},
+		{
+			Kinds: []string{"tag_removed"}, Permission: auth.CustomersRead, From: "customer_tag_history AS r", At: "r.removed_at", Where: "r.removed_at IS NOT NULL",
+			ActorKind: "split_part(r.removed_by, ':', 1)", ActorID: "split_part(r.removed_by, ':', 2)",
+			Details: "jsonb_build_object('tag_id', r.tag_id, 'tag', r.tag_name, 'origin', r.removed_origin)",
 		},
 		{
 			Kinds: []string{"merged"}, Permission: auth.CustomersRead, From: "customer_merges AS r", Owner: "r.survivor_id", Past: true, At: "r.merged_at",

@@ -73,7 +73,7 @@ func TestTimeline(t *testing.T) {
 	w.admin.Do(http.MethodPatch, "/v1/customers/"+other.Id.String(), body{"gender": "male"}).Want(http.StatusOK)
 
 	all := w.timeline(w.admin, "?include=total_count")
-	assert.ElementsMatch(t, []string{"tagged", "changed", "note", "created", "order", "return", "order"}, kinds(all.Items))
+	assert.ElementsMatch(t, []string{"tag_added", "changed", "note", "created", "order", "return", "order"}, kinds(all.Items))
 	assert.EqualValues(t, len(all.Items), *all.TotalCount)
 	require.True(t, slices.IsSortedFunc(all.Items, func(a, b client.TimelineItem) int { return b.OccurredAt.Compare(a.OccurredAt) }))
 	of := func(kind string) client.TimelineItem {
@@ -88,6 +88,9 @@ func TestTimeline(t *testing.T) {
 	assert.EqualValues(t, 900, of("order").Details["total_amount"])
 	assert.Equal(t, w.store.Id, of("return").StoreId.MustGet())
 	assert.Equal(t, []any{"gender"}, of("changed").Details["fields"])
+	assert.Equal(t, "常客", of("tag_added").Details["tag"])
+	assert.EqualValues(t, "staff", of("tag_added").Actor.MustGet().Kind)
+	assert.Equal(t, of("tag_added").Actor.MustGet().Name, of("created").Actor.MustGet().Name, "an administrator did both")
 
 	// The same, however it is cut.
 	for limit := 1; limit <= 8; limit++ {
@@ -95,7 +98,7 @@ func TestTimeline(t *testing.T) {
 	}
 	// Filters.
 	assert.Equal(t, []string{"order", "order"}, kinds(w.walk(w.admin, "&kind=order", 1)))
-	assert.ElementsMatch(t, []string{"note", "tagged"}, kinds(w.walk(w.admin, "&kind=note&kind=tagged", 1)))
+	assert.ElementsMatch(t, []string{"note", "tag_added"}, kinds(w.walk(w.admin, "&kind=note&kind=tag_added", 1)))
 	assert.Equal(t, []string{"return"}, kinds(w.walk(w.admin, "&occurred_after="+day(-20)+"&occurred_before="+day(-10), 1)))
 	assert.Equal(t, []string{"order", "return", "order"}, kinds(w.timeline(w.admin, "?occurred_before="+day(-9)).Items))
 	edge := of("changed").OccurredAt
@@ -119,7 +122,7 @@ func TestTimeline(t *testing.T) {
 	assert.Empty(t, w.timeline(w.Client("marketer", testkit.All()), "?kind=note").Items)
 	key := w.admin.Do(http.MethodPost, "/v1/api-keys", body{"name": "k", "permissions": []string{"customers.read"}, "all_stores": true}).Want(http.StatusCreated).Map()
 	limited := w.timeline(w.Bearer(key["key"].(string)), "?include=total_count")
-	assert.ElementsMatch(t, []string{"tagged", "changed", "created"}, kinds(limited.Items))
+	assert.ElementsMatch(t, []string{"tag_added", "changed", "created"}, kinds(limited.Items))
 	assert.EqualValues(t, 3, *limited.TotalCount)
 	assert.Empty(t, w.timeline(w.Bearer(key["key"].(string)), "?kind=note&kind=order").Items)
 
@@ -160,6 +163,23 @@ func TestTimelineOfMembers(t *testing.T) {
 		assert.EqualValues(t, "member", i.Actor.MustGet().Kind)
 		assert.Equal(t, id, i.Actor.MustGet().Id.MustGet().String())
 	}
+}
+
+func TestTimelineOfTags(t *testing.T) {
+	w := newShop(t)
+	tags := "/v1/customers/" + w.customer.Id.String() + "/tags"
+	w.admin.Do(http.MethodPost, tags, body{"tags": []any{"常客"}}).Want(http.StatusOK)
+	added := w.timeline(w.manager, "?kind=tag_added&kind=tag_removed").Items
+	require.Len(t, added, 1)
+	w.Advance(time.Minute)
+	w.admin.Do(http.MethodDelete, tags+"/"+added[0].Details["tag_id"].(string), nil).Want(http.StatusNoContent)
+	items := w.walk(w.manager, "&kind=tag_added&kind=tag_removed", 1) // one row, twice
+	require.Equal(t, []string{"tag_removed", "tag_added"}, kinds(items))
+	assert.Equal(t, items[0].Id, items[1].Id)
+	assert.Equal(t, "常客", items[0].Details["tag"])
+	assert.Equal(t, "manual", items[0].Details["origin"])
+	assert.EqualValues(t, "staff", items[0].Actor.MustGet().Kind)
+	assert.NotEmpty(t, items[0].Actor.MustGet().Name)
 }
 
 // The kinds of the contract are those of the sources.
