@@ -711,6 +711,33 @@ func (e GrantScope) Valid() bool {
 	}
 }
 
+// Defines values for GroupMemberStatus.
+const (
+	GroupMemberAbsent  GroupMemberStatus = "absent"
+	GroupMemberAdded   GroupMemberStatus = "added"
+	GroupMemberError   GroupMemberStatus = "error"
+	GroupMemberPresent GroupMemberStatus = "present"
+	GroupMemberRemoved GroupMemberStatus = "removed"
+)
+
+// Valid indicates whether the value is a known member of the GroupMemberStatus enum.
+func (e GroupMemberStatus) Valid() bool {
+	switch e {
+	case GroupMemberAbsent:
+		return true
+	case GroupMemberAdded:
+		return true
+	case GroupMemberError:
+		return true
+	case GroupMemberPresent:
+		return true
+	case GroupMemberRemoved:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	HealthStatusOk HealthStatus = "ok"
@@ -1983,6 +2010,36 @@ const (
 func (e ListCustomerDuplicatesParamsInclude) Valid() bool {
 	switch e {
 	case ListCustomerDuplicatesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListCustomerGroupsParamsInclude.
+const (
+	ListCustomerGroupsParamsIncludeIncludeTotalCount ListCustomerGroupsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListCustomerGroupsParamsInclude enum.
+func (e ListCustomerGroupsParamsInclude) Valid() bool {
+	switch e {
+	case ListCustomerGroupsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListCustomerGroupMembersParamsInclude.
+const (
+	ListCustomerGroupMembersParamsIncludeIncludeTotalCount ListCustomerGroupMembersParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListCustomerGroupMembersParamsInclude enum.
+func (e ListCustomerGroupMembersParamsInclude) Valid() bool {
+	switch e {
+	case ListCustomerGroupMembersParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -3634,6 +3691,87 @@ type CustomerDuplicateList struct {
 // CustomerGender Example: female
 type CustomerGender string
 
+// CustomerGroup Example: {"created_at":"2026-06-01T02:00:00Z","customer_count":42,"description":"Friday evenings","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a18","name":"读书会","updated_at":"2026-06-01T02:00:00Z","version":1}
+type CustomerGroup struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// CustomerCount Active members in the caller's scope; null in lists.
+	CustomerCount nullable.Nullable[int64] `json:"customer_count"`
+	Description   string                   `json:"description"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id        Id        `json:"id"`
+	Name      string    `json:"name"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// CustomerGroupCreate Example: {"description":"Friday evenings","name":"读书会"}
+type CustomerGroupCreate struct {
+	Description *string `json:"description,omitempty"`
+
+	// Name Unique; blanks around it are dropped.
+	Name string `json:"name"`
+}
+
+// CustomerGroupList Example: {"has_more":false,"items":[],"next_cursor":null}
+type CustomerGroupList struct {
+	HasMore bool            `json:"has_more"`
+	Items   []CustomerGroup `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All groups, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// CustomerGroupMember A customer, by one of the two.
+//
+// Example: {"external_id":"C-1001"}
+type CustomerGroupMember struct {
+	// CustomerId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	CustomerId *Id     `json:"customer_id,omitempty"`
+	ExternalId *string `json:"external_id,omitempty"`
+}
+
+// CustomerGroupMemberResult Example: {"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","index":0,"status":"added"}
+type CustomerGroupMemberResult struct {
+	// CustomerId The customer, unless there was an error.
+	CustomerId *openapi_types.UUID `json:"customer_id,omitempty"`
+
+	// Error Why an item had no effect.
+	//
+	// Example: {"code":"customers.phone_invalid","detail":"This is not a valid phone number.","pointer":"/items/3/phone"}
+	Error *CustomerBulkError `json:"error,omitempty"`
+
+	// Index The member's place in the request, from 0.
+	Index int32 `json:"index"`
+
+	// Status Example: added
+	Status GroupMemberStatus `json:"status"`
+}
+
+// CustomerGroupMembersInput Example: {"members":[{"external_id":"C-1001"}]}
+type CustomerGroupMembersInput struct {
+	Members []CustomerGroupMember `json:"members"`
+}
+
+// CustomerGroupMembersResult Example: {"results":[{"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","index":0,"status":"added"}]}
+type CustomerGroupMembersResult struct {
+	Results []CustomerGroupMemberResult `json:"results"`
+}
+
+// CustomerGroupUpdate Example: {"name":"周五读书会"}
+type CustomerGroupUpdate struct {
+	Description *string `json:"description,omitempty"`
+	Name        *string `json:"name,omitempty"`
+}
+
 // CustomerIdentity A way in which a customer signs in on their own side.
 //
 // Example: {"app":"","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","last_used_at":"2026-07-01T02:00:00Z","provider":"phone","subject":"138****0000","verified_at":"2026-07-01T02:00:00Z"}
@@ -3896,6 +4034,11 @@ type CustomerSearch struct {
 	// Email The whole address, in any case.
 	Email      *string `json:"email,omitempty"`
 	ExternalId *string `json:"external_id,omitempty"`
+
+	// GroupId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	GroupId *Id `json:"group_id,omitempty"`
 
 	// Include Example: total_count
 	Include *CustomerInclude `json:"include,omitempty"`
@@ -4528,6 +4671,9 @@ type GrantInput struct {
 //
 // Example: store
 type GrantScope string
+
+// GroupMemberStatus Example: added
+type GroupMemberStatus string
 
 // HandOver Example: {"customer_count":412,"job":{"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","kind":"customers.hand_over","progress":{"done":0,"total":null},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":null,"started_at":null,"status":"queued","updated_at":"2026-07-01T02:00:00Z","version":1}}
 type HandOver struct {
@@ -7992,6 +8138,11 @@ type ExportId = Id
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type GrantId = Id
 
+// GroupId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type GroupId = Id
+
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
 
@@ -8308,6 +8459,81 @@ type DecideCustomerDuplicateParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListCustomerGroupsParams defines parameters for ListCustomerGroups.
+type ListCustomerGroupsParams struct {
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListCustomerGroupsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListCustomerGroupsParamsInclude defines parameters for ListCustomerGroups.
+type ListCustomerGroupsParamsInclude string
+
+// CreateCustomerGroupParams defines parameters for CreateCustomerGroup.
+type CreateCustomerGroupParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteCustomerGroupParams defines parameters for DeleteCustomerGroup.
+type DeleteCustomerGroupParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetCustomerGroupParams defines parameters for GetCustomerGroup.
+type GetCustomerGroupParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateCustomerGroupParams defines parameters for UpdateCustomerGroup.
+type UpdateCustomerGroupParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// AddCustomerGroupMembersParams defines parameters for AddCustomerGroupMembers.
+type AddCustomerGroupMembersParams struct {
+	// AcceptLanguage Language of messages, zh-CN or en.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListCustomerGroupMembersParams defines parameters for ListCustomerGroupMembers.
+type ListCustomerGroupMembersParams struct {
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListCustomerGroupMembersParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListCustomerGroupMembersParamsInclude defines parameters for ListCustomerGroupMembers.
+type ListCustomerGroupMembersParamsInclude string
+
+// RemoveCustomerGroupMembersParams defines parameters for RemoveCustomerGroupMembers.
+type RemoveCustomerGroupMembersParams struct {
+	// AcceptLanguage Language of messages, zh-CN or en.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListCustomerMergesParams defines parameters for ListCustomerMerges.
 type ListCustomerMergesParams struct {
 	// CustomerId Only merges with this customer on either side.
@@ -8374,6 +8600,9 @@ type ListCustomersParams struct {
 
 	// StoreId Only customers whose home is this store.
 	StoreId *Id `form:"store_id,omitempty" json:"store_id,omitempty"`
+
+	// GroupId Only customers in this group.
+	GroupId *Id `form:"group_id,omitempty" json:"group_id,omitempty"`
 
 	// AssignedStaffId Only customers of this assistant.
 	AssignedStaffId *Id `form:"assigned_staff_id,omitempty" json:"assigned_staff_id,omitempty"`
@@ -9723,6 +9952,18 @@ type UpdateCustomFieldJSONRequestBody = CustomFieldUpdate
 // DecideCustomerDuplicateJSONRequestBody defines body for DecideCustomerDuplicate for application/json ContentType.
 type DecideCustomerDuplicateJSONRequestBody = DuplicateDecide
 
+// CreateCustomerGroupJSONRequestBody defines body for CreateCustomerGroup for application/json ContentType.
+type CreateCustomerGroupJSONRequestBody = CustomerGroupCreate
+
+// UpdateCustomerGroupJSONRequestBody defines body for UpdateCustomerGroup for application/json ContentType.
+type UpdateCustomerGroupJSONRequestBody = CustomerGroupUpdate
+
+// AddCustomerGroupMembersJSONRequestBody defines body for AddCustomerGroupMembers for application/json ContentType.
+type AddCustomerGroupMembersJSONRequestBody = CustomerGroupMembersInput
+
+// RemoveCustomerGroupMembersJSONRequestBody defines body for RemoveCustomerGroupMembers for application/json ContentType.
+type RemoveCustomerGroupMembersJSONRequestBody = CustomerGroupMembersInput
+
 // MergeCustomersJSONRequestBody defines body for MergeCustomers for application/json ContentType.
 type MergeCustomersJSONRequestBody = MergeInput
 
@@ -10642,6 +10883,108 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/customer-duplicates/{id}/decide (the `DecideCustomerDuplicate` operationId).
 	DecideCustomerDuplicate(ctx context.Context, id Id, params *DecideCustomerDuplicateParams, body DecideCustomerDuplicateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListCustomerGroups List groups
+	//
+	// All groups by name.
+	//
+	// Corresponds with GET /v1/customer-groups (the `ListCustomerGroups` operationId).
+	ListCustomerGroups(ctx context.Context, params *ListCustomerGroupsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateCustomerGroupWithBody Create a group
+	//
+	// A name that another group has answers 409 `customer_groups.duplicate`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customer-groups (the `CreateCustomerGroup` operationId).
+	CreateCustomerGroupWithBody(ctx context.Context, params *CreateCustomerGroupParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateCustomerGroup Create a group
+	//
+	// A name that another group has answers 409 `customer_groups.duplicate`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/customer-groups (the `CreateCustomerGroup` operationId).
+	CreateCustomerGroup(ctx context.Context, params *CreateCustomerGroupParams, body CreateCustomerGroupJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteCustomerGroup Delete a group
+	//
+	// The group is gone, also from members beyond the caller's scope; the customers stay.
+	//
+	// Corresponds with DELETE /v1/customer-groups/{id} (the `DeleteCustomerGroup` operationId).
+	DeleteCustomerGroup(ctx context.Context, id GroupId, params *DeleteCustomerGroupParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCustomerGroup Read a group
+	//
+	// One group, with the number of its members in the caller's scope.
+	//
+	// Corresponds with GET /v1/customer-groups/{id} (the `GetCustomerGroup` operationId).
+	GetCustomerGroup(ctx context.Context, id GroupId, params *GetCustomerGroupParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateCustomerGroupWithBody Change a group
+	//
+	// A merge patch.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/customer-groups/{id} (the `UpdateCustomerGroup` operationId).
+	UpdateCustomerGroupWithBody(ctx context.Context, id GroupId, params *UpdateCustomerGroupParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateCustomerGroup Change a group
+	//
+	// A merge patch.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/customer-groups/{id} (the `UpdateCustomerGroup` operationId).
+	UpdateCustomerGroup(ctx context.Context, id GroupId, params *UpdateCustomerGroupParams, body UpdateCustomerGroupJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddCustomerGroupMembersWithBody Put customers into a group
+	//
+	// Up to 1,000, each named by its id or external id and within the caller's scope; the result tells what became of each. Who was merged into
+	// another stands for the survivor. One who is in the group already stays (`present`).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customer-groups/{id}/add-members (the `AddCustomerGroupMembers` operationId).
+	AddCustomerGroupMembersWithBody(ctx context.Context, id GroupId, params *AddCustomerGroupMembersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddCustomerGroupMembers Put customers into a group
+	//
+	// Up to 1,000, each named by its id or external id and within the caller's scope; the result tells what became of each. Who was merged into
+	// another stands for the survivor. One who is in the group already stays (`present`).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/customer-groups/{id}/add-members (the `AddCustomerGroupMembers` operationId).
+	AddCustomerGroupMembers(ctx context.Context, id GroupId, params *AddCustomerGroupMembersParams, body AddCustomerGroupMembersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListCustomerGroupMembers List the members of a group
+	//
+	// The active customers of the caller's scope who are in the group, the newest customer first; as `GET /v1/customers?group_id=`.
+	//
+	// Corresponds with GET /v1/customer-groups/{id}/members (the `ListCustomerGroupMembers` operationId).
+	ListCustomerGroupMembers(ctx context.Context, id GroupId, params *ListCustomerGroupMembersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RemoveCustomerGroupMembersWithBody Take customers out of a group
+	//
+	// Up to 1,000, named as for adding. One who is not in the group answers `absent`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customer-groups/{id}/remove-members (the `RemoveCustomerGroupMembers` operationId).
+	RemoveCustomerGroupMembersWithBody(ctx context.Context, id GroupId, params *RemoveCustomerGroupMembersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RemoveCustomerGroupMembers Take customers out of a group
+	//
+	// Up to 1,000, named as for adding. One who is not in the group answers `absent`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/customer-groups/{id}/remove-members (the `RemoveCustomerGroupMembers` operationId).
+	RemoveCustomerGroupMembers(ctx context.Context, id GroupId, params *RemoveCustomerGroupMembersParams, body RemoveCustomerGroupMembersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListCustomerMerges List merges
 	//
@@ -14184,6 +14527,228 @@ func (c *Client) DecideCustomerDuplicateWithBody(ctx context.Context, id Id, par
 // Corresponds with POST /v1/customer-duplicates/{id}/decide (the `DecideCustomerDuplicate` operationId).
 func (c *Client) DecideCustomerDuplicate(ctx context.Context, id Id, params *DecideCustomerDuplicateParams, body DecideCustomerDuplicateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDecideCustomerDuplicateRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListCustomerGroups List groups
+//
+// All groups by name.
+//
+// Corresponds with GET /v1/customer-groups (the `ListCustomerGroups` operationId).
+func (c *Client) ListCustomerGroups(ctx context.Context, params *ListCustomerGroupsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCustomerGroupsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateCustomerGroupWithBody Create a group
+//
+// A name that another group has answers 409 `customer_groups.duplicate`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customer-groups (the `CreateCustomerGroup` operationId).
+func (c *Client) CreateCustomerGroupWithBody(ctx context.Context, params *CreateCustomerGroupParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateCustomerGroupRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateCustomerGroup Create a group
+//
+// A name that another group has answers 409 `customer_groups.duplicate`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/customer-groups (the `CreateCustomerGroup` operationId).
+func (c *Client) CreateCustomerGroup(ctx context.Context, params *CreateCustomerGroupParams, body CreateCustomerGroupJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateCustomerGroupRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteCustomerGroup Delete a group
+//
+// The group is gone, also from members beyond the caller's scope; the customers stay.
+//
+// Corresponds with DELETE /v1/customer-groups/{id} (the `DeleteCustomerGroup` operationId).
+func (c *Client) DeleteCustomerGroup(ctx context.Context, id GroupId, params *DeleteCustomerGroupParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteCustomerGroupRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCustomerGroup Read a group
+//
+// One group, with the number of its members in the caller's scope.
+//
+// Corresponds with GET /v1/customer-groups/{id} (the `GetCustomerGroup` operationId).
+func (c *Client) GetCustomerGroup(ctx context.Context, id GroupId, params *GetCustomerGroupParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCustomerGroupRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateCustomerGroupWithBody Change a group
+//
+// A merge patch.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/customer-groups/{id} (the `UpdateCustomerGroup` operationId).
+func (c *Client) UpdateCustomerGroupWithBody(ctx context.Context, id GroupId, params *UpdateCustomerGroupParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateCustomerGroupRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateCustomerGroup Change a group
+//
+// A merge patch.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/customer-groups/{id} (the `UpdateCustomerGroup` operationId).
+func (c *Client) UpdateCustomerGroup(ctx context.Context, id GroupId, params *UpdateCustomerGroupParams, body UpdateCustomerGroupJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateCustomerGroupRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddCustomerGroupMembersWithBody Put customers into a group
+//
+// Up to 1,000, each named by its id or external id and within the caller's scope; the result tells what became of each. Who was merged into
+// another stands for the survivor. One who is in the group already stays (`present`).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customer-groups/{id}/add-members (the `AddCustomerGroupMembers` operationId).
+func (c *Client) AddCustomerGroupMembersWithBody(ctx context.Context, id GroupId, params *AddCustomerGroupMembersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddCustomerGroupMembersRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddCustomerGroupMembers Put customers into a group
+//
+// Up to 1,000, each named by its id or external id and within the caller's scope; the result tells what became of each. Who was merged into
+// another stands for the survivor. One who is in the group already stays (`present`).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/customer-groups/{id}/add-members (the `AddCustomerGroupMembers` operationId).
+func (c *Client) AddCustomerGroupMembers(ctx context.Context, id GroupId, params *AddCustomerGroupMembersParams, body AddCustomerGroupMembersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddCustomerGroupMembersRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListCustomerGroupMembers List the members of a group
+//
+// The active customers of the caller's scope who are in the group, the newest customer first; as `GET /v1/customers?group_id=`.
+//
+// Corresponds with GET /v1/customer-groups/{id}/members (the `ListCustomerGroupMembers` operationId).
+func (c *Client) ListCustomerGroupMembers(ctx context.Context, id GroupId, params *ListCustomerGroupMembersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCustomerGroupMembersRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RemoveCustomerGroupMembersWithBody Take customers out of a group
+//
+// Up to 1,000, named as for adding. One who is not in the group answers `absent`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customer-groups/{id}/remove-members (the `RemoveCustomerGroupMembers` operationId).
+func (c *Client) RemoveCustomerGroupMembersWithBody(ctx context.Context, id GroupId, params *RemoveCustomerGroupMembersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRemoveCustomerGroupMembersRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RemoveCustomerGroupMembers Take customers out of a group
+//
+// Up to 1,000, named as for adding. One who is not in the group answers `absent`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/customer-groups/{id}/remove-members (the `RemoveCustomerGroupMembers` operationId).
+func (c *Client) RemoveCustomerGroupMembers(ctx context.Context, id GroupId, params *RemoveCustomerGroupMembersParams, body RemoveCustomerGroupMembersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRemoveCustomerGroupMembersRequest(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -20959,6 +21524,530 @@ func NewDecideCustomerDuplicateRequestWithBody(server string, id Id, params *Dec
 	return req, nil
 }
 
+// NewListCustomerGroupsRequest constructs an http.Request for the ListCustomerGroups method
+func NewListCustomerGroupsRequest(server string, params *ListCustomerGroupsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customer-groups")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateCustomerGroupRequest calls the generic CreateCustomerGroup builder with application/json body
+func NewCreateCustomerGroupRequest(server string, params *CreateCustomerGroupParams, body CreateCustomerGroupJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateCustomerGroupRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateCustomerGroupRequestWithBody constructs an http.Request for the CreateCustomerGroup method, with any body, and a specified content type
+func NewCreateCustomerGroupRequestWithBody(server string, params *CreateCustomerGroupParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customer-groups")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteCustomerGroupRequest constructs an http.Request for the DeleteCustomerGroup method
+func NewDeleteCustomerGroupRequest(server string, id GroupId, params *DeleteCustomerGroupParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customer-groups/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetCustomerGroupRequest constructs an http.Request for the GetCustomerGroup method
+func NewGetCustomerGroupRequest(server string, id GroupId, params *GetCustomerGroupParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customer-groups/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateCustomerGroupRequest calls the generic UpdateCustomerGroup builder with application/json body
+func NewUpdateCustomerGroupRequest(server string, id GroupId, params *UpdateCustomerGroupParams, body UpdateCustomerGroupJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateCustomerGroupRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewUpdateCustomerGroupRequestWithBody constructs an http.Request for the UpdateCustomerGroup method, with any body, and a specified content type
+func NewUpdateCustomerGroupRequestWithBody(server string, id GroupId, params *UpdateCustomerGroupParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customer-groups/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewAddCustomerGroupMembersRequest calls the generic AddCustomerGroupMembers builder with application/json body
+func NewAddCustomerGroupMembersRequest(server string, id GroupId, params *AddCustomerGroupMembersParams, body AddCustomerGroupMembersJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAddCustomerGroupMembersRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewAddCustomerGroupMembersRequestWithBody constructs an http.Request for the AddCustomerGroupMembers method, with any body, and a specified content type
+func NewAddCustomerGroupMembersRequestWithBody(server string, id GroupId, params *AddCustomerGroupMembersParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customer-groups/%s/add-members", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.AcceptLanguage != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Accept-Language", *params.AcceptLanguage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept-Language", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListCustomerGroupMembersRequest constructs an http.Request for the ListCustomerGroupMembers method
+func NewListCustomerGroupMembersRequest(server string, id GroupId, params *ListCustomerGroupMembersParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customer-groups/%s/members", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRemoveCustomerGroupMembersRequest calls the generic RemoveCustomerGroupMembers builder with application/json body
+func NewRemoveCustomerGroupMembersRequest(server string, id GroupId, params *RemoveCustomerGroupMembersParams, body RemoveCustomerGroupMembersJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRemoveCustomerGroupMembersRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewRemoveCustomerGroupMembersRequestWithBody constructs an http.Request for the RemoveCustomerGroupMembers method, with any body, and a specified content type
+func NewRemoveCustomerGroupMembersRequestWithBody(server string, id GroupId, params *RemoveCustomerGroupMembersParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customer-groups/%s/remove-members", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.AcceptLanguage != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Accept-Language", *params.AcceptLanguage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept-Language", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListCustomerMergesRequest constructs an http.Request for the ListCustomerMerges method
 func NewListCustomerMergesRequest(server string, params *ListCustomerMergesParams) (*http.Request, error) {
 	var err error
@@ -21369,6 +22458,18 @@ func NewListCustomersRequest(server string, params *ListCustomersParams) (*http.
 		if params.StoreId != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "store_id", *params.StoreId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.GroupId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "group_id", *params.GroupId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -31899,6 +33000,116 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/customer-duplicates/{id}/decide (the `DecideCustomerDuplicate` operationId).
 	DecideCustomerDuplicateWithResponse(ctx context.Context, id Id, params *DecideCustomerDuplicateParams, body DecideCustomerDuplicateJSONRequestBody, reqEditors ...RequestEditorFn) (*DecideCustomerDuplicateReply, error)
 
+	// ListCustomerGroupsWithResponse List groups
+	//
+	// All groups by name.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customer-groups (the `ListCustomerGroups` operationId).
+	ListCustomerGroupsWithResponse(ctx context.Context, params *ListCustomerGroupsParams, reqEditors ...RequestEditorFn) (*ListCustomerGroupsReply, error)
+
+	// CreateCustomerGroupWithBodyWithResponse Create a group
+	//
+	// A name that another group has answers 409 `customer_groups.duplicate`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customer-groups (the `CreateCustomerGroup` operationId).
+	CreateCustomerGroupWithBodyWithResponse(ctx context.Context, params *CreateCustomerGroupParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateCustomerGroupReply, error)
+
+	// CreateCustomerGroupWithResponse Create a group
+	//
+	// A name that another group has answers 409 `customer_groups.duplicate`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customer-groups (the `CreateCustomerGroup` operationId).
+	CreateCustomerGroupWithResponse(ctx context.Context, params *CreateCustomerGroupParams, body CreateCustomerGroupJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateCustomerGroupReply, error)
+
+	// DeleteCustomerGroupWithResponse Delete a group
+	//
+	// The group is gone, also from members beyond the caller's scope; the customers stay.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/customer-groups/{id} (the `DeleteCustomerGroup` operationId).
+	DeleteCustomerGroupWithResponse(ctx context.Context, id GroupId, params *DeleteCustomerGroupParams, reqEditors ...RequestEditorFn) (*DeleteCustomerGroupReply, error)
+
+	// GetCustomerGroupWithResponse Read a group
+	//
+	// One group, with the number of its members in the caller's scope.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customer-groups/{id} (the `GetCustomerGroup` operationId).
+	GetCustomerGroupWithResponse(ctx context.Context, id GroupId, params *GetCustomerGroupParams, reqEditors ...RequestEditorFn) (*GetCustomerGroupReply, error)
+
+	// UpdateCustomerGroupWithBodyWithResponse Change a group
+	//
+	// A merge patch.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customer-groups/{id} (the `UpdateCustomerGroup` operationId).
+	UpdateCustomerGroupWithBodyWithResponse(ctx context.Context, id GroupId, params *UpdateCustomerGroupParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateCustomerGroupReply, error)
+
+	// UpdateCustomerGroupWithResponse Change a group
+	//
+	// A merge patch.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customer-groups/{id} (the `UpdateCustomerGroup` operationId).
+	UpdateCustomerGroupWithResponse(ctx context.Context, id GroupId, params *UpdateCustomerGroupParams, body UpdateCustomerGroupJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateCustomerGroupReply, error)
+
+	// AddCustomerGroupMembersWithBodyWithResponse Put customers into a group
+	//
+	// Up to 1,000, each named by its id or external id and within the caller's scope; the result tells what became of each. Who was merged into
+	// another stands for the survivor. One who is in the group already stays (`present`).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customer-groups/{id}/add-members (the `AddCustomerGroupMembers` operationId).
+	AddCustomerGroupMembersWithBodyWithResponse(ctx context.Context, id GroupId, params *AddCustomerGroupMembersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddCustomerGroupMembersReply, error)
+
+	// AddCustomerGroupMembersWithResponse Put customers into a group
+	//
+	// Up to 1,000, each named by its id or external id and within the caller's scope; the result tells what became of each. Who was merged into
+	// another stands for the survivor. One who is in the group already stays (`present`).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customer-groups/{id}/add-members (the `AddCustomerGroupMembers` operationId).
+	AddCustomerGroupMembersWithResponse(ctx context.Context, id GroupId, params *AddCustomerGroupMembersParams, body AddCustomerGroupMembersJSONRequestBody, reqEditors ...RequestEditorFn) (*AddCustomerGroupMembersReply, error)
+
+	// ListCustomerGroupMembersWithResponse List the members of a group
+	//
+	// The active customers of the caller's scope who are in the group, the newest customer first; as `GET /v1/customers?group_id=`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customer-groups/{id}/members (the `ListCustomerGroupMembers` operationId).
+	ListCustomerGroupMembersWithResponse(ctx context.Context, id GroupId, params *ListCustomerGroupMembersParams, reqEditors ...RequestEditorFn) (*ListCustomerGroupMembersReply, error)
+
+	// RemoveCustomerGroupMembersWithBodyWithResponse Take customers out of a group
+	//
+	// Up to 1,000, named as for adding. One who is not in the group answers `absent`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customer-groups/{id}/remove-members (the `RemoveCustomerGroupMembers` operationId).
+	RemoveCustomerGroupMembersWithBodyWithResponse(ctx context.Context, id GroupId, params *RemoveCustomerGroupMembersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RemoveCustomerGroupMembersReply, error)
+
+	// RemoveCustomerGroupMembersWithResponse Take customers out of a group
+	//
+	// Up to 1,000, named as for adding. One who is not in the group answers `absent`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customer-groups/{id}/remove-members (the `RemoveCustomerGroupMembers` operationId).
+	RemoveCustomerGroupMembersWithResponse(ctx context.Context, id GroupId, params *RemoveCustomerGroupMembersParams, body RemoveCustomerGroupMembersJSONRequestBody, reqEditors ...RequestEditorFn) (*RemoveCustomerGroupMembersReply, error)
+
 	// ListCustomerMergesWithResponse List merges
 	//
 	// Merges of which the caller may see the survivor, the newest first.
@@ -37034,6 +38245,483 @@ func (r DecideCustomerDuplicateReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r DecideCustomerDuplicateReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListCustomerGroupsReply200Headers the declared response headers of an HTTP 200 response for ListCustomerGroups
+type ListCustomerGroupsReply200Headers struct {
+	Link *string
+}
+
+// ListCustomerGroupsReplyDefaultHeaders the declared response headers of an HTTP default response for ListCustomerGroups
+type ListCustomerGroupsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListCustomerGroupsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerGroupList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListCustomerGroupsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListCustomerGroupsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCustomerGroupsReply) GetJSON200() *CustomerGroupList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListCustomerGroupsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCustomerGroupsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCustomerGroupsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCustomerGroupsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCustomerGroupsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateCustomerGroupReply201Headers the declared response headers of an HTTP 201 response for CreateCustomerGroup
+type CreateCustomerGroupReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateCustomerGroupReplyDefaultHeaders the declared response headers of an HTTP default response for CreateCustomerGroup
+type CreateCustomerGroupReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateCustomerGroupReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *CustomerGroup
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateCustomerGroupReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateCustomerGroupReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateCustomerGroupReply) GetJSON201() *CustomerGroup {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateCustomerGroupReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateCustomerGroupReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateCustomerGroupReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateCustomerGroupReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateCustomerGroupReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteCustomerGroupReplyDefaultHeaders the declared response headers of an HTTP default response for DeleteCustomerGroup
+type DeleteCustomerGroupReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type DeleteCustomerGroupReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteCustomerGroupReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteCustomerGroupReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteCustomerGroupReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteCustomerGroupReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteCustomerGroupReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteCustomerGroupReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetCustomerGroupReply200Headers the declared response headers of an HTTP 200 response for GetCustomerGroup
+type GetCustomerGroupReply200Headers struct {
+	ETag *string
+}
+
+// GetCustomerGroupReplyDefaultHeaders the declared response headers of an HTTP default response for GetCustomerGroup
+type GetCustomerGroupReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetCustomerGroupReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerGroup
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetCustomerGroupReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetCustomerGroupReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCustomerGroupReply) GetJSON200() *CustomerGroup {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetCustomerGroupReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCustomerGroupReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCustomerGroupReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCustomerGroupReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCustomerGroupReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateCustomerGroupReply200Headers the declared response headers of an HTTP 200 response for UpdateCustomerGroup
+type UpdateCustomerGroupReply200Headers struct {
+	ETag *string
+}
+
+// UpdateCustomerGroupReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateCustomerGroup
+type UpdateCustomerGroupReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdateCustomerGroupReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerGroup
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateCustomerGroupReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateCustomerGroupReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateCustomerGroupReply) GetJSON200() *CustomerGroup {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateCustomerGroupReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateCustomerGroupReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateCustomerGroupReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateCustomerGroupReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateCustomerGroupReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AddCustomerGroupMembersReplyDefaultHeaders the declared response headers of an HTTP default response for AddCustomerGroupMembers
+type AddCustomerGroupMembersReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type AddCustomerGroupMembersReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerGroupMembersResult
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *AddCustomerGroupMembersReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AddCustomerGroupMembersReply) GetJSON200() *CustomerGroupMembersResult {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r AddCustomerGroupMembersReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AddCustomerGroupMembersReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AddCustomerGroupMembersReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AddCustomerGroupMembersReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AddCustomerGroupMembersReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListCustomerGroupMembersReply200Headers the declared response headers of an HTTP 200 response for ListCustomerGroupMembers
+type ListCustomerGroupMembersReply200Headers struct {
+	Link *string
+}
+
+// ListCustomerGroupMembersReplyDefaultHeaders the declared response headers of an HTTP default response for ListCustomerGroupMembers
+type ListCustomerGroupMembersReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListCustomerGroupMembersReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListCustomerGroupMembersReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListCustomerGroupMembersReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCustomerGroupMembersReply) GetJSON200() *CustomerList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListCustomerGroupMembersReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCustomerGroupMembersReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCustomerGroupMembersReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCustomerGroupMembersReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCustomerGroupMembersReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RemoveCustomerGroupMembersReplyDefaultHeaders the declared response headers of an HTTP default response for RemoveCustomerGroupMembers
+type RemoveCustomerGroupMembersReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type RemoveCustomerGroupMembersReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerGroupMembersResult
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RemoveCustomerGroupMembersReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RemoveCustomerGroupMembersReply) GetJSON200() *CustomerGroupMembersResult {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RemoveCustomerGroupMembersReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RemoveCustomerGroupMembersReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RemoveCustomerGroupMembersReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RemoveCustomerGroupMembersReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RemoveCustomerGroupMembersReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -47795,6 +49483,188 @@ func (c *ClientWithResponses) DecideCustomerDuplicateWithResponse(ctx context.Co
 	return ParseDecideCustomerDuplicateReply(rsp)
 }
 
+// ListCustomerGroupsWithResponse List groups
+//
+// All groups by name.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customer-groups (the `ListCustomerGroups` operationId).
+func (c *ClientWithResponses) ListCustomerGroupsWithResponse(ctx context.Context, params *ListCustomerGroupsParams, reqEditors ...RequestEditorFn) (*ListCustomerGroupsReply, error) {
+	rsp, err := c.ListCustomerGroups(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCustomerGroupsReply(rsp)
+}
+
+// CreateCustomerGroupWithBodyWithResponse Create a group
+//
+// A name that another group has answers 409 `customer_groups.duplicate`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customer-groups (the `CreateCustomerGroup` operationId).
+func (c *ClientWithResponses) CreateCustomerGroupWithBodyWithResponse(ctx context.Context, params *CreateCustomerGroupParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateCustomerGroupReply, error) {
+	rsp, err := c.CreateCustomerGroupWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateCustomerGroupReply(rsp)
+}
+
+// CreateCustomerGroupWithResponse Create a group
+//
+// A name that another group has answers 409 `customer_groups.duplicate`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customer-groups (the `CreateCustomerGroup` operationId).
+func (c *ClientWithResponses) CreateCustomerGroupWithResponse(ctx context.Context, params *CreateCustomerGroupParams, body CreateCustomerGroupJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateCustomerGroupReply, error) {
+	rsp, err := c.CreateCustomerGroup(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateCustomerGroupReply(rsp)
+}
+
+// DeleteCustomerGroupWithResponse Delete a group
+//
+// The group is gone, also from members beyond the caller's scope; the customers stay.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/customer-groups/{id} (the `DeleteCustomerGroup` operationId).
+func (c *ClientWithResponses) DeleteCustomerGroupWithResponse(ctx context.Context, id GroupId, params *DeleteCustomerGroupParams, reqEditors ...RequestEditorFn) (*DeleteCustomerGroupReply, error) {
+	rsp, err := c.DeleteCustomerGroup(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteCustomerGroupReply(rsp)
+}
+
+// GetCustomerGroupWithResponse Read a group
+//
+// One group, with the number of its members in the caller's scope.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customer-groups/{id} (the `GetCustomerGroup` operationId).
+func (c *ClientWithResponses) GetCustomerGroupWithResponse(ctx context.Context, id GroupId, params *GetCustomerGroupParams, reqEditors ...RequestEditorFn) (*GetCustomerGroupReply, error) {
+	rsp, err := c.GetCustomerGroup(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCustomerGroupReply(rsp)
+}
+
+// UpdateCustomerGroupWithBodyWithResponse Change a group
+//
+// A merge patch.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customer-groups/{id} (the `UpdateCustomerGroup` operationId).
+func (c *ClientWithResponses) UpdateCustomerGroupWithBodyWithResponse(ctx context.Context, id GroupId, params *UpdateCustomerGroupParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateCustomerGroupReply, error) {
+	rsp, err := c.UpdateCustomerGroupWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateCustomerGroupReply(rsp)
+}
+
+// UpdateCustomerGroupWithResponse Change a group
+//
+// A merge patch.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customer-groups/{id} (the `UpdateCustomerGroup` operationId).
+func (c *ClientWithResponses) UpdateCustomerGroupWithResponse(ctx context.Context, id GroupId, params *UpdateCustomerGroupParams, body UpdateCustomerGroupJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateCustomerGroupReply, error) {
+	rsp, err := c.UpdateCustomerGroup(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateCustomerGroupReply(rsp)
+}
+
+// AddCustomerGroupMembersWithBodyWithResponse Put customers into a group
+//
+// Up to 1,000, each named by its id or external id and within the caller's scope; the result tells what became of each. Who was merged into
+// another stands for the survivor. One who is in the group already stays (`present`).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customer-groups/{id}/add-members (the `AddCustomerGroupMembers` operationId).
+func (c *ClientWithResponses) AddCustomerGroupMembersWithBodyWithResponse(ctx context.Context, id GroupId, params *AddCustomerGroupMembersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddCustomerGroupMembersReply, error) {
+	rsp, err := c.AddCustomerGroupMembersWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddCustomerGroupMembersReply(rsp)
+}
+
+// AddCustomerGroupMembersWithResponse Put customers into a group
+//
+// Up to 1,000, each named by its id or external id and within the caller's scope; the result tells what became of each. Who was merged into
+// another stands for the survivor. One who is in the group already stays (`present`).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customer-groups/{id}/add-members (the `AddCustomerGroupMembers` operationId).
+func (c *ClientWithResponses) AddCustomerGroupMembersWithResponse(ctx context.Context, id GroupId, params *AddCustomerGroupMembersParams, body AddCustomerGroupMembersJSONRequestBody, reqEditors ...RequestEditorFn) (*AddCustomerGroupMembersReply, error) {
+	rsp, err := c.AddCustomerGroupMembers(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddCustomerGroupMembersReply(rsp)
+}
+
+// ListCustomerGroupMembersWithResponse List the members of a group
+//
+// The active customers of the caller's scope who are in the group, the newest customer first; as `GET /v1/customers?group_id=`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customer-groups/{id}/members (the `ListCustomerGroupMembers` operationId).
+func (c *ClientWithResponses) ListCustomerGroupMembersWithResponse(ctx context.Context, id GroupId, params *ListCustomerGroupMembersParams, reqEditors ...RequestEditorFn) (*ListCustomerGroupMembersReply, error) {
+	rsp, err := c.ListCustomerGroupMembers(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCustomerGroupMembersReply(rsp)
+}
+
+// RemoveCustomerGroupMembersWithBodyWithResponse Take customers out of a group
+//
+// Up to 1,000, named as for adding. One who is not in the group answers `absent`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customer-groups/{id}/remove-members (the `RemoveCustomerGroupMembers` operationId).
+func (c *ClientWithResponses) RemoveCustomerGroupMembersWithBodyWithResponse(ctx context.Context, id GroupId, params *RemoveCustomerGroupMembersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RemoveCustomerGroupMembersReply, error) {
+	rsp, err := c.RemoveCustomerGroupMembersWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRemoveCustomerGroupMembersReply(rsp)
+}
+
+// RemoveCustomerGroupMembersWithResponse Take customers out of a group
+//
+// Up to 1,000, named as for adding. One who is not in the group answers `absent`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customer-groups/{id}/remove-members (the `RemoveCustomerGroupMembers` operationId).
+func (c *ClientWithResponses) RemoveCustomerGroupMembersWithResponse(ctx context.Context, id GroupId, params *RemoveCustomerGroupMembersParams, body RemoveCustomerGroupMembersJSONRequestBody, reqEditors ...RequestEditorFn) (*RemoveCustomerGroupMembersReply, error) {
+	rsp, err := c.RemoveCustomerGroupMembers(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRemoveCustomerGroupMembersReply(rsp)
+}
+
 // ListCustomerMergesWithResponse List merges
 //
 // Merges of which the caller may see the survivor, the newest first.
@@ -54211,6 +56081,486 @@ func ParseDecideCustomerDuplicateReply(rsp *http.Response) (*DecideCustomerDupli
 	switch {
 	case true:
 		var headers DecideCustomerDuplicateReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListCustomerGroupsReply parses an HTTP response from a ListCustomerGroupsWithResponse call
+func ParseListCustomerGroupsReply(rsp *http.Response) (*ListCustomerGroupsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCustomerGroupsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerGroupList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListCustomerGroupsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListCustomerGroupsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateCustomerGroupReply parses an HTTP response from a CreateCustomerGroupWithResponse call
+func ParseCreateCustomerGroupReply(rsp *http.Response) (*CreateCustomerGroupReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateCustomerGroupReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest CustomerGroup
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateCustomerGroupReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateCustomerGroupReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteCustomerGroupReply parses an HTTP response from a DeleteCustomerGroupWithResponse call
+func ParseDeleteCustomerGroupReply(rsp *http.Response) (*DeleteCustomerGroupReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteCustomerGroupReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteCustomerGroupReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetCustomerGroupReply parses an HTTP response from a GetCustomerGroupWithResponse call
+func ParseGetCustomerGroupReply(rsp *http.Response) (*GetCustomerGroupReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCustomerGroupReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerGroup
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetCustomerGroupReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetCustomerGroupReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateCustomerGroupReply parses an HTTP response from a UpdateCustomerGroupWithResponse call
+func ParseUpdateCustomerGroupReply(rsp *http.Response) (*UpdateCustomerGroupReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateCustomerGroupReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerGroup
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateCustomerGroupReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateCustomerGroupReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAddCustomerGroupMembersReply parses an HTTP response from a AddCustomerGroupMembersWithResponse call
+func ParseAddCustomerGroupMembersReply(rsp *http.Response) (*AddCustomerGroupMembersReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AddCustomerGroupMembersReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerGroupMembersResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers AddCustomerGroupMembersReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListCustomerGroupMembersReply parses an HTTP response from a ListCustomerGroupMembersWithResponse call
+func ParseListCustomerGroupMembersReply(rsp *http.Response) (*ListCustomerGroupMembersReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCustomerGroupMembersReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListCustomerGroupMembersReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListCustomerGroupMembersReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRemoveCustomerGroupMembersReply parses an HTTP response from a RemoveCustomerGroupMembersWithResponse call
+func ParseRemoveCustomerGroupMembersReply(rsp *http.Response) (*RemoveCustomerGroupMembersReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RemoveCustomerGroupMembersReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerGroupMembersResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RemoveCustomerGroupMembersReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

@@ -315,6 +315,33 @@ func (e FamilyRelation) Valid() bool {
 	}
 }
 
+// Defines values for GroupMemberStatus.
+const (
+	GroupMemberAbsent  GroupMemberStatus = "absent"
+	GroupMemberAdded   GroupMemberStatus = "added"
+	GroupMemberError   GroupMemberStatus = "error"
+	GroupMemberPresent GroupMemberStatus = "present"
+	GroupMemberRemoved GroupMemberStatus = "removed"
+)
+
+// Valid indicates whether the value is a known member of the GroupMemberStatus enum.
+func (e GroupMemberStatus) Valid() bool {
+	switch e {
+	case GroupMemberAbsent:
+		return true
+	case GroupMemberAdded:
+		return true
+	case GroupMemberError:
+		return true
+	case GroupMemberPresent:
+		return true
+	case GroupMemberRemoved:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for IdentityProvider.
 const (
 	IdentityMiniProgram     IdentityProvider = "wechat_mini"
@@ -744,6 +771,36 @@ const (
 func (e ListCustomerDuplicatesParamsInclude) Valid() bool {
 	switch e {
 	case ListCustomerDuplicatesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListCustomerGroupsParamsInclude.
+const (
+	ListCustomerGroupsParamsIncludeIncludeTotalCount ListCustomerGroupsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListCustomerGroupsParamsInclude enum.
+func (e ListCustomerGroupsParamsInclude) Valid() bool {
+	switch e {
+	case ListCustomerGroupsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListCustomerGroupMembersParamsInclude.
+const (
+	ListCustomerGroupMembersParamsIncludeIncludeTotalCount ListCustomerGroupMembersParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListCustomerGroupMembersParamsInclude enum.
+func (e ListCustomerGroupMembersParamsInclude) Valid() bool {
+	switch e {
+	case ListCustomerGroupMembersParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -1549,6 +1606,87 @@ type CustomerDuplicateList struct {
 // CustomerGender Example: female
 type CustomerGender string
 
+// CustomerGroup Example: {"created_at":"2026-06-01T02:00:00Z","customer_count":42,"description":"Friday evenings","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a18","name":"读书会","updated_at":"2026-06-01T02:00:00Z","version":1}
+type CustomerGroup struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// CustomerCount Active members in the caller's scope; null in lists.
+	CustomerCount nullable.Nullable[int64] `json:"customer_count"`
+	Description   string                   `json:"description"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id        externalRef0.Id `json:"id"`
+	Name      string          `json:"name"`
+	UpdatedAt time.Time       `json:"updated_at"`
+	Version   int64           `json:"version"`
+}
+
+// CustomerGroupCreate Example: {"description":"Friday evenings","name":"读书会"}
+type CustomerGroupCreate struct {
+	Description *string `json:"description,omitempty"`
+
+	// Name Unique; blanks around it are dropped.
+	Name string `json:"name"`
+}
+
+// CustomerGroupList Example: {"has_more":false,"items":[],"next_cursor":null}
+type CustomerGroupList struct {
+	HasMore bool            `json:"has_more"`
+	Items   []CustomerGroup `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All groups, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// CustomerGroupMember A customer, by one of the two.
+//
+// Example: {"external_id":"C-1001"}
+type CustomerGroupMember struct {
+	// CustomerId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	CustomerId *externalRef0.Id `json:"customer_id,omitempty"`
+	ExternalId *string          `json:"external_id,omitempty"`
+}
+
+// CustomerGroupMemberResult Example: {"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","index":0,"status":"added"}
+type CustomerGroupMemberResult struct {
+	// CustomerId The customer, unless there was an error.
+	CustomerId *openapi_types.UUID `json:"customer_id,omitempty"`
+
+	// Error Why an item had no effect.
+	//
+	// Example: {"code":"customers.phone_invalid","detail":"This is not a valid phone number.","pointer":"/items/3/phone"}
+	Error *CustomerBulkError `json:"error,omitempty"`
+
+	// Index The member's place in the request, from 0.
+	Index int32 `json:"index"`
+
+	// Status Example: added
+	Status GroupMemberStatus `json:"status"`
+}
+
+// CustomerGroupMembersInput Example: {"members":[{"external_id":"C-1001"}]}
+type CustomerGroupMembersInput struct {
+	Members []CustomerGroupMember `json:"members"`
+}
+
+// CustomerGroupMembersResult Example: {"results":[{"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","index":0,"status":"added"}]}
+type CustomerGroupMembersResult struct {
+	Results []CustomerGroupMemberResult `json:"results"`
+}
+
+// CustomerGroupUpdate Example: {"name":"周五读书会"}
+type CustomerGroupUpdate struct {
+	Description *string `json:"description,omitempty"`
+	Name        *string `json:"name,omitempty"`
+}
+
 // CustomerIdentity A way in which a customer signs in on their own side.
 //
 // Example: {"app":"","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","last_used_at":"2026-07-01T02:00:00Z","provider":"phone","subject":"138****0000","verified_at":"2026-07-01T02:00:00Z"}
@@ -1757,6 +1895,11 @@ type CustomerSearch struct {
 	// Email The whole address, in any case.
 	Email      *string `json:"email,omitempty"`
 	ExternalId *string `json:"external_id,omitempty"`
+
+	// GroupId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	GroupId *externalRef0.Id `json:"group_id,omitempty"`
 
 	// Include Example: total_count
 	Include *CustomerInclude `json:"include,omitempty"`
@@ -2039,6 +2182,9 @@ type FamilyMemberUpdate struct {
 //
 // Example: child
 type FamilyRelation string
+
+// GroupMemberStatus Example: added
+type GroupMemberStatus string
 
 // HandOver Example: {"customer_count":412,"job":{"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","kind":"customers.hand_over","progress":{"done":0,"total":null},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":null,"started_at":null,"status":"queued","updated_at":"2026-07-01T02:00:00Z","version":1}}
 type HandOver struct {
@@ -2768,6 +2914,11 @@ type CustomFieldId = externalRef0.Id
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type CustomerId = externalRef0.Id
 
+// GroupId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type GroupId = externalRef0.Id
+
 // MergeId A UUIDv7, so ids sort by the time of creation.
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
@@ -2864,6 +3015,81 @@ type DecideCustomerDuplicateParams struct {
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListCustomerGroupsParams defines parameters for ListCustomerGroups.
+type ListCustomerGroupsParams struct {
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListCustomerGroupsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListCustomerGroupsParamsInclude defines parameters for ListCustomerGroups.
+type ListCustomerGroupsParamsInclude string
+
+// CreateCustomerGroupParams defines parameters for CreateCustomerGroup.
+type CreateCustomerGroupParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteCustomerGroupParams defines parameters for DeleteCustomerGroup.
+type DeleteCustomerGroupParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetCustomerGroupParams defines parameters for GetCustomerGroup.
+type GetCustomerGroupParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateCustomerGroupParams defines parameters for UpdateCustomerGroup.
+type UpdateCustomerGroupParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// AddCustomerGroupMembersParams defines parameters for AddCustomerGroupMembers.
+type AddCustomerGroupMembersParams struct {
+	// AcceptLanguage Language of messages, zh-CN or en.
+	AcceptLanguage *externalRef0.AcceptLanguage `json:"Accept-Language,omitempty"`
+
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListCustomerGroupMembersParams defines parameters for ListCustomerGroupMembers.
+type ListCustomerGroupMembersParams struct {
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListCustomerGroupMembersParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListCustomerGroupMembersParamsInclude defines parameters for ListCustomerGroupMembers.
+type ListCustomerGroupMembersParamsInclude string
+
+// RemoveCustomerGroupMembersParams defines parameters for RemoveCustomerGroupMembers.
+type RemoveCustomerGroupMembersParams struct {
+	// AcceptLanguage Language of messages, zh-CN or en.
+	AcceptLanguage *externalRef0.AcceptLanguage `json:"Accept-Language,omitempty"`
+
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListCustomerMergesParams defines parameters for ListCustomerMerges.
 type ListCustomerMergesParams struct {
 	// CustomerId Only merges with this customer on either side.
@@ -2930,6 +3156,9 @@ type ListCustomersParams struct {
 
 	// StoreId Only customers whose home is this store.
 	StoreId *externalRef0.Id `form:"store_id,omitempty" json:"store_id,omitempty"`
+
+	// GroupId Only customers in this group.
+	GroupId *externalRef0.Id `form:"group_id,omitempty" json:"group_id,omitempty"`
 
 	// AssignedStaffId Only customers of this assistant.
 	AssignedStaffId *externalRef0.Id `form:"assigned_staff_id,omitempty" json:"assigned_staff_id,omitempty"`
@@ -3301,6 +3530,18 @@ type UpdateCustomFieldJSONRequestBody = CustomFieldUpdate
 // DecideCustomerDuplicateJSONRequestBody defines body for DecideCustomerDuplicate for application/json ContentType.
 type DecideCustomerDuplicateJSONRequestBody = DuplicateDecide
 
+// CreateCustomerGroupJSONRequestBody defines body for CreateCustomerGroup for application/json ContentType.
+type CreateCustomerGroupJSONRequestBody = CustomerGroupCreate
+
+// UpdateCustomerGroupJSONRequestBody defines body for UpdateCustomerGroup for application/json ContentType.
+type UpdateCustomerGroupJSONRequestBody = CustomerGroupUpdate
+
+// AddCustomerGroupMembersJSONRequestBody defines body for AddCustomerGroupMembers for application/json ContentType.
+type AddCustomerGroupMembersJSONRequestBody = CustomerGroupMembersInput
+
+// RemoveCustomerGroupMembersJSONRequestBody defines body for RemoveCustomerGroupMembers for application/json ContentType.
+type RemoveCustomerGroupMembersJSONRequestBody = CustomerGroupMembersInput
+
 // MergeCustomersJSONRequestBody defines body for MergeCustomers for application/json ContentType.
 type MergeCustomersJSONRequestBody = MergeInput
 
@@ -3384,6 +3625,30 @@ type ServerInterface interface {
 	// DecideCustomerDuplicate Decide about a pair
 	// (POST /v1/customer-duplicates/{id}/decide)
 	DecideCustomerDuplicate(ctx echo.Context, id externalRef0.Id, params DecideCustomerDuplicateParams) error
+	// ListCustomerGroups List groups
+	// (GET /v1/customer-groups)
+	ListCustomerGroups(ctx echo.Context, params ListCustomerGroupsParams) error
+	// CreateCustomerGroup Create a group
+	// (POST /v1/customer-groups)
+	CreateCustomerGroup(ctx echo.Context, params CreateCustomerGroupParams) error
+	// DeleteCustomerGroup Delete a group
+	// (DELETE /v1/customer-groups/{id})
+	DeleteCustomerGroup(ctx echo.Context, id GroupId, params DeleteCustomerGroupParams) error
+	// GetCustomerGroup Read a group
+	// (GET /v1/customer-groups/{id})
+	GetCustomerGroup(ctx echo.Context, id GroupId, params GetCustomerGroupParams) error
+	// UpdateCustomerGroup Change a group
+	// (PATCH /v1/customer-groups/{id})
+	UpdateCustomerGroup(ctx echo.Context, id GroupId, params UpdateCustomerGroupParams) error
+	// AddCustomerGroupMembers Put customers into a group
+	// (POST /v1/customer-groups/{id}/add-members)
+	AddCustomerGroupMembers(ctx echo.Context, id GroupId, params AddCustomerGroupMembersParams) error
+	// ListCustomerGroupMembers List the members of a group
+	// (GET /v1/customer-groups/{id}/members)
+	ListCustomerGroupMembers(ctx echo.Context, id GroupId, params ListCustomerGroupMembersParams) error
+	// RemoveCustomerGroupMembers Take customers out of a group
+	// (POST /v1/customer-groups/{id}/remove-members)
+	RemoveCustomerGroupMembers(ctx echo.Context, id GroupId, params RemoveCustomerGroupMembersParams) error
 	// ListCustomerMerges List merges
 	// (GET /v1/customer-merges)
 	ListCustomerMerges(ctx echo.Context, params ListCustomerMergesParams) error
@@ -3829,6 +4094,316 @@ func (w *ServerInterfaceWrapper) DecideCustomerDuplicate(ctx echo.Context) error
 	return err
 }
 
+// ListCustomerGroups converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomerGroups(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCustomerGroupsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomerGroups(ctx, params)
+	return err
+}
+
+// CreateCustomerGroup converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateCustomerGroup(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateCustomerGroupParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateCustomerGroup(ctx, params)
+	return err
+}
+
+// DeleteCustomerGroup converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteCustomerGroup(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id GroupId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteCustomerGroupParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteCustomerGroup(ctx, id, params)
+	return err
+}
+
+// GetCustomerGroup converts echo context to params.
+func (w *ServerInterfaceWrapper) GetCustomerGroup(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id GroupId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetCustomerGroupParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetCustomerGroup(ctx, id, params)
+	return err
+}
+
+// UpdateCustomerGroup converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateCustomerGroup(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id GroupId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateCustomerGroupParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateCustomerGroup(ctx, id, params)
+	return err
+}
+
+// AddCustomerGroupMembers converts echo context to params.
+func (w *ServerInterfaceWrapper) AddCustomerGroupMembers(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id GroupId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AddCustomerGroupMembersParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage externalRef0.AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AddCustomerGroupMembers(ctx, id, params)
+	return err
+}
+
+// ListCustomerGroupMembers converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomerGroupMembers(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id GroupId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCustomerGroupMembersParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomerGroupMembers(ctx, id, params)
+	return err
+}
+
+// RemoveCustomerGroupMembers converts echo context to params.
+func (w *ServerInterfaceWrapper) RemoveCustomerGroupMembers(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id GroupId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RemoveCustomerGroupMembersParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage externalRef0.AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RemoveCustomerGroupMembers(ctx, id, params)
+	return err
+}
+
 // ListCustomerMerges converts echo context to params.
 func (w *ServerInterfaceWrapper) ListCustomerMerges(ctx echo.Context) error {
 	var err error
@@ -4045,6 +4620,13 @@ func (w *ServerInterfaceWrapper) ListCustomers(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "store_id", ctx.QueryParams(), &params.StoreId, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter store_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "group_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "group_id", ctx.QueryParams(), &params.GroupId, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter group_id: %s", err))
 	}
 
 	// ------------- Optional query parameter "assigned_staff_id" -------------
@@ -5747,6 +6329,14 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/validation-rules/:id/try", wrapper.TryValidationRule, options.OperationMiddlewares["tryValidationRule"]...)
 	router.POST(options.BaseURL+"/v1/validation-rules/:id/activate", wrapper.ActivateValidationRule, options.OperationMiddlewares["activateValidationRule"]...)
 	router.POST(options.BaseURL+"/v1/validation-rules/:id/deactivate", wrapper.DeactivateValidationRule, options.OperationMiddlewares["deactivateValidationRule"]...)
+	router.GET(options.BaseURL+"/v1/customer-groups", wrapper.ListCustomerGroups, options.OperationMiddlewares["listCustomerGroups"]...)
+	router.POST(options.BaseURL+"/v1/customer-groups", wrapper.CreateCustomerGroup, options.OperationMiddlewares["createCustomerGroup"]...)
+	router.DELETE(options.BaseURL+"/v1/customer-groups/:id", wrapper.DeleteCustomerGroup, options.OperationMiddlewares["deleteCustomerGroup"]...)
+	router.GET(options.BaseURL+"/v1/customer-groups/:id", wrapper.GetCustomerGroup, options.OperationMiddlewares["getCustomerGroup"]...)
+	router.PATCH(options.BaseURL+"/v1/customer-groups/:id", wrapper.UpdateCustomerGroup, options.OperationMiddlewares["updateCustomerGroup"]...)
+	router.GET(options.BaseURL+"/v1/customer-groups/:id/members", wrapper.ListCustomerGroupMembers, options.OperationMiddlewares["listCustomerGroupMembers"]...)
+	router.POST(options.BaseURL+"/v1/customer-groups/:id/add-members", wrapper.AddCustomerGroupMembers, options.OperationMiddlewares["addCustomerGroupMembers"]...)
+	router.POST(options.BaseURL+"/v1/customer-groups/:id/remove-members", wrapper.RemoveCustomerGroupMembers, options.OperationMiddlewares["removeCustomerGroupMembers"]...)
 	router.GET(options.BaseURL+"/v1/tags", wrapper.ListTags, options.OperationMiddlewares["listTags"]...)
 	router.POST(options.BaseURL+"/v1/tags", wrapper.CreateTag, options.OperationMiddlewares["createTag"]...)
 	router.DELETE(options.BaseURL+"/v1/tags/:id", wrapper.DeleteTag, options.OperationMiddlewares["deleteTag"]...)
@@ -6189,6 +6779,440 @@ type DecideCustomerDuplicatedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DecideCustomerDuplicatedefaultApplicationProblemPlusJSONResponse) VisitDecideCustomerDuplicateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerGroupsRequestObject struct {
+	Params ListCustomerGroupsParams
+}
+
+type ListCustomerGroupsResponseObject interface {
+	VisitListCustomerGroupsResponse(w http.ResponseWriter) error
+}
+
+type ListCustomerGroups200ResponseHeaders struct {
+	Link *string
+}
+
+type ListCustomerGroups200JSONResponse struct {
+	Body    CustomerGroupList
+	Headers ListCustomerGroups200ResponseHeaders
+}
+
+func (response ListCustomerGroups200JSONResponse) VisitListCustomerGroupsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerGroupsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListCustomerGroupsdefaultApplicationProblemPlusJSONResponse) VisitListCustomerGroupsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCustomerGroupRequestObject struct {
+	Params CreateCustomerGroupParams
+	Body   *CreateCustomerGroupJSONRequestBody
+}
+
+type CreateCustomerGroupResponseObject interface {
+	VisitCreateCustomerGroupResponse(w http.ResponseWriter) error
+}
+
+type CreateCustomerGroup201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateCustomerGroup201JSONResponse struct {
+	Body    CustomerGroup
+	Headers CreateCustomerGroup201ResponseHeaders
+}
+
+func (response CreateCustomerGroup201JSONResponse) VisitCreateCustomerGroupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCustomerGroupdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CreateCustomerGroupdefaultApplicationProblemPlusJSONResponse) VisitCreateCustomerGroupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCustomerGroupRequestObject struct {
+	Id     GroupId `json:"id"`
+	Params DeleteCustomerGroupParams
+}
+
+type DeleteCustomerGroupResponseObject interface {
+	VisitDeleteCustomerGroupResponse(w http.ResponseWriter) error
+}
+
+type DeleteCustomerGroup204Response struct {
+}
+
+func (response DeleteCustomerGroup204Response) VisitDeleteCustomerGroupResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteCustomerGroupdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response DeleteCustomerGroupdefaultApplicationProblemPlusJSONResponse) VisitDeleteCustomerGroupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerGroupRequestObject struct {
+	Id     GroupId `json:"id"`
+	Params GetCustomerGroupParams
+}
+
+type GetCustomerGroupResponseObject interface {
+	VisitGetCustomerGroupResponse(w http.ResponseWriter) error
+}
+
+type GetCustomerGroup200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetCustomerGroup200JSONResponse struct {
+	Body    CustomerGroup
+	Headers GetCustomerGroup200ResponseHeaders
+}
+
+func (response GetCustomerGroup200JSONResponse) VisitGetCustomerGroupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerGroup304Response struct {
+}
+
+func (response GetCustomerGroup304Response) VisitGetCustomerGroupResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetCustomerGroupdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetCustomerGroupdefaultApplicationProblemPlusJSONResponse) VisitGetCustomerGroupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCustomerGroupRequestObject struct {
+	Id     GroupId `json:"id"`
+	Params UpdateCustomerGroupParams
+	Body   *UpdateCustomerGroupJSONRequestBody
+}
+
+type UpdateCustomerGroupResponseObject interface {
+	VisitUpdateCustomerGroupResponse(w http.ResponseWriter) error
+}
+
+type UpdateCustomerGroup200ResponseHeaders struct {
+	ETag *string
+}
+
+type UpdateCustomerGroup200JSONResponse struct {
+	Body    CustomerGroup
+	Headers UpdateCustomerGroup200ResponseHeaders
+}
+
+func (response UpdateCustomerGroup200JSONResponse) VisitUpdateCustomerGroupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCustomerGroupdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response UpdateCustomerGroupdefaultApplicationProblemPlusJSONResponse) VisitUpdateCustomerGroupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddCustomerGroupMembersRequestObject struct {
+	Id     GroupId `json:"id"`
+	Params AddCustomerGroupMembersParams
+	Body   *AddCustomerGroupMembersJSONRequestBody
+}
+
+type AddCustomerGroupMembersResponseObject interface {
+	VisitAddCustomerGroupMembersResponse(w http.ResponseWriter) error
+}
+
+type AddCustomerGroupMembers200JSONResponse CustomerGroupMembersResult
+
+func (response AddCustomerGroupMembers200JSONResponse) VisitAddCustomerGroupMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddCustomerGroupMembersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response AddCustomerGroupMembersdefaultApplicationProblemPlusJSONResponse) VisitAddCustomerGroupMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerGroupMembersRequestObject struct {
+	Id     GroupId `json:"id"`
+	Params ListCustomerGroupMembersParams
+}
+
+type ListCustomerGroupMembersResponseObject interface {
+	VisitListCustomerGroupMembersResponse(w http.ResponseWriter) error
+}
+
+type ListCustomerGroupMembers200ResponseHeaders struct {
+	Link *string
+}
+
+type ListCustomerGroupMembers200JSONResponse struct {
+	Body    CustomerList
+	Headers ListCustomerGroupMembers200ResponseHeaders
+}
+
+func (response ListCustomerGroupMembers200JSONResponse) VisitListCustomerGroupMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerGroupMembersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListCustomerGroupMembersdefaultApplicationProblemPlusJSONResponse) VisitListCustomerGroupMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveCustomerGroupMembersRequestObject struct {
+	Id     GroupId `json:"id"`
+	Params RemoveCustomerGroupMembersParams
+	Body   *RemoveCustomerGroupMembersJSONRequestBody
+}
+
+type RemoveCustomerGroupMembersResponseObject interface {
+	VisitRemoveCustomerGroupMembersResponse(w http.ResponseWriter) error
+}
+
+type RemoveCustomerGroupMembers200JSONResponse CustomerGroupMembersResult
+
+func (response RemoveCustomerGroupMembers200JSONResponse) VisitRemoveCustomerGroupMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveCustomerGroupMembersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RemoveCustomerGroupMembersdefaultApplicationProblemPlusJSONResponse) VisitRemoveCustomerGroupMembersResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -8822,6 +9846,30 @@ type StrictServerInterface interface {
 	// DecideCustomerDuplicate Decide about a pair
 	// (POST /v1/customer-duplicates/{id}/decide)
 	DecideCustomerDuplicate(ctx context.Context, request DecideCustomerDuplicateRequestObject) (DecideCustomerDuplicateResponseObject, error)
+	// ListCustomerGroups List groups
+	// (GET /v1/customer-groups)
+	ListCustomerGroups(ctx context.Context, request ListCustomerGroupsRequestObject) (ListCustomerGroupsResponseObject, error)
+	// CreateCustomerGroup Create a group
+	// (POST /v1/customer-groups)
+	CreateCustomerGroup(ctx context.Context, request CreateCustomerGroupRequestObject) (CreateCustomerGroupResponseObject, error)
+	// DeleteCustomerGroup Delete a group
+	// (DELETE /v1/customer-groups/{id})
+	DeleteCustomerGroup(ctx context.Context, request DeleteCustomerGroupRequestObject) (DeleteCustomerGroupResponseObject, error)
+	// GetCustomerGroup Read a group
+	// (GET /v1/customer-groups/{id})
+	GetCustomerGroup(ctx context.Context, request GetCustomerGroupRequestObject) (GetCustomerGroupResponseObject, error)
+	// UpdateCustomerGroup Change a group
+	// (PATCH /v1/customer-groups/{id})
+	UpdateCustomerGroup(ctx context.Context, request UpdateCustomerGroupRequestObject) (UpdateCustomerGroupResponseObject, error)
+	// AddCustomerGroupMembers Put customers into a group
+	// (POST /v1/customer-groups/{id}/add-members)
+	AddCustomerGroupMembers(ctx context.Context, request AddCustomerGroupMembersRequestObject) (AddCustomerGroupMembersResponseObject, error)
+	// ListCustomerGroupMembers List the members of a group
+	// (GET /v1/customer-groups/{id}/members)
+	ListCustomerGroupMembers(ctx context.Context, request ListCustomerGroupMembersRequestObject) (ListCustomerGroupMembersResponseObject, error)
+	// RemoveCustomerGroupMembers Take customers out of a group
+	// (POST /v1/customer-groups/{id}/remove-members)
+	RemoveCustomerGroupMembers(ctx context.Context, request RemoveCustomerGroupMembersRequestObject) (RemoveCustomerGroupMembersResponseObject, error)
 	// ListCustomerMerges List merges
 	// (GET /v1/customer-merges)
 	ListCustomerMerges(ctx context.Context, request ListCustomerMergesRequestObject) (ListCustomerMergesResponseObject, error)
@@ -9247,6 +10295,304 @@ func (sh *strictHandler) DecideCustomerDuplicate(ctx echo.Context, id externalRe
 		return err
 	} else if validResponse, ok := response.(DecideCustomerDuplicateResponseObject); ok {
 		return validResponse.VisitDecideCustomerDuplicateResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListCustomerGroups operation middleware
+func (sh *strictHandler) ListCustomerGroups(ctx echo.Context, params ListCustomerGroupsParams) error {
+	var request ListCustomerGroupsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomerGroups(ctx.Request().Context(), request.(ListCustomerGroupsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomerGroups")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomerGroupsResponseObject); ok {
+		return validResponse.VisitListCustomerGroupsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateCustomerGroup operation middleware
+func (sh *strictHandler) CreateCustomerGroup(ctx echo.Context, params CreateCustomerGroupParams) error {
+	var request CreateCustomerGroupRequestObject
+
+	request.Params = params
+
+	var body CreateCustomerGroupJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateCustomerGroup(ctx.Request().Context(), request.(CreateCustomerGroupRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateCustomerGroup")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateCustomerGroupResponseObject); ok {
+		return validResponse.VisitCreateCustomerGroupResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteCustomerGroup operation middleware
+func (sh *strictHandler) DeleteCustomerGroup(ctx echo.Context, id GroupId, params DeleteCustomerGroupParams) error {
+	var request DeleteCustomerGroupRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteCustomerGroup(ctx.Request().Context(), request.(DeleteCustomerGroupRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteCustomerGroup")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteCustomerGroupResponseObject); ok {
+		return validResponse.VisitDeleteCustomerGroupResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetCustomerGroup operation middleware
+func (sh *strictHandler) GetCustomerGroup(ctx echo.Context, id GroupId, params GetCustomerGroupParams) error {
+	var request GetCustomerGroupRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCustomerGroup(ctx.Request().Context(), request.(GetCustomerGroupRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCustomerGroup")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetCustomerGroupResponseObject); ok {
+		return validResponse.VisitGetCustomerGroupResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateCustomerGroup operation middleware
+func (sh *strictHandler) UpdateCustomerGroup(ctx echo.Context, id GroupId, params UpdateCustomerGroupParams) error {
+	var request UpdateCustomerGroupRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body UpdateCustomerGroupJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateCustomerGroup(ctx.Request().Context(), request.(UpdateCustomerGroupRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateCustomerGroup")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateCustomerGroupResponseObject); ok {
+		return validResponse.VisitUpdateCustomerGroupResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AddCustomerGroupMembers operation middleware
+func (sh *strictHandler) AddCustomerGroupMembers(ctx echo.Context, id GroupId, params AddCustomerGroupMembersParams) error {
+	var request AddCustomerGroupMembersRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body AddCustomerGroupMembersJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AddCustomerGroupMembers(ctx.Request().Context(), request.(AddCustomerGroupMembersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddCustomerGroupMembers")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AddCustomerGroupMembersResponseObject); ok {
+		return validResponse.VisitAddCustomerGroupMembersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListCustomerGroupMembers operation middleware
+func (sh *strictHandler) ListCustomerGroupMembers(ctx echo.Context, id GroupId, params ListCustomerGroupMembersParams) error {
+	var request ListCustomerGroupMembersRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomerGroupMembers(ctx.Request().Context(), request.(ListCustomerGroupMembersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomerGroupMembers")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomerGroupMembersResponseObject); ok {
+		return validResponse.VisitListCustomerGroupMembersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RemoveCustomerGroupMembers operation middleware
+func (sh *strictHandler) RemoveCustomerGroupMembers(ctx echo.Context, id GroupId, params RemoveCustomerGroupMembersParams) error {
+	var request RemoveCustomerGroupMembersRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body RemoveCustomerGroupMembersJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RemoveCustomerGroupMembers(ctx.Request().Context(), request.(RemoveCustomerGroupMembersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemoveCustomerGroupMembers")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RemoveCustomerGroupMembersResponseObject); ok {
+		return validResponse.VisitRemoveCustomerGroupMembersResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

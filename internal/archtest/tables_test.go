@@ -44,6 +44,9 @@ var owners = map[string]string{
 	"tags":                 "internal/customers",
 	"customer_tag_history": "internal/customers",
 
+	"customer_groups":        "internal/customers",
+	"customer_group_members": "internal/customers",
+
 	"notes":         "internal/timeline",
 	"note_mentions": "internal/timeline",
 	"attachments":   "internal/timeline",
@@ -119,6 +122,7 @@ var rawSQL = map[string]string{
 	"internal/customers/fields_manage.go":     "definitions, under a lock; whether anybody has a value, beyond the scope",
 	"internal/customers/handover.go":          "moves the rows of one assistant that the caller's scope covers, set-based",
 	"internal/customers/http_profile_read.go": "the profile in one statement; its row is checked against the scope",
+	"internal/customers/groups.go":            "groups have no scope; members counted and locked with the scope in the condition",
 	"internal/customers/list.go":              "counts with the scope in the condition",
 	"internal/customers/merge.go":             "whole rows of two customers that the caller's scope has been checked for; merges with the survivor's scope in the condition",
 	"internal/customers/merge_pairs.go":       "pairs of the two customers of a merge",

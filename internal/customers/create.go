@@ -277,6 +277,7 @@ var constraints = map[string]func() *apperr.Error{
 	"customers_card_number_key":        func() *apperr.Error { return ErrDuplicate.At("/card_number") },
 	"customers_home_store_id_fkey":     func() *apperr.Error { return ErrStore.At("/home_store_id") },
 	"customers_assigned_staff_id_fkey": func() *apperr.Error { return ErrStaff.At("/assigned_staff_id") },
+	"customer_groups_name_key":         func() *apperr.Error { return ErrGroupDuplicate.At("/name") },
 	"tags_name_key":                    func() *apperr.Error { return ErrTagDuplicate.At("/name") },
 }
 

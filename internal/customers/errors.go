@@ -87,6 +87,11 @@ var (
 	ErrTooShort = apperr.Define(apperr.Invalid, "search.too_short", "Search for at least two characters of a name.", "请至少输入姓名中的两个字符。")
 	ErrNeedle   = apperr.Define(apperr.Invalid, "search.too_long", "The fragment is too long.", "搜索内容过长。")
 
+	ErrGroupNotFound  = apperr.Define(apperr.NotFound, "customer_groups.not_found", "There is no such group.", "找不到该分组。")
+	ErrGroupDuplicate = apperr.Define(apperr.Conflict, "customer_groups.duplicate", "Another group has this name.", "已有同名分组。")
+	ErrGroupName      = apperr.Define(apperr.Invalid, "customer_groups.name_invalid", "A group's name has 1 to 64 visible characters.", "分组名称须为 1 到 64 个可见字符。")
+	ErrGroupMember    = apperr.Define(apperr.Invalid, "customer_groups.member_key", "Name a member by customer_id or external_id, one of them.", "请用 customer_id 或 external_id 之一指定成员。")
+
 	ErrTagNotFound   = apperr.Define(apperr.NotFound, "tags.not_found", "There is no such tag.", "找不到该标签。")
 	ErrTagDuplicate  = apperr.Define(apperr.Conflict, "tags.duplicate", "Another tag has this name.", "已有同名标签。")
 	ErrTagInUse      = apperr.Define(apperr.Conflict, "tags.in_use", "Customers have this tag; take it off them first.", "仍有顾客使用该标签，请先移除。")

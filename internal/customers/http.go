@@ -376,6 +376,9 @@ func nextLink(p customersapi.ListCustomersParams, cursor string) string {
 	if p.StoreId != nil {
 		set("store_id", p.StoreId.String())
 	}
+	if p.GroupId != nil {
+		set("group_id", p.GroupId.String())
+	}
 	if p.AssignedStaffId != nil {
 		set("assigned_staff_id", p.AssignedStaffId.String())
 	}

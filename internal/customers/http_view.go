@@ -264,7 +264,7 @@ func toAPIBulkError(err error, base, lang string) *customersapi.CustomerBulkErro
 func fromAPIFilter(p customersapi.ListCustomersParams) Filter {
 	f := Filter{
 		Phone: deref(p.Phone), PhoneLast4: deref(p.PhoneLast4), Email: deref(p.Email), CardNumber: deref(p.CardNumber), Name: deref(p.Name),
-		ExternalID: deref(p.ExternalId), Tag: deref(p.Tag), StoreID: orNil(p.StoreId), AssignedStaffID: orNil(p.AssignedStaffId), RFMBand: deref(p.RfmBand),
+		ExternalID: deref(p.ExternalId), Tag: deref(p.Tag), StoreID: orNil(p.StoreId), GroupID: orNil(p.GroupId), AssignedStaffID: orNil(p.AssignedStaffId), RFMBand: deref(p.RfmBand),
 		LifecycleStage: deref((*string)(p.LifecycleStage)), CreatedAfter: p.CreatedAfter, CreatedBefore: p.CreatedBefore, UpdatedAfter: p.UpdatedAfter,
 		Archived: p.Status != nil && *p.Status == customersapi.CustomerArchived,
 	}
@@ -283,7 +283,7 @@ func fromAPIFilter(p customersapi.ListCustomersParams) Filter {
 func fromAPISearch(b *customersapi.CustomerSearch) Filter {
 	f := Filter{
 		Phone: deref(b.Phone), PhoneLast4: deref(b.PhoneLast4), Email: deref(b.Email), CardNumber: deref(b.CardNumber), Name: deref(b.Name),
-		ExternalID: deref(b.ExternalId), Tag: deref(b.Tag), StoreID: orNil(b.StoreId), AssignedStaffID: orNil(b.AssignedStaffId), RFMBand: deref(b.RfmBand),
+		ExternalID: deref(b.ExternalId), Tag: deref(b.Tag), StoreID: orNil(b.StoreId), GroupID: orNil(b.GroupId), AssignedStaffID: orNil(b.AssignedStaffId), RFMBand: deref(b.RfmBand),
 		LifecycleStage: deref((*string)(b.LifecycleStage)), CreatedAfter: b.CreatedAfter, CreatedBefore: b.CreatedBefore, UpdatedAfter: b.UpdatedAfter,
 		Archived: b.Status != nil && *b.Status == customersapi.CustomerArchived,
 	}

@@ -22,7 +22,7 @@ type Filter struct {
 	Phone, PhoneLast4, Email, CardNumber string // in any usual spelling
 	Name                                 string // a fragment
 	ExternalID, Tag                      string
-	StoreID, AssignedStaffID             uuid.UUID
+	StoreID, AssignedStaffID, GroupID    uuid.UUID
 	LifecycleStage, RFMBand              string
 	Archived                             bool // archived customers instead of active ones
 	CreatedAfter, CreatedBefore          *time.Time
@@ -223,6 +223,9 @@ func (s *Service) plan(ctx context.Context, f *Filter) (*query, error) {
 		w.and("c.tag_ids @> ARRAY(SELECT t.id FROM tags t WHERE t.name = ?) AND EXISTS (SELECT 1 FROM tags t WHERE t.name = ?)", name, name)
 		// Who had it until a moment ago has it no more, whether or not it was taken off.
 		w.and("(c.tag_expiries IS NULL OR coalesce((c.tag_expiries ->> (SELECT t.id::text FROM tags t WHERE t.name = ?))::timestamptz > ?, TRUE))", name, s.clock.Now())
+	}
+	if f.GroupID != uuid.Nil {
+		w.and("c.id IN (SELECT g.customer_id FROM customer_group_members g WHERE g.group_id = ?)", f.GroupID)
 	}
 	if f.AssignedStaffID != uuid.Nil {
 		w.and("c.assigned_staff_id = ?", f.AssignedStaffID)

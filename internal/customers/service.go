@@ -64,6 +64,9 @@ func New(d Deps) *Service {
 		// What somebody has now stays with the merged record, which keeps its tags;
 		// the survivor's own are noted as they get them.
 		{Table: "customer_tag_history", Kind: "tag_history", Stays: "m.removed_at IS NULL"},
+		// Of a group that both are in, the merged record stays a member.
+		{Table: "customer_group_members", Kind: "groups", Stays: `EXISTS (SELECT FROM customer_group_members o JOIN customers x ON x.id = m.customer_id
+			WHERE o.group_id = m.group_id AND o.customer_id = x.merged_into_id)`},
 	}})
 	return s
 }

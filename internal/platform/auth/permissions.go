@@ -23,6 +23,7 @@ const (
 	NotesWrite           Permission = "notes.write"
 	NotesManage          Permission = "notes.manage"
 	TagsManage           Permission = "tags.manage"
+	GroupsManage         Permission = "customer_groups.manage"
 	CustomFieldsManage   Permission = "custom_fields.manage"
 	ValidationManage     Permission = "validation_rules.manage"
 	OrdersRead           Permission = "orders.read"
@@ -84,6 +85,7 @@ var Catalogue = []Explained{
 	{ExportsCreate, "Export what one may read as a file, masked.", "将可查看的内容导出为文件（脱敏）。"},
 	{ExportsManage, "See and delete everybody's exports, when held over the whole business.", "查看和删除所有人的导出（须拥有全部范围）。"},
 	{TagsManage, "Define tags.", "管理标签。"},
+	{GroupsManage, "Define groups of customers, and put customers within the scope into them and take them out.", "管理顾客分组，并将权限范围内的顾客加入或移出分组。"},
 	{CustomFieldsManage, "Define custom fields, and see and change all of them.", "管理自定义字段，并可查看和修改全部自定义字段。"},
 	{ValidationManage, "Define, try and activate validation rules.", "管理、试运行并启用校验规则。"},
 	{OrdersRead, "Read orders and returns within the scope.", "查看权限范围内的订单和退货。"},
@@ -121,7 +123,7 @@ var BuiltInRoles = []BuiltInRole{
 	{"store_manager", "Store manager", "店长", "store", []Permission{CustomersRead, CustomersLookup, NotesRead, OrdersRead, CatalogRead, CatalogReadCost, SegmentsRead, StoresRead, StaffRead, RolesRead, ExportsCreate}},
 	{"assistant", "Shop assistant", "导购", "own", []Permission{CustomersRead, CustomersCreate, CustomersUpdate, CustomersReveal, CustomersLookup, NotesRead, NotesWrite, OrdersRead, OrdersIngest, CatalogRead, SegmentsRead, StoresRead}},
 	{"service_agent", "Service agent", "客服", "store", []Permission{CustomersRead, CustomersReveal, CustomersLookup, CustomersIdentities, NotesRead, NotesWrite, OrdersRead, CatalogRead, SegmentsRead, StoresRead}},
-	{"marketer", "Marketer", "营销", "all", []Permission{CustomersRead, OrdersRead, CatalogRead, SegmentsRead, SegmentsManage, TagsManage, StoresRead, ExportsCreate}},
+	{"marketer", "Marketer", "营销", "all", []Permission{CustomersRead, OrdersRead, CatalogRead, SegmentsRead, SegmentsManage, TagsManage, GroupsManage, StoresRead, ExportsCreate}},
 	{"analyst", "Analyst", "分析师", "all", []Permission{CustomersRead, OrdersRead, CatalogRead, CatalogReadCost, SegmentsRead, StoresRead, ExportsCreate}},
 	{"inventory_clerk", "Inventory clerk", "库存员", "store", []Permission{CatalogRead, CatalogManage, CatalogReadCost, StoresRead}},
 	{"auditor", "Auditor", "审计员", "all", []Permission{AuditRead, JobsRead, StaffRead, RolesRead, StoresRead}},
