@@ -53,6 +53,10 @@ var mutants = []mutant{
 	{"server/access.go", "p == auth.Self || actor.Can(p)", "true", "getCustomer"},
 	{"server/access.go", "(actor.Kind == auth.KindMember) != (p == auth.Member)", "false", "getMe"},
 	{"member/identities.go", "if gone == nil {", "if gone, _ = tx.CRM.CustomerIdentity.Get(auth.System(ctx, \"\"), id); gone == nil {", "unlinkMemberIdentity"},
+	{"timeline/queries.go", "n.id = m.note_id AND \" + where + \"", "n.id = m.note_id AND (\" + where + \" OR TRUE)", "listMentions/count"},
+	{"timeline/timeline.go", "\"(\"+seen+\") IS TRUE\"", "\"((\"+seen+\") OR TRUE)\"", "listTimeline/elsewhere"},
+	{"timeline/timeline.go", "!actor.Can(src.Permission)", "!actor.Can(src.Permission) && false", "listTimeline/order listTimeline/note"},
+	{"timeline/service.go", "return a.Can(auth.NotesManage) &&", "return a.Can(auth.NotesRead) &&", "updateNote/colleague deleteAttachment/colleague"},
 	{"server/access.go", "if op.Public {\n\t\tif op.Method", "if op.Public || op.ID == \"listTags\" {\n\t\tif op.Method", "listTags"},
 	{"platform/principals/principals.go", "return auth.Actor{}, true, nil", "session = Session{Expires: s.clock.Now().Add(time.Hour)}", "getMe"},
 }

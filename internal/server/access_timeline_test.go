@@ -111,6 +111,12 @@ var timelineProbes = map[string]probe{
 		b := c.buyer()
 		return among(c.do(http.MethodGet, "/v1/customers/"+b.id.String()+"/timeline", nil), b.order)
 	},
+	"listTimeline/elsewhere": func(c *cell) byte {
+		b := c.newBuyer()
+		_, staff := c.place(c.object, c.actor)
+		c.purchase(&b, c.b, staff)
+		return among(c.do(http.MethodGet, "/v1/customers/"+b.id.String()+"/timeline?kind=order", nil), b.order)
+	},
 	"listTimeline/note": func(c *cell) byte {
 		customer, id := c.note(false)
 		return among(c.do(http.MethodGet, "/v1/customers/"+customer.String()+"/timeline", nil), id)
