@@ -462,6 +462,39 @@ func (e ExportClearKind) Valid() bool {
 	}
 }
 
+// Defines values for ExportFieldFilterOp.
+const (
+	ExportFieldAnyOf   ExportFieldFilterOp = "any_of"
+	ExportFieldGT      ExportFieldFilterOp = "gt"
+	ExportFieldGTE     ExportFieldFilterOp = "gte"
+	ExportFieldLT      ExportFieldFilterOp = "lt"
+	ExportFieldLTE     ExportFieldFilterOp = "lte"
+	ExportFieldPrefix  ExportFieldFilterOp = "prefix"
+	ExportFieldPresent ExportFieldFilterOp = "present"
+)
+
+// Valid indicates whether the value is a known member of the ExportFieldFilterOp enum.
+func (e ExportFieldFilterOp) Valid() bool {
+	switch e {
+	case ExportFieldAnyOf:
+		return true
+	case ExportFieldGT:
+		return true
+	case ExportFieldGTE:
+		return true
+	case ExportFieldLT:
+		return true
+	case ExportFieldLTE:
+		return true
+	case ExportFieldPrefix:
+		return true
+	case ExportFieldPresent:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ExportFilterChannel.
 const (
 	ExportChannelLive        ExportFilterChannel = "live"
@@ -4379,9 +4412,10 @@ type ExportClearKind string
 //
 // Example: {"fields":["external_id","name","phone"],"filter":{"tag":"VIP"},"format":"csv","kind":"customers","language":"zh-CN"}
 type ExportCreate struct {
-	// Fields Columns, in this order; all of them when left out. Customers: id, external_id, name, phone, email, card_number, gender, birth_date,
+	// Fields Columns, in this order; all of them when left out. A custom field archived before the file is written is left out. Customers: id, external_id, name, phone, email, card_number, gender, birth_date,
 	// address.country, address.region, address.city, address.district, address.line1, address.line2, address.postal_code, language, source,
-	// lifecycle_stage, home_store (code), assigned_staff (user name), tags, custom_fields, created_at, updated_at, archived_at. Orders: id,
+	// lifecycle_stage, home_store (code), assigned_staff (user name), tags, custom_fields (all in one object), custom_fields.{key} (one of
+	// them), created_at, updated_at, archived_at; in CSV and XLSX each custom field is a column when nothing is chosen. Orders: id,
 	// order_number, external_number, store (code), channel, status, customer_id, staff (user name), currency, line_count, unit_count,
 	// total_amount, returned_amount, placed_at, business_on, created_at.
 	Fields *[]string `json:"fields,omitempty"`
@@ -4402,6 +4436,21 @@ type ExportCreate struct {
 	Language *ExportLanguage `json:"language,omitempty"`
 }
 
+// ExportFieldFilter A filter by a custom field, as the search of customers has it.
+//
+// Example: {"key":"shoe_size","op":"gte","values":["42"]}
+type ExportFieldFilter struct {
+	// Key A filterable field.
+	Key string              `json:"key"`
+	Op  ExportFieldFilterOp `json:"op"`
+
+	// Values As text, such as `42`, `2026-07-01`, `true`.
+	Values *[]string `json:"values,omitempty"`
+}
+
+// ExportFieldFilterOp defines model for ExportFieldFilter.Op.
+type ExportFieldFilterOp string
+
 // ExportFilter Filters, all of which must hold. `store_id` suits both kinds (customers: the home store); those of the customers' list suit customers;
 // `customer_id`, `staff_id` (who sold), `channel`, `order_status`, `placed_after` and `placed_before` suit orders. One of the other kind
 // answers 422 `exports.filter_unfit`.
@@ -4416,6 +4465,9 @@ type ExportFilter struct {
 	Channel         *ExportFilterChannel `json:"channel,omitempty"`
 	CreatedAfter    *time.Time           `json:"created_after,omitempty"`
 	CreatedBefore   *time.Time           `json:"created_before,omitempty"`
+
+	// CustomFields Filters by custom fields, all of which must hold.
+	CustomFields *[]ExportFieldFilter `json:"custom_fields,omitempty"`
 
 	// CustomerId A UUIDv7, so ids sort by the time of creation.
 	//
@@ -4877,7 +4929,9 @@ type ImportMapping struct {
 
 	// Field One of external_id, name, phone, email, card_number, gender, birth_date, language, source, lifecycle_stage, home_store (code),
 	// assigned_staff (user name), tags, address.country, address.region, address.city, address.district, address.line1,
-	// address.line2, address.postal_code, or custom_fields.{key}.
+	// address.line2, address.postal_code, or custom_fields.{key} of a custom field that the caller may change. Its cells are read by its
+	// kind when their row is taken over: choices by value or label, several of them separated by comma, semicolon or bar, numbers with
+	// or without thousands, days as birthdays, booleans as true, yes, 1, 是 or the contrary, references by id.
 	Field  string  `json:"field"`
 	Header *string `json:"header,omitempty"`
 }
@@ -11755,7 +11809,8 @@ type ClientInterface interface {
 	// `/v1/jobs/{id}/events`; `/v1/jobs/{id}/cancel` stops it between two batches.
 	//
 	// CSV may be UTF-8, UTF-16 or GB18030 (GBK), with or without a byte order mark, cut by comma, tab, semicolon or bar. The first row
-	// that is not empty is the header. Columns are recognized by Chinese and English headers and by their values; `mapping` says
+	// that is not empty is the header. Columns are recognized by Chinese and English headers and by their values, custom fields by key and
+	// labels; `mapping` says
 	// otherwise. Without a mapping and without `dry_run`, columns that cannot be told for certain answer 422 `imports.mapping_needed`.
 	//
 	// A row that breaks a rule stops nothing; it is kept for `/v1/imports/{id}/errors`. A row whose external id, card number, phone or
@@ -16278,7 +16333,8 @@ func (c *Client) ListImports(ctx context.Context, params *ListImportsParams, req
 // `/v1/jobs/{id}/events`; `/v1/jobs/{id}/cancel` stops it between two batches.
 //
 // CSV may be UTF-8, UTF-16 or GB18030 (GBK), with or without a byte order mark, cut by comma, tab, semicolon or bar. The first row
-// that is not empty is the header. Columns are recognized by Chinese and English headers and by their values; `mapping` says
+// that is not empty is the header. Columns are recognized by Chinese and English headers and by their values, custom fields by key and
+// labels; `mapping` says
 // otherwise. Without a mapping and without `dry_run`, columns that cannot be told for certain answer 422 `imports.mapping_needed`.
 //
 // A row that breaks a rule stops nothing; it is kept for `/v1/imports/{id}/errors`. A row whose external id, card number, phone or
@@ -33951,7 +34007,8 @@ type ClientWithResponsesInterface interface {
 	// `/v1/jobs/{id}/events`; `/v1/jobs/{id}/cancel` stops it between two batches.
 	//
 	// CSV may be UTF-8, UTF-16 or GB18030 (GBK), with or without a byte order mark, cut by comma, tab, semicolon or bar. The first row
-	// that is not empty is the header. Columns are recognized by Chinese and English headers and by their values; `mapping` says
+	// that is not empty is the header. Columns are recognized by Chinese and English headers and by their values, custom fields by key and
+	// labels; `mapping` says
 	// otherwise. Without a mapping and without `dry_run`, columns that cannot be told for certain answer 422 `imports.mapping_needed`.
 	//
 	// A row that breaks a rule stops nothing; it is kept for `/v1/imports/{id}/errors`. A row whose external id, card number, phone or
@@ -50956,7 +51013,8 @@ func (c *ClientWithResponses) ListImportsWithResponse(ctx context.Context, param
 // `/v1/jobs/{id}/events`; `/v1/jobs/{id}/cancel` stops it between two batches.
 //
 // CSV may be UTF-8, UTF-16 or GB18030 (GBK), with or without a byte order mark, cut by comma, tab, semicolon or bar. The first row
-// that is not empty is the header. Columns are recognized by Chinese and English headers and by their values; `mapping` says
+// that is not empty is the header. Columns are recognized by Chinese and English headers and by their values, custom fields by key and
+// labels; `mapping` says
 // otherwise. Without a mapping and without `dry_run`, columns that cannot be told for certain answer 422 `imports.mapping_needed`.
 //
 // A row that breaks a rule stops nothing; it is kept for `/v1/imports/{id}/errors`. A row whose external id, card number, phone or

@@ -411,3 +411,15 @@ func TestParametersInline(t *testing.T) {
 		}
 	}
 }
+
+// TestExportsHaveTheFiltersOfTheList: who finds customers in the list can have
+// the same ones as a file.
+func TestExportsHaveTheFiltersOfTheList(t *testing.T) {
+	schemas := bundle(t).spec.Components.Schemas
+	export := schemas["ExportFilter"].Value.Properties
+	for name := range schemas["CustomerSearch"].Value.Properties {
+		if !slices.Contains([]string{"sort", "include", "limit", "cursor"}, name) {
+			assert.Contains(t, export, name, "the search of customers has a filter that exports lack: add it to ExportFilter and fromAPIExportFilter of package imports")
+		}
+	}
+}

@@ -132,6 +132,9 @@ func (f *Field) normalize(raw any) (any, *apperr.Field) {
 	if raw == nil {
 		return nil, nil
 	}
+	if c, ok := raw.(Cell); ok {
+		return f.cell(c)
+	}
 	wrong := fault(ErrFieldKind, "kind", string(f.Kind))
 	switch f.Kind {
 	case FieldText:
@@ -309,7 +312,11 @@ func (u *fieldUse) refer(ctx context.Context, tx *db.Tx, inputs []*Input) error 
 		}
 		for key, raw := range *in.CustomFields {
 			f := u.set.active(key)
-			if v, ok := raw.(string); ok && f != nil && f.Kind == FieldReference {
+			v, ok := raw.(string)
+			if c, from := raw.(Cell); from {
+				v, ok = strings.TrimSpace(c.Text), true
+			}
+			if ok && f != nil && f.Kind == FieldReference {
 				if id, err := uuid.Parse(v); err == nil {
 					wanted[f.ReferenceTo] = append(wanted[f.ReferenceTo], id)
 				}

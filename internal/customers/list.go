@@ -500,6 +500,10 @@ func (s *Service) Count(ctx context.Context, f Filter) (n int64, err error) {
 		return 0, err
 	}
 	w := q.where
+	if q.lead.sql != "" {
+		e := q.lead.existing()
+		w.and(e.sql, e.args...)
+	}
 	p := scopeClause(q.scope)
 	w.and(p.sql, p.args...)
 	c := clause{"SELECT count(*) FROM customers c WHERE " + w.sql, w.args}

@@ -15,7 +15,8 @@ import (
 
 // exportColumn is a column of an export. Its key is the field of an import that
 // takes the column again, where there is one, and the member of a JSON line.
-// Values are nil, string, int64, money, moment, calendarDay, or what JSON can hold.
+// Values are nil, string, int64, float64, bool, money, moment, calendarDay, or
+// what JSON can hold.
 type exportColumn[T any] struct {
 	key, zh, en string
 	value       func(*T) any
@@ -72,7 +73,7 @@ func (c *customerRow) address() customers.Address {
 }
 
 var customerColumns = []exportColumn[customerRow]{
-	{"id", "系统编号", "Id", func(c *customerRow) any { return c.ID.String() }},
+	{"id", "系统编号", "System id", func(c *customerRow) any { return c.ID.String() }},
 	{"external_id", "外部编号", "External id", func(c *customerRow) any {
 		if c.ExternalID == nil {
 			return nil
@@ -166,10 +167,53 @@ func decimals(code string) int {
 	return scale
 }
 
-// chosen are the columns asked for, in the order asked for; all for none.
-func chosen[T any](all []exportColumn[T], keys []string) []exportColumn[T] {
+// customColumns are the custom fields as columns. A heading is the field's label
+// if it names no other column, so that an import knows it again.
+func customColumns(defined []customers.FileField) []exportColumn[customerRow] {
+	claimed := customFields(defined).headers()
+	heading := func(f customers.FileField, label string) string {
+		if h := fold(label); h == "" || headers[h] != "" || len(claimed[h]) > 1 {
+			return customPrefix + f.Key
+		}
+		return label
+	}
+	out := make([]exportColumn[customerRow], len(defined))
+	for i, f := range defined {
+		out[i] = exportColumn[customerRow]{customPrefix + f.Key, heading(f, f.Labels.ZH), heading(f, f.Labels.EN), func(c *customerRow) any {
+			v := c.Value(f.Key)
+			if day, ok := v.(string); ok && f.Kind == customers.FieldDate {
+				return calendarDay(day)
+			}
+			return v
+		}}
+	}
+	return out
+}
+
+// allCustomerColumns are those there are, and those of a file for which nobody
+// has chosen: custom fields are members of one object for programs, columns for
+// people.
+func allCustomerColumns(defined []customers.FileField, format string) (known, usual []exportColumn[customerRow]) {
+	custom := customColumns(defined)
+	known = append(slices.Clone(customerColumns), custom...)
+	if format == "jsonl" {
+		return known, customerColumns
+	}
+	for _, c := range customerColumns {
+		if c.key == "custom_fields" {
+			usual = append(usual, custom...)
+		} else {
+			usual = append(usual, c)
+		}
+	}
+	return known, usual
+}
+
+// chosen are the columns asked for, in the order asked for; the usual ones
+// for none. One that is gone since it was asked for is left out.
+func chosen[T any](all, usual []exportColumn[T], keys []string) []exportColumn[T] {
 	if len(keys) == 0 {
-		return all
+		return usual
 	}
 	out := make([]exportColumn[T], 0, len(keys))
 	for _, key := range keys {
@@ -218,8 +262,9 @@ func title(kind, language string) string {
 
 // checkFields holds the columns asked for against those of the kind. Error:
 // ErrExportField.
-func checkFields(kind string, fields []string) error {
-	known := keysOf(customerColumns)
+func checkFields(kind string, fields []string, defined []customers.FileField) error {
+	all, _ := allCustomerColumns(defined, "")
+	known := keysOf(all)
 	if kind == kindOrders {
 		known = keysOf(orderColumns)
 	}

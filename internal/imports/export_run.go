@@ -146,7 +146,12 @@ func (w *exporting) customers(ctx context.Context, filter ExportFilter) error {
 	if err != nil {
 		return err
 	}
-	columns := chosen(customerColumns, w.row.Fields)
+	defined, err := w.s.Customers.FileFields(ctx)
+	if err != nil {
+		return err
+	}
+	known, usual := allCustomerColumns(defined, string(w.row.Format))
+	columns := chosen(known, usual, w.row.Fields)
 	values := make([]any, len(columns))
 	if err := w.table.head(headings(columns, w.row.Language)); err != nil {
 		return err
@@ -182,7 +187,7 @@ func (w *exporting) orders(ctx context.Context, filter ExportFilter) error {
 	if w.total, err = w.s.Orders.Count(ctx, filter.orders()); err != nil {
 		return err
 	}
-	columns := chosen(orderColumns, w.row.Fields)
+	columns := chosen(orderColumns, orderColumns, w.row.Fields)
 	values := make([]any, len(columns))
 	if err := w.table.head(headings(columns, w.row.Language)); err != nil {
 		return err

@@ -102,7 +102,11 @@ func (s *Service) Export(ctx context.Context, in ExportRequest) (*Exported, *pla
 	if in.Reason = strings.TrimSpace(in.Reason); in.Clear && utf8.RuneCountInString(in.Reason) < 2 {
 		return nil, nil, customers.ErrReason.At("/reason")
 	}
-	if err := checkFields(in.Kind, in.Fields); err != nil {
+	defined, err := s.Customers.FileFields(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := checkFields(in.Kind, in.Fields, defined); err != nil {
 		return nil, nil, err
 	}
 	if in.Filter.Customers != nil {

@@ -103,8 +103,9 @@ func TestExportMasked(t *testing.T) {
 	require.Equal(t, []string{"'@E-2", "王*"}, rows[2][1:3])
 	require.Equal(t, "'+E-3", rows[3][1])
 	require.Equal(t, "VIP;老客", rows[1][20])
-	require.Equal(t, `{"hobby":"***","rank":"7","size":"M"}`, rows[1][21])
-	require.Equal(t, "2026-03-02 12:00:00", rows[1][22], "in the business's time zone")
+	require.Equal(t, []string{"custom_fields.hobby", "custom_fields.rank", "custom_fields.size"}, rows[0][21:24], "labels that are the same name no column")
+	require.Equal(t, []string{"***", "7", "M"}, rows[1][21:24])
+	require.Equal(t, "2026-03-02 12:00:00", rows[1][24], "in the business's time zone")
 	for _, row := range rows {
 		for _, cell := range row {
 			require.False(t, cell != "" && strings.Contains("=+-@\t\r", cell[:1]), "%q is calculated", cell)

@@ -197,7 +197,11 @@ func (s *Service) Start(ctx context.Context, id uuid.UUID, asked []MappingEntry,
 			return err
 		}
 		if asked != nil {
-			m, err := resolveMapping(asked, run.Columns)
+			defined, err := s.customFields(ctx)
+			if err != nil {
+				return err
+			}
+			m, err := resolveMapping(asked, run.Columns, defined)
 			if err != nil {
 				return err
 			}

@@ -69,9 +69,30 @@ func fold(header string) string {
 	}, header)
 }
 
-var customKey = regexp.MustCompile(`^custom_fields\.[a-z][a-z0-9_]{0,63}$`)
+// customPrefix begins the name of a field that the business has defined.
+const customPrefix = "custom_fields."
 
-func knownField(name string) bool { return synonyms[name] != nil || customKey.MatchString(name) }
+// customFields are the fields that the business has defined and the uploader
+// may change.
+type customFields []customers.FileField
+
+func (fs customFields) known(name string) bool {
+	return synonyms[name] != nil || slices.ContainsFunc(fs, func(f customers.FileField) bool { return customPrefix+f.Key == name })
+}
+
+// headers are how columns name the fields, in folded form: key and labels.
+func (fs customFields) headers() map[string][]string {
+	out := map[string][]string{}
+	for _, f := range fs {
+		name := customPrefix + f.Key
+		for _, h := range []string{name, f.Key, f.Labels.ZH, f.Labels.EN} {
+			if h = fold(h); h != "" && !slices.Contains(out[h], name) {
+				out[h] = append(out[h], name)
+			}
+		}
+	}
+	return out
+}
 
 // Column is a column of a file and what is thought to be in it.
 type Column struct {
@@ -83,9 +104,12 @@ type Column struct {
 }
 
 // suggest looks at the headers and at the first values. A field that several
-// columns claim, and a header that occurs twice, are for a person to decide.
-func suggest(header []string, first [][]string) []Column {
+// columns claim, a header that names several fields, and one that occurs twice,
+// are for a person to decide. A label counts for nothing where another column
+// names its field by the key.
+func suggest(header []string, first [][]string, defined customFields) []Column {
 	columns := make([]Column, len(header))
+	custom := defined.headers()
 	byField, byHeader := map[string][]int{}, map[string]int{}
 	for i, h := range header {
 		h = strings.TrimSpace(h)
@@ -98,13 +122,17 @@ func suggest(header []string, first [][]string) []Column {
 			}
 		}
 		field := headers[fold(h)]
-		looks := looksLike(values)
-		doubtful := contradicted(field, looks, values)
-		if field == "" {
-			field = looks
-		}
-		if customKey.MatchString(h) {
-			field = h
+		own := slices.DeleteFunc(slices.Clone(custom[fold(h)]), func(name string) bool { return name != h && slices.Contains(header, name) })
+		doubtful := false
+		switch {
+		case field == "" && len(own) > 0:
+			field, doubtful = own[0], len(own) > 1
+		default:
+			looks := looksLike(values)
+			doubtful = contradicted(field, looks, values) || len(own) > 0
+			if field == "" {
+				field = looks
+			}
 		}
 		columns[i] = Column{Number: i + 1, Header: clip(h, 100), Field: field, Ambiguous: doubtful, Samples: []string{}}
 		if field != "" {
@@ -223,7 +251,7 @@ type MappingEntry struct {
 }
 
 // resolveMapping holds what was asked for against the file.
-func resolveMapping(asked []MappingEntry, columns []Column) (Mapping, error) {
+func resolveMapping(asked []MappingEntry, columns []Column, defined customFields) (Mapping, error) {
 	m := Mapping{}
 	taken := map[string]bool{}
 	for i, e := range asked {
@@ -243,7 +271,7 @@ func resolveMapping(asked []MappingEntry, columns []Column) (Mapping, error) {
 		if number < 1 || number > len(columns) || m[number] != "" {
 			return nil, ErrMapping.At(at)
 		}
-		if !knownField(e.Field) || taken[e.Field] {
+		if !defined.known(e.Field) || taken[e.Field] {
 			return nil, ErrMapping.At(at + "/field")
 		}
 		m[number], taken[e.Field] = e.Field, true
@@ -454,9 +482,18 @@ func (c *converter) set(in *customers.Input, field, v string) *apperr.Definition
 		if in.CustomFields == nil {
 			in.CustomFields = &map[string]any{}
 		}
-		(*in.CustomFields)[strings.TrimPrefix(field, "custom_fields.")] = v
+		(*in.CustomFields)[strings.TrimPrefix(field, customPrefix)] = customers.Cell{Text: v, Day: c.day}
 	}
 	return nil
+}
+
+// day reads a date of this file.
+func (c *converter) day(v string) (time.Time, bool) {
+	d, bad := date(v, c.sheet)
+	if bad == nil && c.mac && dayNumber.MatchString(v) {
+		d = d.AddDate(0, 0, 1462)
+	}
+	return d, bad == nil
 }
 
 var (
@@ -537,6 +574,9 @@ func fieldOf(pointer string) string {
 		return "assigned_staff"
 	case strings.HasPrefix(name, "tags."):
 		return "tags"
+	case strings.HasPrefix(name, customPrefix): // of several choices, the first wrong one
+		key, _, _ := strings.Cut(strings.TrimPrefix(name, customPrefix), ".")
+		return customPrefix + key
 	}
 	return name
 }
@@ -554,5 +594,6 @@ func (c *converter) domainFaults(err error) []cellFault {
 		}
 		out = append(out, fault)
 	}
+	slices.SortStableFunc(out, func(a, b cellFault) int { return a.Column - b.Column })
 	return out
 }

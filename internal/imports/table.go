@@ -48,6 +48,8 @@ func plain(v any) (shown string, number bool) {
 		return v.at.In(v.zone).Format(time.DateTime), false
 	case int64:
 		return strconv.FormatInt(v, 10), true
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64), true
 	case money:
 		return v.String(), true
 	case []string:

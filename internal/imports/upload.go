@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"mime/multipart"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -17,6 +18,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm"
 	"github.com/shuke-crm/shuke/ent/crm/importrun"
 	"github.com/shuke-crm/shuke/ent/platform"
+	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/platform/apperr"
 	"github.com/shuke-crm/shuke/internal/platform/audit"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
@@ -81,13 +83,17 @@ func (s *Service) Import(ctx context.Context, parts *multipart.Reader, parse fun
 	if err := mayDo(ctx, up.Duplicates); err != nil {
 		return nil, nil, err
 	}
-	read, columns, err := s.inspect(id, up)
+	defined, err := s.customFields(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	read, columns, err := s.inspect(id, up, defined)
 	if err != nil {
 		return nil, nil, err
 	}
 	mapping, certain := suggested(columns)
 	if up.Mapping != nil {
-		if mapping, err = resolveMapping(up.Mapping, columns); err != nil {
+		if mapping, err = resolveMapping(up.Mapping, columns, defined); err != nil {
 			return nil, nil, err
 		}
 	} else if !certain && !up.DryRun {
@@ -208,7 +214,7 @@ func fileName(name string) string {
 const firstRows = 200
 
 // inspect finds out how to read a file and what its columns may be.
-func (s *Service) inspect(id uuid.UUID, up *Upload) (reading, []Column, error) {
+func (s *Service) inspect(id uuid.UUID, up *Upload, defined customFields) (reading, []Column, error) {
 	read := reading{Sheet: up.Sheet}
 	switch {
 	case up.size == 0:
@@ -265,7 +271,13 @@ func (s *Service) inspect(id uuid.UUID, up *Upload) (reading, []Column, error) {
 	if len(header) == 0 || len(first) == 0 {
 		return read, nil, ErrEmpty.At("/file")
 	}
-	return read, suggest(header, first), nil
+	return read, suggest(header, first, defined), nil
+}
+
+// customFields are those that the caller may fill.
+func (s *Service) customFields(ctx context.Context) (customFields, error) {
+	all, err := s.Customers.FileFields(ctx)
+	return slices.DeleteFunc(all, func(f customers.FileField) bool { return !f.Editable }), err
 }
 
 // openRows begins to read a stored file. The sheet's name is completed.
