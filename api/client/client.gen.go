@@ -815,16 +815,19 @@ func (e IdentityProvider) Valid() bool {
 
 // Defines values for ImportDuplicates.
 const (
-	ImportSkip   ImportDuplicates = "skip"
-	ImportUpdate ImportDuplicates = "update"
+	ImportDuplicatesImportReview ImportDuplicates = "review"
+	ImportDuplicatesImportSkip   ImportDuplicates = "skip"
+	ImportDuplicatesImportUpdate ImportDuplicates = "update"
 )
 
 // Valid indicates whether the value is a known member of the ImportDuplicates enum.
 func (e ImportDuplicates) Valid() bool {
 	switch e {
-	case ImportSkip:
+	case ImportDuplicatesImportReview:
 		return true
-	case ImportUpdate:
+	case ImportDuplicatesImportSkip:
+		return true
+	case ImportDuplicatesImportUpdate:
 		return true
 	default:
 		return false
@@ -876,6 +879,51 @@ const (
 func (e ImportKind) Valid() bool {
 	switch e {
 	case ImportCustomers:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportReviewDecision.
+const (
+	ImportReviewCreate ImportReviewDecision = "create"
+	ImportReviewSkip   ImportReviewDecision = "skip"
+	ImportReviewUpdate ImportReviewDecision = "update"
+)
+
+// Valid indicates whether the value is a known member of the ImportReviewDecision enum.
+func (e ImportReviewDecision) Valid() bool {
+	switch e {
+	case ImportReviewCreate:
+		return true
+	case ImportReviewSkip:
+		return true
+	case ImportReviewUpdate:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportReviewStatus.
+const (
+	ImportReviewCreated ImportReviewStatus = "created"
+	ImportReviewOpen    ImportReviewStatus = "open"
+	ImportReviewSkipped ImportReviewStatus = "skipped"
+	ImportReviewUpdated ImportReviewStatus = "updated"
+)
+
+// Valid indicates whether the value is a known member of the ImportReviewStatus enum.
+func (e ImportReviewStatus) Valid() bool {
+	switch e {
+	case ImportReviewCreated:
+		return true
+	case ImportReviewOpen:
+		return true
+	case ImportReviewSkipped:
+		return true
+	case ImportReviewUpdated:
 		return true
 	default:
 		return false
@@ -2268,6 +2316,21 @@ const (
 func (e ListImportErrorsParamsInclude) Valid() bool {
 	switch e {
 	case ListImportErrorsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListImportReviewsParamsInclude.
+const (
+	ListImportReviewsParamsIncludeIncludeTotalCount ListImportReviewsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListImportReviewsParamsInclude enum.
+func (e ListImportReviewsParamsInclude) Valid() bool {
+	switch e {
+	case ListImportReviewsParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -4775,13 +4838,13 @@ type IdentityProvider string
 
 // Import An uploaded file and how far it has been taken over.
 //
-// Example: {"columns":[{"ambiguous":false,"column":1,"header":"姓名","samples":["李*"],"suggested_field":"name"},{"ambiguous":false,"column":2,"header":"手机号","samples":["138****0000"],"suggested_field":"phone"}],"counts":{"created":980,"failed":8,"skipped":12,"updated":0},"created_at":"2026-07-01T02:00:00Z","delimiter":",","dry_run":true,"duplicates":"skip","encoding":"gb18030","error_code":null,"file_deleted":false,"file_name":"会员.csv","format":"csv","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","job_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"customers","last_row":1001,"mapping":[{"column":1,"field":"name"},{"column":2,"field":"phone"}],"sheet":null,"size_bytes":48213,"status":"checked","total_rows":1000,"updated_at":"2026-07-01T02:00:01Z","version":2}
+// Example: {"columns":[{"ambiguous":false,"column":1,"header":"姓名","samples":["李*"],"suggested_field":"name"},{"ambiguous":false,"column":2,"header":"手机号","samples":["138****0000"],"suggested_field":"phone"}],"counts":{"created":980,"failed":8,"held":0,"likely":0,"skipped":12,"updated":0},"created_at":"2026-07-01T02:00:00Z","delimiter":",","dry_run":true,"duplicates":"skip","encoding":"gb18030","error_code":null,"file_deleted":false,"file_name":"会员.csv","format":"csv","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","job_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"customers","last_row":1001,"mapping":[{"column":1,"field":"name"},{"column":2,"field":"phone"}],"open_reviews":0,"sheet":null,"size_bytes":48213,"status":"checked","total_rows":1000,"updated_at":"2026-07-01T02:00:01Z","version":2}
 type Import struct {
 	Columns []ImportColumn `json:"columns"`
 
 	// Counts Rows by what became of them; in a dry run, by what would.
 	//
-	// Example: {"created":980,"failed":8,"skipped":12,"updated":0}
+	// Example: {"created":980,"failed":8,"held":0,"likely":0,"skipped":12,"updated":0}
 	Counts    ImportCounts `json:"counts"`
 	CreatedAt time.Time    `json:"created_at"`
 
@@ -4824,6 +4887,9 @@ type Import struct {
 	// Mapping The mapping in effect.
 	Mapping []ImportMapping `json:"mapping"`
 
+	// OpenReviews Held rows that nobody has decided about.
+	OpenReviews int64 `json:"open_reviews"`
+
 	// Sheet Of a workbook.
 	Sheet     nullable.Nullable[string] `json:"sheet"`
 	SizeBytes int64                     `json:"size_bytes"`
@@ -4858,12 +4924,18 @@ type ImportColumn struct {
 
 // ImportCounts Rows by what became of them; in a dry run, by what would.
 //
-// Example: {"created":980,"failed":8,"skipped":12,"updated":0}
+// Example: {"created":980,"failed":8,"held":0,"likely":0,"skipped":12,"updated":0}
 type ImportCounts struct {
 	Created int64 `json:"created"`
 
 	// Failed Rows with errors.
 	Failed int64 `json:"failed"`
+
+	// Held Rows left to a person to decide about, decided ones included.
+	Held int64 `json:"held"`
+
+	// Likely Pairs that came into the queue of likely duplicates by the customers created; a dry run does not tell.
+	Likely int64 `json:"likely"`
 
 	// Skipped Duplicates left alone.
 	Skipped int64 `json:"skipped"`
@@ -4936,6 +5008,91 @@ type ImportMapping struct {
 	Header *string `json:"header,omitempty"`
 }
 
+// ImportReview A row held for a person.
+//
+// Example: {"cells":[{"column":1,"field":"name","value":"李*"},{"column":2,"field":"phone","value":"138****0000"}],"customer_id":null,"decided_at":null,"decided_by":null,"left_off":[],"matches":[{"customer":{"external_id":"C-1001","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"},"field":"phone"}],"row":7,"status":"open"}
+type ImportReview struct {
+	Cells []ImportReviewCell `json:"cells"`
+
+	// CustomerId The customer changed or made by the decision.
+	CustomerId nullable.Nullable[openapi_types.UUID] `json:"customer_id"`
+	DecidedAt  nullable.Nullable[time.Time]          `json:"decided_at"`
+
+	// DecidedBy Kind and id of who decided.
+	DecidedBy nullable.Nullable[string] `json:"decided_by"`
+
+	// LeftOff In the answer to a decision, identifiers that others keep.
+	LeftOff []string            `json:"left_off"`
+	Matches []ImportReviewMatch `json:"matches"`
+	Row     int64               `json:"row"`
+
+	// Status `open` waits for a decision; the others say what became of the row.
+	Status ImportReviewStatus `json:"status"`
+}
+
+// ImportReviewCell A cell that fills a field.
+//
+// Example: {"column":2,"field":"phone","value":"138****0000"}
+type ImportReviewCell struct {
+	Column int32  `json:"column"`
+	Field  string `json:"field"`
+
+	// Value As uploaded, masked.
+	Value string `json:"value"`
+}
+
+// ImportReviewCustomer A customer who has an identifier of the row.
+//
+// Example: {"external_id":"C-1001","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"}
+type ImportReviewCustomer struct {
+	ExternalId nullable.Nullable[string] `json:"external_id"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+}
+
+// ImportReviewDecide A decision about a held row.
+//
+// Example: {"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","decision":"update"}
+type ImportReviewDecide struct {
+	// CustomerId For `update`, which of the customers who have identifiers of the row.
+	CustomerId *Id `json:"customer_id,omitempty"`
+
+	// Decision What is to become of a held row.
+	Decision ImportReviewDecision `json:"decision"`
+}
+
+// ImportReviewDecision What is to become of a held row.
+type ImportReviewDecision string
+
+// ImportReviewList A page of held rows.
+//
+// Example: {"has_more":false,"items":[],"next_cursor":null}
+type ImportReviewList struct {
+	HasMore    bool                      `json:"has_more"`
+	Items      []ImportReview            `json:"items"`
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// ImportReviewMatch An identifier of the row that somebody has.
+//
+// Example: {"customer":{"external_id":"C-1001","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"},"field":"phone"}
+type ImportReviewMatch struct {
+	// Customer Who has it; null when the caller may not see them. Of one merged since, who goes on in their place.
+	Customer nullable.Nullable[ImportReviewCustomer] `json:"customer"`
+
+	// Field Which one, such as `phone`.
+	Field string `json:"field"`
+}
+
+// ImportReviewStatus `open` waits for a decision; the others say what became of the row.
+type ImportReviewStatus string
+
 // ImportRowError A row that was refused.
 //
 // Example: {"errors":[{"code":"customers.phone_invalid","column":2,"detail":"This is not a valid phone number.","field":"phone"}],"row":7}
@@ -4960,11 +5117,11 @@ type ImportStart struct {
 
 // ImportStarted An import and the job at work on it.
 //
-// Example: {"import":{"columns":[{"ambiguous":false,"column":1,"header":"姓名","samples":["李*"],"suggested_field":"name"}],"counts":{"created":0,"failed":0,"skipped":0,"updated":0},"created_at":"2026-07-01T02:00:00Z","delimiter":",","dry_run":true,"duplicates":"skip","encoding":"gb18030","error_code":null,"file_deleted":false,"file_name":"会员.csv","format":"csv","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","job_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"customers","last_row":1,"mapping":[{"column":1,"field":"name"}],"sheet":null,"size_bytes":48213,"status":"checking","total_rows":1000,"updated_at":"2026-07-01T02:00:00Z","version":1},"job":{"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"imports.run","progress":{"done":0,"total":null},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":null,"started_at":null,"status":"queued","updated_at":"2026-07-01T02:00:00Z","version":1}}
+// Example: {"import":{"columns":[{"ambiguous":false,"column":1,"header":"姓名","samples":["李*"],"suggested_field":"name"}],"counts":{"created":0,"failed":0,"held":0,"likely":0,"skipped":0,"updated":0},"created_at":"2026-07-01T02:00:00Z","delimiter":",","dry_run":true,"duplicates":"skip","encoding":"gb18030","error_code":null,"file_deleted":false,"file_name":"会员.csv","format":"csv","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","job_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"customers","last_row":1,"mapping":[{"column":1,"field":"name"}],"open_reviews":0,"sheet":null,"size_bytes":48213,"status":"checking","total_rows":1000,"updated_at":"2026-07-01T02:00:00Z","version":1},"job":{"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"imports.run","progress":{"done":0,"total":null},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":null,"started_at":null,"status":"queued","updated_at":"2026-07-01T02:00:00Z","version":1}}
 type ImportStarted struct {
 	// Import An uploaded file and how far it has been taken over.
 	//
-	// Example: {"columns":[{"ambiguous":false,"column":1,"header":"姓名","samples":["李*"],"suggested_field":"name"},{"ambiguous":false,"column":2,"header":"手机号","samples":["138****0000"],"suggested_field":"phone"}],"counts":{"created":980,"failed":8,"skipped":12,"updated":0},"created_at":"2026-07-01T02:00:00Z","delimiter":",","dry_run":true,"duplicates":"skip","encoding":"gb18030","error_code":null,"file_deleted":false,"file_name":"会员.csv","format":"csv","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","job_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"customers","last_row":1001,"mapping":[{"column":1,"field":"name"},{"column":2,"field":"phone"}],"sheet":null,"size_bytes":48213,"status":"checked","total_rows":1000,"updated_at":"2026-07-01T02:00:01Z","version":2}
+	// Example: {"columns":[{"ambiguous":false,"column":1,"header":"姓名","samples":["李*"],"suggested_field":"name"},{"ambiguous":false,"column":2,"header":"手机号","samples":["138****0000"],"suggested_field":"phone"}],"counts":{"created":980,"failed":8,"held":0,"likely":0,"skipped":12,"updated":0},"created_at":"2026-07-01T02:00:00Z","delimiter":",","dry_run":true,"duplicates":"skip","encoding":"gb18030","error_code":null,"file_deleted":false,"file_name":"会员.csv","format":"csv","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","job_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"customers","last_row":1001,"mapping":[{"column":1,"field":"name"},{"column":2,"field":"phone"}],"open_reviews":0,"sheet":null,"size_bytes":48213,"status":"checked","total_rows":1000,"updated_at":"2026-07-01T02:00:01Z","version":2}
 	Import Import `json:"import"`
 
 	// Job Work that goes on after the answer.
@@ -9121,6 +9278,31 @@ type ListImportErrorsParams struct {
 // ListImportErrorsParamsInclude defines parameters for ListImportErrors.
 type ListImportErrorsParamsInclude string
 
+// ListImportReviewsParams defines parameters for ListImportReviews.
+type ListImportReviewsParams struct {
+	// Status Only rows in this state.
+	Status *ImportReviewStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListImportReviewsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListImportReviewsParamsInclude defines parameters for ListImportReviews.
+type ListImportReviewsParamsInclude string
+
+// DecideImportReviewParams defines parameters for DecideImportReview.
+type DecideImportReviewParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // StartImportParams defines parameters for StartImport.
 type StartImportParams struct {
 	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
@@ -10080,6 +10262,9 @@ type CreateClearExportJSONRequestBody = ExportClearCreate
 
 // CreateImportMultipartRequestBody defines body for CreateImport for multipart/form-data ContentType.
 type CreateImportMultipartRequestBody = ImportUpload
+
+// DecideImportReviewJSONRequestBody defines body for DecideImportReview for application/json ContentType.
+type DecideImportReviewJSONRequestBody = ImportReviewDecide
 
 // StartImportJSONRequestBody defines body for StartImport for application/json ContentType.
 type StartImportJSONRequestBody = ImportStart
@@ -11815,8 +12000,11 @@ type ClientInterface interface {
 	//
 	// A row that breaks a rule stops nothing; it is kept for `/v1/imports/{id}/errors`. A row whose external id, card number, phone or
 	// e-mail somebody has already is a duplicate: `skip` leaves that customer alone, `update` changes the fields that the row has (an
-	// empty cell says nothing, tags are added) and needs `customers.update`. Rows are taken over in batches of 1,000; a job that dies
-	// goes on after the last batch, and no row is taken over twice.
+	// empty cell says nothing, tags are added) and needs `customers.update`, `review` holds the row until a person decides about it at
+	// `/v1/imports/{id}/reviews`. Under `review` those who become customers are compared with everybody as well: who is likely there
+	// already under other identifiers is a customer all the same, and the pair waits in `/v1/customer-duplicates`. That is done for the
+	// first 20,000 customers of a file; after a larger one a full search begins by itself. Rows are taken over in batches of 1,000 (200
+	// under `review`); a job that dies goes on after the last batch, and no row is taken over twice.
 	//
 	// There is no `Idempotency-Key` here: the file is its own key. One that has been taken over, or is being taken over, answers 409
 	// `imports.file_repeated` unless `repeat` is given; then its customers exist and are duplicates. A file has at most 5,000,000 rows.
@@ -11841,6 +12029,40 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/imports/{id}/errors (the `ListImportErrors` operationId).
 	ListImportErrors(ctx context.Context, id ImportId, params *ListImportErrorsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListImportReviews Read the rows held for a person
+	//
+	// Rows of an import of the caller's under the policy `review` whose external id, card number, phone or e-mail somebody has, by row number,
+	// their cells masked. They are kept until 30 days after the last thing that happened to the import, or seven once all are decided.
+	//
+	// Corresponds with GET /v1/imports/{id}/reviews (the `ListImportReviews` operationId).
+	ListImportReviews(ctx context.Context, id ImportId, params *ListImportReviewsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DecideImportReviewWithBody Decide about a held row
+	//
+	// `update` changes the customer who has the row's identifiers by the fields that the row has, as the policy of that name does, and needs
+	// `customers.update`; when several customers have some, `customer_id` says which, and what others have is left off. `create` makes
+	// somebody new of the row without the identifiers that others have; they are compared with everybody as any new customer is. `skip`
+	// leaves it. Each row is decided once: 409 `imports.review_decided`. When nobody has an identifier of the row any more, `update` answers
+	// 409 `customers.match_gone`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/imports/{id}/reviews/{row}/decide (the `DecideImportReview` operationId).
+	DecideImportReviewWithBody(ctx context.Context, id ImportId, row int64, params *DecideImportReviewParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DecideImportReview Decide about a held row
+	//
+	// `update` changes the customer who has the row's identifiers by the fields that the row has, as the policy of that name does, and needs
+	// `customers.update`; when several customers have some, `customer_id` says which, and what others have is left off. `create` makes
+	// somebody new of the row without the identifiers that others have; they are compared with everybody as any new customer is. `skip`
+	// leaves it. Each row is decided once: 409 `imports.review_decided`. When nobody has an identifier of the row any more, `update` answers
+	// 409 `customers.match_gone`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/imports/{id}/reviews/{row}/decide (the `DecideImportReview` operationId).
+	DecideImportReview(ctx context.Context, id ImportId, row int64, params *DecideImportReviewParams, body DecideImportReviewJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// StartImportWithBody Take over what was tried
 	//
@@ -16339,8 +16561,11 @@ func (c *Client) ListImports(ctx context.Context, params *ListImportsParams, req
 //
 // A row that breaks a rule stops nothing; it is kept for `/v1/imports/{id}/errors`. A row whose external id, card number, phone or
 // e-mail somebody has already is a duplicate: `skip` leaves that customer alone, `update` changes the fields that the row has (an
-// empty cell says nothing, tags are added) and needs `customers.update`. Rows are taken over in batches of 1,000; a job that dies
-// goes on after the last batch, and no row is taken over twice.
+// empty cell says nothing, tags are added) and needs `customers.update`, `review` holds the row until a person decides about it at
+// `/v1/imports/{id}/reviews`. Under `review` those who become customers are compared with everybody as well: who is likely there
+// already under other identifiers is a customer all the same, and the pair waits in `/v1/customer-duplicates`. That is done for the
+// first 20,000 customers of a file; after a larger one a full search begins by itself. Rows are taken over in batches of 1,000 (200
+// under `review`); a job that dies goes on after the last batch, and no row is taken over twice.
 //
 // There is no `Idempotency-Key` here: the file is its own key. One that has been taken over, or is being taken over, answers 409
 // `imports.file_repeated` unless `repeat` is given; then its customers exist and are duplicates. A file has at most 5,000,000 rows.
@@ -16386,6 +16611,70 @@ func (c *Client) GetImport(ctx context.Context, id ImportId, params *GetImportPa
 // Corresponds with GET /v1/imports/{id}/errors (the `ListImportErrors` operationId).
 func (c *Client) ListImportErrors(ctx context.Context, id ImportId, params *ListImportErrorsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListImportErrorsRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListImportReviews Read the rows held for a person
+//
+// Rows of an import of the caller's under the policy `review` whose external id, card number, phone or e-mail somebody has, by row number,
+// their cells masked. They are kept until 30 days after the last thing that happened to the import, or seven once all are decided.
+//
+// Corresponds with GET /v1/imports/{id}/reviews (the `ListImportReviews` operationId).
+func (c *Client) ListImportReviews(ctx context.Context, id ImportId, params *ListImportReviewsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListImportReviewsRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DecideImportReviewWithBody Decide about a held row
+//
+// `update` changes the customer who has the row's identifiers by the fields that the row has, as the policy of that name does, and needs
+// `customers.update`; when several customers have some, `customer_id` says which, and what others have is left off. `create` makes
+// somebody new of the row without the identifiers that others have; they are compared with everybody as any new customer is. `skip`
+// leaves it. Each row is decided once: 409 `imports.review_decided`. When nobody has an identifier of the row any more, `update` answers
+// 409 `customers.match_gone`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/imports/{id}/reviews/{row}/decide (the `DecideImportReview` operationId).
+func (c *Client) DecideImportReviewWithBody(ctx context.Context, id ImportId, row int64, params *DecideImportReviewParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDecideImportReviewRequestWithBody(c.Server, id, row, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DecideImportReview Decide about a held row
+//
+// `update` changes the customer who has the row's identifiers by the fields that the row has, as the policy of that name does, and needs
+// `customers.update`; when several customers have some, `customer_id` says which, and what others have is left off. `create` makes
+// somebody new of the row without the identifiers that others have; they are compared with everybody as any new customer is. `skip`
+// leaves it. Each row is decided once: 409 `imports.review_decided`. When nobody has an identifier of the row any more, `update` answers
+// 409 `customers.match_gone`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/imports/{id}/reviews/{row}/decide (the `DecideImportReview` operationId).
+func (c *Client) DecideImportReview(ctx context.Context, id ImportId, row int64, params *DecideImportReviewParams, body DecideImportReviewJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDecideImportReviewRequest(c.Server, id, row, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -26038,6 +26327,172 @@ func NewListImportErrorsRequest(server string, id ImportId, params *ListImportEr
 	return req, nil
 }
 
+// NewListImportReviewsRequest constructs an http.Request for the ListImportReviews method
+func NewListImportReviewsRequest(server string, id ImportId, params *ListImportReviewsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/imports/%s/reviews", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDecideImportReviewRequest calls the generic DecideImportReview builder with application/json body
+func NewDecideImportReviewRequest(server string, id ImportId, row int64, params *DecideImportReviewParams, body DecideImportReviewJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDecideImportReviewRequestWithBody(server, id, row, params, "application/json", bodyReader)
+}
+
+// NewDecideImportReviewRequestWithBody constructs an http.Request for the DecideImportReview method, with any body, and a specified content type
+func NewDecideImportReviewRequestWithBody(server string, id ImportId, row int64, params *DecideImportReviewParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "row", row, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: "int64"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/imports/%s/reviews/%s/decide", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewStartImportRequest calls the generic StartImport builder with application/json body
 func NewStartImportRequest(server string, id ImportId, params *StartImportParams, body StartImportJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -34013,8 +34468,11 @@ type ClientWithResponsesInterface interface {
 	//
 	// A row that breaks a rule stops nothing; it is kept for `/v1/imports/{id}/errors`. A row whose external id, card number, phone or
 	// e-mail somebody has already is a duplicate: `skip` leaves that customer alone, `update` changes the fields that the row has (an
-	// empty cell says nothing, tags are added) and needs `customers.update`. Rows are taken over in batches of 1,000; a job that dies
-	// goes on after the last batch, and no row is taken over twice.
+	// empty cell says nothing, tags are added) and needs `customers.update`, `review` holds the row until a person decides about it at
+	// `/v1/imports/{id}/reviews`. Under `review` those who become customers are compared with everybody as well: who is likely there
+	// already under other identifiers is a customer all the same, and the pair waits in `/v1/customer-duplicates`. That is done for the
+	// first 20,000 customers of a file; after a larger one a full search begins by itself. Rows are taken over in batches of 1,000 (200
+	// under `review`); a job that dies goes on after the last batch, and no row is taken over twice.
 	//
 	// There is no `Idempotency-Key` here: the file is its own key. One that has been taken over, or is being taken over, answers 409
 	// `imports.file_repeated` unless `repeat` is given; then its customers exist and are duplicates. A file has at most 5,000,000 rows.
@@ -34043,6 +34501,42 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/imports/{id}/errors (the `ListImportErrors` operationId).
 	ListImportErrorsWithResponse(ctx context.Context, id ImportId, params *ListImportErrorsParams, reqEditors ...RequestEditorFn) (*ListImportErrorsReply, error)
+
+	// ListImportReviewsWithResponse Read the rows held for a person
+	//
+	// Rows of an import of the caller's under the policy `review` whose external id, card number, phone or e-mail somebody has, by row number,
+	// their cells masked. They are kept until 30 days after the last thing that happened to the import, or seven once all are decided.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/imports/{id}/reviews (the `ListImportReviews` operationId).
+	ListImportReviewsWithResponse(ctx context.Context, id ImportId, params *ListImportReviewsParams, reqEditors ...RequestEditorFn) (*ListImportReviewsReply, error)
+
+	// DecideImportReviewWithBodyWithResponse Decide about a held row
+	//
+	// `update` changes the customer who has the row's identifiers by the fields that the row has, as the policy of that name does, and needs
+	// `customers.update`; when several customers have some, `customer_id` says which, and what others have is left off. `create` makes
+	// somebody new of the row without the identifiers that others have; they are compared with everybody as any new customer is. `skip`
+	// leaves it. Each row is decided once: 409 `imports.review_decided`. When nobody has an identifier of the row any more, `update` answers
+	// 409 `customers.match_gone`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/imports/{id}/reviews/{row}/decide (the `DecideImportReview` operationId).
+	DecideImportReviewWithBodyWithResponse(ctx context.Context, id ImportId, row int64, params *DecideImportReviewParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DecideImportReviewReply, error)
+
+	// DecideImportReviewWithResponse Decide about a held row
+	//
+	// `update` changes the customer who has the row's identifiers by the fields that the row has, as the policy of that name does, and needs
+	// `customers.update`; when several customers have some, `customer_id` says which, and what others have is left off. `create` makes
+	// somebody new of the row without the identifiers that others have; they are compared with everybody as any new customer is. `skip`
+	// leaves it. Each row is decided once: 409 `imports.review_decided`. When nobody has an identifier of the row any more, `update` answers
+	// 409 `customers.match_gone`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/imports/{id}/reviews/{row}/decide (the `DecideImportReview` operationId).
+	DecideImportReviewWithResponse(ctx context.Context, id ImportId, row int64, params *DecideImportReviewParams, body DecideImportReviewJSONRequestBody, reqEditors ...RequestEditorFn) (*DecideImportReviewReply, error)
 
 	// StartImportWithBodyWithResponse Take over what was tried
 	//
@@ -42270,6 +42764,125 @@ func (r ListImportErrorsReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListImportErrorsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListImportReviewsReply200Headers the declared response headers of an HTTP 200 response for ListImportReviews
+type ListImportReviewsReply200Headers struct {
+	Link *string
+}
+
+// ListImportReviewsReplyDefaultHeaders the declared response headers of an HTTP default response for ListImportReviews
+type ListImportReviewsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListImportReviewsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ImportReviewList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListImportReviewsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListImportReviewsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListImportReviewsReply) GetJSON200() *ImportReviewList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListImportReviewsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListImportReviewsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListImportReviewsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListImportReviewsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListImportReviewsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DecideImportReviewReplyDefaultHeaders the declared response headers of an HTTP default response for DecideImportReview
+type DecideImportReviewReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type DecideImportReviewReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ImportReview
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DecideImportReviewReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DecideImportReviewReply) GetJSON200() *ImportReview {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DecideImportReviewReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DecideImportReviewReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DecideImportReviewReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DecideImportReviewReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DecideImportReviewReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -51019,8 +51632,11 @@ func (c *ClientWithResponses) ListImportsWithResponse(ctx context.Context, param
 //
 // A row that breaks a rule stops nothing; it is kept for `/v1/imports/{id}/errors`. A row whose external id, card number, phone or
 // e-mail somebody has already is a duplicate: `skip` leaves that customer alone, `update` changes the fields that the row has (an
-// empty cell says nothing, tags are added) and needs `customers.update`. Rows are taken over in batches of 1,000; a job that dies
-// goes on after the last batch, and no row is taken over twice.
+// empty cell says nothing, tags are added) and needs `customers.update`, `review` holds the row until a person decides about it at
+// `/v1/imports/{id}/reviews`. Under `review` those who become customers are compared with everybody as well: who is likely there
+// already under other identifiers is a customer all the same, and the pair waits in `/v1/customer-duplicates`. That is done for the
+// first 20,000 customers of a file; after a larger one a full search begins by itself. Rows are taken over in batches of 1,000 (200
+// under `review`); a job that dies goes on after the last batch, and no row is taken over twice.
 //
 // There is no `Idempotency-Key` here: the file is its own key. One that has been taken over, or is being taken over, answers 409
 // `imports.file_repeated` unless `repeat` is given; then its customers exist and are duplicates. A file has at most 5,000,000 rows.
@@ -51066,6 +51682,60 @@ func (c *ClientWithResponses) ListImportErrorsWithResponse(ctx context.Context, 
 		return nil, err
 	}
 	return ParseListImportErrorsReply(rsp)
+}
+
+// ListImportReviewsWithResponse Read the rows held for a person
+//
+// Rows of an import of the caller's under the policy `review` whose external id, card number, phone or e-mail somebody has, by row number,
+// their cells masked. They are kept until 30 days after the last thing that happened to the import, or seven once all are decided.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/imports/{id}/reviews (the `ListImportReviews` operationId).
+func (c *ClientWithResponses) ListImportReviewsWithResponse(ctx context.Context, id ImportId, params *ListImportReviewsParams, reqEditors ...RequestEditorFn) (*ListImportReviewsReply, error) {
+	rsp, err := c.ListImportReviews(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListImportReviewsReply(rsp)
+}
+
+// DecideImportReviewWithBodyWithResponse Decide about a held row
+//
+// `update` changes the customer who has the row's identifiers by the fields that the row has, as the policy of that name does, and needs
+// `customers.update`; when several customers have some, `customer_id` says which, and what others have is left off. `create` makes
+// somebody new of the row without the identifiers that others have; they are compared with everybody as any new customer is. `skip`
+// leaves it. Each row is decided once: 409 `imports.review_decided`. When nobody has an identifier of the row any more, `update` answers
+// 409 `customers.match_gone`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/imports/{id}/reviews/{row}/decide (the `DecideImportReview` operationId).
+func (c *ClientWithResponses) DecideImportReviewWithBodyWithResponse(ctx context.Context, id ImportId, row int64, params *DecideImportReviewParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DecideImportReviewReply, error) {
+	rsp, err := c.DecideImportReviewWithBody(ctx, id, row, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDecideImportReviewReply(rsp)
+}
+
+// DecideImportReviewWithResponse Decide about a held row
+//
+// `update` changes the customer who has the row's identifiers by the fields that the row has, as the policy of that name does, and needs
+// `customers.update`; when several customers have some, `customer_id` says which, and what others have is left off. `create` makes
+// somebody new of the row without the identifiers that others have; they are compared with everybody as any new customer is. `skip`
+// leaves it. Each row is decided once: 409 `imports.review_decided`. When nobody has an identifier of the row any more, `update` answers
+// 409 `customers.match_gone`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/imports/{id}/reviews/{row}/decide (the `DecideImportReview` operationId).
+func (c *ClientWithResponses) DecideImportReviewWithResponse(ctx context.Context, id ImportId, row int64, params *DecideImportReviewParams, body DecideImportReviewJSONRequestBody, reqEditors ...RequestEditorFn) (*DecideImportReviewReply, error) {
+	rsp, err := c.DecideImportReview(ctx, id, row, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDecideImportReviewReply(rsp)
 }
 
 // StartImportWithBodyWithResponse Take over what was tried
@@ -60131,6 +60801,122 @@ func ParseListImportErrorsReply(rsp *http.Response) (*ListImportErrorsReply, err
 		response.Headers200 = &headers
 	case true:
 		var headers ListImportErrorsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListImportReviewsReply parses an HTTP response from a ListImportReviewsWithResponse call
+func ParseListImportReviewsReply(rsp *http.Response) (*ListImportReviewsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListImportReviewsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ImportReviewList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListImportReviewsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListImportReviewsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDecideImportReviewReply parses an HTTP response from a DecideImportReviewWithResponse call
+func ParseDecideImportReviewReply(rsp *http.Response) (*DecideImportReviewReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DecideImportReviewReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ImportReview
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DecideImportReviewReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

@@ -260,16 +260,19 @@ func (e ExportStatus) Valid() bool {
 
 // Defines values for ImportDuplicates.
 const (
-	ImportSkip   ImportDuplicates = "skip"
-	ImportUpdate ImportDuplicates = "update"
+	ImportDuplicatesImportReview ImportDuplicates = "review"
+	ImportDuplicatesImportSkip   ImportDuplicates = "skip"
+	ImportDuplicatesImportUpdate ImportDuplicates = "update"
 )
 
 // Valid indicates whether the value is a known member of the ImportDuplicates enum.
 func (e ImportDuplicates) Valid() bool {
 	switch e {
-	case ImportSkip:
+	case ImportDuplicatesImportReview:
 		return true
-	case ImportUpdate:
+	case ImportDuplicatesImportSkip:
+		return true
+	case ImportDuplicatesImportUpdate:
 		return true
 	default:
 		return false
@@ -321,6 +324,51 @@ const (
 func (e ImportKind) Valid() bool {
 	switch e {
 	case ImportCustomers:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportReviewDecision.
+const (
+	ImportReviewCreate ImportReviewDecision = "create"
+	ImportReviewSkip   ImportReviewDecision = "skip"
+	ImportReviewUpdate ImportReviewDecision = "update"
+)
+
+// Valid indicates whether the value is a known member of the ImportReviewDecision enum.
+func (e ImportReviewDecision) Valid() bool {
+	switch e {
+	case ImportReviewCreate:
+		return true
+	case ImportReviewSkip:
+		return true
+	case ImportReviewUpdate:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportReviewStatus.
+const (
+	ImportReviewCreated ImportReviewStatus = "created"
+	ImportReviewOpen    ImportReviewStatus = "open"
+	ImportReviewSkipped ImportReviewStatus = "skipped"
+	ImportReviewUpdated ImportReviewStatus = "updated"
+)
+
+// Valid indicates whether the value is a known member of the ImportReviewStatus enum.
+func (e ImportReviewStatus) Valid() bool {
+	switch e {
+	case ImportReviewCreated:
+		return true
+	case ImportReviewOpen:
+		return true
+	case ImportReviewSkipped:
+		return true
+	case ImportReviewUpdated:
 		return true
 	default:
 		return false
@@ -450,6 +498,21 @@ const (
 func (e ListImportErrorsParamsInclude) Valid() bool {
 	switch e {
 	case ListImportErrorsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListImportReviewsParamsInclude.
+const (
+	ListImportReviewsParamsIncludeIncludeTotalCount ListImportReviewsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListImportReviewsParamsInclude enum.
+func (e ListImportReviewsParamsInclude) Valid() bool {
+	switch e {
+	case ListImportReviewsParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -690,13 +753,13 @@ type ExportStatus string
 
 // Import An uploaded file and how far it has been taken over.
 //
-// Example: {"columns":[{"ambiguous":false,"column":1,"header":"姓名","samples":["李*"],"suggested_field":"name"},{"ambiguous":false,"column":2,"header":"手机号","samples":["138****0000"],"suggested_field":"phone"}],"counts":{"created":980,"failed":8,"skipped":12,"updated":0},"created_at":"2026-07-01T02:00:00Z","delimiter":",","dry_run":true,"duplicates":"skip","encoding":"gb18030","error_code":null,"file_deleted":false,"file_name":"会员.csv","format":"csv","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","job_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"customers","last_row":1001,"mapping":[{"column":1,"field":"name"},{"column":2,"field":"phone"}],"sheet":null,"size_bytes":48213,"status":"checked","total_rows":1000,"updated_at":"2026-07-01T02:00:01Z","version":2}
+// Example: {"columns":[{"ambiguous":false,"column":1,"header":"姓名","samples":["李*"],"suggested_field":"name"},{"ambiguous":false,"column":2,"header":"手机号","samples":["138****0000"],"suggested_field":"phone"}],"counts":{"created":980,"failed":8,"held":0,"likely":0,"skipped":12,"updated":0},"created_at":"2026-07-01T02:00:00Z","delimiter":",","dry_run":true,"duplicates":"skip","encoding":"gb18030","error_code":null,"file_deleted":false,"file_name":"会员.csv","format":"csv","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","job_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"customers","last_row":1001,"mapping":[{"column":1,"field":"name"},{"column":2,"field":"phone"}],"open_reviews":0,"sheet":null,"size_bytes":48213,"status":"checked","total_rows":1000,"updated_at":"2026-07-01T02:00:01Z","version":2}
 type Import struct {
 	Columns []ImportColumn `json:"columns"`
 
 	// Counts Rows by what became of them; in a dry run, by what would.
 	//
-	// Example: {"created":980,"failed":8,"skipped":12,"updated":0}
+	// Example: {"created":980,"failed":8,"held":0,"likely":0,"skipped":12,"updated":0}
 	Counts    ImportCounts `json:"counts"`
 	CreatedAt time.Time    `json:"created_at"`
 
@@ -739,6 +802,9 @@ type Import struct {
 	// Mapping The mapping in effect.
 	Mapping []ImportMapping `json:"mapping"`
 
+	// OpenReviews Held rows that nobody has decided about.
+	OpenReviews int64 `json:"open_reviews"`
+
 	// Sheet Of a workbook.
 	Sheet     nullable.Nullable[string] `json:"sheet"`
 	SizeBytes int64                     `json:"size_bytes"`
@@ -773,12 +839,18 @@ type ImportColumn struct {
 
 // ImportCounts Rows by what became of them; in a dry run, by what would.
 //
-// Example: {"created":980,"failed":8,"skipped":12,"updated":0}
+// Example: {"created":980,"failed":8,"held":0,"likely":0,"skipped":12,"updated":0}
 type ImportCounts struct {
 	Created int64 `json:"created"`
 
 	// Failed Rows with errors.
 	Failed int64 `json:"failed"`
+
+	// Held Rows left to a person to decide about, decided ones included.
+	Held int64 `json:"held"`
+
+	// Likely Pairs that came into the queue of likely duplicates by the customers created; a dry run does not tell.
+	Likely int64 `json:"likely"`
 
 	// Skipped Duplicates left alone.
 	Skipped int64 `json:"skipped"`
@@ -851,6 +923,91 @@ type ImportMapping struct {
 	Header *string `json:"header,omitempty"`
 }
 
+// ImportReview A row held for a person.
+//
+// Example: {"cells":[{"column":1,"field":"name","value":"李*"},{"column":2,"field":"phone","value":"138****0000"}],"customer_id":null,"decided_at":null,"decided_by":null,"left_off":[],"matches":[{"customer":{"external_id":"C-1001","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"},"field":"phone"}],"row":7,"status":"open"}
+type ImportReview struct {
+	Cells []ImportReviewCell `json:"cells"`
+
+	// CustomerId The customer changed or made by the decision.
+	CustomerId nullable.Nullable[openapi_types.UUID] `json:"customer_id"`
+	DecidedAt  nullable.Nullable[time.Time]          `json:"decided_at"`
+
+	// DecidedBy Kind and id of who decided.
+	DecidedBy nullable.Nullable[string] `json:"decided_by"`
+
+	// LeftOff In the answer to a decision, identifiers that others keep.
+	LeftOff []string            `json:"left_off"`
+	Matches []ImportReviewMatch `json:"matches"`
+	Row     int64               `json:"row"`
+
+	// Status `open` waits for a decision; the others say what became of the row.
+	Status ImportReviewStatus `json:"status"`
+}
+
+// ImportReviewCell A cell that fills a field.
+//
+// Example: {"column":2,"field":"phone","value":"138****0000"}
+type ImportReviewCell struct {
+	Column int32  `json:"column"`
+	Field  string `json:"field"`
+
+	// Value As uploaded, masked.
+	Value string `json:"value"`
+}
+
+// ImportReviewCustomer A customer who has an identifier of the row.
+//
+// Example: {"external_id":"C-1001","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"}
+type ImportReviewCustomer struct {
+	ExternalId nullable.Nullable[string] `json:"external_id"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id externalRef0.Id `json:"id"`
+}
+
+// ImportReviewDecide A decision about a held row.
+//
+// Example: {"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","decision":"update"}
+type ImportReviewDecide struct {
+	// CustomerId For `update`, which of the customers who have identifiers of the row.
+	CustomerId *externalRef0.Id `json:"customer_id,omitempty"`
+
+	// Decision What is to become of a held row.
+	Decision ImportReviewDecision `json:"decision"`
+}
+
+// ImportReviewDecision What is to become of a held row.
+type ImportReviewDecision string
+
+// ImportReviewList A page of held rows.
+//
+// Example: {"has_more":false,"items":[],"next_cursor":null}
+type ImportReviewList struct {
+	HasMore    bool                      `json:"has_more"`
+	Items      []ImportReview            `json:"items"`
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// ImportReviewMatch An identifier of the row that somebody has.
+//
+// Example: {"customer":{"external_id":"C-1001","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"},"field":"phone"}
+type ImportReviewMatch struct {
+	// Customer Who has it; null when the caller may not see them. Of one merged since, who goes on in their place.
+	Customer nullable.Nullable[ImportReviewCustomer] `json:"customer"`
+
+	// Field Which one, such as `phone`.
+	Field string `json:"field"`
+}
+
+// ImportReviewStatus `open` waits for a decision; the others say what became of the row.
+type ImportReviewStatus string
+
 // ImportRowError A row that was refused.
 //
 // Example: {"errors":[{"code":"customers.phone_invalid","column":2,"detail":"This is not a valid phone number.","field":"phone"}],"row":7}
@@ -875,11 +1032,11 @@ type ImportStart struct {
 
 // ImportStarted An import and the job at work on it.
 //
-// Example: {"import":{"columns":[{"ambiguous":false,"column":1,"header":"姓名","samples":["李*"],"suggested_field":"name"}],"counts":{"created":0,"failed":0,"skipped":0,"updated":0},"created_at":"2026-07-01T02:00:00Z","delimiter":",","dry_run":true,"duplicates":"skip","encoding":"gb18030","error_code":null,"file_deleted":false,"file_name":"会员.csv","format":"csv","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","job_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"customers","last_row":1,"mapping":[{"column":1,"field":"name"}],"sheet":null,"size_bytes":48213,"status":"checking","total_rows":1000,"updated_at":"2026-07-01T02:00:00Z","version":1},"job":{"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"imports.run","progress":{"done":0,"total":null},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":null,"started_at":null,"status":"queued","updated_at":"2026-07-01T02:00:00Z","version":1}}
+// Example: {"import":{"columns":[{"ambiguous":false,"column":1,"header":"姓名","samples":["李*"],"suggested_field":"name"}],"counts":{"created":0,"failed":0,"held":0,"likely":0,"skipped":0,"updated":0},"created_at":"2026-07-01T02:00:00Z","delimiter":",","dry_run":true,"duplicates":"skip","encoding":"gb18030","error_code":null,"file_deleted":false,"file_name":"会员.csv","format":"csv","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","job_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"customers","last_row":1,"mapping":[{"column":1,"field":"name"}],"open_reviews":0,"sheet":null,"size_bytes":48213,"status":"checking","total_rows":1000,"updated_at":"2026-07-01T02:00:00Z","version":1},"job":{"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"imports.run","progress":{"done":0,"total":null},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":null,"started_at":null,"status":"queued","updated_at":"2026-07-01T02:00:00Z","version":1}}
 type ImportStarted struct {
 	// Import An uploaded file and how far it has been taken over.
 	//
-	// Example: {"columns":[{"ambiguous":false,"column":1,"header":"姓名","samples":["李*"],"suggested_field":"name"},{"ambiguous":false,"column":2,"header":"手机号","samples":["138****0000"],"suggested_field":"phone"}],"counts":{"created":980,"failed":8,"skipped":12,"updated":0},"created_at":"2026-07-01T02:00:00Z","delimiter":",","dry_run":true,"duplicates":"skip","encoding":"gb18030","error_code":null,"file_deleted":false,"file_name":"会员.csv","format":"csv","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","job_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"customers","last_row":1001,"mapping":[{"column":1,"field":"name"},{"column":2,"field":"phone"}],"sheet":null,"size_bytes":48213,"status":"checked","total_rows":1000,"updated_at":"2026-07-01T02:00:01Z","version":2}
+	// Example: {"columns":[{"ambiguous":false,"column":1,"header":"姓名","samples":["李*"],"suggested_field":"name"},{"ambiguous":false,"column":2,"header":"手机号","samples":["138****0000"],"suggested_field":"phone"}],"counts":{"created":980,"failed":8,"held":0,"likely":0,"skipped":12,"updated":0},"created_at":"2026-07-01T02:00:00Z","delimiter":",","dry_run":true,"duplicates":"skip","encoding":"gb18030","error_code":null,"file_deleted":false,"file_name":"会员.csv","format":"csv","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","job_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"customers","last_row":1001,"mapping":[{"column":1,"field":"name"},{"column":2,"field":"phone"}],"open_reviews":0,"sheet":null,"size_bytes":48213,"status":"checked","total_rows":1000,"updated_at":"2026-07-01T02:00:01Z","version":2}
 	Import Import `json:"import"`
 
 	// Job Work that goes on after the answer.
@@ -1029,6 +1186,31 @@ type ListImportErrorsParams struct {
 // ListImportErrorsParamsInclude defines parameters for ListImportErrors.
 type ListImportErrorsParamsInclude string
 
+// ListImportReviewsParams defines parameters for ListImportReviews.
+type ListImportReviewsParams struct {
+	// Status Only rows in this state.
+	Status *ImportReviewStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListImportReviewsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListImportReviewsParamsInclude defines parameters for ListImportReviews.
+type ListImportReviewsParamsInclude string
+
+// DecideImportReviewParams defines parameters for DecideImportReview.
+type DecideImportReviewParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // StartImportParams defines parameters for StartImport.
 type StartImportParams struct {
 	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
@@ -1044,6 +1226,9 @@ type CreateClearExportJSONRequestBody = ExportClearCreate
 
 // CreateImportMultipartRequestBody defines body for CreateImport for multipart/form-data ContentType.
 type CreateImportMultipartRequestBody = ImportUpload
+
+// DecideImportReviewJSONRequestBody defines body for DecideImportReview for application/json ContentType.
+type DecideImportReviewJSONRequestBody = ImportReviewDecide
 
 // StartImportJSONRequestBody defines body for StartImport for application/json ContentType.
 type StartImportJSONRequestBody = ImportStart
@@ -1080,6 +1265,12 @@ type ServerInterface interface {
 	// ListImportErrors Read the rows that were refused
 	// (GET /v1/imports/{id}/errors)
 	ListImportErrors(ctx echo.Context, id ImportId, params ListImportErrorsParams) error
+	// ListImportReviews Read the rows held for a person
+	// (GET /v1/imports/{id}/reviews)
+	ListImportReviews(ctx echo.Context, id ImportId, params ListImportReviewsParams) error
+	// DecideImportReview Decide about a held row
+	// (POST /v1/imports/{id}/reviews/{row}/decide)
+	DecideImportReview(ctx echo.Context, id ImportId, row int64, params DecideImportReviewParams) error
 	// StartImport Take over what was tried
 	// (POST /v1/imports/{id}/start)
 	StartImport(ctx echo.Context, id ImportId, params StartImportParams) error
@@ -1427,6 +1618,96 @@ func (w *ServerInterfaceWrapper) ListImportErrors(ctx echo.Context) error {
 	return err
 }
 
+// ListImportReviews converts echo context to params.
+func (w *ServerInterfaceWrapper) ListImportReviews(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ImportId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListImportReviewsParams
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", ctx.QueryParams(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter status: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListImportReviews(ctx, id, params)
+	return err
+}
+
+// DecideImportReview converts echo context to params.
+func (w *ServerInterfaceWrapper) DecideImportReview(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ImportId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// ------------- Path parameter "row" -------------
+	var row int64
+
+	err = runtime.BindStyledParameterWithOptions("simple", "row", ctx.Param("row"), &row, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter row: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DecideImportReviewParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DecideImportReview(ctx, id, row, params)
+	return err
+}
+
 // StartImport converts echo context to params.
 func (w *ServerInterfaceWrapper) StartImport(ctx echo.Context) error {
 	var err error
@@ -1515,6 +1796,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/imports/:id", wrapper.GetImport, options.OperationMiddlewares["getImport"]...)
 	router.GET(options.BaseURL+"/v1/imports/:id/errors", wrapper.ListImportErrors, options.OperationMiddlewares["listImportErrors"]...)
 	router.POST(options.BaseURL+"/v1/imports/:id/start", wrapper.StartImport, options.OperationMiddlewares["startImport"]...)
+	router.GET(options.BaseURL+"/v1/imports/:id/reviews", wrapper.ListImportReviews, options.OperationMiddlewares["listImportReviews"]...)
+	router.POST(options.BaseURL+"/v1/imports/:id/reviews/:row/decide", wrapper.DecideImportReview, options.OperationMiddlewares["decideImportReview"]...)
 	router.GET(options.BaseURL+"/v1/exports", wrapper.ListExports, options.OperationMiddlewares["listExports"]...)
 	router.POST(options.BaseURL+"/v1/exports", wrapper.CreateExport, options.OperationMiddlewares["createExport"]...)
 	router.POST(options.BaseURL+"/v1/exports/clear", wrapper.CreateClearExport, options.OperationMiddlewares["createClearExport"]...)
@@ -2189,6 +2472,112 @@ func (response ListImportErrorsdefaultApplicationProblemPlusJSONResponse) VisitL
 	return err
 }
 
+type ListImportReviewsRequestObject struct {
+	Id     ImportId `json:"id"`
+	Params ListImportReviewsParams
+}
+
+type ListImportReviewsResponseObject interface {
+	VisitListImportReviewsResponse(w http.ResponseWriter) error
+}
+
+type ListImportReviews200ResponseHeaders struct {
+	Link *string
+}
+
+type ListImportReviews200JSONResponse struct {
+	Body    ImportReviewList
+	Headers ListImportReviews200ResponseHeaders
+}
+
+func (response ListImportReviews200JSONResponse) VisitListImportReviewsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListImportReviewsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListImportReviewsdefaultApplicationProblemPlusJSONResponse) VisitListImportReviewsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideImportReviewRequestObject struct {
+	Id     ImportId `json:"id"`
+	Row    int64    `json:"row"`
+	Params DecideImportReviewParams
+	Body   *DecideImportReviewJSONRequestBody
+}
+
+type DecideImportReviewResponseObject interface {
+	VisitDecideImportReviewResponse(w http.ResponseWriter) error
+}
+
+type DecideImportReview200JSONResponse ImportReview
+
+func (response DecideImportReview200JSONResponse) VisitDecideImportReviewResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideImportReviewdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response DecideImportReviewdefaultApplicationProblemPlusJSONResponse) VisitDecideImportReviewResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type StartImportRequestObject struct {
 	Id     ImportId `json:"id"`
 	Params StartImportParams
@@ -2279,6 +2668,12 @@ type StrictServerInterface interface {
 	// ListImportErrors Read the rows that were refused
 	// (GET /v1/imports/{id}/errors)
 	ListImportErrors(ctx context.Context, request ListImportErrorsRequestObject) (ListImportErrorsResponseObject, error)
+	// ListImportReviews Read the rows held for a person
+	// (GET /v1/imports/{id}/reviews)
+	ListImportReviews(ctx context.Context, request ListImportReviewsRequestObject) (ListImportReviewsResponseObject, error)
+	// DecideImportReview Decide about a held row
+	// (POST /v1/imports/{id}/reviews/{row}/decide)
+	DecideImportReview(ctx context.Context, request DecideImportReviewRequestObject) (DecideImportReviewResponseObject, error)
 	// StartImport Take over what was tried
 	// (POST /v1/imports/{id}/start)
 	StartImport(ctx context.Context, request StartImportRequestObject) (StartImportResponseObject, error)
@@ -2594,6 +2989,82 @@ func (sh *strictHandler) ListImportErrors(ctx echo.Context, id ImportId, params 
 		return err
 	} else if validResponse, ok := response.(ListImportErrorsResponseObject); ok {
 		return validResponse.VisitListImportErrorsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListImportReviews operation middleware
+func (sh *strictHandler) ListImportReviews(ctx echo.Context, id ImportId, params ListImportReviewsParams) error {
+	var request ListImportReviewsRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListImportReviews(ctx.Request().Context(), request.(ListImportReviewsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListImportReviews")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListImportReviewsResponseObject); ok {
+		return validResponse.VisitListImportReviewsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DecideImportReview operation middleware
+func (sh *strictHandler) DecideImportReview(ctx echo.Context, id ImportId, row int64, params DecideImportReviewParams) error {
+	var request DecideImportReviewRequestObject
+
+	request.Id = id
+	request.Row = row
+	request.Params = params
+
+	var body DecideImportReviewJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DecideImportReview(ctx.Request().Context(), request.(DecideImportReviewRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DecideImportReview")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DecideImportReviewResponseObject); ok {
+		return validResponse.VisitDecideImportReviewResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

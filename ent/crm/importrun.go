@@ -53,6 +53,12 @@ type ImportRun struct {
 	SkippedRows int64 `json:"skipped_rows,omitempty"`
 	// FailedRows holds the value of the "failed_rows" field.
 	FailedRows int64 `json:"failed_rows,omitempty"`
+	// left to a person to decide about
+	HeldRows int64 `json:"held_rows,omitempty"`
+	// of those created, pairs new in the queue of duplicates
+	LikelyRows int64 `json:"likely_rows,omitempty"`
+	// held rows nobody has decided about
+	OpenReviews int64 `json:"open_reviews,omitempty"`
 	// principal
 	RequestedBy string `json:"requested_by,omitempty"`
 	// FileDeletedAt holds the value of the "file_deleted_at" field.
@@ -75,7 +81,7 @@ func (*ImportRun) scanValues(columns []string) ([]any, error) {
 			values[i] = new([]byte)
 		case importrun.FieldDryRun:
 			values[i] = new(sql.NullBool)
-		case importrun.FieldSizeBytes, importrun.FieldPosition, importrun.FieldTotalRows, importrun.FieldCreatedRows, importrun.FieldUpdatedRows, importrun.FieldSkippedRows, importrun.FieldFailedRows, importrun.FieldVersion:
+		case importrun.FieldSizeBytes, importrun.FieldPosition, importrun.FieldTotalRows, importrun.FieldCreatedRows, importrun.FieldUpdatedRows, importrun.FieldSkippedRows, importrun.FieldFailedRows, importrun.FieldHeldRows, importrun.FieldLikelyRows, importrun.FieldOpenReviews, importrun.FieldVersion:
 			values[i] = new(sql.NullInt64)
 		case importrun.FieldKind, importrun.FieldFileName, importrun.FieldFormat, importrun.FieldDuplicates, importrun.FieldRequestedBy:
 			values[i] = new(sql.NullString)
@@ -210,6 +216,24 @@ func (_m *ImportRun) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.FailedRows = value.Int64
 			}
+		case importrun.FieldHeldRows:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field held_rows", values[i])
+			} else if value.Valid {
+				_m.HeldRows = value.Int64
+			}
+		case importrun.FieldLikelyRows:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field likely_rows", values[i])
+			} else if value.Valid {
+				_m.LikelyRows = value.Int64
+			}
+		case importrun.FieldOpenReviews:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field open_reviews", values[i])
+			} else if value.Valid {
+				_m.OpenReviews = value.Int64
+			}
 		case importrun.FieldRequestedBy:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field requested_by", values[i])
@@ -327,6 +351,15 @@ func (_m *ImportRun) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("failed_rows=")
 	builder.WriteString(fmt.Sprintf("%v", _m.FailedRows))
+	builder.WriteString(", ")
+	builder.WriteString("held_rows=")
+	builder.WriteString(fmt.Sprintf("%v", _m.HeldRows))
+	builder.WriteString(", ")
+	builder.WriteString("likely_rows=")
+	builder.WriteString(fmt.Sprintf("%v", _m.LikelyRows))
+	builder.WriteString(", ")
+	builder.WriteString("open_reviews=")
+	builder.WriteString(fmt.Sprintf("%v", _m.OpenReviews))
 	builder.WriteString(", ")
 	builder.WriteString("requested_by=")
 	builder.WriteString(_m.RequestedBy)

@@ -180,6 +180,48 @@ func (_c *ImportRunCreate) SetNillableFailedRows(v *int64) *ImportRunCreate {
 	return _c
 }
 
+// SetHeldRows sets the "held_rows" field.
+func (_c *ImportRunCreate) SetHeldRows(v int64) *ImportRunCreate {
+	_c.mutation.SetHeldRows(v)
+	return _c
+}
+
+// SetNillableHeldRows sets the "held_rows" field if the given value is not nil.
+func (_c *ImportRunCreate) SetNillableHeldRows(v *int64) *ImportRunCreate {
+	if v != nil {
+		_c.SetHeldRows(*v)
+	}
+	return _c
+}
+
+// SetLikelyRows sets the "likely_rows" field.
+func (_c *ImportRunCreate) SetLikelyRows(v int64) *ImportRunCreate {
+	_c.mutation.SetLikelyRows(v)
+	return _c
+}
+
+// SetNillableLikelyRows sets the "likely_rows" field if the given value is not nil.
+func (_c *ImportRunCreate) SetNillableLikelyRows(v *int64) *ImportRunCreate {
+	if v != nil {
+		_c.SetLikelyRows(*v)
+	}
+	return _c
+}
+
+// SetOpenReviews sets the "open_reviews" field.
+func (_c *ImportRunCreate) SetOpenReviews(v int64) *ImportRunCreate {
+	_c.mutation.SetOpenReviews(v)
+	return _c
+}
+
+// SetNillableOpenReviews sets the "open_reviews" field if the given value is not nil.
+func (_c *ImportRunCreate) SetNillableOpenReviews(v *int64) *ImportRunCreate {
+	if v != nil {
+		_c.SetOpenReviews(*v)
+	}
+	return _c
+}
+
 // SetRequestedBy sets the "requested_by" field.
 func (_c *ImportRunCreate) SetRequestedBy(v string) *ImportRunCreate {
 	_c.mutation.SetRequestedBy(v)
@@ -313,6 +355,18 @@ func (_c *ImportRunCreate) defaults() error {
 		v := importrun.DefaultFailedRows
 		_c.mutation.SetFailedRows(v)
 	}
+	if _, ok := _c.mutation.HeldRows(); !ok {
+		v := importrun.DefaultHeldRows
+		_c.mutation.SetHeldRows(v)
+	}
+	if _, ok := _c.mutation.LikelyRows(); !ok {
+		v := importrun.DefaultLikelyRows
+		_c.mutation.SetLikelyRows(v)
+	}
+	if _, ok := _c.mutation.OpenReviews(); !ok {
+		v := importrun.DefaultOpenReviews
+		_c.mutation.SetOpenReviews(v)
+	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		if importrun.DefaultCreatedAt == nil {
 			return fmt.Errorf("crm: uninitialized importrun.DefaultCreatedAt (forgotten import crm/runtime?)")
@@ -406,6 +460,15 @@ func (_c *ImportRunCreate) check() error {
 	}
 	if _, ok := _c.mutation.FailedRows(); !ok {
 		return &ValidationError{Name: "failed_rows", err: errors.New(`crm: missing required field "ImportRun.failed_rows"`)}
+	}
+	if _, ok := _c.mutation.HeldRows(); !ok {
+		return &ValidationError{Name: "held_rows", err: errors.New(`crm: missing required field "ImportRun.held_rows"`)}
+	}
+	if _, ok := _c.mutation.LikelyRows(); !ok {
+		return &ValidationError{Name: "likely_rows", err: errors.New(`crm: missing required field "ImportRun.likely_rows"`)}
+	}
+	if _, ok := _c.mutation.OpenReviews(); !ok {
+		return &ValidationError{Name: "open_reviews", err: errors.New(`crm: missing required field "ImportRun.open_reviews"`)}
 	}
 	if _, ok := _c.mutation.RequestedBy(); !ok {
 		return &ValidationError{Name: "requested_by", err: errors.New(`crm: missing required field "ImportRun.requested_by"`)}
@@ -526,6 +589,18 @@ func (_c *ImportRunCreate) createSpec() (*ImportRun, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.FailedRows(); ok {
 		_spec.SetField(importrun.FieldFailedRows, field.TypeInt64, value)
 		_node.FailedRows = value
+	}
+	if value, ok := _c.mutation.HeldRows(); ok {
+		_spec.SetField(importrun.FieldHeldRows, field.TypeInt64, value)
+		_node.HeldRows = value
+	}
+	if value, ok := _c.mutation.LikelyRows(); ok {
+		_spec.SetField(importrun.FieldLikelyRows, field.TypeInt64, value)
+		_node.LikelyRows = value
+	}
+	if value, ok := _c.mutation.OpenReviews(); ok {
+		_spec.SetField(importrun.FieldOpenReviews, field.TypeInt64, value)
+		_node.OpenReviews = value
 	}
 	if value, ok := _c.mutation.RequestedBy(); ok {
 		_spec.SetField(importrun.FieldRequestedBy, field.TypeString, value)

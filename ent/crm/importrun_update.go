@@ -212,6 +212,69 @@ func (_u *ImportRunUpdate) AddFailedRows(v int64) *ImportRunUpdate {
 	return _u
 }
 
+// SetHeldRows sets the "held_rows" field.
+func (_u *ImportRunUpdate) SetHeldRows(v int64) *ImportRunUpdate {
+	_u.mutation.ResetHeldRows()
+	_u.mutation.SetHeldRows(v)
+	return _u
+}
+
+// SetNillableHeldRows sets the "held_rows" field if the given value is not nil.
+func (_u *ImportRunUpdate) SetNillableHeldRows(v *int64) *ImportRunUpdate {
+	if v != nil {
+		_u.SetHeldRows(*v)
+	}
+	return _u
+}
+
+// AddHeldRows adds value to the "held_rows" field.
+func (_u *ImportRunUpdate) AddHeldRows(v int64) *ImportRunUpdate {
+	_u.mutation.AddHeldRows(v)
+	return _u
+}
+
+// SetLikelyRows sets the "likely_rows" field.
+func (_u *ImportRunUpdate) SetLikelyRows(v int64) *ImportRunUpdate {
+	_u.mutation.ResetLikelyRows()
+	_u.mutation.SetLikelyRows(v)
+	return _u
+}
+
+// SetNillableLikelyRows sets the "likely_rows" field if the given value is not nil.
+func (_u *ImportRunUpdate) SetNillableLikelyRows(v *int64) *ImportRunUpdate {
+	if v != nil {
+		_u.SetLikelyRows(*v)
+	}
+	return _u
+}
+
+// AddLikelyRows adds value to the "likely_rows" field.
+func (_u *ImportRunUpdate) AddLikelyRows(v int64) *ImportRunUpdate {
+	_u.mutation.AddLikelyRows(v)
+	return _u
+}
+
+// SetOpenReviews sets the "open_reviews" field.
+func (_u *ImportRunUpdate) SetOpenReviews(v int64) *ImportRunUpdate {
+	_u.mutation.ResetOpenReviews()
+	_u.mutation.SetOpenReviews(v)
+	return _u
+}
+
+// SetNillableOpenReviews sets the "open_reviews" field if the given value is not nil.
+func (_u *ImportRunUpdate) SetNillableOpenReviews(v *int64) *ImportRunUpdate {
+	if v != nil {
+		_u.SetOpenReviews(*v)
+	}
+	return _u
+}
+
+// AddOpenReviews adds value to the "open_reviews" field.
+func (_u *ImportRunUpdate) AddOpenReviews(v int64) *ImportRunUpdate {
+	_u.mutation.AddOpenReviews(v)
+	return _u
+}
+
 // SetFileDeletedAt sets the "file_deleted_at" field.
 func (_u *ImportRunUpdate) SetFileDeletedAt(v time.Time) *ImportRunUpdate {
 	_u.mutation.SetFileDeletedAt(v)
@@ -379,6 +442,24 @@ func (_u *ImportRunUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.AddedFailedRows(); ok {
 		_spec.AddField(importrun.FieldFailedRows, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.HeldRows(); ok {
+		_spec.SetField(importrun.FieldHeldRows, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedHeldRows(); ok {
+		_spec.AddField(importrun.FieldHeldRows, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.LikelyRows(); ok {
+		_spec.SetField(importrun.FieldLikelyRows, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedLikelyRows(); ok {
+		_spec.AddField(importrun.FieldLikelyRows, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.OpenReviews(); ok {
+		_spec.SetField(importrun.FieldOpenReviews, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedOpenReviews(); ok {
+		_spec.AddField(importrun.FieldOpenReviews, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.FileDeletedAt(); ok {
 		_spec.SetField(importrun.FieldFileDeletedAt, field.TypeTime, value)
@@ -597,6 +678,69 @@ func (_u *ImportRunUpdateOne) AddFailedRows(v int64) *ImportRunUpdateOne {
 	return _u
 }
 
+// SetHeldRows sets the "held_rows" field.
+func (_u *ImportRunUpdateOne) SetHeldRows(v int64) *ImportRunUpdateOne {
+	_u.mutation.ResetHeldRows()
+	_u.mutation.SetHeldRows(v)
+	return _u
+}
+
+// SetNillableHeldRows sets the "held_rows" field if the given value is not nil.
+func (_u *ImportRunUpdateOne) SetNillableHeldRows(v *int64) *ImportRunUpdateOne {
+	if v != nil {
+		_u.SetHeldRows(*v)
+	}
+	return _u
+}
+
+// AddHeldRows adds value to the "held_rows" field.
+func (_u *ImportRunUpdateOne) AddHeldRows(v int64) *ImportRunUpdateOne {
+	_u.mutation.AddHeldRows(v)
+	return _u
+}
+
+// SetLikelyRows sets the "likely_rows" field.
+func (_u *ImportRunUpdateOne) SetLikelyRows(v int64) *ImportRunUpdateOne {
+	_u.mutation.ResetLikelyRows()
+	_u.mutation.SetLikelyRows(v)
+	return _u
+}
+
+// SetNillableLikelyRows sets the "likely_rows" field if the given value is not nil.
+func (_u *ImportRunUpdateOne) SetNillableLikelyRows(v *int64) *ImportRunUpdateOne {
+	if v != nil {
+		_u.SetLikelyRows(*v)
+	}
+	return _u
+}
+
+// AddLikelyRows adds value to the "likely_rows" field.
+func (_u *ImportRunUpdateOne) AddLikelyRows(v int64) *ImportRunUpdateOne {
+	_u.mutation.AddLikelyRows(v)
+	return _u
+}
+
+// SetOpenReviews sets the "open_reviews" field.
+func (_u *ImportRunUpdateOne) SetOpenReviews(v int64) *ImportRunUpdateOne {
+	_u.mutation.ResetOpenReviews()
+	_u.mutation.SetOpenReviews(v)
+	return _u
+}
+
+// SetNillableOpenReviews sets the "open_reviews" field if the given value is not nil.
+func (_u *ImportRunUpdateOne) SetNillableOpenReviews(v *int64) *ImportRunUpdateOne {
+	if v != nil {
+		_u.SetOpenReviews(*v)
+	}
+	return _u
+}
+
+// AddOpenReviews adds value to the "open_reviews" field.
+func (_u *ImportRunUpdateOne) AddOpenReviews(v int64) *ImportRunUpdateOne {
+	_u.mutation.AddOpenReviews(v)
+	return _u
+}
+
 // SetFileDeletedAt sets the "file_deleted_at" field.
 func (_u *ImportRunUpdateOne) SetFileDeletedAt(v time.Time) *ImportRunUpdateOne {
 	_u.mutation.SetFileDeletedAt(v)
@@ -794,6 +938,24 @@ func (_u *ImportRunUpdateOne) sqlSave(ctx context.Context) (_node *ImportRun, er
 	}
 	if value, ok := _u.mutation.AddedFailedRows(); ok {
 		_spec.AddField(importrun.FieldFailedRows, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.HeldRows(); ok {
+		_spec.SetField(importrun.FieldHeldRows, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedHeldRows(); ok {
+		_spec.AddField(importrun.FieldHeldRows, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.LikelyRows(); ok {
+		_spec.SetField(importrun.FieldLikelyRows, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedLikelyRows(); ok {
+		_spec.AddField(importrun.FieldLikelyRows, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.OpenReviews(); ok {
+		_spec.SetField(importrun.FieldOpenReviews, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedOpenReviews(); ok {
+		_spec.AddField(importrun.FieldOpenReviews, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.FileDeletedAt(); ok {
 		_spec.SetField(importrun.FieldFileDeletedAt, field.TypeTime, value)

@@ -13482,6 +13482,12 @@ type ImportRunMutation struct {
 	addskipped_rows *int64
 	failed_rows     *int64
 	addfailed_rows  *int64
+	held_rows       *int64
+	addheld_rows    *int64
+	likely_rows     *int64
+	addlikely_rows  *int64
+	open_reviews    *int64
+	addopen_reviews *int64
 	requested_by    *string
 	file_deleted_at *time.Time
 	created_at      *time.Time
@@ -14380,6 +14386,174 @@ func (m *ImportRunMutation) ResetFailedRows() {
 	m.addfailed_rows = nil
 }
 
+// SetHeldRows sets the "held_rows" field.
+func (m *ImportRunMutation) SetHeldRows(i int64) {
+	m.held_rows = &i
+	m.addheld_rows = nil
+}
+
+// HeldRows returns the value of the "held_rows" field in the mutation.
+func (m *ImportRunMutation) HeldRows() (r int64, exists bool) {
+	v := m.held_rows
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldHeldRows returns the old "held_rows" field's value of the ImportRun entity.
+// If the ImportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImportRunMutation) OldHeldRows(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldHeldRows is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldHeldRows requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldHeldRows: %w", err)
+	}
+	return oldValue.HeldRows, nil
+}
+
+// AddHeldRows adds i to the "held_rows" field.
+func (m *ImportRunMutation) AddHeldRows(i int64) {
+	if m.addheld_rows != nil {
+		*m.addheld_rows += i
+	} else {
+		m.addheld_rows = &i
+	}
+}
+
+// AddedHeldRows returns the value that was added to the "held_rows" field in this mutation.
+func (m *ImportRunMutation) AddedHeldRows() (r int64, exists bool) {
+	v := m.addheld_rows
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetHeldRows resets all changes to the "held_rows" field.
+func (m *ImportRunMutation) ResetHeldRows() {
+	m.held_rows = nil
+	m.addheld_rows = nil
+}
+
+// SetLikelyRows sets the "likely_rows" field.
+func (m *ImportRunMutation) SetLikelyRows(i int64) {
+	m.likely_rows = &i
+	m.addlikely_rows = nil
+}
+
+// LikelyRows returns the value of the "likely_rows" field in the mutation.
+func (m *ImportRunMutation) LikelyRows() (r int64, exists bool) {
+	v := m.likely_rows
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLikelyRows returns the old "likely_rows" field's value of the ImportRun entity.
+// If the ImportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImportRunMutation) OldLikelyRows(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLikelyRows is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLikelyRows requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLikelyRows: %w", err)
+	}
+	return oldValue.LikelyRows, nil
+}
+
+// AddLikelyRows adds i to the "likely_rows" field.
+func (m *ImportRunMutation) AddLikelyRows(i int64) {
+	if m.addlikely_rows != nil {
+		*m.addlikely_rows += i
+	} else {
+		m.addlikely_rows = &i
+	}
+}
+
+// AddedLikelyRows returns the value that was added to the "likely_rows" field in this mutation.
+func (m *ImportRunMutation) AddedLikelyRows() (r int64, exists bool) {
+	v := m.addlikely_rows
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetLikelyRows resets all changes to the "likely_rows" field.
+func (m *ImportRunMutation) ResetLikelyRows() {
+	m.likely_rows = nil
+	m.addlikely_rows = nil
+}
+
+// SetOpenReviews sets the "open_reviews" field.
+func (m *ImportRunMutation) SetOpenReviews(i int64) {
+	m.open_reviews = &i
+	m.addopen_reviews = nil
+}
+
+// OpenReviews returns the value of the "open_reviews" field in the mutation.
+func (m *ImportRunMutation) OpenReviews() (r int64, exists bool) {
+	v := m.open_reviews
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOpenReviews returns the old "open_reviews" field's value of the ImportRun entity.
+// If the ImportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImportRunMutation) OldOpenReviews(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOpenReviews is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOpenReviews requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOpenReviews: %w", err)
+	}
+	return oldValue.OpenReviews, nil
+}
+
+// AddOpenReviews adds i to the "open_reviews" field.
+func (m *ImportRunMutation) AddOpenReviews(i int64) {
+	if m.addopen_reviews != nil {
+		*m.addopen_reviews += i
+	} else {
+		m.addopen_reviews = &i
+	}
+}
+
+// AddedOpenReviews returns the value that was added to the "open_reviews" field in this mutation.
+func (m *ImportRunMutation) AddedOpenReviews() (r int64, exists bool) {
+	v := m.addopen_reviews
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetOpenReviews resets all changes to the "open_reviews" field.
+func (m *ImportRunMutation) ResetOpenReviews() {
+	m.open_reviews = nil
+	m.addopen_reviews = nil
+}
+
 // SetRequestedBy sets the "requested_by" field.
 func (m *ImportRunMutation) SetRequestedBy(s string) {
 	m.requested_by = &s
@@ -14627,7 +14801,7 @@ func (m *ImportRunMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ImportRunMutation) Fields() []string {
-	fields := make([]string, 0, 22)
+	fields := make([]string, 0, 25)
 	if m.kind != nil {
 		fields = append(fields, importrun.FieldKind)
 	}
@@ -14678,6 +14852,15 @@ func (m *ImportRunMutation) Fields() []string {
 	}
 	if m.failed_rows != nil {
 		fields = append(fields, importrun.FieldFailedRows)
+	}
+	if m.held_rows != nil {
+		fields = append(fields, importrun.FieldHeldRows)
+	}
+	if m.likely_rows != nil {
+		fields = append(fields, importrun.FieldLikelyRows)
+	}
+	if m.open_reviews != nil {
+		fields = append(fields, importrun.FieldOpenReviews)
 	}
 	if m.requested_by != nil {
 		fields = append(fields, importrun.FieldRequestedBy)
@@ -14736,6 +14919,12 @@ func (m *ImportRunMutation) Field(name string) (ent.Value, bool) {
 		return m.SkippedRows()
 	case importrun.FieldFailedRows:
 		return m.FailedRows()
+	case importrun.FieldHeldRows:
+		return m.HeldRows()
+	case importrun.FieldLikelyRows:
+		return m.LikelyRows()
+	case importrun.FieldOpenReviews:
+		return m.OpenReviews()
 	case importrun.FieldRequestedBy:
 		return m.RequestedBy()
 	case importrun.FieldFileDeletedAt:
@@ -14789,6 +14978,12 @@ func (m *ImportRunMutation) OldField(ctx context.Context, name string) (ent.Valu
 		return m.OldSkippedRows(ctx)
 	case importrun.FieldFailedRows:
 		return m.OldFailedRows(ctx)
+	case importrun.FieldHeldRows:
+		return m.OldHeldRows(ctx)
+	case importrun.FieldLikelyRows:
+		return m.OldLikelyRows(ctx)
+	case importrun.FieldOpenReviews:
+		return m.OldOpenReviews(ctx)
 	case importrun.FieldRequestedBy:
 		return m.OldRequestedBy(ctx)
 	case importrun.FieldFileDeletedAt:
@@ -14927,6 +15122,27 @@ func (m *ImportRunMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetFailedRows(v)
 		return nil
+	case importrun.FieldHeldRows:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetHeldRows(v)
+		return nil
+	case importrun.FieldLikelyRows:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLikelyRows(v)
+		return nil
+	case importrun.FieldOpenReviews:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOpenReviews(v)
+		return nil
 	case importrun.FieldRequestedBy:
 		v, ok := value.(string)
 		if !ok {
@@ -14991,6 +15207,15 @@ func (m *ImportRunMutation) AddedFields() []string {
 	if m.addfailed_rows != nil {
 		fields = append(fields, importrun.FieldFailedRows)
 	}
+	if m.addheld_rows != nil {
+		fields = append(fields, importrun.FieldHeldRows)
+	}
+	if m.addlikely_rows != nil {
+		fields = append(fields, importrun.FieldLikelyRows)
+	}
+	if m.addopen_reviews != nil {
+		fields = append(fields, importrun.FieldOpenReviews)
+	}
 	if m.addversion != nil {
 		fields = append(fields, importrun.FieldVersion)
 	}
@@ -15016,6 +15241,12 @@ func (m *ImportRunMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedSkippedRows()
 	case importrun.FieldFailedRows:
 		return m.AddedFailedRows()
+	case importrun.FieldHeldRows:
+		return m.AddedHeldRows()
+	case importrun.FieldLikelyRows:
+		return m.AddedLikelyRows()
+	case importrun.FieldOpenReviews:
+		return m.AddedOpenReviews()
 	case importrun.FieldVersion:
 		return m.AddedVersion()
 	}
@@ -15075,6 +15306,27 @@ func (m *ImportRunMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddFailedRows(v)
+		return nil
+	case importrun.FieldHeldRows:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddHeldRows(v)
+		return nil
+	case importrun.FieldLikelyRows:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddLikelyRows(v)
+		return nil
+	case importrun.FieldOpenReviews:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddOpenReviews(v)
 		return nil
 	case importrun.FieldVersion:
 		v, ok := value.(int64)
@@ -15169,6 +15421,15 @@ func (m *ImportRunMutation) ResetField(name string) error {
 		return nil
 	case importrun.FieldFailedRows:
 		m.ResetFailedRows()
+		return nil
+	case importrun.FieldHeldRows:
+		m.ResetHeldRows()
+		return nil
+	case importrun.FieldLikelyRows:
+		m.ResetLikelyRows()
+		return nil
+	case importrun.FieldOpenReviews:
+		m.ResetOpenReviews()
 		return nil
 	case importrun.FieldRequestedBy:
 		m.ResetRequestedBy()

@@ -55,6 +55,7 @@ var owners = map[string]string{
 	"duplicate_candidates":  "internal/customers",
 	"imports":               "internal/imports",
 	"import_errors":         "internal/imports",
+	"import_reviews":        "internal/imports",
 	"custom_fields":         "internal/customers",
 	"customer_field_values": "internal/customers",
 	"validation_rules":      "internal/customers",
@@ -145,6 +146,7 @@ var rawSQL = map[string]string{
 	"internal/timeline/removals.go": "files that are to go, which belong to nobody any more",
 
 	"internal/imports/queries.go": "bad rows of an import, which its caller has been checked for",
+	"internal/imports/reviews.go": "held rows of an import, which its caller has been checked for",
 
 	"internal/catalog/categories.go": "the tree, under a lock; no scope",
 	"internal/catalog/steps.go":      "set-based SKUs; no scope",

@@ -36,9 +36,10 @@ type BulkItem struct {
 
 // BulkOutcome is what became of one item.
 type BulkOutcome struct {
-	Status     string // created, updated, archived, or error
+	Status     string // created, updated, archived, or error; skipped and held of a file
 	CustomerID uuid.UUID
 	Warnings   []Warning
+	Matches    []Match // of a held one
 	Err        error
 }
 

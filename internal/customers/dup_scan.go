@@ -254,19 +254,23 @@ func (s *Service) Subscribe(d *events.Dispatcher) {
 		for i, e := range all {
 			ids[i] = e.SubjectID
 		}
-		return s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error { return s.checkNew(ctx, tx, ids) })
+		return s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
+			_, err := s.checkNew(ctx, tx, ids)
+			return err
+		})
 	})
 }
 
-// checkNew compares new customers with those that share a birth date or a name.
-func (s *Service) checkNew(ctx context.Context, tx *db.Tx, ids []uuid.UUID) error {
+// checkNew compares new customers with those that share a birth date or a name,
+// and tells how many pairs are new in the queue.
+func (s *Service) checkNew(ctx context.Context, tx *db.Tx, ids []uuid.UUID) (int64, error) {
 	fresh, err := s.load(ctx, clause{"SELECT " + columns + " FROM customers c WHERE c.id = ANY(?::uuid[]) AND c.archived_at IS NULL", []any{pgarray.UUIDs(ids)}})
 	if err != nil || len(fresh) == 0 {
-		return err
+		return 0, err
 	}
 	last, err := s.blocks.last(ctx, s.db.SQL)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	stats := match.Usual(int64(last-blocksAhead+1) * blockSize)
 	var days column
@@ -282,7 +286,7 @@ func (s *Service) checkNew(ctx context.Context, tx *db.Tx, ids []uuid.UUID) erro
 		same, err := s.load(ctx, clause{"SELECT " + columns + ` FROM unnest(?::date[]) AS d (day) CROSS JOIN LATERAL (SELECT * FROM customers x
 WHERE x.birth_date = d.day AND x.archived_at IS NULL ORDER BY x.id DESC LIMIT ` + itoa(mostBornThatDay) + ") c", []any{days.String()}})
 		if err != nil {
-			return err
+			return 0, err
 		}
 		for i := range same {
 			day := same[i].BirthDate.Format(time.DateOnly)
@@ -299,7 +303,7 @@ WHERE x.birth_date = d.day AND x.archived_at IS NULL ORDER BY x.id DESC LIMIT ` 
 		}
 		more, err := s.namesakes(ctx, c, last)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		others = append(others[:len(others):len(others)], more...)
 		compared := map[uuid.UUID]bool{c.ID: true}
@@ -316,8 +320,7 @@ WHERE x.birth_date = d.day AND x.archived_at IS NULL ORDER BY x.id DESC LIMIT ` 
 			}
 		}
 	}
-	_, err = s.savePairs(ctx, tx, distinctPairs(found), s.clock.Now())
-	return err
+	return s.savePairs(ctx, tx, distinctPairs(found), s.clock.Now())
 }
 
 type candidatePerson struct {

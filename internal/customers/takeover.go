@@ -37,6 +37,7 @@ const maxRounds = 20
 // Takeover says what to do with rows of a file.
 type Takeover struct {
 	Update bool // change customers that exist; otherwise their rows are skipped
+	Review bool // hold those rows for a person instead of skipping them
 	DryRun bool // write nothing
 	// Seen remembers identifiers of rows before this one, in a dry run; nil
 	// forgets them.
@@ -45,7 +46,7 @@ type Takeover struct {
 
 // TakeOver makes customers of rows, or changes those who have a row's external
 // id, card number, phone or e-mail already. Statuses of the outcomes: created,
-// updated, skipped (somebody has an identifier already), error.
+// updated, skipped or held (somebody has an identifier already), error.
 func (s *Service) TakeOver(ctx context.Context, tx *db.Tx, what Takeover, items []BulkItem) ([]BulkOutcome, error) {
 	items = slices.Clone(items) // a repeated transaction starts from what was asked
 	out := make([]BulkOutcome, len(items))
@@ -62,6 +63,9 @@ func (s *Service) TakeOver(ctx context.Context, tx *db.Tx, what Takeover, items 
 	if !what.Update {
 		if err := s.bulkCreate(ctx, tx, items, out, open); err != nil {
 			return nil, err
+		}
+		if what.Review {
+			return out, s.holdDuplicates(ctx, tx, items, out)
 		}
 		skipDuplicates(out)
 		return out, nil
@@ -169,20 +173,9 @@ func holdersOf(h *holders, values []uniqueValue) []uuid.UUID {
 // leaveAliases takes identifiers off an input that belong to records merged into
 // the customer: they found them, who keeps their own.
 func (h *holders) leaveAliases(in *Input, values []uniqueValue) {
-	none := nullable.Nullable[string]{}
 	for _, v := range values {
-		if h.by[v.key].survivor == uuid.Nil {
-			continue
-		}
-		switch v.pointer {
-		case "/external_id":
-			in.ExternalID = none
-		case "/phone":
-			in.Phone = none
-		case "/email":
-			in.Email = none
-		case "/card_number":
-			in.CardNumber = none
+		if h.by[v.key].survivor != uuid.Nil {
+			in.leave(v.pointer)
 		}
 	}
 }
@@ -304,6 +297,8 @@ func (s *Service) tryTakeOver(ctx context.Context, tx *db.Tx, what Takeover, ite
 		switch {
 		case len(ids) == 0 && !known:
 			out[i] = BulkOutcome{Status: "created"}
+		case what.Review:
+			out[i] = BulkOutcome{Status: "held"}
 		case !what.Update:
 			out[i] = BulkOutcome{Status: "skipped"}
 		case len(ids) > 1:

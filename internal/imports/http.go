@@ -142,7 +142,7 @@ func fromAPIPart(name, value string, to *Upload) error {
 	case "kind":
 		return oneOf(&to.Kind, kindCustomers)
 	case "duplicates":
-		return oneOf(&to.Duplicates, skipDuplicates, updateDuplicates)
+		return oneOf(&to.Duplicates, skipDuplicates, updateDuplicates, reviewDuplicates)
 	case "encoding":
 		return oneOf(&to.Encoding, encodingAuto, encodingUTF8, encodingUTF16LE, encodingUTF16BE, encodingGB)
 	case "delimiter":
@@ -205,8 +205,9 @@ func toAPIImport(r *Run) importsapi.Import {
 		Duplicates: importsapi.ImportDuplicates(r.Duplicates), FileName: r.FileName, Format: importsapi.ImportFormat(r.Format), SizeBytes: r.SizeBytes,
 		Encoding: orNull(r.Reading.Encoding), Delimiter: orNull(r.Reading.Delimiter), Sheet: orNull(r.Reading.Sheet),
 		Columns: []importsapi.ImportColumn{}, Mapping: []importsapi.ImportMapping{}, TotalRows: nullable.NewNullNullable[int64](),
-		Counts:  importsapi.ImportCounts{Created: r.CreatedRows, Updated: r.UpdatedRows, Skipped: r.SkippedRows, Failed: r.FailedRows},
-		LastRow: r.Position, JobId: r.JobID, FileDeleted: r.FileDeletedAt != nil, Version: r.Version, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+		Counts:      importsapi.ImportCounts{Created: r.CreatedRows, Updated: r.UpdatedRows, Skipped: r.SkippedRows, Failed: r.FailedRows, Held: r.HeldRows, Likely: r.LikelyRows},
+		OpenReviews: r.OpenReviews,
+		LastRow:     r.Position, JobId: r.JobID, FileDeleted: r.FileDeletedAt != nil, Version: r.Version, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 	}
 	if r.TotalRows > 0 {
 		out.TotalRows.Set(r.TotalRows)

@@ -17,7 +17,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/testkit"
 )
 
-type counts struct{ Created, Updated, Skipped, Failed int64 }
+type counts struct{ Created, Updated, Skipped, Failed, Held, Likely int64 }
 
 type importView struct {
 	ID        string
@@ -33,10 +33,11 @@ type importView struct {
 		Ambiguous bool
 		Samples   []string
 	}
-	Counts    counts
-	TotalRows *int64 `json:"total_rows"`
-	LastRow   int64  `json:"last_row"`
-	JobID     string `json:"job_id"`
+	Counts      counts
+	OpenReviews int64  `json:"open_reviews"`
+	TotalRows   *int64 `json:"total_rows"`
+	LastRow     int64  `json:"last_row"`
+	JobID       string `json:"job_id"`
 }
 
 // upload sends a file with further fields of the form.
@@ -253,7 +254,7 @@ func TestImportRefusesFiles(t *testing.T) {
 		"no such field":   {"a,b\n1,2\n", []string{"mapping", `[{"column":1,"field":"salary"}]`}, "imports.mapping_invalid"},
 		"mapping no JSON": {"a,b\n1,2\n", []string{"mapping", `name`}, "imports.field_invalid"},
 		"other kind":      {"name\n李\n", []string{"kind", "orders"}, "imports.field_invalid"},
-		"review":          {"name\n李\n", []string{"duplicates", "review"}, "imports.field_invalid"},
+		"unknown policy":  {"name\n李\n", []string{"duplicates", "merge"}, "imports.field_invalid"},
 		"unknown part":    {"name\n李\n", []string{"colour", "red"}, "imports.field_invalid"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -15,6 +15,9 @@ import (
 // their run.
 const keepFiles = 7 * 24 * time.Hour
 
+// keepReviews is that of files with rows that wait for a person.
+const keepReviews = 30 * 24 * time.Hour
+
 const cleanBatch = 200
 
 func (s *Service) register() {
@@ -28,7 +31,8 @@ func (s *Service) register() {
 func (s *Service) Clean(ctx context.Context) error {
 	now := s.Clock.Now()
 	for {
-		rows, err := s.DB.CRM.ImportRun.Query().Where(importrun.FileDeletedAtIsNil(), importrun.UpdatedAtLT(now.Add(-keepFiles))).
+		rows, err := s.DB.CRM.ImportRun.Query().Where(importrun.FileDeletedAtIsNil(), importrun.UpdatedAtLT(now.Add(-keepFiles)),
+			importrun.Or(importrun.OpenReviews(0), importrun.UpdatedAtLT(now.Add(-keepReviews)))).
 			Order(crm.Asc(importrun.FieldUpdatedAt)).Limit(cleanBatch).All(ctx)
 		if err != nil {
 			return fmt.Errorf("old imports: %w", err)
@@ -41,7 +45,10 @@ func (s *Service) Clean(ctx context.Context) error {
 				if err := deleteErrors(ctx, tx, r.ID); err != nil {
 					return err
 				}
-				return tx.CRM.ImportRun.UpdateOneID(r.ID).SetFileDeletedAt(now).AddVersion(1).Exec(ctx)
+				if err := deleteReviews(ctx, tx, r.ID); err != nil {
+					return err
+				}
+				return tx.CRM.ImportRun.UpdateOneID(r.ID).SetFileDeletedAt(now).SetOpenReviews(0).AddVersion(1).Exec(ctx)
 			})
 			if err != nil {
 				return fmt.Errorf("forget an import: %w", err)

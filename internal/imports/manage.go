@@ -178,7 +178,7 @@ func (s *Service) Start(ctx context.Context, id uuid.UUID, asked []MappingEntry,
 			return ErrBegun.New()
 		case run.DryRun:
 			// What the trial counted and found is counted and found anew.
-			change.SetPosition(run.Reading.Header).SetCreatedRows(0).SetUpdatedRows(0).SetSkippedRows(0).SetFailedRows(0)
+			change.SetPosition(run.Reading.Header).SetCreatedRows(0).SetUpdatedRows(0).SetSkippedRows(0).SetFailedRows(0).SetHeldRows(0)
 			if err := deleteErrors(ctx, tx, id); err != nil {
 				return err
 			}

@@ -26,6 +26,14 @@ import (
 // its commit, short enough to lose little and to hold up nobody.
 const batch = 1000
 
+// Under review each new customer is compared with those there are, some
+// milliseconds each, up to so many; the rest of a larger file is left to a full
+// search, which is quicker then.
+const (
+	reviewBatch = 200
+	reviewMost  = 20_000
+)
+
 // Result is what a finished job reports.
 type Result struct {
 	ImportID uuid.UUID `json:"import_id"`
@@ -35,11 +43,13 @@ type Result struct {
 	Updated  int64     `json:"updated"`
 	Skipped  int64     `json:"skipped"`
 	Failed   int64     `json:"failed"`
+	Held     int64     `json:"held"`
+	Likely   int64     `json:"likely"`
 }
 
 func resultOf(r *crm.ImportRun) *Result {
-	return &Result{ImportID: r.ID, DryRun: r.DryRun, Rows: r.CreatedRows + r.UpdatedRows + r.SkippedRows + r.FailedRows,
-		Created: r.CreatedRows, Updated: r.UpdatedRows, Skipped: r.SkippedRows, Failed: r.FailedRows}
+	return &Result{ImportID: r.ID, DryRun: r.DryRun, Rows: r.CreatedRows + r.UpdatedRows + r.SkippedRows + r.FailedRows + r.HeldRows,
+		Created: r.CreatedRows, Updated: r.UpdatedRows, Skipped: r.SkippedRows, Failed: r.FailedRows, Held: r.HeldRows, Likely: r.LikelyRows}
 }
 
 // work is one attempt at an import.
@@ -49,6 +59,7 @@ type work struct {
 	actor     auth.Actor
 	converter *converter
 	seen      *bounded
+	batch     int
 }
 
 // runImport reads a file from where the last committed batch ended.
@@ -79,8 +90,11 @@ func (s *Service) runImport(ctx context.Context, p jobParameters, progress *jobs
 			return nil, err
 		}
 	}
-	if err := w.prepare(ctx); err != nil {
+	if w.converter, err = s.converterOf(ctx, w.run); err != nil {
 		return nil, err
+	}
+	if w.batch = batch; row.Duplicates == importrun.DuplicatesReview {
+		w.batch = reviewBatch
 	}
 	source, closeFile, err := s.openRows(row.ID, &w.run.Reading)
 	if errors.Is(err, blob.ErrNotFound) {
@@ -103,7 +117,7 @@ func (w *work) restart(ctx context.Context) error {
 			return err
 		}
 		row, err := tx.CRM.ImportRun.UpdateOneID(w.run.ID).SetPosition(w.run.Reading.Header).SetCreatedRows(0).SetUpdatedRows(0).
-			SetSkippedRows(0).SetFailedRows(0).Save(ctx)
+			SetSkippedRows(0).SetFailedRows(0).SetHeldRows(0).Save(ctx)
 		if err == nil {
 			w.run.ImportRun = row
 		}
@@ -111,35 +125,36 @@ func (w *work) restart(ctx context.Context) error {
 	})
 }
 
-func (w *work) prepare(ctx context.Context) error {
+// converterOf prepares the reading of an import's rows, within the actor's reach.
+func (s *Service) converterOf(ctx context.Context, run *Run) (*converter, error) {
 	var m Mapping
-	if err := json.Unmarshal(w.run.Mapping, &m); err != nil {
-		return fmt.Errorf("mapping of import %s: %w", w.run.ID, err)
+	if err := json.Unmarshal(run.Mapping, &m); err != nil {
+		return nil, fmt.Errorf("mapping of import %s: %w", run.ID, err)
 	}
 	p := places{stores: map[string]uuid.UUID{}, staff: map[string]uuid.UUID{}}
 	for _, field := range m {
 		switch field {
 		case "home_store":
-			found, err := w.s.DB.Platform.Store.Query().All(ctx)
+			found, err := s.DB.Platform.Store.Query().All(ctx)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			for _, st := range found {
 				p.stores[strings.ToLower(st.Code)], p.stores[st.ID.String()] = st.ID, st.ID
 			}
 		case "assigned_staff":
-			found, err := w.s.DB.Platform.Staff.Query().All(ctx) // within the caller's scope
+			found, err := s.DB.Platform.Staff.Query().All(ctx) // within the caller's scope
 			if err != nil {
-				return err
+				return nil, err
 			}
 			for _, st := range found {
 				p.staff[strings.ToLower(st.Username)], p.staff[st.ID.String()] = st.ID, st.ID
 			}
 		}
 	}
-	w.converter = newConverter(m, w.run.Reading.Columns, w.run.Format == importrun.FormatXlsx, p)
-	w.converter.mac = w.run.Reading.Mac
-	return nil
+	c := newConverter(m, run.Reading.Columns, run.Format == importrun.FormatXlsx, p)
+	c.mac = run.Reading.Mac
+	return c, nil
 }
 
 // pending is a batch on its way.
@@ -188,8 +203,8 @@ func (w *work) all(ctx context.Context, source rows, progress *jobs.Progress) er
 
 // read collects the next rows that have not been dealt with.
 func (w *work) read(source rows) (pending, error) {
-	p := pending{items: make([]customers.BulkItem, 0, batch), bad: make([]badRow, 0, batch), last: w.run.Position}
-	for len(p.items) < batch {
+	p := pending{items: make([]customers.BulkItem, 0, w.batch), bad: make([]badRow, 0, w.batch), last: w.run.Position}
+	for len(p.items) < w.batch {
 		r, err := source.next()
 		if err != nil {
 			return p, err
@@ -226,7 +241,8 @@ func (w *work) commit(ctx context.Context, p pending, end bool) error {
 		if locked.Position != w.run.Position || locked.JobID != w.run.JobID {
 			return fmt.Errorf("import %s has been taken on by another process", w.run.ID)
 		}
-		what := customers.Takeover{Update: locked.Duplicates == importrun.DuplicatesUpdate, DryRun: locked.DryRun}
+		review := locked.Duplicates == importrun.DuplicatesReview
+		what := customers.Takeover{Update: locked.Duplicates == importrun.DuplicatesUpdate, Review: review, DryRun: locked.DryRun}
 		if w.seen != nil {
 			what.Seen = w.seen.add
 		}
@@ -234,12 +250,17 @@ func (w *work) commit(ctx context.Context, p pending, end bool) error {
 		if err != nil {
 			return err
 		}
-		var created, updated, skipped int64
+		var created, updated, skipped, reviews int64
 		var bad []badRow
+		var held []heldRow
+		var fresh []uuid.UUID
 		for i, o := range out {
 			switch o.Status {
 			case "created":
 				created++
+				fresh = append(fresh, o.CustomerID)
+			case "held":
+				held = append(held, heldRow{Number: p.bad[i].Number, Cells: p.bad[i].Cells, Matches: o.Matches})
 			case "updated":
 				updated++
 			case "skipped":
@@ -262,8 +283,18 @@ func (w *work) commit(ctx context.Context, p pending, end bool) error {
 		if err != nil {
 			return err
 		}
+		var likely int64
+		if review && !locked.DryRun {
+			reviews = int64(len(held))
+			if err := w.s.writeReviews(ctx, tx, w.run.ID, held); err != nil {
+				return err
+			}
+			if likely, err = w.s.compare(ctx, tx, locked.CreatedRows, fresh, end); err != nil {
+				return err
+			}
+		}
 		change := tx.CRM.ImportRun.UpdateOne(locked).SetPosition(p.last).AddCreatedRows(created).AddUpdatedRows(updated).AddSkippedRows(skipped).
-			AddFailedRows(int64(len(bad))).AddVersion(1).SetUpdatedAt(w.s.Clock.Now())
+			AddFailedRows(int64(len(bad))).AddHeldRows(int64(len(held))).AddLikelyRows(likely).AddOpenReviews(reviews).AddVersion(1).SetUpdatedAt(w.s.Clock.Now())
 		if end {
 			change.SetTotalRows(resultOf(locked).Rows + int64(len(out)))
 		}
@@ -274,6 +305,22 @@ func (w *work) commit(ctx context.Context, p pending, end bool) error {
 		w.run.ImportRun = row
 	}
 	return err
+}
+
+// compare looks for people among those who were made of a batch. After a file
+// too large for that a full search begins with its end.
+func (s *Service) compare(ctx context.Context, tx *db.Tx, before int64, fresh []uuid.UUID, end bool) (int64, error) {
+	if before < reviewMost {
+		return s.Customers.CompareNew(ctx, tx, fresh)
+	}
+	if !end {
+		return 0, nil
+	}
+	_, err := s.Customers.ScanDuplicates(auth.System(ctx, jobImport))
+	if customers.ErrScanRunning.Is(err) {
+		err = nil
+	}
+	return 0, err
 }
 
 // bounded remembers keys, up to a number that fits into memory: beyond it, a

@@ -29,6 +29,7 @@ import (
 const (
 	skipDuplicates   = "skip"
 	updateDuplicates = "update"
+	reviewDuplicates = "review"
 )
 
 // Upload is what came with a file.

@@ -84,6 +84,16 @@ var importProbes = map[string]probe{
 	"listImportErrors/csv": func(c *cell) byte {
 		return judge(c.do(http.MethodGet, "/v1/imports/"+c.importRun().String()+"/errors?format=csv", nil))
 	},
+	"listImportReviews": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/imports/"+c.importRun().String()+"/reviews", nil))
+	},
+	"decideImportReview": func(c *cell) byte {
+		id := c.importRun()
+		if c.object != "none" {
+			c.exec("INSERT INTO import_reviews (import_id, row_number, matches, cells_sealed) VALUES ($1, 2, '[]', $2)", id, c.Keys.SealBlob("imports.cells", id[:], []byte(`["李明"]`)))
+		}
+		return judge(c.do(http.MethodPost, "/v1/imports/"+id.String()+"/reviews/2/decide", map[string]any{"decision": "skip"}))
+	},
 	"createExport": func(c *cell) byte {
 		return judge(c.do(http.MethodPost, "/v1/exports", map[string]any{"kind": "customers", "format": "csv"}))
 	},

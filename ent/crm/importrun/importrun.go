@@ -49,6 +49,12 @@ const (
 	FieldSkippedRows = "skipped_rows"
 	// FieldFailedRows holds the string denoting the failed_rows field in the database.
 	FieldFailedRows = "failed_rows"
+	// FieldHeldRows holds the string denoting the held_rows field in the database.
+	FieldHeldRows = "held_rows"
+	// FieldLikelyRows holds the string denoting the likely_rows field in the database.
+	FieldLikelyRows = "likely_rows"
+	// FieldOpenReviews holds the string denoting the open_reviews field in the database.
+	FieldOpenReviews = "open_reviews"
 	// FieldRequestedBy holds the string denoting the requested_by field in the database.
 	FieldRequestedBy = "requested_by"
 	// FieldFileDeletedAt holds the string denoting the file_deleted_at field in the database.
@@ -83,6 +89,9 @@ var Columns = []string{
 	FieldUpdatedRows,
 	FieldSkippedRows,
 	FieldFailedRows,
+	FieldHeldRows,
+	FieldLikelyRows,
+	FieldOpenReviews,
 	FieldRequestedBy,
 	FieldFileDeletedAt,
 	FieldCreatedAt,
@@ -124,6 +133,12 @@ var (
 	DefaultSkippedRows int64
 	// DefaultFailedRows holds the default value on creation for the "failed_rows" field.
 	DefaultFailedRows int64
+	// DefaultHeldRows holds the default value on creation for the "held_rows" field.
+	DefaultHeldRows int64
+	// DefaultLikelyRows holds the default value on creation for the "likely_rows" field.
+	DefaultLikelyRows int64
+	// DefaultOpenReviews holds the default value on creation for the "open_reviews" field.
+	DefaultOpenReviews int64
 	// RequestedByValidator is a validator for the "requested_by" field. It is called by the builders before save.
 	RequestedByValidator func(string) error
 	// DefaultCreatedAt holds the default value on creation for the "created_at" field.
@@ -167,6 +182,7 @@ const DefaultDuplicates = DuplicatesSkip
 const (
 	DuplicatesSkip   Duplicates = "skip"
 	DuplicatesUpdate Duplicates = "update"
+	DuplicatesReview Duplicates = "review"
 )
 
 func (d Duplicates) String() string {
@@ -176,7 +192,7 @@ func (d Duplicates) String() string {
 // DuplicatesValidator is a validator for the "duplicates" field enum values. It is called by the builders before save.
 func DuplicatesValidator(d Duplicates) error {
 	switch d {
-	case DuplicatesSkip, DuplicatesUpdate:
+	case DuplicatesSkip, DuplicatesUpdate, DuplicatesReview:
 		return nil
 	default:
 		return fmt.Errorf("importrun: invalid enum value for duplicates field: %q", d)
@@ -254,6 +270,21 @@ func BySkippedRows(opts ...sql.OrderTermOption) OrderOption {
 // ByFailedRows orders the results by the failed_rows field.
 func ByFailedRows(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldFailedRows, opts...).ToFunc()
+}
+
+// ByHeldRows orders the results by the held_rows field.
+func ByHeldRows(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldHeldRows, opts...).ToFunc()
+}
+
+// ByLikelyRows orders the results by the likely_rows field.
+func ByLikelyRows(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLikelyRows, opts...).ToFunc()
+}
+
+// ByOpenReviews orders the results by the open_reviews field.
+func ByOpenReviews(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldOpenReviews, opts...).ToFunc()
 }
 
 // ByRequestedBy orders the results by the requested_by field.

@@ -120,6 +120,21 @@ func FailedRows(v int64) predicate.ImportRun {
 	return predicate.ImportRun(sql.FieldEQ(FieldFailedRows, v))
 }
 
+// HeldRows applies equality check predicate on the "held_rows" field. It's identical to HeldRowsEQ.
+func HeldRows(v int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldEQ(FieldHeldRows, v))
+}
+
+// LikelyRows applies equality check predicate on the "likely_rows" field. It's identical to LikelyRowsEQ.
+func LikelyRows(v int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldEQ(FieldLikelyRows, v))
+}
+
+// OpenReviews applies equality check predicate on the "open_reviews" field. It's identical to OpenReviewsEQ.
+func OpenReviews(v int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldEQ(FieldOpenReviews, v))
+}
+
 // RequestedBy applies equality check predicate on the "requested_by" field. It's identical to RequestedByEQ.
 func RequestedBy(v string) predicate.ImportRun {
 	return predicate.ImportRun(sql.FieldEQ(FieldRequestedBy, v))
@@ -723,6 +738,126 @@ func FailedRowsLT(v int64) predicate.ImportRun {
 // FailedRowsLTE applies the LTE predicate on the "failed_rows" field.
 func FailedRowsLTE(v int64) predicate.ImportRun {
 	return predicate.ImportRun(sql.FieldLTE(FieldFailedRows, v))
+}
+
+// HeldRowsEQ applies the EQ predicate on the "held_rows" field.
+func HeldRowsEQ(v int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldEQ(FieldHeldRows, v))
+}
+
+// HeldRowsNEQ applies the NEQ predicate on the "held_rows" field.
+func HeldRowsNEQ(v int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldNEQ(FieldHeldRows, v))
+}
+
+// HeldRowsIn applies the In predicate on the "held_rows" field.
+func HeldRowsIn(vs ...int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldIn(FieldHeldRows, vs...))
+}
+
+// HeldRowsNotIn applies the NotIn predicate on the "held_rows" field.
+func HeldRowsNotIn(vs ...int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldNotIn(FieldHeldRows, vs...))
+}
+
+// HeldRowsGT applies the GT predicate on the "held_rows" field.
+func HeldRowsGT(v int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldGT(FieldHeldRows, v))
+}
+
+// HeldRowsGTE applies the GTE predicate on the "held_rows" field.
+func HeldRowsGTE(v int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldGTE(FieldHeldRows, v))
+}
+
+// HeldRowsLT applies the LT predicate on the "held_rows" field.
+func HeldRowsLT(v int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldLT(FieldHeldRows, v))
+}
+
+// HeldRowsLTE applies the LTE predicate on the "held_rows" field.
+func HeldRowsLTE(v int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldLTE(FieldHeldRows, v))
+}
+
+// LikelyRowsEQ applies the EQ predicate on the "likely_rows" field.
+func LikelyRowsEQ(v int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldEQ(FieldLikelyRows, v))
+}
+
+// LikelyRowsNEQ applies the NEQ predicate on the "likely_rows" field.
+func LikelyRowsNEQ(v int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldNEQ(FieldLikelyRows, v))
+}
+
+// LikelyRowsIn applies the In predicate on the "likely_rows" field.
+func LikelyRowsIn(vs ...int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldIn(FieldLikelyRows, vs...))
+}
+
+// LikelyRowsNotIn applies the NotIn predicate on the "likely_rows" field.
+func LikelyRowsNotIn(vs ...int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldNotIn(FieldLikelyRows, vs...))
+}
+
+// LikelyRowsGT applies the GT predicate on the "likely_rows" field.
+func LikelyRowsGT(v int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldGT(FieldLikelyRows, v))
+}
+
+// LikelyRowsGTE applies the GTE predicate on the "likely_rows" field.
+func LikelyRowsGTE(v int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldGTE(FieldLikelyRows, v))
+}
+
+// LikelyRowsLT applies the LT predicate on the "likely_rows" field.
+func LikelyRowsLT(v int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldLT(FieldLikelyRows, v))
+}
+
+// LikelyRowsLTE applies the LTE predicate on the "likely_rows" field.
+func LikelyRowsLTE(v int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldLTE(FieldLikelyRows, v))
+}
+
+// OpenReviewsEQ applies the EQ predicate on the "open_reviews" field.
+func OpenReviewsEQ(v int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldEQ(FieldOpenReviews, v))
+}
+
+// OpenReviewsNEQ applies the NEQ predicate on the "open_reviews" field.
+func OpenReviewsNEQ(v int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldNEQ(FieldOpenReviews, v))
+}
+
+// OpenReviewsIn applies the In predicate on the "open_reviews" field.
+func OpenReviewsIn(vs ...int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldIn(FieldOpenReviews, vs...))
+}
+
+// OpenReviewsNotIn applies the NotIn predicate on the "open_reviews" field.
+func OpenReviewsNotIn(vs ...int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldNotIn(FieldOpenReviews, vs...))
+}
+
+// OpenReviewsGT applies the GT predicate on the "open_reviews" field.
+func OpenReviewsGT(v int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldGT(FieldOpenReviews, v))
+}
+
+// OpenReviewsGTE applies the GTE predicate on the "open_reviews" field.
+func OpenReviewsGTE(v int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldGTE(FieldOpenReviews, v))
+}
+
+// OpenReviewsLT applies the LT predicate on the "open_reviews" field.
+func OpenReviewsLT(v int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldLT(FieldOpenReviews, v))
+}
+
+// OpenReviewsLTE applies the LTE predicate on the "open_reviews" field.
+func OpenReviewsLTE(v int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldLTE(FieldOpenReviews, v))
 }
 
 // RequestedByEQ applies the EQ predicate on the "requested_by" field.

@@ -506,7 +506,7 @@ var (
 		{Name: "reading", Type: field.TypeJSON},
 		{Name: "columns_sealed", Type: field.TypeBytes},
 		{Name: "mapping", Type: field.TypeJSON},
-		{Name: "duplicates", Type: field.TypeEnum, Enums: []string{"skip", "update"}, Default: "skip"},
+		{Name: "duplicates", Type: field.TypeEnum, Enums: []string{"skip", "update", "review"}, Default: "skip"},
 		{Name: "dry_run", Type: field.TypeBool},
 		{Name: "job_id", Type: field.TypeUUID},
 		{Name: "position", Type: field.TypeInt64, Default: 0},
@@ -515,6 +515,9 @@ var (
 		{Name: "updated_rows", Type: field.TypeInt64, Default: 0},
 		{Name: "skipped_rows", Type: field.TypeInt64, Default: 0},
 		{Name: "failed_rows", Type: field.TypeInt64, Default: 0},
+		{Name: "held_rows", Type: field.TypeInt64, Default: 0},
+		{Name: "likely_rows", Type: field.TypeInt64, Default: 0},
+		{Name: "open_reviews", Type: field.TypeInt64, Default: 0},
 		{Name: "requested_by", Type: field.TypeString, Size: 80},
 		{Name: "file_deleted_at", Type: field.TypeTime, Nullable: true},
 		{Name: "created_at", Type: field.TypeTime},
@@ -530,12 +533,12 @@ var (
 			{
 				Name:    "imports_requested_by_idx",
 				Unique:  false,
-				Columns: []*schema.Column{ImportsColumns[18], ImportsColumns[0]},
+				Columns: []*schema.Column{ImportsColumns[21], ImportsColumns[0]},
 			},
 			{
 				Name:    "imports_files_idx",
 				Unique:  false,
-				Columns: []*schema.Column{ImportsColumns[22]},
+				Columns: []*schema.Column{ImportsColumns[25]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "file_deleted_at IS NULL",
 				},

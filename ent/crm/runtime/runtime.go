@@ -396,20 +396,32 @@ func init() {
 	importrunDescFailedRows := importrunFields[17].Descriptor()
 	// importrun.DefaultFailedRows holds the default value on creation for the failed_rows field.
 	importrun.DefaultFailedRows = importrunDescFailedRows.Default.(int64)
+	// importrunDescHeldRows is the schema descriptor for held_rows field.
+	importrunDescHeldRows := importrunFields[18].Descriptor()
+	// importrun.DefaultHeldRows holds the default value on creation for the held_rows field.
+	importrun.DefaultHeldRows = importrunDescHeldRows.Default.(int64)
+	// importrunDescLikelyRows is the schema descriptor for likely_rows field.
+	importrunDescLikelyRows := importrunFields[19].Descriptor()
+	// importrun.DefaultLikelyRows holds the default value on creation for the likely_rows field.
+	importrun.DefaultLikelyRows = importrunDescLikelyRows.Default.(int64)
+	// importrunDescOpenReviews is the schema descriptor for open_reviews field.
+	importrunDescOpenReviews := importrunFields[20].Descriptor()
+	// importrun.DefaultOpenReviews holds the default value on creation for the open_reviews field.
+	importrun.DefaultOpenReviews = importrunDescOpenReviews.Default.(int64)
 	// importrunDescRequestedBy is the schema descriptor for requested_by field.
-	importrunDescRequestedBy := importrunFields[18].Descriptor()
+	importrunDescRequestedBy := importrunFields[21].Descriptor()
 	// importrun.RequestedByValidator is a validator for the "requested_by" field. It is called by the builders before save.
 	importrun.RequestedByValidator = importrunDescRequestedBy.Validators[0].(func(string) error)
 	// importrunDescCreatedAt is the schema descriptor for created_at field.
-	importrunDescCreatedAt := importrunFields[20].Descriptor()
+	importrunDescCreatedAt := importrunFields[23].Descriptor()
 	// importrun.DefaultCreatedAt holds the default value on creation for the created_at field.
 	importrun.DefaultCreatedAt = importrunDescCreatedAt.Default.(func() time.Time)
 	// importrunDescVersion is the schema descriptor for version field.
-	importrunDescVersion := importrunFields[21].Descriptor()
+	importrunDescVersion := importrunFields[24].Descriptor()
 	// importrun.DefaultVersion holds the default value on creation for the version field.
 	importrun.DefaultVersion = importrunDescVersion.Default.(int64)
 	// importrunDescUpdatedAt is the schema descriptor for updated_at field.
-	importrunDescUpdatedAt := importrunFields[22].Descriptor()
+	importrunDescUpdatedAt := importrunFields[25].Descriptor()
 	// importrun.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	importrun.DefaultUpdatedAt = importrunDescUpdatedAt.Default.(func() time.Time)
 	membersession.Policy = privacy.NewPolicies(schema.MemberSession{})
