@@ -120,6 +120,51 @@ func (e AuditActorKind) Valid() bool {
 	}
 }
 
+// Defines values for AutoMergeIdentifier.
+const (
+	AutoMergeCardNumber AutoMergeIdentifier = "card_number"
+	AutoMergeEmail      AutoMergeIdentifier = "email"
+	AutoMergeExternalID AutoMergeIdentifier = "external_id"
+	AutoMergePhone      AutoMergeIdentifier = "phone"
+)
+
+// Valid indicates whether the value is a known member of the AutoMergeIdentifier enum.
+func (e AutoMergeIdentifier) Valid() bool {
+	switch e {
+	case AutoMergeCardNumber:
+		return true
+	case AutoMergeEmail:
+		return true
+	case AutoMergeExternalID:
+		return true
+	case AutoMergePhone:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AutoMergeSurvivor.
+const (
+	AutoMergeLatestChanged AutoMergeSurvivor = "latest_changed"
+	AutoMergeMostComplete  AutoMergeSurvivor = "most_complete"
+	AutoMergeOldest        AutoMergeSurvivor = "oldest"
+)
+
+// Valid indicates whether the value is a known member of the AutoMergeSurvivor enum.
+func (e AutoMergeSurvivor) Valid() bool {
+	switch e {
+	case AutoMergeLatestChanged:
+		return true
+	case AutoMergeMostComplete:
+		return true
+	case AutoMergeOldest:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for BulkItemStatus.
 const (
 	BulkItemArchived BulkItemStatus = "archived"
@@ -2987,6 +3032,44 @@ type AuditVerification struct {
 	Valid bool `json:"valid"`
 }
 
+// AutoMergeIdentifier defines model for AutoMergeIdentifier.
+type AutoMergeIdentifier string
+
+// AutoMergeSettings Whether and when likely duplicates are merged by themselves.
+//
+// Example: {"enabled":false,"may_differ":[],"survivor":"oldest","threshold":0.99,"updated_at":null,"version":0}
+type AutoMergeSettings struct {
+	Enabled   bool                  `json:"enabled"`
+	MayDiffer []AutoMergeIdentifier `json:"may_differ"`
+
+	// Survivor Who goes on, the record made first, changed last, or with most fields filled (of two alike, the one made first).
+	Survivor  AutoMergeSurvivor            `json:"survivor"`
+	Threshold float64                      `json:"threshold"`
+	UpdatedAt nullable.Nullable[time.Time] `json:"updated_at"`
+
+	// Version 0 while nobody has changed it.
+	Version int64 `json:"version"`
+}
+
+// AutoMergeSettingsInput Whether and when likely duplicates are merged by themselves.
+//
+// Example: {"enabled":true,"may_differ":["external_id"],"survivor":"oldest","threshold":0.99}
+type AutoMergeSettingsInput struct {
+	Enabled bool `json:"enabled"`
+
+	// MayDiffer Identifiers of which both customers may have one, and not the same. None when left out.
+	MayDiffer *[]AutoMergeIdentifier `json:"may_differ,omitempty"`
+
+	// Survivor Who goes on, the record made first, changed last, or with most fields filled (of two alike, the one made first).
+	Survivor AutoMergeSurvivor `json:"survivor"`
+
+	// Threshold The least score.
+	Threshold float64 `json:"threshold"`
+}
+
+// AutoMergeSurvivor Who goes on, the record made first, changed last, or with most fields filled (of two alike, the one made first).
+type AutoMergeSurvivor string
+
 // Bilingual A text in both languages.
 //
 // Example: {"en":"Shop assistant","zh":"导购"}
@@ -3930,8 +4013,11 @@ type CustomerLookup struct {
 
 // CustomerMerge Two customers who became one.
 //
-// Example: {"fields":[{"choice":"merged","field":"phone"}],"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a30","kept":[],"merged_at":"2026-07-01T02:00:00Z","merged_by":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a40","merged_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","moved":[{"count":12,"kind":"orders"}],"status":"done","survivor_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","undone_at":null,"undone_by":null,"version":1}
+// Example: {"automatic":false,"fields":[{"choice":"merged","field":"phone"}],"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a30","kept":[],"merged_at":"2026-07-01T02:00:00Z","merged_by":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a40","merged_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","moved":[{"count":12,"kind":"orders"}],"status":"done","survivor_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","undone_at":null,"undone_by":null,"version":1}
 type CustomerMerge struct {
+	// Automatic Whether no person asked for it (`PUT /v1/customer-duplicates/auto-merge`).
+	Automatic bool `json:"automatic"`
+
 	// Fields Fields that the survivor did not simply keep.
 	Fields []MergedField `json:"fields"`
 
@@ -5057,7 +5143,9 @@ type ImportReviewCustomer struct {
 //
 // Example: {"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","decision":"update"}
 type ImportReviewDecide struct {
-	// CustomerId For `update`, which of the customers who have identifiers of the row.
+	// CustomerId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 	CustomerId *Id `json:"customer_id,omitempty"`
 
 	// Decision What is to become of a held row.
@@ -6113,7 +6201,7 @@ type MergeKeptReason string
 // Example: merged
 type MergeOneSide string
 
-// MergePreview Example: {"blockers":[],"fields":[{"choice":"survivor","choices":["survivor","merged"],"field":"name","merged_value":"李*","reason":"same","strategy":"survivor_unless_empty","survivor_value":"李*"}],"merged":{"external_id":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"},"moves":[{"count":12,"kind":"orders"},{"count":1,"kind":"returns"}],"survivor":{"external_id":"C-1001","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"}}
+// MergePreview Example: {"blockers":[],"fields":[{"choice":"survivor","choices":["survivor","merged"],"field":"name","merged_value":"李*","reason":"same","strategy":"survivor_unless_empty","survivor_value":"李*"}],"merged":{"external_id":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"},"moves":[{"count":12,"kind":"orders"},{"count":1,"kind":"returns"}],"survivor":{"external_id":"C-1001","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"},"warnings":[]}
 type MergePreview struct {
 	// Blockers Empty when the merge would be done.
 	Blockers []MergeBlocker      `json:"blockers"`
@@ -6125,6 +6213,10 @@ type MergePreview struct {
 
 	// Survivor Example: {"external_id":"C-1001","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"}
 	Survivor DuplicateSide `json:"survivor"`
+
+	// Warnings Validation rules that the result breaks and that hinder nothing: those of severity `warning`, and those of severity `error` that
+	// the survivor breaks as it is. One that only the result breaks is a blocker.
+	Warnings []CustomerWarning `json:"warnings"`
 }
 
 // MergePreviewField One field of both customers; values are masked, objects are JSON.
@@ -8656,6 +8748,18 @@ type ListCustomerDuplicatesParams struct {
 // ListCustomerDuplicatesParamsInclude defines parameters for ListCustomerDuplicates.
 type ListCustomerDuplicatesParamsInclude string
 
+// GetAutoMergeSettingsParams defines parameters for GetAutoMergeSettings.
+type GetAutoMergeSettingsParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateAutoMergeSettingsParams defines parameters for UpdateAutoMergeSettings.
+type UpdateAutoMergeSettingsParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // ScanCustomerDuplicatesParams defines parameters for ScanCustomerDuplicates.
 type ScanCustomerDuplicatesParams struct {
 	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
@@ -10185,6 +10289,9 @@ type CreateCustomFieldJSONRequestBody = CustomFieldCreate
 // UpdateCustomFieldJSONRequestBody defines body for UpdateCustomField for application/json ContentType.
 type UpdateCustomFieldJSONRequestBody = CustomFieldUpdate
 
+// UpdateAutoMergeSettingsJSONRequestBody defines body for UpdateAutoMergeSettings for application/json ContentType.
+type UpdateAutoMergeSettingsJSONRequestBody = AutoMergeSettingsInput
+
 // DecideCustomerDuplicateJSONRequestBody defines body for DecideCustomerDuplicate for application/json ContentType.
 type DecideCustomerDuplicateJSONRequestBody = DuplicateDecide
 
@@ -11094,6 +11201,43 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/customer-duplicates (the `ListCustomerDuplicates` operationId).
 	ListCustomerDuplicates(ctx context.Context, params *ListCustomerDuplicatesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetAutoMergeSettings Read whether likely duplicates are merged by themselves
+	//
+	// The setting in force. Before anybody has changed it, it is switched off, with version 0.
+	//
+	// Corresponds with GET /v1/customer-duplicates/auto-merge (the `GetAutoMergeSettings` operationId).
+	GetAutoMergeSettings(ctx context.Context, params *GetAutoMergeSettingsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateAutoMergeSettingsWithBody Have likely duplicates merged by themselves, or not
+	//
+	// Needs `If-Match`; without it the answer is 428. Where it is switched on, open pairs at or above the threshold are merged after each full
+	// search, by a job that the search names, and after the comparison of a new customer. Not merged are pairs whose identifiers differ
+	// (but for those in `may_differ`), pairs that a merge would be refused for, pairs that were merged once and made two again,
+	// customers in more than three such pairs, and whoever was just merged, until a search has compared them anew. Each merge is in
+	// the audit log as automatic and can be undone. Switching it off takes effect at once.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/customer-duplicates/auto-merge (the `UpdateAutoMergeSettings` operationId).
+	UpdateAutoMergeSettingsWithBody(ctx context.Context, params *UpdateAutoMergeSettingsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateAutoMergeSettings Have likely duplicates merged by themselves, or not
+	//
+	// Needs `If-Match`; without it the answer is 428. Where it is switched on, open pairs at or above the threshold are merged after each full
+	// search, by a job that the search names, and after the comparison of a new customer. Not merged are pairs whose identifiers differ
+	// (but for those in `may_differ`), pairs that a merge would be refused for, pairs that were merged once and made two again,
+	// customers in more than three such pairs, and whoever was just merged, until a search has compared them anew. Each merge is in
+	// the audit log as automatic and can be undone. Switching it off takes effect at once.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/customer-duplicates/auto-merge (the `UpdateAutoMergeSettings` operationId).
+	UpdateAutoMergeSettings(ctx context.Context, params *UpdateAutoMergeSettingsParams, body UpdateAutoMergeSettingsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ScanCustomerDuplicates Search all customers for duplicates
 	//
@@ -14746,6 +14890,73 @@ func (c *Client) UpdateCustomField(ctx context.Context, id CustomFieldId, params
 // Corresponds with GET /v1/customer-duplicates (the `ListCustomerDuplicates` operationId).
 func (c *Client) ListCustomerDuplicates(ctx context.Context, params *ListCustomerDuplicatesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListCustomerDuplicatesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAutoMergeSettings Read whether likely duplicates are merged by themselves
+//
+// The setting in force. Before anybody has changed it, it is switched off, with version 0.
+//
+// Corresponds with GET /v1/customer-duplicates/auto-merge (the `GetAutoMergeSettings` operationId).
+func (c *Client) GetAutoMergeSettings(ctx context.Context, params *GetAutoMergeSettingsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAutoMergeSettingsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateAutoMergeSettingsWithBody Have likely duplicates merged by themselves, or not
+//
+// Needs `If-Match`; without it the answer is 428. Where it is switched on, open pairs at or above the threshold are merged after each full
+// search, by a job that the search names, and after the comparison of a new customer. Not merged are pairs whose identifiers differ
+// (but for those in `may_differ`), pairs that a merge would be refused for, pairs that were merged once and made two again,
+// customers in more than three such pairs, and whoever was just merged, until a search has compared them anew. Each merge is in
+// the audit log as automatic and can be undone. Switching it off takes effect at once.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/customer-duplicates/auto-merge (the `UpdateAutoMergeSettings` operationId).
+func (c *Client) UpdateAutoMergeSettingsWithBody(ctx context.Context, params *UpdateAutoMergeSettingsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateAutoMergeSettingsRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateAutoMergeSettings Have likely duplicates merged by themselves, or not
+//
+// Needs `If-Match`; without it the answer is 428. Where it is switched on, open pairs at or above the threshold are merged after each full
+// search, by a job that the search names, and after the comparison of a new customer. Not merged are pairs whose identifiers differ
+// (but for those in `may_differ`), pairs that a merge would be refused for, pairs that were merged once and made two again,
+// customers in more than three such pairs, and whoever was just merged, until a search has compared them anew. Each merge is in
+// the audit log as automatic and can be undone. Switching it off takes effect at once.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/customer-duplicates/auto-merge (the `UpdateAutoMergeSettings` operationId).
+func (c *Client) UpdateAutoMergeSettings(ctx context.Context, params *UpdateAutoMergeSettingsParams, body UpdateAutoMergeSettingsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateAutoMergeSettingsRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -21760,6 +21971,103 @@ func NewListCustomerDuplicatesRequest(server string, params *ListCustomerDuplica
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetAutoMergeSettingsRequest constructs an http.Request for the GetAutoMergeSettings method
+func NewGetAutoMergeSettingsRequest(server string, params *GetAutoMergeSettingsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customer-duplicates/auto-merge")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateAutoMergeSettingsRequest calls the generic UpdateAutoMergeSettings builder with application/json body
+func NewUpdateAutoMergeSettingsRequest(server string, params *UpdateAutoMergeSettingsParams, body UpdateAutoMergeSettingsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateAutoMergeSettingsRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewUpdateAutoMergeSettingsRequestWithBody constructs an http.Request for the UpdateAutoMergeSettings method, with any body, and a specified content type
+func NewUpdateAutoMergeSettingsRequestWithBody(server string, params *UpdateAutoMergeSettingsParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customer-duplicates/auto-merge")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -33481,6 +33789,45 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/customer-duplicates (the `ListCustomerDuplicates` operationId).
 	ListCustomerDuplicatesWithResponse(ctx context.Context, params *ListCustomerDuplicatesParams, reqEditors ...RequestEditorFn) (*ListCustomerDuplicatesReply, error)
 
+	// GetAutoMergeSettingsWithResponse Read whether likely duplicates are merged by themselves
+	//
+	// The setting in force. Before anybody has changed it, it is switched off, with version 0.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customer-duplicates/auto-merge (the `GetAutoMergeSettings` operationId).
+	GetAutoMergeSettingsWithResponse(ctx context.Context, params *GetAutoMergeSettingsParams, reqEditors ...RequestEditorFn) (*GetAutoMergeSettingsReply, error)
+
+	// UpdateAutoMergeSettingsWithBodyWithResponse Have likely duplicates merged by themselves, or not
+	//
+	// Needs `If-Match`; without it the answer is 428. Where it is switched on, open pairs at or above the threshold are merged after each full
+	// search, by a job that the search names, and after the comparison of a new customer. Not merged are pairs whose identifiers differ
+	// (but for those in `may_differ`), pairs that a merge would be refused for, pairs that were merged once and made two again,
+	// customers in more than three such pairs, and whoever was just merged, until a search has compared them anew. Each merge is in
+	// the audit log as automatic and can be undone. Switching it off takes effect at once.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/customer-duplicates/auto-merge (the `UpdateAutoMergeSettings` operationId).
+	UpdateAutoMergeSettingsWithBodyWithResponse(ctx context.Context, params *UpdateAutoMergeSettingsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateAutoMergeSettingsReply, error)
+
+	// UpdateAutoMergeSettingsWithResponse Have likely duplicates merged by themselves, or not
+	//
+	// Needs `If-Match`; without it the answer is 428. Where it is switched on, open pairs at or above the threshold are merged after each full
+	// search, by a job that the search names, and after the comparison of a new customer. Not merged are pairs whose identifiers differ
+	// (but for those in `may_differ`), pairs that a merge would be refused for, pairs that were merged once and made two again,
+	// customers in more than three such pairs, and whoever was just merged, until a search has compared them anew. Each merge is in
+	// the audit log as automatic and can be undone. Switching it off takes effect at once.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/customer-duplicates/auto-merge (the `UpdateAutoMergeSettings` operationId).
+	UpdateAutoMergeSettingsWithResponse(ctx context.Context, params *UpdateAutoMergeSettingsParams, body UpdateAutoMergeSettingsJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateAutoMergeSettingsReply, error)
+
 	// ScanCustomerDuplicatesWithResponse Search all customers for duplicates
 	//
 	// Compares all active customers by name, birth date, phone, e-mail, address and identifiers, as a job. New pairs come open; open ones that
@@ -38677,6 +39024,132 @@ func (r ListCustomerDuplicatesReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListCustomerDuplicatesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetAutoMergeSettingsReply200Headers the declared response headers of an HTTP 200 response for GetAutoMergeSettings
+type GetAutoMergeSettingsReply200Headers struct {
+	ETag *string
+}
+
+// GetAutoMergeSettingsReplyDefaultHeaders the declared response headers of an HTTP default response for GetAutoMergeSettings
+type GetAutoMergeSettingsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetAutoMergeSettingsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AutoMergeSettings
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetAutoMergeSettingsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetAutoMergeSettingsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetAutoMergeSettingsReply) GetJSON200() *AutoMergeSettings {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetAutoMergeSettingsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAutoMergeSettingsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAutoMergeSettingsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAutoMergeSettingsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAutoMergeSettingsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateAutoMergeSettingsReply200Headers the declared response headers of an HTTP 200 response for UpdateAutoMergeSettings
+type UpdateAutoMergeSettingsReply200Headers struct {
+	ETag *string
+}
+
+// UpdateAutoMergeSettingsReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateAutoMergeSettings
+type UpdateAutoMergeSettingsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdateAutoMergeSettingsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AutoMergeSettings
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateAutoMergeSettingsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateAutoMergeSettingsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateAutoMergeSettingsReply) GetJSON200() *AutoMergeSettings {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateAutoMergeSettingsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateAutoMergeSettingsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateAutoMergeSettingsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateAutoMergeSettingsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateAutoMergeSettingsReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -50105,6 +50578,63 @@ func (c *ClientWithResponses) ListCustomerDuplicatesWithResponse(ctx context.Con
 	return ParseListCustomerDuplicatesReply(rsp)
 }
 
+// GetAutoMergeSettingsWithResponse Read whether likely duplicates are merged by themselves
+//
+// The setting in force. Before anybody has changed it, it is switched off, with version 0.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customer-duplicates/auto-merge (the `GetAutoMergeSettings` operationId).
+func (c *ClientWithResponses) GetAutoMergeSettingsWithResponse(ctx context.Context, params *GetAutoMergeSettingsParams, reqEditors ...RequestEditorFn) (*GetAutoMergeSettingsReply, error) {
+	rsp, err := c.GetAutoMergeSettings(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAutoMergeSettingsReply(rsp)
+}
+
+// UpdateAutoMergeSettingsWithBodyWithResponse Have likely duplicates merged by themselves, or not
+//
+// Needs `If-Match`; without it the answer is 428. Where it is switched on, open pairs at or above the threshold are merged after each full
+// search, by a job that the search names, and after the comparison of a new customer. Not merged are pairs whose identifiers differ
+// (but for those in `may_differ`), pairs that a merge would be refused for, pairs that were merged once and made two again,
+// customers in more than three such pairs, and whoever was just merged, until a search has compared them anew. Each merge is in
+// the audit log as automatic and can be undone. Switching it off takes effect at once.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/customer-duplicates/auto-merge (the `UpdateAutoMergeSettings` operationId).
+func (c *ClientWithResponses) UpdateAutoMergeSettingsWithBodyWithResponse(ctx context.Context, params *UpdateAutoMergeSettingsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateAutoMergeSettingsReply, error) {
+	rsp, err := c.UpdateAutoMergeSettingsWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateAutoMergeSettingsReply(rsp)
+}
+
+// UpdateAutoMergeSettingsWithResponse Have likely duplicates merged by themselves, or not
+//
+// Needs `If-Match`; without it the answer is 428. Where it is switched on, open pairs at or above the threshold are merged after each full
+// search, by a job that the search names, and after the comparison of a new customer. Not merged are pairs whose identifiers differ
+// (but for those in `may_differ`), pairs that a merge would be refused for, pairs that were merged once and made two again,
+// customers in more than three such pairs, and whoever was just merged, until a search has compared them anew. Each merge is in
+// the audit log as automatic and can be undone. Switching it off takes effect at once.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/customer-duplicates/auto-merge (the `UpdateAutoMergeSettings` operationId).
+func (c *ClientWithResponses) UpdateAutoMergeSettingsWithResponse(ctx context.Context, params *UpdateAutoMergeSettingsParams, body UpdateAutoMergeSettingsJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateAutoMergeSettingsReply, error) {
+	rsp, err := c.UpdateAutoMergeSettings(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateAutoMergeSettingsReply(rsp)
+}
+
 // ScanCustomerDuplicatesWithResponse Search all customers for duplicates
 //
 // Compares all active customers by name, birth date, phone, e-mail, address and identifiers, as a job. New pairs come open; open ones that
@@ -56693,6 +57223,135 @@ func ParseListCustomerDuplicatesReply(rsp *http.Response) (*ListCustomerDuplicat
 		response.Headers200 = &headers
 	case true:
 		var headers ListCustomerDuplicatesReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetAutoMergeSettingsReply parses an HTTP response from a GetAutoMergeSettingsWithResponse call
+func ParseGetAutoMergeSettingsReply(rsp *http.Response) (*GetAutoMergeSettingsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAutoMergeSettingsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AutoMergeSettings
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetAutoMergeSettingsReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetAutoMergeSettingsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateAutoMergeSettingsReply parses an HTTP response from a UpdateAutoMergeSettingsWithResponse call
+func ParseUpdateAutoMergeSettingsReply(rsp *http.Response) (*UpdateAutoMergeSettingsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateAutoMergeSettingsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AutoMergeSettings
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateAutoMergeSettingsReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateAutoMergeSettingsReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

@@ -18,6 +18,51 @@ import (
 	externalRef0 "github.com/shuke-crm/shuke/api/common"
 )
 
+// Defines values for AutoMergeIdentifier.
+const (
+	AutoMergeCardNumber AutoMergeIdentifier = "card_number"
+	AutoMergeEmail      AutoMergeIdentifier = "email"
+	AutoMergeExternalID AutoMergeIdentifier = "external_id"
+	AutoMergePhone      AutoMergeIdentifier = "phone"
+)
+
+// Valid indicates whether the value is a known member of the AutoMergeIdentifier enum.
+func (e AutoMergeIdentifier) Valid() bool {
+	switch e {
+	case AutoMergeCardNumber:
+		return true
+	case AutoMergeEmail:
+		return true
+	case AutoMergeExternalID:
+		return true
+	case AutoMergePhone:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AutoMergeSurvivor.
+const (
+	AutoMergeLatestChanged AutoMergeSurvivor = "latest_changed"
+	AutoMergeMostComplete  AutoMergeSurvivor = "most_complete"
+	AutoMergeOldest        AutoMergeSurvivor = "oldest"
+)
+
+// Valid indicates whether the value is a known member of the AutoMergeSurvivor enum.
+func (e AutoMergeSurvivor) Valid() bool {
+	switch e {
+	case AutoMergeLatestChanged:
+		return true
+	case AutoMergeMostComplete:
+		return true
+	case AutoMergeOldest:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for BulkItemStatus.
 const (
 	BulkItemArchived BulkItemStatus = "archived"
@@ -942,6 +987,44 @@ func (e ListValidationRulesParamsInclude) Valid() bool {
 	}
 }
 
+// AutoMergeIdentifier defines model for AutoMergeIdentifier.
+type AutoMergeIdentifier string
+
+// AutoMergeSettings Whether and when likely duplicates are merged by themselves.
+//
+// Example: {"enabled":false,"may_differ":[],"survivor":"oldest","threshold":0.99,"updated_at":null,"version":0}
+type AutoMergeSettings struct {
+	Enabled   bool                  `json:"enabled"`
+	MayDiffer []AutoMergeIdentifier `json:"may_differ"`
+
+	// Survivor Who goes on, the record made first, changed last, or with most fields filled (of two alike, the one made first).
+	Survivor  AutoMergeSurvivor            `json:"survivor"`
+	Threshold float64                      `json:"threshold"`
+	UpdatedAt nullable.Nullable[time.Time] `json:"updated_at"`
+
+	// Version 0 while nobody has changed it.
+	Version int64 `json:"version"`
+}
+
+// AutoMergeSettingsInput Whether and when likely duplicates are merged by themselves.
+//
+// Example: {"enabled":true,"may_differ":["external_id"],"survivor":"oldest","threshold":0.99}
+type AutoMergeSettingsInput struct {
+	Enabled bool `json:"enabled"`
+
+	// MayDiffer Identifiers of which both customers may have one, and not the same. None when left out.
+	MayDiffer *[]AutoMergeIdentifier `json:"may_differ,omitempty"`
+
+	// Survivor Who goes on, the record made first, changed last, or with most fields filled (of two alike, the one made first).
+	Survivor AutoMergeSurvivor `json:"survivor"`
+
+	// Threshold The least score.
+	Threshold float64 `json:"threshold"`
+}
+
+// AutoMergeSurvivor Who goes on, the record made first, changed last, or with most fields filled (of two alike, the one made first).
+type AutoMergeSurvivor string
+
 // BulkItemStatus Example: created
 type BulkItemStatus string
 
@@ -1749,8 +1832,11 @@ type CustomerLookup struct {
 
 // CustomerMerge Two customers who became one.
 //
-// Example: {"fields":[{"choice":"merged","field":"phone"}],"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a30","kept":[],"merged_at":"2026-07-01T02:00:00Z","merged_by":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a40","merged_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","moved":[{"count":12,"kind":"orders"}],"status":"done","survivor_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","undone_at":null,"undone_by":null,"version":1}
+// Example: {"automatic":false,"fields":[{"choice":"merged","field":"phone"}],"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a30","kept":[],"merged_at":"2026-07-01T02:00:00Z","merged_by":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a40","merged_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","moved":[{"count":12,"kind":"orders"}],"status":"done","survivor_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","undone_at":null,"undone_by":null,"version":1}
 type CustomerMerge struct {
+	// Automatic Whether no person asked for it (`PUT /v1/customer-duplicates/auto-merge`).
+	Automatic bool `json:"automatic"`
+
 	// Fields Fields that the survivor did not simply keep.
 	Fields []MergedField `json:"fields"`
 
@@ -2377,7 +2463,7 @@ type MergeKeptReason string
 // Example: merged
 type MergeOneSide string
 
-// MergePreview Example: {"blockers":[],"fields":[{"choice":"survivor","choices":["survivor","merged"],"field":"name","merged_value":"李*","reason":"same","strategy":"survivor_unless_empty","survivor_value":"李*"}],"merged":{"external_id":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"},"moves":[{"count":12,"kind":"orders"},{"count":1,"kind":"returns"}],"survivor":{"external_id":"C-1001","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"}}
+// MergePreview Example: {"blockers":[],"fields":[{"choice":"survivor","choices":["survivor","merged"],"field":"name","merged_value":"李*","reason":"same","strategy":"survivor_unless_empty","survivor_value":"李*"}],"merged":{"external_id":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"},"moves":[{"count":12,"kind":"orders"},{"count":1,"kind":"returns"}],"survivor":{"external_id":"C-1001","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"},"warnings":[]}
 type MergePreview struct {
 	// Blockers Empty when the merge would be done.
 	Blockers []MergeBlocker      `json:"blockers"`
@@ -2389,6 +2475,10 @@ type MergePreview struct {
 
 	// Survivor Example: {"external_id":"C-1001","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"}
 	Survivor DuplicateSide `json:"survivor"`
+
+	// Warnings Validation rules that the result breaks and that hinder nothing: those of severity `warning`, and those of severity `error` that
+	// the survivor breaks as it is. One that only the result breaks is a blocker.
+	Warnings []CustomerWarning `json:"warnings"`
 }
 
 // MergePreviewField One field of both customers; values are masked, objects are JSON.
@@ -3001,6 +3091,18 @@ type ListCustomerDuplicatesParams struct {
 // ListCustomerDuplicatesParamsInclude defines parameters for ListCustomerDuplicates.
 type ListCustomerDuplicatesParamsInclude string
 
+// GetAutoMergeSettingsParams defines parameters for GetAutoMergeSettings.
+type GetAutoMergeSettingsParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateAutoMergeSettingsParams defines parameters for UpdateAutoMergeSettings.
+type UpdateAutoMergeSettingsParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
 // ScanCustomerDuplicatesParams defines parameters for ScanCustomerDuplicates.
 type ScanCustomerDuplicatesParams struct {
 	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
@@ -3527,6 +3629,9 @@ type CreateCustomFieldJSONRequestBody = CustomFieldCreate
 // UpdateCustomFieldJSONRequestBody defines body for UpdateCustomField for application/json ContentType.
 type UpdateCustomFieldJSONRequestBody = CustomFieldUpdate
 
+// UpdateAutoMergeSettingsJSONRequestBody defines body for UpdateAutoMergeSettings for application/json ContentType.
+type UpdateAutoMergeSettingsJSONRequestBody = AutoMergeSettingsInput
+
 // DecideCustomerDuplicateJSONRequestBody defines body for DecideCustomerDuplicate for application/json ContentType.
 type DecideCustomerDuplicateJSONRequestBody = DuplicateDecide
 
@@ -3619,6 +3724,12 @@ type ServerInterface interface {
 	// ListCustomerDuplicates List likely duplicates
 	// (GET /v1/customer-duplicates)
 	ListCustomerDuplicates(ctx echo.Context, params ListCustomerDuplicatesParams) error
+	// GetAutoMergeSettings Read whether likely duplicates are merged by themselves
+	// (GET /v1/customer-duplicates/auto-merge)
+	GetAutoMergeSettings(ctx echo.Context, params GetAutoMergeSettingsParams) error
+	// UpdateAutoMergeSettings Have likely duplicates merged by themselves, or not
+	// (PUT /v1/customer-duplicates/auto-merge)
+	UpdateAutoMergeSettings(ctx echo.Context, params UpdateAutoMergeSettingsParams) error
 	// ScanCustomerDuplicates Search all customers for duplicates
 	// (POST /v1/customer-duplicates/scan)
 	ScanCustomerDuplicates(ctx echo.Context, params ScanCustomerDuplicatesParams) error
@@ -4026,6 +4137,64 @@ func (w *ServerInterfaceWrapper) ListCustomerDuplicates(ctx echo.Context) error 
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListCustomerDuplicates(ctx, params)
+	return err
+}
+
+// GetAutoMergeSettings converts echo context to params.
+func (w *ServerInterfaceWrapper) GetAutoMergeSettings(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetAutoMergeSettingsParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetAutoMergeSettings(ctx, params)
+	return err
+}
+
+// UpdateAutoMergeSettings converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateAutoMergeSettings(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateAutoMergeSettingsParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateAutoMergeSettings(ctx, params)
 	return err
 }
 
@@ -6345,6 +6514,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/tags/:id/merge", wrapper.MergeTag, options.OperationMiddlewares["mergeTag"]...)
 	router.GET(options.BaseURL+"/v1/customer-duplicates", wrapper.ListCustomerDuplicates, options.OperationMiddlewares["listCustomerDuplicates"]...)
 	router.POST(options.BaseURL+"/v1/customer-duplicates/scan", wrapper.ScanCustomerDuplicates, options.OperationMiddlewares["scanCustomerDuplicates"]...)
+	router.GET(options.BaseURL+"/v1/customer-duplicates/auto-merge", wrapper.GetAutoMergeSettings, options.OperationMiddlewares["getAutoMergeSettings"]...)
+	router.PUT(options.BaseURL+"/v1/customer-duplicates/auto-merge", wrapper.UpdateAutoMergeSettings, options.OperationMiddlewares["updateAutoMergeSettings"]...)
 	router.POST(options.BaseURL+"/v1/customer-duplicates/:id/decide", wrapper.DecideCustomerDuplicate, options.OperationMiddlewares["decideCustomerDuplicate"]...)
 	router.GET(options.BaseURL+"/v1/customers/:id/duplicates", wrapper.ListDuplicatesOfCustomer, options.OperationMiddlewares["listDuplicatesOfCustomer"]...)
 	router.POST(options.BaseURL+"/v1/customer-merges/preview", wrapper.PreviewCustomerMerge, options.OperationMiddlewares["previewCustomerMerge"]...)
@@ -6675,6 +6846,127 @@ type ListCustomerDuplicatesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListCustomerDuplicatesdefaultApplicationProblemPlusJSONResponse) VisitListCustomerDuplicatesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAutoMergeSettingsRequestObject struct {
+	Params GetAutoMergeSettingsParams
+}
+
+type GetAutoMergeSettingsResponseObject interface {
+	VisitGetAutoMergeSettingsResponse(w http.ResponseWriter) error
+}
+
+type GetAutoMergeSettings200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetAutoMergeSettings200JSONResponse struct {
+	Body    AutoMergeSettings
+	Headers GetAutoMergeSettings200ResponseHeaders
+}
+
+func (response GetAutoMergeSettings200JSONResponse) VisitGetAutoMergeSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAutoMergeSettings304Response struct {
+}
+
+func (response GetAutoMergeSettings304Response) VisitGetAutoMergeSettingsResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetAutoMergeSettingsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetAutoMergeSettingsdefaultApplicationProblemPlusJSONResponse) VisitGetAutoMergeSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateAutoMergeSettingsRequestObject struct {
+	Params UpdateAutoMergeSettingsParams
+	Body   *UpdateAutoMergeSettingsJSONRequestBody
+}
+
+type UpdateAutoMergeSettingsResponseObject interface {
+	VisitUpdateAutoMergeSettingsResponse(w http.ResponseWriter) error
+}
+
+type UpdateAutoMergeSettings200ResponseHeaders struct {
+	ETag *string
+}
+
+type UpdateAutoMergeSettings200JSONResponse struct {
+	Body    AutoMergeSettings
+	Headers UpdateAutoMergeSettings200ResponseHeaders
+}
+
+func (response UpdateAutoMergeSettings200JSONResponse) VisitUpdateAutoMergeSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateAutoMergeSettingsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response UpdateAutoMergeSettingsdefaultApplicationProblemPlusJSONResponse) VisitUpdateAutoMergeSettingsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9840,6 +10132,12 @@ type StrictServerInterface interface {
 	// ListCustomerDuplicates List likely duplicates
 	// (GET /v1/customer-duplicates)
 	ListCustomerDuplicates(ctx context.Context, request ListCustomerDuplicatesRequestObject) (ListCustomerDuplicatesResponseObject, error)
+	// GetAutoMergeSettings Read whether likely duplicates are merged by themselves
+	// (GET /v1/customer-duplicates/auto-merge)
+	GetAutoMergeSettings(ctx context.Context, request GetAutoMergeSettingsRequestObject) (GetAutoMergeSettingsResponseObject, error)
+	// UpdateAutoMergeSettings Have likely duplicates merged by themselves, or not
+	// (PUT /v1/customer-duplicates/auto-merge)
+	UpdateAutoMergeSettings(ctx context.Context, request UpdateAutoMergeSettingsRequestObject) (UpdateAutoMergeSettingsResponseObject, error)
 	// ScanCustomerDuplicates Search all customers for duplicates
 	// (POST /v1/customer-duplicates/scan)
 	ScanCustomerDuplicates(ctx context.Context, request ScanCustomerDuplicatesRequestObject) (ScanCustomerDuplicatesResponseObject, error)
@@ -10221,6 +10519,79 @@ func (sh *strictHandler) ListCustomerDuplicates(ctx echo.Context, params ListCus
 		return err
 	} else if validResponse, ok := response.(ListCustomerDuplicatesResponseObject); ok {
 		return validResponse.VisitListCustomerDuplicatesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetAutoMergeSettings operation middleware
+func (sh *strictHandler) GetAutoMergeSettings(ctx echo.Context, params GetAutoMergeSettingsParams) error {
+	var request GetAutoMergeSettingsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAutoMergeSettings(ctx.Request().Context(), request.(GetAutoMergeSettingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAutoMergeSettings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetAutoMergeSettingsResponseObject); ok {
+		return validResponse.VisitGetAutoMergeSettingsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateAutoMergeSettings operation middleware
+func (sh *strictHandler) UpdateAutoMergeSettings(ctx echo.Context, params UpdateAutoMergeSettingsParams) error {
+	var request UpdateAutoMergeSettingsRequestObject
+
+	request.Params = params
+
+	var body UpdateAutoMergeSettingsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateAutoMergeSettings(ctx.Request().Context(), request.(UpdateAutoMergeSettingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateAutoMergeSettings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateAutoMergeSettingsResponseObject); ok {
+		return validResponse.VisitUpdateAutoMergeSettingsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

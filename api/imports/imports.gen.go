@@ -972,7 +972,9 @@ type ImportReviewCustomer struct {
 //
 // Example: {"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","decision":"update"}
 type ImportReviewDecide struct {
-	// CustomerId For `update`, which of the customers who have identifiers of the row.
+	// CustomerId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 	CustomerId *externalRef0.Id `json:"customer_id,omitempty"`
 
 	// Decision What is to become of a held row.

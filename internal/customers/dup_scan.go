@@ -63,6 +63,9 @@ type ScanResult struct {
 	Divided   int64   `json:"divided_blocks"`
 	Sorted    int64   `json:"sorted_blocks"`
 	Rate      float64 `json:"duplicates_per_customer"`
+	// AutoMergeJobID is the job that merges what is likely enough, where that is
+	// switched on.
+	AutoMergeJobID *uuid.UUID `json:"auto_merge_job_id,omitempty"`
 }
 
 func (s *Service) registerScan(q *jobs.Queue) {
@@ -170,7 +173,10 @@ AND NOT EXISTS (SELECT FROM customers c WHERE c.id IN (d.left_id, d.right_id) AN
 	if err != nil {
 		return out, err
 	}
-	out.Withdrawn, err = withdrawn.RowsAffected()
+	if out.Withdrawn, err = withdrawn.RowsAffected(); err != nil {
+		return out, err
+	}
+	out.AutoMergeJobID, err = s.mergeAfterSearch(ctx)
 	return out, err
 }
 
@@ -255,15 +261,16 @@ func (s *Service) Subscribe(d *events.Dispatcher) {
 			ids[i] = e.SubjectID
 		}
 		return s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
-			_, err := s.checkNew(ctx, tx, ids)
+			_, err := s.checkNew(ctx, tx, ids, true)
 			return err
 		})
 	})
 }
 
 // checkNew compares new customers with those that share a birth date or a name,
-// and tells how many pairs are new in the queue.
-func (s *Service) checkNew(ctx context.Context, tx *db.Tx, ids []uuid.UUID) (int64, error) {
+// and tells how many pairs are new in the queue. If asked, it has those merged
+// that need no person.
+func (s *Service) checkNew(ctx context.Context, tx *db.Tx, ids []uuid.UUID, merge bool) (int64, error) {
 	fresh, err := s.load(ctx, clause{"SELECT " + columns + " FROM customers c WHERE c.id = ANY(?::uuid[]) AND c.archived_at IS NULL", []any{pgarray.UUIDs(ids)}})
 	if err != nil || len(fresh) == 0 {
 		return 0, err
@@ -320,7 +327,12 @@ WHERE x.birth_date = d.day AND x.archived_at IS NULL ORDER BY x.id DESC LIMIT ` 
 			}
 		}
 	}
-	return s.savePairs(ctx, tx, distinctPairs(found), s.clock.Now())
+	found = distinctPairs(found)
+	n, err := s.savePairs(ctx, tx, found, s.clock.Now())
+	if err != nil || !merge {
+		return n, err
+	}
+	return n, s.mergeAfterComparison(ctx, tx, ids, found)
 }
 
 type candidatePerson struct {

@@ -10,6 +10,7 @@ import (
 	customersapi "github.com/shuke-crm/shuke/api/customers"
 	"github.com/shuke-crm/shuke/ent/crm"
 	"github.com/shuke-crm/shuke/internal/platform/apperr"
+	"github.com/shuke-crm/shuke/internal/platform/etag"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 )
 
@@ -40,6 +41,7 @@ func (a API) PreviewCustomerMerge(ctx context.Context, r customersapi.PreviewCus
 		Survivor: customersapi.DuplicateSide{Id: survivor.ID, ExternalId: pointerOrNull(survivor.ExternalID)},
 		Merged:   customersapi.DuplicateSide{Id: merged.ID, ExternalId: pointerOrNull(merged.ExternalID)},
 		Fields:   []customersapi.MergePreviewField{}, Moves: []customersapi.MergeCount{}, Blockers: []customersapi.MergeBlocker{},
+		Warnings: []customersapi.CustomerWarning{},
 	}
 	for _, f := range p.Fields {
 		choices := []customersapi.MergeSide{customersapi.MergeSide(OfSurvivor), customersapi.MergeSide(OfMerged)}
@@ -58,7 +60,45 @@ func (a API) PreviewCustomerMerge(ctx context.Context, r customersapi.PreviewCus
 	for _, b := range p.Blockers {
 		out.Blockers = append(out.Blockers, customersapi.MergeBlocker{Code: b.Def.Code, Detail: b.Def.Text(lang, b.Args)})
 	}
+	if w := toAPIWarnings(p.Warnings); w != nil {
+		out.Warnings = *w
+	}
 	return out, nil
+}
+
+// GetAutoMergeSettings implements getAutoMergeSettings.
+func (a API) GetAutoMergeSettings(ctx context.Context, _ customersapi.GetAutoMergeSettingsRequestObject) (customersapi.GetAutoMergeSettingsResponseObject, error) {
+	v, err := a.AutoMergeSetting(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tag := etag.Of(v.Version)
+	return customersapi.GetAutoMergeSettings200JSONResponse{Body: toAPIAutoMerge(v), Headers: customersapi.GetAutoMergeSettings200ResponseHeaders{ETag: &tag}}, nil
+}
+
+// UpdateAutoMergeSettings implements updateAutoMergeSettings.
+func (a API) UpdateAutoMergeSettings(ctx context.Context, r customersapi.UpdateAutoMergeSettingsRequestObject) (customersapi.UpdateAutoMergeSettingsResponseObject, error) {
+	in := AutoMerge{Enabled: r.Body.Enabled, Threshold: r.Body.Threshold, Survivor: string(r.Body.Survivor)}
+	if r.Body.MayDiffer != nil {
+		for _, name := range *r.Body.MayDiffer {
+			in.MayDiffer = append(in.MayDiffer, string(name))
+		}
+	}
+	v, err := a.SetAutoMerge(ctx, r.Params.IfMatch, in)
+	if err != nil {
+		return nil, err
+	}
+	tag := etag.Of(v.Version)
+	return customersapi.UpdateAutoMergeSettings200JSONResponse{Body: toAPIAutoMerge(v), Headers: customersapi.UpdateAutoMergeSettings200ResponseHeaders{ETag: &tag}}, nil
+}
+
+func toAPIAutoMerge(v *AutoMerge) customersapi.AutoMergeSettings {
+	out := customersapi.AutoMergeSettings{Enabled: v.Enabled, Threshold: v.Threshold, Survivor: customersapi.AutoMergeSurvivor(v.Survivor),
+		MayDiffer: []customersapi.AutoMergeIdentifier{}, Version: v.Version, UpdatedAt: pointerOrNull(v.UpdatedAt)}
+	for _, name := range v.MayDiffer {
+		out.MayDiffer = append(out.MayDiffer, customersapi.AutoMergeIdentifier(name))
+	}
+	return out
 }
 
 // MergeCustomers implements mergeCustomers.
@@ -132,7 +172,7 @@ func toAPIMerge(m *crm.CustomerMerge) customersapi.CustomerMerge {
 	out := customersapi.CustomerMerge{
 		Id: m.ID, SurvivorId: m.SurvivorID, MergedId: m.MergedID, Status: customersapi.MergeStatus(m.Status),
 		Fields: []customersapi.MergedField{}, Moved: []customersapi.MergeCount{}, Kept: []customersapi.MergeKept{},
-		MergedBy: pointerOrNull(m.MergedBy), MergedAt: m.MergedAt.UTC(), UndoneBy: pointerOrNull(m.UndoneBy), UndoneAt: pointerOrNull(utc(m.UndoneAt)), Version: m.Version,
+		Automatic: m.MergedBy == nil, MergedBy: pointerOrNull(m.MergedBy), MergedAt: m.MergedAt.UTC(), UndoneBy: pointerOrNull(m.UndoneBy), UndoneAt: pointerOrNull(utc(m.UndoneAt)), Version: m.Version,
 	}
 	for _, f := range m.Fields {
 		out.Fields = append(out.Fields, customersapi.MergedField{Field: f.Field, Choice: customersapi.MergeSide(f.Choice)})

@@ -58,6 +58,7 @@ type MergePreview struct {
 	Fields           []MergePreviewField
 	Moves            []mergeCount
 	Blockers         []*apperr.Error
+	Warnings         []Warning // rules that the result breaks, and may
 }
 
 // MergePreviewField is a field, the side that a merge would take and why.
@@ -95,7 +96,7 @@ func (s *Service) PreviewMerge(ctx context.Context, survivorID, mergedID uuid.UU
 	if out.Moves, err = s.counts(ctx, d, mergedID); err != nil {
 		return nil, err
 	}
-	if out.Blockers, err = s.mergeBlockers(ctx, d, survivor, merged, asked); err != nil {
+	if out.Blockers, out.Warnings, err = s.mergeBlockers(ctx, d, survivor, merged, asked); err != nil {
 		return nil, err
 	}
 	both := []Customer{out.Survivor, out.Merged}
@@ -144,8 +145,9 @@ func (s *Service) openPair(ctx context.Context, rows []*crm.Customer, survivorID
 }
 
 // mergeBlockers are the reasons for which two customers cannot be merged as
-// they are.
-func (s *Service) mergeBlockers(ctx context.Context, c *db.Clients, survivor, merged *Customer, asked map[string]Side) ([]*apperr.Error, error) {
+// they are, and the validation rules that what comes of it breaks without harm:
+// those of severity warning, and those that the survivor breaks already.
+func (s *Service) mergeBlockers(ctx context.Context, c *db.Clients, survivor, merged *Customer, asked map[string]Side) ([]*apperr.Error, []Warning, error) {
 	var out []*apperr.Error
 	if survivor.ArchivedAt != nil {
 		out = append(out, ErrMergeArchived.At("/survivor_id"))
@@ -159,7 +161,7 @@ func (s *Service) mergeBlockers(ctx context.Context, c *db.Clients, survivor, me
 	}
 	var apart bool
 	if err := c.QueryRow(ctx, "SELECT EXISTS (SELECT FROM duplicate_candidates WHERE left_id = $1 AND right_id = $2 AND status = 'not_duplicate')", left, right).Scan(&apart); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if apart {
 		out = append(out, ErrMergeApart.New())
@@ -171,14 +173,35 @@ func (s *Service) mergeBlockers(ctx context.Context, c *db.Clients, survivor, me
 	if !auth.Must(ctx).Scope.Sees(after.storeID(), after.staffID()) {
 		out = append(out, ErrLeaves.At("/field_choices/home_store_id"))
 	}
-	return out, nil
+	rules, err := s.activeRules(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	was, today := *survivor, s.clock.Today().Time()
+	var before, now faults
+	rules.judge(&was, today, &before)
+	rules.judge(&after, today, &now)
+	warnings := after.Warnings
+	for _, f := range now {
+		if slices.ContainsFunc(before, func(b apperr.Field) bool { return b.Rule == f.Rule }) {
+			warnings = append(warnings, Warning{Rule: f.Rule, Pointer: f.Pointer, Message: messageOf(f.Args)})
+			continue
+		}
+		broken := ErrRuleBroken.New()
+		for name, v := range f.Args {
+			broken = broken.Arg(name, v)
+		}
+		broken.Fields = []apperr.Field{{Pointer: "/field_choices" + f.Pointer, Code: f.Code, Args: f.Args, Rule: f.Rule}}
+		out = append(out, broken)
+	}
+	return out, warnings, nil
 }
 
 // Merge makes two customers of the caller's scope one: what belongs to the
 // merged one is the survivor's from now on, and so are its identifiers, its old
 // id among them. Undo makes them two again.
 // Errors: ErrMergeSelf, ErrNotFound, ErrMerged, ErrMergeChoice, ErrMergeArchived,
-// ErrMergeApart, ErrTagCount, ErrTooBig, ErrLeaves.
+// ErrMergeApart, ErrTagCount, ErrTooBig, ErrLeaves, ErrRuleBroken.
 func (s *Service) Merge(ctx context.Context, survivorID, mergedID uuid.UUID, asked map[string]Side) (*crm.CustomerMerge, error) {
 	if err := checkChoices(survivorID, mergedID, asked); err != nil {
 		return nil, err
@@ -193,26 +216,28 @@ func (s *Service) Merge(ctx context.Context, survivorID, mergedID uuid.UUID, ask
 		if err != nil {
 			return err
 		}
-		blockers, err := s.mergeBlockers(ctx, tx.Clients, survivor, merged, asked)
+		blockers, _, err := s.mergeBlockers(ctx, tx.Clients, survivor, merged, asked)
 		if err != nil {
 			return err
 		}
 		if len(blockers) > 0 {
 			return blockers[0]
 		}
-		out, err = s.merge(ctx, tx, rows, survivor, merged, asked)
+		out, err = s.merge(ctx, tx, rows, survivor, merged, asked, nil)
 		return err
 	})
 	return out, err
 }
 
-func (s *Service) merge(ctx context.Context, tx *db.Tx, rows []*crm.Customer, survivor, merged *Customer, asked map[string]Side) (*crm.CustomerMerge, error) {
+// merge makes one of two locked customers. The score is that of a pair which
+// nobody has looked at, nil when a person merges.
+func (s *Service) merge(ctx context.Context, tx *db.Tx, rows []*crm.Customer, survivor, merged *Customer, asked map[string]Side, score *float64) (*crm.CustomerMerge, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, err
 	}
 	now := s.clock.Now()
-	m := &Merging{ID: id, MergedAt: now}
+	m := &Merging{ID: id, MergedAt: now, score: score}
 	wrapped := map[uuid.UUID][]byte{}
 	for _, row := range rows {
 		wrapped[row.ID] = row.DataKey
@@ -365,9 +390,12 @@ func (s *Service) saveMerge(ctx context.Context, tx *db.Tx, m *Merging, one *sur
 // noteMerge tells everybody who wants to know: both customers' audit trails,
 // subscribers, profiles, and the members' own side.
 func (s *Service) noteMerge(ctx context.Context, tx *db.Tx, action, event string, m *Merging, record *crm.CustomerMerge) {
+	changes := map[string]any{"merge_id": m.ID, "survivor_id": m.Survivor.ID, "merged_id": m.Merged.ID, "fields": record.Fields, "moved": record.Moved, "kept": record.Kept}
+	if m.score != nil {
+		changes["automatic"], changes["score"] = true, *m.score
+	}
 	for _, c := range []*crm.Customer{m.Survivor, m.Merged} {
-		audit.Record(ctx, tx, audit.Entry{Action: action, ObjectType: "customer", ObjectID: c.ID.String(), StoreID: c.HomeStoreID, StaffID: c.AssignedStaffID,
-			Changes: map[string]any{"merge_id": m.ID, "survivor_id": m.Survivor.ID, "merged_id": m.Merged.ID, "fields": record.Fields, "moved": record.Moved, "kept": record.Kept}})
+		audit.Record(ctx, tx, audit.Entry{Action: action, ObjectType: "customer", ObjectID: c.ID.String(), StoreID: c.HomeStoreID, StaffID: c.AssignedStaffID, Changes: changes})
 	}
 	events.Emit(tx, events.Event{Type: event, SubjectType: "customer", SubjectID: m.Survivor.ID, StoreID: m.Survivor.HomeStoreID,
 		Payload: map[string]any{"merge_id": m.ID, "merged_id": m.Merged.ID}})

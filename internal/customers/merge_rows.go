@@ -54,6 +54,7 @@ type Merging struct {
 	Undoing          bool
 	Moved            map[string][]uuid.UUID // ids by table; complete in After and Undone
 
+	score                  *float64 // of a merge that no person has asked for
 	survivorKey, mergedKey crypto.DataKey
 }
 

@@ -234,5 +234,12 @@ func (r *ruleSet) judge(c *Customer, today time.Time, bad *faults) {
 	}
 }
 
+// messageOf is the contrary of args.
+func messageOf(args map[string]any) Labels {
+	en, _ := args["message_en"].(string)
+	zh, _ := args["message_zh"].(string)
+	return Labels{EN: en, ZH: zh}
+}
+
 // args are the values of the catalogue's text for a broken rule.
 func (l Labels) args() map[string]any { return map[string]any{"message_en": l.EN, "message_zh": l.ZH} }

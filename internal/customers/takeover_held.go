@@ -52,9 +52,10 @@ func (s *Service) holdDuplicates(ctx context.Context, tx *db.Tx, items []BulkIte
 }
 
 // CompareNew compares customers made in a transaction with those there are, and
-// tells how many pairs are new in the queue of likely duplicates.
+// tells how many pairs are new in the queue of likely duplicates. They wait for
+// a person there.
 func (s *Service) CompareNew(ctx context.Context, tx *db.Tx, ids []uuid.UUID) (int64, error) {
-	return s.checkNew(ctx, tx, ids)
+	return s.checkNew(ctx, tx, ids, false)
 }
 
 // SettleRow does with a held row what a person decided: changes the one customer

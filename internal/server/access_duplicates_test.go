@@ -108,6 +108,10 @@ func ofMerged(c *cell) byte {
 }
 
 var duplicateProbes = map[string]probe{
+	"getAutoMergeSettings": plain(http.MethodGet, "/v1/customer-duplicates/auto-merge", nil),
+	"updateAutoMergeSettings": func(c *cell) byte {
+		return judge(c.do(http.MethodPut, "/v1/customer-duplicates/auto-merge", map[string]any{"enabled": false, "threshold": 0.99, "survivor": "oldest"}, "If-Match", "*"))
+	},
 	"listCustomerDuplicates":        listedPair(false),
 	"listCustomerDuplicates/half":   listedPair(true),
 	"listDuplicatesOfCustomer":      pairOfCustomer(false),

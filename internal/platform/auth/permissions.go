@@ -19,6 +19,7 @@ const (
 	CustomersLookup      Permission = "customers.lookup"
 	CustomersIdentities  Permission = "customers.manage_identities"
 	CustomersMerge       Permission = "customers.merge"
+	CustomersMergeAuto   Permission = "customers.merge_auto"
 	NotesRead            Permission = "notes.read"
 	NotesWrite           Permission = "notes.write"
 	NotesManage          Permission = "notes.manage"
@@ -82,6 +83,7 @@ var Catalogue = []Explained{
 	{NotesRead, "Read notes about customers and files attached to them, and where one is mentioned.", "查看顾客的备注和附件，以及提及自己的备注。"},
 	{NotesWrite, "Write notes about customers and attach files to them; change and delete one's own.", "撰写顾客备注并上传附件，可修改和删除自己的。"},
 	{NotesManage, "Change and delete notes and files of colleagues.", "修改和删除同事的备注和附件。"},
+	{CustomersMergeAuto, "Have likely duplicates merged by themselves, or not.", "设置是否自动合并疑似重复顾客。"},
 	{ExportsCreate, "Export what one may read as a file, masked.", "将可查看的内容导出为文件（脱敏）。"},
 	{ExportsManage, "See and delete everybody's exports, when held over the whole business.", "查看和删除所有人的导出（须拥有全部范围）。"},
 	{TagsManage, "Define tags.", "管理标签。"},
