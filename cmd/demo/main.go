@@ -6,6 +6,8 @@
 //
 // With -messy DIR it makes files of the same customers as people send them (GBK,
 // odd spellings, wrong values), imports the workbook and keeps what was refused.
+// Then it looks for people who were entered twice, merges two records, undoes
+// that, and shows by a checksum of all tables that nothing is left of it.
 //
 // It may be run again: stores, staff and customers are found by their codes,
 // tickets by their numbers, and the same totals come out.
@@ -30,12 +32,13 @@ func main() {
 	zone := flag.String("time-zone", env("SHUKE_TIME_ZONE", "Asia/Shanghai"), "time zone of the shops")
 	report := flag.String("duplicates", "demo-duplicates.csv", "file that lists the recognised duplicate rows")
 	books := flag.Int("books", 0, "load only so many books (0: all)")
+	program := flag.String("shuke", "bin/shuke", "the service's program, which sums up the tables")
 	messy := flag.String("messy", "", "make messy files of the demo customers in this folder and import one, instead of loading")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if *messy != "" {
-		if err := importMessy(ctx, *url, *key, *zone, *messy); err != nil {
+		if err := importMessy(ctx, *url, *key, *zone, *messy, *program); err != nil {
 			fmt.Fprintln(os.Stderr, "\ndemo:", err)
 			os.Exit(1)
 		}
