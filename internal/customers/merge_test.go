@@ -276,6 +276,16 @@ func TestMergedCustomersAreOne(t *testing.T) {
 	require.NoError(t, w.DB.QueryRow(t.Context(), "SELECT count(*) FROM orders WHERE assigned_staff_id IS DISTINCT FROM $1", w.one.AssignedStaffId.MustGet()).Scan(&elsewhere))
 	assert.Zero(t, elsewhere)
 
+	// Lists of orders and returns follow the old id, page by page.
+	for _, list := range []string{"/v1/orders", "/v1/returns"} {
+		now := w.admin.Do(http.MethodGet, list+"?customer_id="+w.one.Id.String()+"&include=total_count", nil).Want(http.StatusOK).Map()
+		then := w.admin.Do(http.MethodGet, list+"?customer_id="+w.other.Id.String()+"&include=total_count", nil).Want(http.StatusOK).Map()
+		assert.NotEmpty(t, now["items"], list)
+		assert.Equal(t, now, then, list)
+	}
+	firstOrders := w.admin.Do(http.MethodGet, "/v1/orders?limit=1&customer_id="+w.other.Id.String(), nil).Want(http.StatusOK).Map()
+	require.Equal(t, true, firstOrders["has_more"])
+	w.admin.Do(http.MethodGet, "/v1/orders?limit=1&customer_id="+w.other.Id.String()+"&cursor="+firstOrders["next_cursor"].(string), nil).Want(http.StatusOK)
 	// Every old identifier leads to the survivor: lists, tills, tickets, upserts.
 	for _, ref := range []body{{"phone": phoneOne}, {"phone": phoneOther}, {"external_id": "C-1"}, {"external_id": "C-2"}, {"card_number": "88002222"}} {
 		var found client.CustomerList

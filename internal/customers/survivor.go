@@ -64,6 +64,17 @@ func (s *Service) Survivor(ctx context.Context, id uuid.UUID) (uuid.UUID, error)
 	return found[id].ID, nil
 }
 
+// GoesOn is who goes on in place of a customer that was merged, beyond the
+// caller's scope: for filters of lists that have a scope of their own. The id
+// itself when nobody does.
+func (s *Service) GoesOn(ctx context.Context, id uuid.UUID) (uuid.UUID, error) {
+	found, err := survivors(ctx, s.db.From(ctx), id)
+	if by, ok := found[id]; ok {
+		return by.ID, err
+	}
+	return id, err
+}
+
 // letGoSQL takes identifiers off rows that were merged away.
 const letGoSQL = `
 UPDATE customers SET

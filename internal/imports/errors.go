@@ -12,6 +12,7 @@ var (
 	ErrEncoding       = apperr.Define(apperr.Invalid, "imports.encoding_unknown", "The file is neither UTF-8 nor UTF-16 nor GB18030 throughout. Name the encoding, or save it anew as UTF-8.", "文件并非始终使用 UTF-8、UTF-16 或 GB18030 编码，请指定编码或另存为 UTF-8。")
 	ErrDamaged        = apperr.Define(apperr.Invalid, "imports.file_damaged", "The file is damaged and cannot be read on from row {row}.", "文件已损坏，从第 {row} 行起无法读取。")
 	ErrQuote          = apperr.Define(apperr.Invalid, "imports.quote_unclosed", "A quotation mark opened near row {row} is never closed, or a row is longer than a mebibyte.", "第 {row} 行附近的引号没有闭合，或该行超过 1 MiB。")
+	ErrCellLong       = apperr.Define(apperr.Invalid, "imports.cell_too_long", "A cell of row {row} holds more than a cell of a workbook can ({max} characters).", "第 {row} 行有单元格超过工作簿单元格的上限（{max} 个字符）。")
 	ErrBomb           = apperr.Define(apperr.Invalid, "imports.archive_bomb", "The workbook unpacks to more than may be read ({max} bytes, or 200 times its size).", "工作簿解压后的大小超过允许范围（{max} 字节，或压缩大小的 200 倍）。")
 	ErrSheet          = apperr.Define(apperr.Invalid, "imports.sheet_unknown", "The workbook has no sheet of this name.", "工作簿中没有该名称的工作表。")
 	ErrColumns        = apperr.Define(apperr.Invalid, "imports.too_many_columns", "The file has more than {max} columns.", "文件的列数超过 {max}。")

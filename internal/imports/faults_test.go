@@ -161,7 +161,10 @@ func TestImportOfBombs(t *testing.T) {
 	upload(t, admin, archive(t, laughs)).WantProblem(422, "imports.file_damaged")
 	// A cell longer than Excel can make.
 	long := sheetParts(head + `<row r="2"><c t="inlineStr"><is><t>` + strings.Repeat("王", 50_000) + `</t></is></c></row></sheetData></worksheet>`)
-	upload(t, admin, archive(t, long)).WantProblem(422, "imports.quote_unclosed")
+	upload(t, admin, archive(t, long)).WantProblem(422, "imports.cell_too_long")
+	long["xl/worksheets/sheet1.xml"] = head + `<row r="2"><c t="inlineStr"><is><t>` + strings.Repeat("王", 32_767) + `</t></is></c></row></sheetData></worksheet>`
+	done := ended(t, admin, started(upload(t, admin, archive(t, long))).ID)
+	require.Equal(t, counts{Failed: 1}, done.Counts, "as long as Excel has them, a cell is read: it is the name that is too long")
 }
 
 func TestImportOfTooMuch(t *testing.T) {

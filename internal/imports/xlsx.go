@@ -355,7 +355,7 @@ func (s *sheetRows) cell(kind string) (string, *apperr.Definition, error) {
 		case xml.CharData:
 			if taking {
 				if len(text)+len(t) > 4*maxCell {
-					return "", nil, ErrQuote.New().Arg("row", s.number)
+					return "", nil, ErrCellLong.New().Arg("row", s.number).Arg("max", maxCell)
 				}
 				text = append(text, t...)
 			}

@@ -56,12 +56,26 @@ func filled(s string) *string {
 
 func same(s string) string { return s }
 
+// follow has a filter by the old id of a merged customer find what is the
+// survivor's now.
+func (s *Service) follow(ctx context.Context, f *Filter) error {
+	if f.CustomerID == nil {
+		return nil
+	}
+	now, err := s.customers.GoesOn(ctx, *f.CustomerID)
+	f.CustomerID = &now
+	return err
+}
+
 // ListOrders returns orders within the caller's scope, the newest first.
 // Plan: orders_placed_idx, orders_store_idx, orders_customer_idx or
 // orders_staff_idx backwards; the cost does not depend on the depth.
 //
 // Errors: apperr.ErrBadCursor.
 func (s *Service) ListOrders(ctx context.Context, f Filter) (*page.Of[*commerce.Order], error) {
+	if err := s.follow(ctx, &f); err != nil {
+		return nil, err
+	}
 	l, where := f.orders()
 	q := s.db.From(ctx).Commerce.Order.Query().Where(where...)
 	out := &page.Of[*commerce.Order]{}
@@ -109,6 +123,9 @@ func (f Filter) orders() (page.List, []predicate.Order) {
 
 // Count is how many orders of the caller's scope a filter has.
 func (s *Service) Count(ctx context.Context, f Filter) (int64, error) {
+	if err := s.follow(ctx, &f); err != nil {
+		return 0, err
+	}
 	_, where := f.orders()
 	n, err := s.db.From(ctx).Commerce.Order.Query().Where(where...).Count(ctx)
 	return int64(n), err
@@ -118,6 +135,9 @@ func (s *Service) Count(ctx context.Context, f Filter) (int64, error) {
 // first, in pages, until the end or the first error. Each page is a statement of
 // its own; no order is in two of them.
 func (s *Service) Walk(ctx context.Context, f Filter, size int, do func([]*commerce.Order) error) error {
+	if err := s.follow(ctx, &f); err != nil {
+		return err
+	}
 	_, where := f.orders()
 	var at *position
 	for {
@@ -142,6 +162,9 @@ func (s *Service) Walk(ctx context.Context, f Filter, size int, do func([]*comme
 //
 // Errors: apperr.ErrBadCursor.
 func (s *Service) ListReturns(ctx context.Context, f Filter) (*page.Of[*commerce.OrderReturn], error) {
+	if err := s.follow(ctx, &f); err != nil {
+		return nil, err
+	}
 	l := page.NewList("/v1/returns", f.Limit)
 	var where []predicate.OrderReturn
 	column(l, "store_id", f.StoreID, uuid.UUID.String, &where, orderreturn.StoreID)

@@ -219,6 +219,9 @@ func fillPath(path string) string {
 		if p == "{provider}" {
 			return "stand-in"
 		}
+		if p == "{row}" {
+			return "7"
+		}
 		return uuid.NewString()
 	})
 }
