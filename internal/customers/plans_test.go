@@ -3,6 +3,7 @@ package customers
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"regexp"
@@ -36,9 +37,20 @@ type crowd struct {
 
 func newCrowd(t testing.TB, n int) *crowd {
 	t.Helper()
+	return newCrowdWith(t, n, nil, func(*rand.Rand, *Input) {})
+}
+
+// newCrowdWith makes a crowd whose customers have more than a name, phone and
+// store: custom fields, which fill sets.
+func newCrowdWith(t testing.TB, n int, fields []FieldInput, fill func(*rand.Rand, *Input)) *crowd {
+	t.Helper()
 	clone := pgtest.NewDatabase(t)
 	pg := clone.Open(t)
 	c := &crowd{world: newWorldOn(t, pg), clone: clone, n: n, people: fakepeople.New(7)}
+	for _, f := range fields {
+		_, err := c.CreateField(c.admin(), f)
+		require.NoError(t, err)
+	}
 	ctx := auth.System(t.Context(), "load")
 	c.stores = []uuid.UUID{c.storeA, c.storeB}
 	for i := 2; i < 10; i++ {
@@ -83,6 +95,7 @@ func newCrowd(t testing.TB, n int) *crowd {
 						in.Email = some(p.Email)
 					}
 					in.ExternalID = some("P" + strconv.Itoa(from+i))
+					fill(r, in)
 				}
 				out, err := c.Bulk(ctx, BulkCreate, items)
 				if err != nil {
@@ -100,7 +113,7 @@ func newCrowd(t testing.TB, n int) *crowd {
 	}
 	wg.Wait()
 	t.Logf("loaded %d customers, %.0f per second", n, float64(n)/time.Since(start).Seconds())
-	_, err := clone.Owner(t).Exec("VACUUM ANALYZE customers")
+	_, err := clone.Owner(t).Exec("VACUUM ANALYZE customers, customer_field_values")
 	require.NoError(t, err)
 	return c
 }
@@ -176,6 +189,96 @@ func TestSearchAtScale(t *testing.T) {
 		}
 	}
 	c.plans(t, callers[0].ctx, callers[1].ctx, callers[2].ctx, callers[3].ctx)
+}
+
+// crowdFields are custom fields of every kind, as skewed as real ones.
+var crowdFields = func() []FieldInput {
+	field := func(key string, kind FieldKind, choices ...string) FieldInput {
+		f := FieldInput{Key: key, Kind: kind, Filterable: true, FieldRules: FieldRules{Labels: Labels{key, key}}}
+		for _, v := range choices {
+			f.Validation.Choices = append(f.Validation.Choices, Choice{Value: v, Labels: Labels{v, v}})
+		}
+		return f
+	}
+	return []FieldInput{field("shoe", FieldNumber), field("joined", FieldDate), field("fit", FieldChoice, "regular", "slim", "tall"),
+		field("clubs", FieldMultiChoice, "reading", "running", "tea", "opera"), field("vip", FieldBoolean), field("badge", FieldText)}
+}()
+
+// fillCrowd gives three of four customers values: a size by the bell curve, a
+// day of ten years, a fit that most have, clubs that few are in, a badge of
+// their own.
+func fillCrowd(r *rand.Rand, in *Input) {
+	if r.IntN(4) == 0 {
+		return
+	}
+	values := map[string]any{
+		"shoe": math.Round(2*(40+2.5*r.NormFloat64())) / 2, "joined": time.Date(2016, 1, 1+r.IntN(3650), 0, 0, 0, 0, time.UTC).Format(time.DateOnly),
+		"fit": "regular", "vip": r.IntN(50) == 0, "badge": fmt.Sprintf("B%07d", r.IntN(10_000_000)),
+	}
+	switch at := r.IntN(100); {
+	case at < 20:
+		values["fit"] = "slim"
+	case at < 22:
+		values["fit"] = "tall"
+	}
+	if at := r.IntN(40); at < 3 {
+		values["clubs"] = []any{[]string{"reading", "running", "tea"}[at], "tea"}
+	} else if r.IntN(2000) == 0 {
+		values["clubs"] = []any{"opera"}
+	}
+	in.CustomFields = &values
+}
+
+// TestFieldsAtScale prints the plans of lists filtered and sorted by custom
+// fields among SHUKE_PLAN_CUSTOMERS customers, kept in docs/plans, and measures
+// each. None may read the whole table.
+func TestFieldsAtScale(t *testing.T) {
+	n, _ := strconv.Atoi(os.Getenv("SHUKE_PLAN_CUSTOMERS"))
+	if n == 0 {
+		t.Skip("set SHUKE_PLAN_CUSTOMERS, for example to 1000000")
+	}
+	c := newCrowdWith(t, n, crowdFields, fillCrowd)
+	admin, manager := c.admin(), c.manager(c.stores[1])
+	is := func(key string, values ...string) FieldFilter { return FieldFilter{key, OpAnyOf, values} }
+	for _, one := range []struct {
+		title string
+		ctx   context.Context
+		f     Filter
+	}{
+		{"A size that many have, administrator", admin, Filter{Fields: []FieldFilter{is("shoe", "40")}}},
+		{"A size that many have, manager of one store", manager, Filter{Fields: []FieldFilter{is("shoe", "40")}}},
+		{"A size that nobody has, administrator", admin, Filter{Fields: []FieldFilter{is("shoe", "20")}}},
+		{"A choice that most have, administrator", admin, Filter{Fields: []FieldFilter{is("fit", "regular")}}},
+		{"A rare one of several choices, administrator", admin, Filter{Fields: []FieldFilter{is("clubs", "opera")}}},
+		{"A badge of one's own, administrator", admin, Filter{Fields: []FieldFilter{is("badge", "B0001234")}}},
+		{"The beginning of a badge, administrator", admin, Filter{Fields: []FieldFilter{{"badge", OpPrefix, []string{"B00012"}}}}},
+		{"Large sizes, administrator", admin, Filter{Fields: []FieldFilter{{"shoe", OpGTE, []string{"47"}}}}},
+		{"Sizes below the middle, administrator", admin, Filter{Fields: []FieldFilter{{"shoe", OpLT, []string{"40"}}}}},
+		{"One of two days, administrator", admin, Filter{Fields: []FieldFilter{is("joined", "2020-05-01", "2020-05-02")}}},
+		{"Those who have a value, administrator", admin, Filter{Fields: []FieldFilter{{"shoe", OpPresent, nil}}}},
+		{"Two fields together, administrator", admin, Filter{Fields: []FieldFilter{is("fit", "tall"), {"shoe", OpGTE, []string{"44"}}}}},
+		{"Two fields together, manager of one store", manager, Filter{Fields: []FieldFilter{is("fit", "tall"), {"shoe", OpGTE, []string{"44"}}}}},
+		{"Sorted by size, administrator", admin, Filter{Sort: "custom_fields.shoe"}},
+		{"Sorted by size from the largest, manager of one store", manager, Filter{Sort: "-custom_fields.shoe"}},
+		{"Sorted by day, of a common choice, administrator", admin, Filter{Sort: "-custom_fields.joined", Fields: []FieldFilter{is("fit", "slim")}}},
+		{"Sorted by badge, oldest members of a store", manager, Filter{Sort: "custom_fields.badge", Fields: []FieldFilter{{"joined", OpLT, []string{"2017-01-01"}}}}},
+	} {
+		f := withOrder(one.f)
+		q, err := c.plan(one.ctx, &f)
+		require.NoError(t, err, one.title)
+		plan := c.explain(t, one.title, q.rows(51))
+		require.NotContains(t, plan, "Seq Scan on customers", one.title)
+		require.NotContains(t, plan, "Seq Scan on customer_field_values", one.title)
+		took := make([]time.Duration, 20)
+		for i := range took {
+			begun := time.Now()
+			_, err := c.List(one.ctx, one.f, Paging{Limit: 50})
+			require.NoError(t, err, one.title)
+			took[i] = time.Since(begun)
+		}
+		slices.Sort(took)
+		t.Logf("%-60s p50 %s max %s", one.title, took[10].Round(10*time.Microsecond), took[19].Round(10*time.Microsecond))
+	}
 }
 
 func (c *crowd) measure(t *testing.T, who string, ctx context.Context, kind string, needles []string) {
@@ -281,7 +384,7 @@ func (c *crowd) plans(t *testing.T, admin, manager, three, own context.Context) 
 	c.explain(t, "Rare fragment, administrator, all blocks", q.inverted(c.keys, 0, last, 51))
 }
 
-func (c *crowd) explain(t *testing.T, title string, st clause) {
+func (c *crowd) explain(t *testing.T, title string, st clause) (plan string) {
 	t.Helper()
 	rows, err := c.pg.SQL.Query("EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) "+st.numbered(), st.args...)
 	require.NoError(t, err)
@@ -293,6 +396,7 @@ func (c *crowd) explain(t *testing.T, title string, st clause) {
 	}
 	require.NoError(t, rows.Close())
 	fmt.Printf("### %s\n\n```\n%s\n\n%s\n```\n\n", title, strings.ReplaceAll(st.numbered(), columns, "…"), strings.Join(lines, "\n"))
+	return strings.Join(lines, "\n")
 }
 
 func withOrder(f Filter) Filter {
