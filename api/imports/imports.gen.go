@@ -666,9 +666,14 @@ type ExportFilter struct {
 	// CustomerId A UUIDv7, so ids sort by the time of creation.
 	//
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
-	CustomerId     *externalRef0.Id            `json:"customer_id,omitempty"`
-	Email          *string                     `json:"email,omitempty"`
-	ExternalId     *string                     `json:"external_id,omitempty"`
+	CustomerId *externalRef0.Id `json:"customer_id,omitempty"`
+	Email      *string          `json:"email,omitempty"`
+	ExternalId *string          `json:"external_id,omitempty"`
+
+	// GroupId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	GroupId        *externalRef0.Id            `json:"group_id,omitempty"`
 	LifecycleStage *ExportFilterLifecycleStage `json:"lifecycle_stage,omitempty"`
 
 	// Name A fragment of the name.

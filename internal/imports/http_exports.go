@@ -139,7 +139,7 @@ func fromAPIExportFilter(kind string, f *importsapi.ExportFilter) (ExportFilter,
 			"/filter/card_number": f.CardNumber != nil, "/filter/name": f.Name != nil, "/filter/external_id": f.ExternalId != nil, "/filter/tag": f.Tag != nil,
 			"/filter/assigned_staff_id": f.AssignedStaffId != nil, "/filter/lifecycle_stage": f.LifecycleStage != nil, "/filter/rfm_band": f.RfmBand != nil,
 			"/filter/status": f.Status != nil, "/filter/created_after": f.CreatedAfter != nil, "/filter/created_before": f.CreatedBefore != nil,
-			"/filter/updated_after": f.UpdatedAfter != nil, "/filter/custom_fields": f.CustomFields != nil}
+			"/filter/updated_after": f.UpdatedAfter != nil, "/filter/custom_fields": f.CustomFields != nil, "/filter/group_id": f.GroupId != nil}
 	}
 	for at, set := range foreign {
 		if set {
@@ -156,7 +156,7 @@ func fromAPIExportFilter(kind string, f *importsapi.ExportFilter) (ExportFilter,
 	}
 	return ExportFilter{Customers: &customers.Filter{
 		Phone: plainText(f.Phone), PhoneLast4: plainText(f.PhoneLast4), Email: plainText(f.Email), CardNumber: plainText(f.CardNumber), Name: plainText(f.Name),
-		ExternalID: plainText(f.ExternalId), Tag: plainText(f.Tag), StoreID: orNilID(f.StoreId), AssignedStaffID: orNilID(f.AssignedStaffId),
+		ExternalID: plainText(f.ExternalId), Tag: plainText(f.Tag), GroupID: orNilID(f.GroupId), StoreID: orNilID(f.StoreId), AssignedStaffID: orNilID(f.AssignedStaffId),
 		LifecycleStage: plainText(f.LifecycleStage), RFMBand: plainText(f.RfmBand), Archived: plainText(f.Status) == "archived",
 		CreatedAfter: f.CreatedAfter, CreatedBefore: f.CreatedBefore, UpdatedAfter: f.UpdatedAfter, Fields: custom,
 	}}, nil
