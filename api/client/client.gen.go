@@ -1131,6 +1131,30 @@ func (e LoginResultTokenType) Valid() bool {
 	}
 }
 
+// Defines values for MemberAccess.
+const (
+	MemberEditable MemberAccess = "editable"
+	MemberHidden   MemberAccess = "hidden"
+	MemberOnce     MemberAccess = "once"
+	MemberReadOnly MemberAccess = "read_only"
+)
+
+// Valid indicates whether the value is a known member of the MemberAccess enum.
+func (e MemberAccess) Valid() bool {
+	switch e {
+	case MemberEditable:
+		return true
+	case MemberHidden:
+		return true
+	case MemberOnce:
+		return true
+	case MemberReadOnly:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for MemberCodeRequestPurpose.
 const (
 	CodeToLink   MemberCodeRequestPurpose = "link"
@@ -2412,6 +2436,21 @@ func (e ListMentionsParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for ListMemberAddressesParamsInclude.
+const (
+	ListMemberAddressesParamsIncludeIncludeTotalCount ListMemberAddressesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListMemberAddressesParamsInclude enum.
+func (e ListMemberAddressesParamsInclude) Valid() bool {
+	switch e {
+	case ListMemberAddressesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListMemberSessionsParamsInclude.
 const (
 	ListMemberSessionsParamsIncludeIncludeTotalCount ListMemberSessionsParamsInclude = "total_count"
@@ -2436,6 +2475,21 @@ const (
 func (e ListMemberConsentsParamsInclude) Valid() bool {
 	switch e {
 	case ListMemberConsentsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListMemberFamilyParamsInclude.
+const (
+	ListMemberFamilyParamsIncludeIncludeTotalCount ListMemberFamilyParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListMemberFamilyParamsInclude enum.
+func (e ListMemberFamilyParamsInclude) Valid() bool {
+	switch e {
+	case ListMemberFamilyParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -3176,6 +3230,17 @@ type CodeInput struct {
 	Code string `json:"code"`
 }
 
+// Collection How what is written here was collected.
+//
+// Example: {"channel":"qr","consent_shown":true}
+type Collection struct {
+	// Channel Left out, the `source` of a new customer; in a change what the caller is, for example `staff` or `api_key`.
+	Channel *string `json:"channel,omitempty"`
+
+	// ConsentShown Whether a text to consent to was shown to the customer.
+	ConsentShown *bool `json:"consent_shown,omitempty"`
+}
+
 // ConsentPurpose `terms` makes a member; `guardian` is for members under 14; `marketing` allows messages; `profiling` allows personal recommendations.
 //
 // Example: terms
@@ -3664,6 +3729,11 @@ type CustomerBulkItem struct {
 	BirthDate       *string              `json:"birth_date,omitempty"`
 	CardNumber      *string              `json:"card_number,omitempty"`
 
+	// Collection How what is written here was collected.
+	//
+	// Example: {"channel":"qr","consent_shown":true}
+	Collection *Collection `json:"collection,omitempty"`
+
 	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
 	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
 	// `***`. At most 16 KiB as JSON.
@@ -3769,6 +3839,11 @@ type CustomerCreate struct {
 
 	// CardNumber 4 to 32 letters and digits, separators are dropped; unique.
 	CardNumber *string `json:"card_number,omitempty"`
+
+	// Collection How what is written here was collected.
+	//
+	// Example: {"channel":"qr","consent_shown":true}
+	Collection *Collection `json:"collection,omitempty"`
 
 	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
 	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
@@ -4156,6 +4231,11 @@ type CustomerProfile struct {
 	Tier nullable.Nullable[ProfileTier] `json:"tier"`
 }
 
+// CustomerProvenance Example: {"fields":[{"channel":"qr","collected_at":"2026-07-01T02:00:00Z","collected_by_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","collected_by_kind":"staff","consent_shown":true,"field":"phone","form_submission_id":null,"import_id":null}]}
+type CustomerProvenance struct {
+	Fields []FieldProvenance `json:"fields"`
+}
+
 // CustomerReveal Example: {"fields":["phone"],"reason":"客户来电核对"}
 type CustomerReveal struct {
 	Fields []RevealField `json:"fields"`
@@ -4295,6 +4375,11 @@ type CustomerUpdate struct {
 
 	// CardNumber 4 to 32 letters and digits, separators are dropped; unique.
 	CardNumber nullable.Nullable[string] `json:"card_number,omitempty"`
+
+	// Collection How what is written here was collected.
+	//
+	// Example: {"channel":"qr","consent_shown":true}
+	Collection *Collection `json:"collection,omitempty"`
 
 	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
 	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
@@ -4814,6 +4899,30 @@ type FamilyMemberUpdate struct {
 //
 // Example: child
 type FamilyRelation string
+
+// FieldProvenance Where the value of one field came from.
+//
+// Example: {"channel":"qr","collected_at":"2026-07-01T02:00:00Z","collected_by_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","collected_by_kind":"staff","consent_shown":true,"field":"phone","form_submission_id":null,"import_id":null}
+type FieldProvenance struct {
+	Channel string `json:"channel"`
+
+	// CollectedAt To the second.
+	CollectedAt   time.Time                             `json:"collected_at"`
+	CollectedById nullable.Nullable[openapi_types.UUID] `json:"collected_by_id"`
+
+	// CollectedByKind `staff`, `api_key`, `member` or `system`; null for values from before this was kept.
+	CollectedByKind nullable.Nullable[string] `json:"collected_by_kind"`
+	ConsentShown    bool                      `json:"consent_shown"`
+
+	// Field A field of the record, or `custom_fields.` with a key.
+	Field string `json:"field"`
+
+	// FormSubmissionId The form that brought it.
+	FormSubmissionId nullable.Nullable[openapi_types.UUID] `json:"form_submission_id"`
+
+	// ImportId The import that brought it.
+	ImportId nullable.Nullable[openapi_types.UUID] `json:"import_id"`
+}
 
 // Grant Example: {"created_at":"2026-07-01T02:00:00Z","expires_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a17","merchant_id":null,"region_id":null,"role":"store_manager","scope":"store","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"}
 type Grant struct {
@@ -5440,6 +5549,9 @@ type Me struct {
 	Staff nullable.Nullable[Staff] `json:"staff"`
 }
 
+// MemberAccess Example: once
+type MemberAccess string
+
 // MemberAuthorization Example: {"state":"AQABc2VhbGVk","url":"https://id.example.com/authorize?client_id=shuke\u0026state=AQABc2VhbGVk"}
 type MemberAuthorization struct {
 	// State To be sent back with the code; keep it only to compare.
@@ -5448,6 +5560,11 @@ type MemberAuthorization struct {
 	// Url Where to send the browser.
 	Url string `json:"url"`
 }
+
+// MemberChannels Channels that the member allows messages by, or not; `null` takes one away.
+//
+// Example: {"sms":false}
+type MemberChannels map[string]*bool
 
 // MemberCodeRequest Example: {"device_id":"5d1f0c3e-9a77-4c55","phone":"13800000000","purpose":"sign_in"}
 type MemberCodeRequest struct {
@@ -5558,6 +5675,37 @@ type MemberConsentList struct {
 
 	// TotalCount All items, when asked for with `include=total_count`.
 	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// MemberFieldAccess What members may do with one field.
+//
+// Example: {"access":"once","field":"birth_date"}
+type MemberFieldAccess struct {
+	// Access Example: once
+	Access MemberAccess `json:"access"`
+
+	// Field `name`, `email`, `gender`, `birth_date`, `address` (all addresses), `language`, `preferences`, `marketing_preferences`, `family_members`, `card_number`,
+	// `home_store_id`, or `custom_fields.` with a key.
+	Field string `json:"field"`
+}
+
+// MemberFieldAccessInput Example: {"access":"once","field":"birth_date"}
+type MemberFieldAccessInput struct {
+	// Access Example: once
+	Access MemberAccess `json:"access"`
+	Field  string       `json:"field"`
+}
+
+// MemberFieldRules Example: {"fields":[{"access":"once","field":"birth_date"}],"updated_at":"2026-07-01T02:00:00Z","version":2}
+type MemberFieldRules struct {
+	Fields    []MemberFieldAccess `json:"fields"`
+	UpdatedAt time.Time           `json:"updated_at"`
+	Version   int64               `json:"version"`
+}
+
+// MemberFieldRulesInput Example: {"fields":[{"access":"once","field":"email"},{"access":"editable","field":"custom_fields.shoe_size"}]}
+type MemberFieldRulesInput struct {
+	Fields []MemberFieldAccessInput `json:"fields"`
 }
 
 // MemberLinkInput The proof of another way to sign in. `phone` needs `challenge_id` and `phone`; `wechat_official` and `oidc` need `state`.
@@ -5772,15 +5920,60 @@ type MemberPasswordSignIn struct {
 	Phone       string  `json:"phone"`
 }
 
+// MemberPreferences Example: {"created_at":"2026-07-01T02:00:00Z","marketing_preferences":{"sms":true},"preferences":{"genre":"history"},"updated_at":"2026-07-01T02:00:01Z","version":2}
+type MemberPreferences struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// MarketingPreferences Channels the customer has agreed (true) or refused (false) to be written to on.
+	//
+	// Example: {"email":false,"sms":true}
+	MarketingPreferences MarketingPreferences `json:"marketing_preferences"`
+
+	// Preferences Tastes the customer has declared, in the retailer's own words. At most 16 KiB as JSON.
+	//
+	// Example: {"genres":["文学"]}
+	Preferences CustomerPreferences `json:"preferences"`
+	UpdatedAt   time.Time           `json:"updated_at"`
+
+	// Version The record's.
+	Version int64 `json:"version"`
+}
+
+// MemberPreferencesUpdate What to change; `null` takes an entry away.
+//
+// Example: {"marketing_preferences":{"sms":false},"preferences":{"genre":"poetry"}}
+type MemberPreferencesUpdate struct {
+	// MarketingPreferences Channels that the member allows messages by, or not; `null` takes one away.
+	//
+	// Example: {"sms":false}
+	MarketingPreferences *MemberChannels `json:"marketing_preferences,omitempty"`
+
+	// Preferences Tastes the customer has declared, in the retailer's own words. At most 16 KiB as JSON.
+	//
+	// Example: {"genres":["文学"]}
+	Preferences *CustomerPreferences `json:"preferences,omitempty"`
+}
+
 // MemberProfile The member's own record, in clear.
 //
-// Example: {"address":null,"birth_date":null,"card_number":null,"created_at":"2026-07-01T02:00:00Z","email":null,"gender":"unknown","home_store_id":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","language":"zh-CN","marketing_preferences":{},"name":"李小明","phone":"+8613800000000","phone_verified":true,"preferences":{},"terms_version":1,"updated_at":"2026-07-01T02:00:01Z","version":2}
+// Example: {"address":null,"birth_date":null,"card_number":null,"created_at":"2026-07-01T02:00:00Z","custom_fields":{},"email":null,"field_access":[{"access":"once","field":"birth_date"}],"gender":"unknown","home_store_id":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","language":"zh-CN","marketing_preferences":{},"name":"李小明","phone":"+8613800000000","phone_verified":true,"preferences":{},"terms_version":1,"updated_at":"2026-07-01T02:00:01Z","version":2}
 type MemberProfile struct {
 	Address    nullable.Nullable[Address]            `json:"address"`
 	BirthDate  nullable.Nullable[openapi_types.Date] `json:"birth_date"`
 	CardNumber nullable.Nullable[string]             `json:"card_number"`
 	CreatedAt  time.Time                             `json:"created_at"`
-	Email      nullable.Nullable[string]             `json:"email"`
+
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
+	//
+	// Example: {"shoe_size":42}
+	CustomFields CustomFields              `json:"custom_fields"`
+	Email        nullable.Nullable[string] `json:"email"`
+
+	// FieldAccess What the member may do with each field; hidden ones are not listed, and empty here.
+	FieldAccess []MemberFieldAccess `json:"field_access"`
 
 	// Gender Example: female
 	Gender      CustomerGender                        `json:"gender"`
@@ -5822,8 +6015,16 @@ type MemberProfileUpdate struct {
 	Address nullable.Nullable[AddressInput] `json:"address,omitempty"`
 
 	// BirthDate Once.
-	BirthDate *openapi_types.Date       `json:"birth_date,omitempty"`
-	Email     nullable.Nullable[string] `json:"email,omitempty"`
+	BirthDate *openapi_types.Date `json:"birth_date,omitempty"`
+
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
+	//
+	// Example: {"shoe_size":42}
+	CustomFields *CustomFields             `json:"custom_fields,omitempty"`
+	Email        nullable.Nullable[string] `json:"email,omitempty"`
 
 	// Gender Example: female
 	Gender   *CustomerGender `json:"gender,omitempty"`
@@ -9487,6 +9688,58 @@ type MarkMentionsSeenParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// GetMemberFieldRulesParams defines parameters for GetMemberFieldRules.
+type GetMemberFieldRulesParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// SetMemberFieldRulesParams defines parameters for SetMemberFieldRules.
+type SetMemberFieldRulesParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListMemberAddressesParams defines parameters for ListMemberAddresses.
+type ListMemberAddressesParams struct {
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListMemberAddressesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListMemberAddressesParamsInclude defines parameters for ListMemberAddresses.
+type ListMemberAddressesParamsInclude string
+
+// CreateMemberAddressParams defines parameters for CreateMemberAddress.
+type CreateMemberAddressParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteMemberAddressParams defines parameters for DeleteMemberAddress.
+type DeleteMemberAddressParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetMemberAddressParams defines parameters for GetMemberAddress.
+type GetMemberAddressParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateMemberAddressParams defines parameters for UpdateMemberAddress.
+type UpdateMemberAddressParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // BeginOpenIDConnectParams defines parameters for BeginOpenIDConnect.
 type BeginOpenIDConnectParams struct {
 	// DeviceId The device that signs in, the same as in the request that follows.
@@ -9538,6 +9791,46 @@ type ListMemberConsentsParams struct {
 // ListMemberConsentsParamsInclude defines parameters for ListMemberConsents.
 type ListMemberConsentsParamsInclude string
 
+// ListMemberFamilyParams defines parameters for ListMemberFamily.
+type ListMemberFamilyParams struct {
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListMemberFamilyParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListMemberFamilyParamsInclude defines parameters for ListMemberFamily.
+type ListMemberFamilyParamsInclude string
+
+// CreateMemberRelativeParams defines parameters for CreateMemberRelative.
+type CreateMemberRelativeParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteMemberRelativeParams defines parameters for DeleteMemberRelative.
+type DeleteMemberRelativeParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetMemberRelativeParams defines parameters for GetMemberRelative.
+type GetMemberRelativeParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateMemberRelativeParams defines parameters for UpdateMemberRelative.
+type UpdateMemberRelativeParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // ListMemberIdentitiesParams defines parameters for ListMemberIdentities.
 type ListMemberIdentitiesParams struct {
 	// Limit Items a page holds at most.
@@ -9572,6 +9865,18 @@ type ListMemberOrdersParamsInclude string
 type GetMemberOrderParams struct {
 	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// GetMemberPreferencesParams defines parameters for GetMemberPreferences.
+type GetMemberPreferencesParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateMemberPreferencesParams defines parameters for UpdateMemberPreferences.
+type UpdateMemberPreferencesParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // GetMemberProfileParams defines parameters for GetMemberProfile.
@@ -10384,6 +10689,15 @@ type StartImportJSONRequestBody = ImportStart
 // MarkMentionsSeenJSONRequestBody defines body for MarkMentionsSeen for application/json ContentType.
 type MarkMentionsSeenJSONRequestBody = MentionsSeen
 
+// SetMemberFieldRulesJSONRequestBody defines body for SetMemberFieldRules for application/json ContentType.
+type SetMemberFieldRulesJSONRequestBody = MemberFieldRulesInput
+
+// CreateMemberAddressJSONRequestBody defines body for CreateMemberAddress for application/json ContentType.
+type CreateMemberAddressJSONRequestBody = CustomerAddressCreate
+
+// UpdateMemberAddressJSONRequestBody defines body for UpdateMemberAddress for application/json ContentType.
+type UpdateMemberAddressJSONRequestBody = CustomerAddressUpdate
+
 // SignInByOpenIDConnectJSONRequestBody defines body for SignInByOpenIDConnect for application/json ContentType.
 type SignInByOpenIDConnectJSONRequestBody = MemberOIDCSignIn
 
@@ -10411,11 +10725,20 @@ type SignInByOfficialAccountJSONRequestBody = MemberOfficialSignIn
 // GrantMemberConsentJSONRequestBody defines body for GrantMemberConsent for application/json ContentType.
 type GrantMemberConsentJSONRequestBody = MemberConsentInput
 
+// CreateMemberRelativeJSONRequestBody defines body for CreateMemberRelative for application/json ContentType.
+type CreateMemberRelativeJSONRequestBody = FamilyMemberCreate
+
+// UpdateMemberRelativeJSONRequestBody defines body for UpdateMemberRelative for application/json ContentType.
+type UpdateMemberRelativeJSONRequestBody = FamilyMemberUpdate
+
 // LinkMemberIdentityJSONRequestBody defines body for LinkMemberIdentity for application/json ContentType.
 type LinkMemberIdentityJSONRequestBody = MemberLinkInput
 
 // SetMemberPasswordJSONRequestBody defines body for SetMemberPassword for application/json ContentType.
 type SetMemberPasswordJSONRequestBody = MemberPasswordInput
+
+// UpdateMemberPreferencesJSONRequestBody defines body for UpdateMemberPreferences for application/json ContentType.
+type UpdateMemberPreferencesJSONRequestBody = MemberPreferencesUpdate
 
 // UpdateMemberProfileJSONRequestBody defines body for UpdateMemberProfile for application/json ContentType.
 type UpdateMemberProfileJSONRequestBody = MemberProfileUpdate
@@ -11937,6 +12260,14 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/customers/{id}/profile (the `GetCustomerProfile` operationId).
 	GetCustomerProfile(ctx context.Context, id CustomerId, params *GetCustomerProfileParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetCustomerProvenance Read where the values of a customer came from
+	//
+	// For each field that has a value: by which channel it came, when, who wrote it, and whether a text to consent to was shown. Merging keeps it with the value that
+	// is taken. Store, assistant, stage and tags are the business' own decisions; the audit log has those. Values are not part of the answer.
+	//
+	// Corresponds with GET /v1/customers/{id}/provenance (the `GetCustomerProvenance` operationId).
+	GetCustomerProvenance(ctx context.Context, id CustomerId, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// RestoreCustomer Restore an archived customer
 	//
 	// Undoes the archiving. Restoring an active customer changes nothing.
@@ -12300,6 +12631,94 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/me/staff (the `GetMe` operationId).
 	GetMe(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetMemberFieldRules Read what members may see and change
+	//
+	// For each field of the record, and for custom fields that have a rule, what members may do with it on their own side. Custom fields without a rule are hidden.
+	//
+	// Corresponds with GET /v1/member-field-rules (the `GetMemberFieldRules` operationId).
+	GetMemberFieldRules(ctx context.Context, params *GetMemberFieldRulesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetMemberFieldRulesWithBody Decide what members may see and change
+	//
+	// Replaces all rules at once; a field that is not named has its default again. `once` lets members fill an empty field and leaves corrections to the shop; of
+	// `address` and `family_members` it lets them add entries. Not every field can be given every access (422 `member_rules.access_invalid`): a custom field that only
+	// some roles see stays hidden, marketing preferences stay editable. Counts from the next request on, in `PATCH /v1/member/profile` and wherever members write.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/member-field-rules (the `SetMemberFieldRules` operationId).
+	SetMemberFieldRulesWithBody(ctx context.Context, params *SetMemberFieldRulesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetMemberFieldRules Decide what members may see and change
+	//
+	// Replaces all rules at once; a field that is not named has its default again. `once` lets members fill an empty field and leaves corrections to the shop; of
+	// `address` and `family_members` it lets them add entries. Not every field can be given every access (422 `member_rules.access_invalid`): a custom field that only
+	// some roles see stays hidden, marketing preferences stay editable. Counts from the next request on, in `PATCH /v1/member/profile` and wherever members write.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/member-field-rules (the `SetMemberFieldRules` operationId).
+	SetMemberFieldRules(ctx context.Context, params *SetMemberFieldRulesParams, body SetMemberFieldRulesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListMemberAddresses List own addresses
+	//
+	// In clear, the oldest first. The default one is the `address` of the profile.
+	//
+	// Corresponds with GET /v1/member/addresses (the `ListMemberAddresses` operationId).
+	ListMemberAddresses(ctx context.Context, params *ListMemberAddressesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateMemberAddressWithBody Add an own address
+	//
+	// The first one becomes the default. Whether members may add and change addresses is the shop's decision (403 `member.field_read_only`,
+	// 403 `member.field_given_once`).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/member/addresses (the `CreateMemberAddress` operationId).
+	CreateMemberAddressWithBody(ctx context.Context, params *CreateMemberAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateMemberAddress Add an own address
+	//
+	// The first one becomes the default. Whether members may add and change addresses is the shop's decision (403 `member.field_read_only`,
+	// 403 `member.field_given_once`).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/member/addresses (the `CreateMemberAddress` operationId).
+	CreateMemberAddress(ctx context.Context, params *CreateMemberAddressParams, body CreateMemberAddressJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteMemberAddress Take an own address away
+	//
+	// Without its default address a profile has no `address`.
+	//
+	// Corresponds with DELETE /v1/member/addresses/{id} (the `DeleteMemberAddress` operationId).
+	DeleteMemberAddress(ctx context.Context, id Id, params *DeleteMemberAddressParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetMemberAddress Read an own address
+	//
+	// In clear.
+	//
+	// Corresponds with GET /v1/member/addresses/{id} (the `GetMemberAddress` operationId).
+	GetMemberAddress(ctx context.Context, id Id, params *GetMemberAddressParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateMemberAddressWithBody Change an own address
+	//
+	// A merge patch; `address` is replaced whole. `is_default: true` makes it the default one.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/member/addresses/{id} (the `UpdateMemberAddress` operationId).
+	UpdateMemberAddressWithBody(ctx context.Context, id Id, params *UpdateMemberAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateMemberAddress Change an own address
+	//
+	// A merge patch; `address` is replaced whole. `is_default: true` makes it the default one.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/member/addresses/{id} (the `UpdateMemberAddress` operationId).
+	UpdateMemberAddress(ctx context.Context, id Id, params *UpdateMemberAddressParams, body UpdateMemberAddressJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// LogoutMember Sign out
 	//
 	// Ends the session in use, everywhere within a second.
@@ -12584,6 +13003,63 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/member/consents/{id}/withdraw (the `WithdrawMemberConsent` operationId).
 	WithdrawMemberConsent(ctx context.Context, id Id, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListMemberFamily List the own family
+	//
+	// In clear, the oldest entry first.
+	//
+	// Corresponds with GET /v1/member/family-members (the `ListMemberFamily` operationId).
+	ListMemberFamily(ctx context.Context, params *ListMemberFamilyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateMemberRelativeWithBody Add somebody to the own family
+	//
+	// Whether members may is the shop's decision (403 `member.field_read_only`).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/member/family-members (the `CreateMemberRelative` operationId).
+	CreateMemberRelativeWithBody(ctx context.Context, params *CreateMemberRelativeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateMemberRelative Add somebody to the own family
+	//
+	// Whether members may is the shop's decision (403 `member.field_read_only`).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/member/family-members (the `CreateMemberRelative` operationId).
+	CreateMemberRelative(ctx context.Context, params *CreateMemberRelativeParams, body CreateMemberRelativeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteMemberRelative Take somebody off the own family
+	//
+	// Nothing of them is kept.
+	//
+	// Corresponds with DELETE /v1/member/family-members/{id} (the `DeleteMemberRelative` operationId).
+	DeleteMemberRelative(ctx context.Context, id Id, params *DeleteMemberRelativeParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetMemberRelative Read somebody of the own family
+	//
+	// In clear.
+	//
+	// Corresponds with GET /v1/member/family-members/{id} (the `GetMemberRelative` operationId).
+	GetMemberRelative(ctx context.Context, id Id, params *GetMemberRelativeParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateMemberRelativeWithBody Change somebody of the own family
+	//
+	// A merge patch; `sizes` are merged one level deep (403 `member.field_read_only`, 403 `member.field_given_once` where the shop does not let members).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/member/family-members/{id} (the `UpdateMemberRelative` operationId).
+	UpdateMemberRelativeWithBody(ctx context.Context, id Id, params *UpdateMemberRelativeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateMemberRelative Change somebody of the own family
+	//
+	// A merge patch; `sizes` are merged one level deep (403 `member.field_read_only`, 403 `member.field_given_once` where the shop does not let members).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/member/family-members/{id} (the `UpdateMemberRelative` operationId).
+	UpdateMemberRelative(ctx context.Context, id Id, params *UpdateMemberRelativeParams, body UpdateMemberRelativeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListMemberIdentities List own ways to sign in
 	//
 	// All of them; outside names come masked.
@@ -12653,6 +13129,31 @@ type ClientInterface interface {
 	// Corresponds with PUT /v1/member/password (the `SetMemberPassword` operationId).
 	SetMemberPassword(ctx context.Context, body SetMemberPasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetMemberPreferences Read the own preferences
+	//
+	// What the member has declared: tastes, and the channels they allow messages by.
+	//
+	// Corresponds with GET /v1/member/preferences (the `GetMemberPreferences` operationId).
+	GetMemberPreferences(ctx context.Context, params *GetMemberPreferencesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateMemberPreferencesWithBody Change the own preferences
+	//
+	// A merge patch, one level deep: entries left out stay, `null` takes one away.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/member/preferences (the `UpdateMemberPreferences` operationId).
+	UpdateMemberPreferencesWithBody(ctx context.Context, params *UpdateMemberPreferencesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateMemberPreferences Change the own preferences
+	//
+	// A merge patch, one level deep: entries left out stay, `null` takes one away.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/member/preferences (the `UpdateMemberPreferences` operationId).
+	UpdateMemberPreferences(ctx context.Context, params *UpdateMemberPreferencesParams, body UpdateMemberPreferencesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetMemberProfile Read the own profile
 	//
 	// The member's own record, in clear.
@@ -12662,8 +13163,9 @@ type ClientInterface interface {
 
 	// UpdateMemberProfileWithBody Change the own profile
 	//
-	// Changes the fields sent; `null` empties a field. A birth date is given once (409 `member.birth_date_set`); under 14 it needs a live consent for
-	// `guardian` (422 `member.guardian_consent_needed`). Phones are bound by a code.
+	// Changes the fields sent; `null` empties a field; `custom_fields` are merged one level deep. What members may change is the shop's decision, and `field_access` of the profile tells it: a field that is
+	// not theirs answers 403 `member.field_read_only`, one that is given once 403 `member.field_given_once` (a birth date 409 `member.birth_date_set`). A
+	// birth date under 14 needs a live consent for `guardian` (422 `member.guardian_consent_needed`). Phones are bound by a code.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -12672,8 +13174,9 @@ type ClientInterface interface {
 
 	// UpdateMemberProfile Change the own profile
 	//
-	// Changes the fields sent; `null` empties a field. A birth date is given once (409 `member.birth_date_set`); under 14 it needs a live consent for
-	// `guardian` (422 `member.guardian_consent_needed`). Phones are bound by a code.
+	// Changes the fields sent; `null` empties a field; `custom_fields` are merged one level deep. What members may change is the shop's decision, and `field_access` of the profile tells it: a field that is
+	// not theirs answers 403 `member.field_read_only`, one that is given once 403 `member.field_given_once` (a birth date 409 `member.birth_date_set`). A
+	// birth date under 14 needs a live consent for `guardian` (422 `member.guardian_consent_needed`). Phones are bound by a code.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -16385,6 +16888,24 @@ func (c *Client) GetCustomerProfile(ctx context.Context, id CustomerId, params *
 	return c.Client.Do(req)
 }
 
+// GetCustomerProvenance Read where the values of a customer came from
+//
+// For each field that has a value: by which channel it came, when, who wrote it, and whether a text to consent to was shown. Merging keeps it with the value that
+// is taken. Store, assistant, stage and tags are the business' own decisions; the audit log has those. Values are not part of the answer.
+//
+// Corresponds with GET /v1/customers/{id}/provenance (the `GetCustomerProvenance` operationId).
+func (c *Client) GetCustomerProvenance(ctx context.Context, id CustomerId, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCustomerProvenanceRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // RestoreCustomer Restore an archived customer
 //
 // Undoes the archiving. Restoring an active customer changes nothing.
@@ -17088,6 +17609,194 @@ func (c *Client) GetMe(ctx context.Context, reqEditors ...RequestEditorFn) (*htt
 	return c.Client.Do(req)
 }
 
+// GetMemberFieldRules Read what members may see and change
+//
+// For each field of the record, and for custom fields that have a rule, what members may do with it on their own side. Custom fields without a rule are hidden.
+//
+// Corresponds with GET /v1/member-field-rules (the `GetMemberFieldRules` operationId).
+func (c *Client) GetMemberFieldRules(ctx context.Context, params *GetMemberFieldRulesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetMemberFieldRulesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetMemberFieldRulesWithBody Decide what members may see and change
+//
+// Replaces all rules at once; a field that is not named has its default again. `once` lets members fill an empty field and leaves corrections to the shop; of
+// `address` and `family_members` it lets them add entries. Not every field can be given every access (422 `member_rules.access_invalid`): a custom field that only
+// some roles see stays hidden, marketing preferences stay editable. Counts from the next request on, in `PATCH /v1/member/profile` and wherever members write.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/member-field-rules (the `SetMemberFieldRules` operationId).
+func (c *Client) SetMemberFieldRulesWithBody(ctx context.Context, params *SetMemberFieldRulesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetMemberFieldRulesRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetMemberFieldRules Decide what members may see and change
+//
+// Replaces all rules at once; a field that is not named has its default again. `once` lets members fill an empty field and leaves corrections to the shop; of
+// `address` and `family_members` it lets them add entries. Not every field can be given every access (422 `member_rules.access_invalid`): a custom field that only
+// some roles see stays hidden, marketing preferences stay editable. Counts from the next request on, in `PATCH /v1/member/profile` and wherever members write.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/member-field-rules (the `SetMemberFieldRules` operationId).
+func (c *Client) SetMemberFieldRules(ctx context.Context, params *SetMemberFieldRulesParams, body SetMemberFieldRulesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetMemberFieldRulesRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListMemberAddresses List own addresses
+//
+// In clear, the oldest first. The default one is the `address` of the profile.
+//
+// Corresponds with GET /v1/member/addresses (the `ListMemberAddresses` operationId).
+func (c *Client) ListMemberAddresses(ctx context.Context, params *ListMemberAddressesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListMemberAddressesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateMemberAddressWithBody Add an own address
+//
+// The first one becomes the default. Whether members may add and change addresses is the shop's decision (403 `member.field_read_only`,
+// 403 `member.field_given_once`).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/member/addresses (the `CreateMemberAddress` operationId).
+func (c *Client) CreateMemberAddressWithBody(ctx context.Context, params *CreateMemberAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateMemberAddressRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateMemberAddress Add an own address
+//
+// The first one becomes the default. Whether members may add and change addresses is the shop's decision (403 `member.field_read_only`,
+// 403 `member.field_given_once`).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/member/addresses (the `CreateMemberAddress` operationId).
+func (c *Client) CreateMemberAddress(ctx context.Context, params *CreateMemberAddressParams, body CreateMemberAddressJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateMemberAddressRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteMemberAddress Take an own address away
+//
+// Without its default address a profile has no `address`.
+//
+// Corresponds with DELETE /v1/member/addresses/{id} (the `DeleteMemberAddress` operationId).
+func (c *Client) DeleteMemberAddress(ctx context.Context, id Id, params *DeleteMemberAddressParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteMemberAddressRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetMemberAddress Read an own address
+//
+// In clear.
+//
+// Corresponds with GET /v1/member/addresses/{id} (the `GetMemberAddress` operationId).
+func (c *Client) GetMemberAddress(ctx context.Context, id Id, params *GetMemberAddressParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetMemberAddressRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateMemberAddressWithBody Change an own address
+//
+// A merge patch; `address` is replaced whole. `is_default: true` makes it the default one.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/member/addresses/{id} (the `UpdateMemberAddress` operationId).
+func (c *Client) UpdateMemberAddressWithBody(ctx context.Context, id Id, params *UpdateMemberAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateMemberAddressRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateMemberAddress Change an own address
+//
+// A merge patch; `address` is replaced whole. `is_default: true` makes it the default one.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/member/addresses/{id} (the `UpdateMemberAddress` operationId).
+func (c *Client) UpdateMemberAddress(ctx context.Context, id Id, params *UpdateMemberAddressParams, body UpdateMemberAddressJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateMemberAddressRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // LogoutMember Sign out
 //
 // Ends the session in use, everywhere within a second.
@@ -17642,6 +18351,133 @@ func (c *Client) WithdrawMemberConsent(ctx context.Context, id Id, reqEditors ..
 	return c.Client.Do(req)
 }
 
+// ListMemberFamily List the own family
+//
+// In clear, the oldest entry first.
+//
+// Corresponds with GET /v1/member/family-members (the `ListMemberFamily` operationId).
+func (c *Client) ListMemberFamily(ctx context.Context, params *ListMemberFamilyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListMemberFamilyRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateMemberRelativeWithBody Add somebody to the own family
+//
+// Whether members may is the shop's decision (403 `member.field_read_only`).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/member/family-members (the `CreateMemberRelative` operationId).
+func (c *Client) CreateMemberRelativeWithBody(ctx context.Context, params *CreateMemberRelativeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateMemberRelativeRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateMemberRelative Add somebody to the own family
+//
+// Whether members may is the shop's decision (403 `member.field_read_only`).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/member/family-members (the `CreateMemberRelative` operationId).
+func (c *Client) CreateMemberRelative(ctx context.Context, params *CreateMemberRelativeParams, body CreateMemberRelativeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateMemberRelativeRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteMemberRelative Take somebody off the own family
+//
+// Nothing of them is kept.
+//
+// Corresponds with DELETE /v1/member/family-members/{id} (the `DeleteMemberRelative` operationId).
+func (c *Client) DeleteMemberRelative(ctx context.Context, id Id, params *DeleteMemberRelativeParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteMemberRelativeRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetMemberRelative Read somebody of the own family
+//
+// In clear.
+//
+// Corresponds with GET /v1/member/family-members/{id} (the `GetMemberRelative` operationId).
+func (c *Client) GetMemberRelative(ctx context.Context, id Id, params *GetMemberRelativeParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetMemberRelativeRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateMemberRelativeWithBody Change somebody of the own family
+//
+// A merge patch; `sizes` are merged one level deep (403 `member.field_read_only`, 403 `member.field_given_once` where the shop does not let members).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/member/family-members/{id} (the `UpdateMemberRelative` operationId).
+func (c *Client) UpdateMemberRelativeWithBody(ctx context.Context, id Id, params *UpdateMemberRelativeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateMemberRelativeRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateMemberRelative Change somebody of the own family
+//
+// A merge patch; `sizes` are merged one level deep (403 `member.field_read_only`, 403 `member.field_given_once` where the shop does not let members).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/member/family-members/{id} (the `UpdateMemberRelative` operationId).
+func (c *Client) UpdateMemberRelative(ctx context.Context, id Id, params *UpdateMemberRelativeParams, body UpdateMemberRelativeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateMemberRelativeRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListMemberIdentities List own ways to sign in
 //
 // All of them; outside names come masked.
@@ -17791,6 +18627,61 @@ func (c *Client) SetMemberPassword(ctx context.Context, body SetMemberPasswordJS
 	return c.Client.Do(req)
 }
 
+// GetMemberPreferences Read the own preferences
+//
+// What the member has declared: tastes, and the channels they allow messages by.
+//
+// Corresponds with GET /v1/member/preferences (the `GetMemberPreferences` operationId).
+func (c *Client) GetMemberPreferences(ctx context.Context, params *GetMemberPreferencesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetMemberPreferencesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateMemberPreferencesWithBody Change the own preferences
+//
+// A merge patch, one level deep: entries left out stay, `null` takes one away.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/member/preferences (the `UpdateMemberPreferences` operationId).
+func (c *Client) UpdateMemberPreferencesWithBody(ctx context.Context, params *UpdateMemberPreferencesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateMemberPreferencesRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateMemberPreferences Change the own preferences
+//
+// A merge patch, one level deep: entries left out stay, `null` takes one away.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/member/preferences (the `UpdateMemberPreferences` operationId).
+func (c *Client) UpdateMemberPreferences(ctx context.Context, params *UpdateMemberPreferencesParams, body UpdateMemberPreferencesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateMemberPreferencesRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetMemberProfile Read the own profile
 //
 // The member's own record, in clear.
@@ -17810,8 +18701,9 @@ func (c *Client) GetMemberProfile(ctx context.Context, params *GetMemberProfileP
 
 // UpdateMemberProfileWithBody Change the own profile
 //
-// Changes the fields sent; `null` empties a field. A birth date is given once (409 `member.birth_date_set`); under 14 it needs a live consent for
-// `guardian` (422 `member.guardian_consent_needed`). Phones are bound by a code.
+// Changes the fields sent; `null` empties a field; `custom_fields` are merged one level deep. What members may change is the shop's decision, and `field_access` of the profile tells it: a field that is
+// not theirs answers 403 `member.field_read_only`, one that is given once 403 `member.field_given_once` (a birth date 409 `member.birth_date_set`). A
+// birth date under 14 needs a live consent for `guardian` (422 `member.guardian_consent_needed`). Phones are bound by a code.
 //
 // Takes any type of body and a specified content type.
 //
@@ -17830,8 +18722,9 @@ func (c *Client) UpdateMemberProfileWithBody(ctx context.Context, params *Update
 
 // UpdateMemberProfile Change the own profile
 //
-// Changes the fields sent; `null` empties a field. A birth date is given once (409 `member.birth_date_set`); under 14 it needs a live consent for
-// `guardian` (422 `member.guardian_consent_needed`). Phones are bound by a code.
+// Changes the fields sent; `null` empties a field; `custom_fields` are merged one level deep. What members may change is the shop's decision, and `field_access` of the profile tells it: a field that is
+// not theirs answers 403 `member.field_read_only`, one that is given once 403 `member.field_given_once` (a birth date 409 `member.birth_date_set`). A
+// birth date under 14 needs a live consent for `guardian` (422 `member.guardian_consent_needed`). Phones are bound by a code.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -25556,6 +26449,40 @@ func NewGetCustomerProfileRequest(server string, id CustomerId, params *GetCusto
 	return req, nil
 }
 
+// NewGetCustomerProvenanceRequest constructs an http.Request for the GetCustomerProvenance method
+func NewGetCustomerProvenanceRequest(server string, id CustomerId) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/provenance", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewRestoreCustomerRequest constructs an http.Request for the RestoreCustomer method
 func NewRestoreCustomerRequest(server string, id CustomerId, params *RestoreCustomerParams) (*http.Request, error) {
 	var err error
@@ -27316,6 +28243,396 @@ func NewGetMeRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewGetMemberFieldRulesRequest constructs an http.Request for the GetMemberFieldRules method
+func NewGetMemberFieldRulesRequest(server string, params *GetMemberFieldRulesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member-field-rules")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewSetMemberFieldRulesRequest calls the generic SetMemberFieldRules builder with application/json body
+func NewSetMemberFieldRulesRequest(server string, params *SetMemberFieldRulesParams, body SetMemberFieldRulesJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetMemberFieldRulesRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewSetMemberFieldRulesRequestWithBody constructs an http.Request for the SetMemberFieldRules method, with any body, and a specified content type
+func NewSetMemberFieldRulesRequestWithBody(server string, params *SetMemberFieldRulesParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member-field-rules")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListMemberAddressesRequest constructs an http.Request for the ListMemberAddresses method
+func NewListMemberAddressesRequest(server string, params *ListMemberAddressesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/addresses")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateMemberAddressRequest calls the generic CreateMemberAddress builder with application/json body
+func NewCreateMemberAddressRequest(server string, params *CreateMemberAddressParams, body CreateMemberAddressJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateMemberAddressRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateMemberAddressRequestWithBody constructs an http.Request for the CreateMemberAddress method, with any body, and a specified content type
+func NewCreateMemberAddressRequestWithBody(server string, params *CreateMemberAddressParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/addresses")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteMemberAddressRequest constructs an http.Request for the DeleteMemberAddress method
+func NewDeleteMemberAddressRequest(server string, id Id, params *DeleteMemberAddressParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/addresses/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetMemberAddressRequest constructs an http.Request for the GetMemberAddress method
+func NewGetMemberAddressRequest(server string, id Id, params *GetMemberAddressParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/addresses/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateMemberAddressRequest calls the generic UpdateMemberAddress builder with application/json body
+func NewUpdateMemberAddressRequest(server string, id Id, params *UpdateMemberAddressParams, body UpdateMemberAddressJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateMemberAddressRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewUpdateMemberAddressRequestWithBody constructs an http.Request for the UpdateMemberAddress method, with any body, and a specified content type
+func NewUpdateMemberAddressRequestWithBody(server string, id Id, params *UpdateMemberAddressParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/addresses/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewLogoutMemberRequest constructs an http.Request for the LogoutMember method
 func NewLogoutMemberRequest(server string) (*http.Request, error) {
 	var err error
@@ -28118,6 +29435,299 @@ func NewWithdrawMemberConsentRequest(server string, id Id) (*http.Request, error
 	return req, nil
 }
 
+// NewListMemberFamilyRequest constructs an http.Request for the ListMemberFamily method
+func NewListMemberFamilyRequest(server string, params *ListMemberFamilyParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/family-members")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateMemberRelativeRequest calls the generic CreateMemberRelative builder with application/json body
+func NewCreateMemberRelativeRequest(server string, params *CreateMemberRelativeParams, body CreateMemberRelativeJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateMemberRelativeRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateMemberRelativeRequestWithBody constructs an http.Request for the CreateMemberRelative method, with any body, and a specified content type
+func NewCreateMemberRelativeRequestWithBody(server string, params *CreateMemberRelativeParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/family-members")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteMemberRelativeRequest constructs an http.Request for the DeleteMemberRelative method
+func NewDeleteMemberRelativeRequest(server string, id Id, params *DeleteMemberRelativeParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/family-members/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetMemberRelativeRequest constructs an http.Request for the GetMemberRelative method
+func NewGetMemberRelativeRequest(server string, id Id, params *GetMemberRelativeParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/family-members/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateMemberRelativeRequest calls the generic UpdateMemberRelative builder with application/json body
+func NewUpdateMemberRelativeRequest(server string, id Id, params *UpdateMemberRelativeParams, body UpdateMemberRelativeJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateMemberRelativeRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewUpdateMemberRelativeRequestWithBody constructs an http.Request for the UpdateMemberRelative method, with any body, and a specified content type
+func NewUpdateMemberRelativeRequestWithBody(server string, id Id, params *UpdateMemberRelativeParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/family-members/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListMemberIdentitiesRequest constructs an http.Request for the ListMemberIdentities method
 func NewListMemberIdentitiesRequest(server string, params *ListMemberIdentitiesParams) (*http.Request, error) {
 	var err error
@@ -28433,6 +30043,103 @@ func NewSetMemberPasswordRequestWithBody(server string, contentType string, body
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetMemberPreferencesRequest constructs an http.Request for the GetMemberPreferences method
+func NewGetMemberPreferencesRequest(server string, params *GetMemberPreferencesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/preferences")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateMemberPreferencesRequest calls the generic UpdateMemberPreferences builder with application/json body
+func NewUpdateMemberPreferencesRequest(server string, params *UpdateMemberPreferencesParams, body UpdateMemberPreferencesJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateMemberPreferencesRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewUpdateMemberPreferencesRequestWithBody constructs an http.Request for the UpdateMemberPreferences method, with any body, and a specified content type
+func NewUpdateMemberPreferencesRequestWithBody(server string, params *UpdateMemberPreferencesParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/preferences")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -34588,6 +36295,16 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/customers/{id}/profile (the `GetCustomerProfile` operationId).
 	GetCustomerProfileWithResponse(ctx context.Context, id CustomerId, params *GetCustomerProfileParams, reqEditors ...RequestEditorFn) (*GetCustomerProfileReply, error)
 
+	// GetCustomerProvenanceWithResponse Read where the values of a customer came from
+	//
+	// For each field that has a value: by which channel it came, when, who wrote it, and whether a text to consent to was shown. Merging keeps it with the value that
+	// is taken. Store, assistant, stage and tags are the business' own decisions; the audit log has those. Values are not part of the answer.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{id}/provenance (the `GetCustomerProvenance` operationId).
+	GetCustomerProvenanceWithResponse(ctx context.Context, id CustomerId, reqEditors ...RequestEditorFn) (*GetCustomerProvenanceReply, error)
+
 	// RestoreCustomerWithResponse Restore an archived customer
 	//
 	// Undoes the archiving. Restoring an active customer changes nothing.
@@ -34989,6 +36706,102 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/me/staff (the `GetMe` operationId).
 	GetMeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetMeReply, error)
 
+	// GetMemberFieldRulesWithResponse Read what members may see and change
+	//
+	// For each field of the record, and for custom fields that have a rule, what members may do with it on their own side. Custom fields without a rule are hidden.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/member-field-rules (the `GetMemberFieldRules` operationId).
+	GetMemberFieldRulesWithResponse(ctx context.Context, params *GetMemberFieldRulesParams, reqEditors ...RequestEditorFn) (*GetMemberFieldRulesReply, error)
+
+	// SetMemberFieldRulesWithBodyWithResponse Decide what members may see and change
+	//
+	// Replaces all rules at once; a field that is not named has its default again. `once` lets members fill an empty field and leaves corrections to the shop; of
+	// `address` and `family_members` it lets them add entries. Not every field can be given every access (422 `member_rules.access_invalid`): a custom field that only
+	// some roles see stays hidden, marketing preferences stay editable. Counts from the next request on, in `PATCH /v1/member/profile` and wherever members write.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/member-field-rules (the `SetMemberFieldRules` operationId).
+	SetMemberFieldRulesWithBodyWithResponse(ctx context.Context, params *SetMemberFieldRulesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetMemberFieldRulesReply, error)
+
+	// SetMemberFieldRulesWithResponse Decide what members may see and change
+	//
+	// Replaces all rules at once; a field that is not named has its default again. `once` lets members fill an empty field and leaves corrections to the shop; of
+	// `address` and `family_members` it lets them add entries. Not every field can be given every access (422 `member_rules.access_invalid`): a custom field that only
+	// some roles see stays hidden, marketing preferences stay editable. Counts from the next request on, in `PATCH /v1/member/profile` and wherever members write.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/member-field-rules (the `SetMemberFieldRules` operationId).
+	SetMemberFieldRulesWithResponse(ctx context.Context, params *SetMemberFieldRulesParams, body SetMemberFieldRulesJSONRequestBody, reqEditors ...RequestEditorFn) (*SetMemberFieldRulesReply, error)
+
+	// ListMemberAddressesWithResponse List own addresses
+	//
+	// In clear, the oldest first. The default one is the `address` of the profile.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/member/addresses (the `ListMemberAddresses` operationId).
+	ListMemberAddressesWithResponse(ctx context.Context, params *ListMemberAddressesParams, reqEditors ...RequestEditorFn) (*ListMemberAddressesReply, error)
+
+	// CreateMemberAddressWithBodyWithResponse Add an own address
+	//
+	// The first one becomes the default. Whether members may add and change addresses is the shop's decision (403 `member.field_read_only`,
+	// 403 `member.field_given_once`).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/member/addresses (the `CreateMemberAddress` operationId).
+	CreateMemberAddressWithBodyWithResponse(ctx context.Context, params *CreateMemberAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateMemberAddressReply, error)
+
+	// CreateMemberAddressWithResponse Add an own address
+	//
+	// The first one becomes the default. Whether members may add and change addresses is the shop's decision (403 `member.field_read_only`,
+	// 403 `member.field_given_once`).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/member/addresses (the `CreateMemberAddress` operationId).
+	CreateMemberAddressWithResponse(ctx context.Context, params *CreateMemberAddressParams, body CreateMemberAddressJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateMemberAddressReply, error)
+
+	// DeleteMemberAddressWithResponse Take an own address away
+	//
+	// Without its default address a profile has no `address`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/member/addresses/{id} (the `DeleteMemberAddress` operationId).
+	DeleteMemberAddressWithResponse(ctx context.Context, id Id, params *DeleteMemberAddressParams, reqEditors ...RequestEditorFn) (*DeleteMemberAddressReply, error)
+
+	// GetMemberAddressWithResponse Read an own address
+	//
+	// In clear.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/member/addresses/{id} (the `GetMemberAddress` operationId).
+	GetMemberAddressWithResponse(ctx context.Context, id Id, params *GetMemberAddressParams, reqEditors ...RequestEditorFn) (*GetMemberAddressReply, error)
+
+	// UpdateMemberAddressWithBodyWithResponse Change an own address
+	//
+	// A merge patch; `address` is replaced whole. `is_default: true` makes it the default one.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/member/addresses/{id} (the `UpdateMemberAddress` operationId).
+	UpdateMemberAddressWithBodyWithResponse(ctx context.Context, id Id, params *UpdateMemberAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateMemberAddressReply, error)
+
+	// UpdateMemberAddressWithResponse Change an own address
+	//
+	// A merge patch; `address` is replaced whole. `is_default: true` makes it the default one.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/member/addresses/{id} (the `UpdateMemberAddress` operationId).
+	UpdateMemberAddressWithResponse(ctx context.Context, id Id, params *UpdateMemberAddressParams, body UpdateMemberAddressJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateMemberAddressReply, error)
+
 	// LogoutMemberWithResponse Sign out
 	//
 	// Ends the session in use, everywhere within a second.
@@ -35291,6 +37104,69 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/member/consents/{id}/withdraw (the `WithdrawMemberConsent` operationId).
 	WithdrawMemberConsentWithResponse(ctx context.Context, id Id, reqEditors ...RequestEditorFn) (*WithdrawMemberConsentReply, error)
 
+	// ListMemberFamilyWithResponse List the own family
+	//
+	// In clear, the oldest entry first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/member/family-members (the `ListMemberFamily` operationId).
+	ListMemberFamilyWithResponse(ctx context.Context, params *ListMemberFamilyParams, reqEditors ...RequestEditorFn) (*ListMemberFamilyReply, error)
+
+	// CreateMemberRelativeWithBodyWithResponse Add somebody to the own family
+	//
+	// Whether members may is the shop's decision (403 `member.field_read_only`).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/member/family-members (the `CreateMemberRelative` operationId).
+	CreateMemberRelativeWithBodyWithResponse(ctx context.Context, params *CreateMemberRelativeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateMemberRelativeReply, error)
+
+	// CreateMemberRelativeWithResponse Add somebody to the own family
+	//
+	// Whether members may is the shop's decision (403 `member.field_read_only`).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/member/family-members (the `CreateMemberRelative` operationId).
+	CreateMemberRelativeWithResponse(ctx context.Context, params *CreateMemberRelativeParams, body CreateMemberRelativeJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateMemberRelativeReply, error)
+
+	// DeleteMemberRelativeWithResponse Take somebody off the own family
+	//
+	// Nothing of them is kept.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/member/family-members/{id} (the `DeleteMemberRelative` operationId).
+	DeleteMemberRelativeWithResponse(ctx context.Context, id Id, params *DeleteMemberRelativeParams, reqEditors ...RequestEditorFn) (*DeleteMemberRelativeReply, error)
+
+	// GetMemberRelativeWithResponse Read somebody of the own family
+	//
+	// In clear.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/member/family-members/{id} (the `GetMemberRelative` operationId).
+	GetMemberRelativeWithResponse(ctx context.Context, id Id, params *GetMemberRelativeParams, reqEditors ...RequestEditorFn) (*GetMemberRelativeReply, error)
+
+	// UpdateMemberRelativeWithBodyWithResponse Change somebody of the own family
+	//
+	// A merge patch; `sizes` are merged one level deep (403 `member.field_read_only`, 403 `member.field_given_once` where the shop does not let members).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/member/family-members/{id} (the `UpdateMemberRelative` operationId).
+	UpdateMemberRelativeWithBodyWithResponse(ctx context.Context, id Id, params *UpdateMemberRelativeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateMemberRelativeReply, error)
+
+	// UpdateMemberRelativeWithResponse Change somebody of the own family
+	//
+	// A merge patch; `sizes` are merged one level deep (403 `member.field_read_only`, 403 `member.field_given_once` where the shop does not let members).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/member/family-members/{id} (the `UpdateMemberRelative` operationId).
+	UpdateMemberRelativeWithResponse(ctx context.Context, id Id, params *UpdateMemberRelativeParams, body UpdateMemberRelativeJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateMemberRelativeReply, error)
+
 	// ListMemberIdentitiesWithResponse List own ways to sign in
 	//
 	// All of them; outside names come masked.
@@ -35368,6 +37244,33 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /v1/member/password (the `SetMemberPassword` operationId).
 	SetMemberPasswordWithResponse(ctx context.Context, body SetMemberPasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*SetMemberPasswordReply, error)
 
+	// GetMemberPreferencesWithResponse Read the own preferences
+	//
+	// What the member has declared: tastes, and the channels they allow messages by.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/member/preferences (the `GetMemberPreferences` operationId).
+	GetMemberPreferencesWithResponse(ctx context.Context, params *GetMemberPreferencesParams, reqEditors ...RequestEditorFn) (*GetMemberPreferencesReply, error)
+
+	// UpdateMemberPreferencesWithBodyWithResponse Change the own preferences
+	//
+	// A merge patch, one level deep: entries left out stay, `null` takes one away.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/member/preferences (the `UpdateMemberPreferences` operationId).
+	UpdateMemberPreferencesWithBodyWithResponse(ctx context.Context, params *UpdateMemberPreferencesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateMemberPreferencesReply, error)
+
+	// UpdateMemberPreferencesWithResponse Change the own preferences
+	//
+	// A merge patch, one level deep: entries left out stay, `null` takes one away.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/member/preferences (the `UpdateMemberPreferences` operationId).
+	UpdateMemberPreferencesWithResponse(ctx context.Context, params *UpdateMemberPreferencesParams, body UpdateMemberPreferencesJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateMemberPreferencesReply, error)
+
 	// GetMemberProfileWithResponse Read the own profile
 	//
 	// The member's own record, in clear.
@@ -35379,8 +37282,9 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateMemberProfileWithBodyWithResponse Change the own profile
 	//
-	// Changes the fields sent; `null` empties a field. A birth date is given once (409 `member.birth_date_set`); under 14 it needs a live consent for
-	// `guardian` (422 `member.guardian_consent_needed`). Phones are bound by a code.
+	// Changes the fields sent; `null` empties a field; `custom_fields` are merged one level deep. What members may change is the shop's decision, and `field_access` of the profile tells it: a field that is
+	// not theirs answers 403 `member.field_read_only`, one that is given once 403 `member.field_given_once` (a birth date 409 `member.birth_date_set`). A
+	// birth date under 14 needs a live consent for `guardian` (422 `member.guardian_consent_needed`). Phones are bound by a code.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -35389,8 +37293,9 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateMemberProfileWithResponse Change the own profile
 	//
-	// Changes the fields sent; `null` empties a field. A birth date is given once (409 `member.birth_date_set`); under 14 it needs a live consent for
-	// `guardian` (422 `member.guardian_consent_needed`). Phones are bound by a code.
+	// Changes the fields sent; `null` empties a field; `custom_fields` are merged one level deep. What members may change is the shop's decision, and `field_access` of the profile tells it: a field that is
+	// not theirs answers 403 `member.field_read_only`, one that is given once 403 `member.field_given_once` (a birth date 409 `member.birth_date_set`). A
+	// birth date under 14 needs a live consent for `guardian` (422 `member.guardian_consent_needed`). Phones are bound by a code.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -42233,6 +44138,62 @@ func (r GetCustomerProfileReply) ContentType() string {
 	return ""
 }
 
+// GetCustomerProvenanceReplyDefaultHeaders the declared response headers of an HTTP default response for GetCustomerProvenance
+type GetCustomerProvenanceReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetCustomerProvenanceReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerProvenance
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetCustomerProvenanceReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCustomerProvenanceReply) GetJSON200() *CustomerProvenance {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetCustomerProvenanceReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCustomerProvenanceReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCustomerProvenanceReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCustomerProvenanceReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCustomerProvenanceReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // RestoreCustomerReply200Headers the declared response headers of an HTTP 200 response for RestoreCustomer
 type RestoreCustomerReply200Headers struct {
 	ETag *string
@@ -43836,6 +45797,427 @@ func (r GetMeReply) ContentType() string {
 	return ""
 }
 
+// GetMemberFieldRulesReply200Headers the declared response headers of an HTTP 200 response for GetMemberFieldRules
+type GetMemberFieldRulesReply200Headers struct {
+	ETag *string
+}
+
+// GetMemberFieldRulesReplyDefaultHeaders the declared response headers of an HTTP default response for GetMemberFieldRules
+type GetMemberFieldRulesReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetMemberFieldRulesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MemberFieldRules
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetMemberFieldRulesReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetMemberFieldRulesReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetMemberFieldRulesReply) GetJSON200() *MemberFieldRules {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetMemberFieldRulesReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetMemberFieldRulesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetMemberFieldRulesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetMemberFieldRulesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetMemberFieldRulesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SetMemberFieldRulesReply200Headers the declared response headers of an HTTP 200 response for SetMemberFieldRules
+type SetMemberFieldRulesReply200Headers struct {
+	ETag *string
+}
+
+// SetMemberFieldRulesReplyDefaultHeaders the declared response headers of an HTTP default response for SetMemberFieldRules
+type SetMemberFieldRulesReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type SetMemberFieldRulesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MemberFieldRules
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SetMemberFieldRulesReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *SetMemberFieldRulesReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SetMemberFieldRulesReply) GetJSON200() *MemberFieldRules {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SetMemberFieldRulesReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SetMemberFieldRulesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SetMemberFieldRulesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetMemberFieldRulesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetMemberFieldRulesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListMemberAddressesReplyDefaultHeaders the declared response headers of an HTTP default response for ListMemberAddresses
+type ListMemberAddressesReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListMemberAddressesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerAddressList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListMemberAddressesReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListMemberAddressesReply) GetJSON200() *CustomerAddressList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListMemberAddressesReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListMemberAddressesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListMemberAddressesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListMemberAddressesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListMemberAddressesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateMemberAddressReply201Headers the declared response headers of an HTTP 201 response for CreateMemberAddress
+type CreateMemberAddressReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateMemberAddressReplyDefaultHeaders the declared response headers of an HTTP default response for CreateMemberAddress
+type CreateMemberAddressReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateMemberAddressReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *CustomerAddress
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateMemberAddressReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateMemberAddressReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateMemberAddressReply) GetJSON201() *CustomerAddress {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateMemberAddressReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateMemberAddressReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateMemberAddressReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateMemberAddressReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateMemberAddressReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteMemberAddressReplyDefaultHeaders the declared response headers of an HTTP default response for DeleteMemberAddress
+type DeleteMemberAddressReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type DeleteMemberAddressReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteMemberAddressReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteMemberAddressReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteMemberAddressReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteMemberAddressReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteMemberAddressReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteMemberAddressReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetMemberAddressReply200Headers the declared response headers of an HTTP 200 response for GetMemberAddress
+type GetMemberAddressReply200Headers struct {
+	ETag *string
+}
+
+// GetMemberAddressReplyDefaultHeaders the declared response headers of an HTTP default response for GetMemberAddress
+type GetMemberAddressReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetMemberAddressReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerAddress
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetMemberAddressReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetMemberAddressReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetMemberAddressReply) GetJSON200() *CustomerAddress {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetMemberAddressReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetMemberAddressReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetMemberAddressReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetMemberAddressReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetMemberAddressReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateMemberAddressReply200Headers the declared response headers of an HTTP 200 response for UpdateMemberAddress
+type UpdateMemberAddressReply200Headers struct {
+	ETag *string
+}
+
+// UpdateMemberAddressReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateMemberAddress
+type UpdateMemberAddressReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdateMemberAddressReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerAddress
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateMemberAddressReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateMemberAddressReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateMemberAddressReply) GetJSON200() *CustomerAddress {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateMemberAddressReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateMemberAddressReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateMemberAddressReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateMemberAddressReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateMemberAddressReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // LogoutMemberReplyDefaultHeaders the declared response headers of an HTTP default response for LogoutMember
 type LogoutMemberReplyDefaultHeaders struct {
 	RetryAfter *int32
@@ -44837,6 +47219,301 @@ func (r WithdrawMemberConsentReply) ContentType() string {
 	return ""
 }
 
+// ListMemberFamilyReplyDefaultHeaders the declared response headers of an HTTP default response for ListMemberFamily
+type ListMemberFamilyReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListMemberFamilyReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FamilyMemberList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListMemberFamilyReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListMemberFamilyReply) GetJSON200() *FamilyMemberList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListMemberFamilyReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListMemberFamilyReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListMemberFamilyReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListMemberFamilyReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListMemberFamilyReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateMemberRelativeReply201Headers the declared response headers of an HTTP 201 response for CreateMemberRelative
+type CreateMemberRelativeReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateMemberRelativeReplyDefaultHeaders the declared response headers of an HTTP default response for CreateMemberRelative
+type CreateMemberRelativeReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateMemberRelativeReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *FamilyMember
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateMemberRelativeReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateMemberRelativeReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateMemberRelativeReply) GetJSON201() *FamilyMember {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateMemberRelativeReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateMemberRelativeReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateMemberRelativeReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateMemberRelativeReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateMemberRelativeReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteMemberRelativeReplyDefaultHeaders the declared response headers of an HTTP default response for DeleteMemberRelative
+type DeleteMemberRelativeReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type DeleteMemberRelativeReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteMemberRelativeReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteMemberRelativeReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteMemberRelativeReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteMemberRelativeReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteMemberRelativeReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteMemberRelativeReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetMemberRelativeReply200Headers the declared response headers of an HTTP 200 response for GetMemberRelative
+type GetMemberRelativeReply200Headers struct {
+	ETag *string
+}
+
+// GetMemberRelativeReplyDefaultHeaders the declared response headers of an HTTP default response for GetMemberRelative
+type GetMemberRelativeReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetMemberRelativeReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FamilyMember
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetMemberRelativeReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetMemberRelativeReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetMemberRelativeReply) GetJSON200() *FamilyMember {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetMemberRelativeReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetMemberRelativeReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetMemberRelativeReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetMemberRelativeReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetMemberRelativeReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateMemberRelativeReply200Headers the declared response headers of an HTTP 200 response for UpdateMemberRelative
+type UpdateMemberRelativeReply200Headers struct {
+	ETag *string
+}
+
+// UpdateMemberRelativeReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateMemberRelative
+type UpdateMemberRelativeReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdateMemberRelativeReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FamilyMember
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateMemberRelativeReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateMemberRelativeReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateMemberRelativeReply) GetJSON200() *FamilyMember {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateMemberRelativeReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateMemberRelativeReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateMemberRelativeReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateMemberRelativeReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateMemberRelativeReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListMemberIdentitiesReplyDefaultHeaders the declared response headers of an HTTP default response for ListMemberIdentities
 type ListMemberIdentitiesReplyDefaultHeaders struct {
 	RetryAfter *int32
@@ -45167,6 +47844,132 @@ func (r SetMemberPasswordReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r SetMemberPasswordReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetMemberPreferencesReply200Headers the declared response headers of an HTTP 200 response for GetMemberPreferences
+type GetMemberPreferencesReply200Headers struct {
+	ETag *string
+}
+
+// GetMemberPreferencesReplyDefaultHeaders the declared response headers of an HTTP default response for GetMemberPreferences
+type GetMemberPreferencesReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetMemberPreferencesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MemberPreferences
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetMemberPreferencesReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetMemberPreferencesReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetMemberPreferencesReply) GetJSON200() *MemberPreferences {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetMemberPreferencesReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetMemberPreferencesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetMemberPreferencesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetMemberPreferencesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetMemberPreferencesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateMemberPreferencesReply200Headers the declared response headers of an HTTP 200 response for UpdateMemberPreferences
+type UpdateMemberPreferencesReply200Headers struct {
+	ETag *string
+}
+
+// UpdateMemberPreferencesReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateMemberPreferences
+type UpdateMemberPreferencesReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdateMemberPreferencesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MemberPreferences
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateMemberPreferencesReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateMemberPreferencesReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateMemberPreferencesReply) GetJSON200() *MemberPreferences {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateMemberPreferencesReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateMemberPreferencesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateMemberPreferencesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateMemberPreferencesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateMemberPreferencesReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -51827,6 +54630,22 @@ func (c *ClientWithResponses) GetCustomerProfileWithResponse(ctx context.Context
 	return ParseGetCustomerProfileReply(rsp)
 }
 
+// GetCustomerProvenanceWithResponse Read where the values of a customer came from
+//
+// For each field that has a value: by which channel it came, when, who wrote it, and whether a text to consent to was shown. Merging keeps it with the value that
+// is taken. Store, assistant, stage and tags are the business' own decisions; the audit log has those. Values are not part of the answer.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{id}/provenance (the `GetCustomerProvenance` operationId).
+func (c *ClientWithResponses) GetCustomerProvenanceWithResponse(ctx context.Context, id CustomerId, reqEditors ...RequestEditorFn) (*GetCustomerProvenanceReply, error) {
+	rsp, err := c.GetCustomerProvenance(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCustomerProvenanceReply(rsp)
+}
+
 // RestoreCustomerWithResponse Restore an archived customer
 //
 // Undoes the archiving. Restoring an active customer changes nothing.
@@ -52432,6 +55251,162 @@ func (c *ClientWithResponses) GetMeWithResponse(ctx context.Context, reqEditors 
 	return ParseGetMeReply(rsp)
 }
 
+// GetMemberFieldRulesWithResponse Read what members may see and change
+//
+// For each field of the record, and for custom fields that have a rule, what members may do with it on their own side. Custom fields without a rule are hidden.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/member-field-rules (the `GetMemberFieldRules` operationId).
+func (c *ClientWithResponses) GetMemberFieldRulesWithResponse(ctx context.Context, params *GetMemberFieldRulesParams, reqEditors ...RequestEditorFn) (*GetMemberFieldRulesReply, error) {
+	rsp, err := c.GetMemberFieldRules(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetMemberFieldRulesReply(rsp)
+}
+
+// SetMemberFieldRulesWithBodyWithResponse Decide what members may see and change
+//
+// Replaces all rules at once; a field that is not named has its default again. `once` lets members fill an empty field and leaves corrections to the shop; of
+// `address` and `family_members` it lets them add entries. Not every field can be given every access (422 `member_rules.access_invalid`): a custom field that only
+// some roles see stays hidden, marketing preferences stay editable. Counts from the next request on, in `PATCH /v1/member/profile` and wherever members write.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/member-field-rules (the `SetMemberFieldRules` operationId).
+func (c *ClientWithResponses) SetMemberFieldRulesWithBodyWithResponse(ctx context.Context, params *SetMemberFieldRulesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetMemberFieldRulesReply, error) {
+	rsp, err := c.SetMemberFieldRulesWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetMemberFieldRulesReply(rsp)
+}
+
+// SetMemberFieldRulesWithResponse Decide what members may see and change
+//
+// Replaces all rules at once; a field that is not named has its default again. `once` lets members fill an empty field and leaves corrections to the shop; of
+// `address` and `family_members` it lets them add entries. Not every field can be given every access (422 `member_rules.access_invalid`): a custom field that only
+// some roles see stays hidden, marketing preferences stay editable. Counts from the next request on, in `PATCH /v1/member/profile` and wherever members write.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/member-field-rules (the `SetMemberFieldRules` operationId).
+func (c *ClientWithResponses) SetMemberFieldRulesWithResponse(ctx context.Context, params *SetMemberFieldRulesParams, body SetMemberFieldRulesJSONRequestBody, reqEditors ...RequestEditorFn) (*SetMemberFieldRulesReply, error) {
+	rsp, err := c.SetMemberFieldRules(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetMemberFieldRulesReply(rsp)
+}
+
+// ListMemberAddressesWithResponse List own addresses
+//
+// In clear, the oldest first. The default one is the `address` of the profile.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/member/addresses (the `ListMemberAddresses` operationId).
+func (c *ClientWithResponses) ListMemberAddressesWithResponse(ctx context.Context, params *ListMemberAddressesParams, reqEditors ...RequestEditorFn) (*ListMemberAddressesReply, error) {
+	rsp, err := c.ListMemberAddresses(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListMemberAddressesReply(rsp)
+}
+
+// CreateMemberAddressWithBodyWithResponse Add an own address
+//
+// The first one becomes the default. Whether members may add and change addresses is the shop's decision (403 `member.field_read_only`,
+// 403 `member.field_given_once`).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/member/addresses (the `CreateMemberAddress` operationId).
+func (c *ClientWithResponses) CreateMemberAddressWithBodyWithResponse(ctx context.Context, params *CreateMemberAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateMemberAddressReply, error) {
+	rsp, err := c.CreateMemberAddressWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateMemberAddressReply(rsp)
+}
+
+// CreateMemberAddressWithResponse Add an own address
+//
+// The first one becomes the default. Whether members may add and change addresses is the shop's decision (403 `member.field_read_only`,
+// 403 `member.field_given_once`).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/member/addresses (the `CreateMemberAddress` operationId).
+func (c *ClientWithResponses) CreateMemberAddressWithResponse(ctx context.Context, params *CreateMemberAddressParams, body CreateMemberAddressJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateMemberAddressReply, error) {
+	rsp, err := c.CreateMemberAddress(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateMemberAddressReply(rsp)
+}
+
+// DeleteMemberAddressWithResponse Take an own address away
+//
+// Without its default address a profile has no `address`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/member/addresses/{id} (the `DeleteMemberAddress` operationId).
+func (c *ClientWithResponses) DeleteMemberAddressWithResponse(ctx context.Context, id Id, params *DeleteMemberAddressParams, reqEditors ...RequestEditorFn) (*DeleteMemberAddressReply, error) {
+	rsp, err := c.DeleteMemberAddress(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteMemberAddressReply(rsp)
+}
+
+// GetMemberAddressWithResponse Read an own address
+//
+// In clear.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/member/addresses/{id} (the `GetMemberAddress` operationId).
+func (c *ClientWithResponses) GetMemberAddressWithResponse(ctx context.Context, id Id, params *GetMemberAddressParams, reqEditors ...RequestEditorFn) (*GetMemberAddressReply, error) {
+	rsp, err := c.GetMemberAddress(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetMemberAddressReply(rsp)
+}
+
+// UpdateMemberAddressWithBodyWithResponse Change an own address
+//
+// A merge patch; `address` is replaced whole. `is_default: true` makes it the default one.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/member/addresses/{id} (the `UpdateMemberAddress` operationId).
+func (c *ClientWithResponses) UpdateMemberAddressWithBodyWithResponse(ctx context.Context, id Id, params *UpdateMemberAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateMemberAddressReply, error) {
+	rsp, err := c.UpdateMemberAddressWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateMemberAddressReply(rsp)
+}
+
+// UpdateMemberAddressWithResponse Change an own address
+//
+// A merge patch; `address` is replaced whole. `is_default: true` makes it the default one.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/member/addresses/{id} (the `UpdateMemberAddress` operationId).
+func (c *ClientWithResponses) UpdateMemberAddressWithResponse(ctx context.Context, id Id, params *UpdateMemberAddressParams, body UpdateMemberAddressJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateMemberAddressReply, error) {
+	rsp, err := c.UpdateMemberAddress(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateMemberAddressReply(rsp)
+}
+
 // LogoutMemberWithResponse Sign out
 //
 // Ends the session in use, everywhere within a second.
@@ -52896,6 +55871,111 @@ func (c *ClientWithResponses) WithdrawMemberConsentWithResponse(ctx context.Cont
 	return ParseWithdrawMemberConsentReply(rsp)
 }
 
+// ListMemberFamilyWithResponse List the own family
+//
+// In clear, the oldest entry first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/member/family-members (the `ListMemberFamily` operationId).
+func (c *ClientWithResponses) ListMemberFamilyWithResponse(ctx context.Context, params *ListMemberFamilyParams, reqEditors ...RequestEditorFn) (*ListMemberFamilyReply, error) {
+	rsp, err := c.ListMemberFamily(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListMemberFamilyReply(rsp)
+}
+
+// CreateMemberRelativeWithBodyWithResponse Add somebody to the own family
+//
+// Whether members may is the shop's decision (403 `member.field_read_only`).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/member/family-members (the `CreateMemberRelative` operationId).
+func (c *ClientWithResponses) CreateMemberRelativeWithBodyWithResponse(ctx context.Context, params *CreateMemberRelativeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateMemberRelativeReply, error) {
+	rsp, err := c.CreateMemberRelativeWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateMemberRelativeReply(rsp)
+}
+
+// CreateMemberRelativeWithResponse Add somebody to the own family
+//
+// Whether members may is the shop's decision (403 `member.field_read_only`).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/member/family-members (the `CreateMemberRelative` operationId).
+func (c *ClientWithResponses) CreateMemberRelativeWithResponse(ctx context.Context, params *CreateMemberRelativeParams, body CreateMemberRelativeJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateMemberRelativeReply, error) {
+	rsp, err := c.CreateMemberRelative(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateMemberRelativeReply(rsp)
+}
+
+// DeleteMemberRelativeWithResponse Take somebody off the own family
+//
+// Nothing of them is kept.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/member/family-members/{id} (the `DeleteMemberRelative` operationId).
+func (c *ClientWithResponses) DeleteMemberRelativeWithResponse(ctx context.Context, id Id, params *DeleteMemberRelativeParams, reqEditors ...RequestEditorFn) (*DeleteMemberRelativeReply, error) {
+	rsp, err := c.DeleteMemberRelative(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteMemberRelativeReply(rsp)
+}
+
+// GetMemberRelativeWithResponse Read somebody of the own family
+//
+// In clear.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/member/family-members/{id} (the `GetMemberRelative` operationId).
+func (c *ClientWithResponses) GetMemberRelativeWithResponse(ctx context.Context, id Id, params *GetMemberRelativeParams, reqEditors ...RequestEditorFn) (*GetMemberRelativeReply, error) {
+	rsp, err := c.GetMemberRelative(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetMemberRelativeReply(rsp)
+}
+
+// UpdateMemberRelativeWithBodyWithResponse Change somebody of the own family
+//
+// A merge patch; `sizes` are merged one level deep (403 `member.field_read_only`, 403 `member.field_given_once` where the shop does not let members).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/member/family-members/{id} (the `UpdateMemberRelative` operationId).
+func (c *ClientWithResponses) UpdateMemberRelativeWithBodyWithResponse(ctx context.Context, id Id, params *UpdateMemberRelativeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateMemberRelativeReply, error) {
+	rsp, err := c.UpdateMemberRelativeWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateMemberRelativeReply(rsp)
+}
+
+// UpdateMemberRelativeWithResponse Change somebody of the own family
+//
+// A merge patch; `sizes` are merged one level deep (403 `member.field_read_only`, 403 `member.field_given_once` where the shop does not let members).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/member/family-members/{id} (the `UpdateMemberRelative` operationId).
+func (c *ClientWithResponses) UpdateMemberRelativeWithResponse(ctx context.Context, id Id, params *UpdateMemberRelativeParams, body UpdateMemberRelativeJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateMemberRelativeReply, error) {
+	rsp, err := c.UpdateMemberRelative(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateMemberRelativeReply(rsp)
+}
+
 // ListMemberIdentitiesWithResponse List own ways to sign in
 //
 // All of them; outside names come masked.
@@ -53021,6 +56101,51 @@ func (c *ClientWithResponses) SetMemberPasswordWithResponse(ctx context.Context,
 	return ParseSetMemberPasswordReply(rsp)
 }
 
+// GetMemberPreferencesWithResponse Read the own preferences
+//
+// What the member has declared: tastes, and the channels they allow messages by.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/member/preferences (the `GetMemberPreferences` operationId).
+func (c *ClientWithResponses) GetMemberPreferencesWithResponse(ctx context.Context, params *GetMemberPreferencesParams, reqEditors ...RequestEditorFn) (*GetMemberPreferencesReply, error) {
+	rsp, err := c.GetMemberPreferences(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetMemberPreferencesReply(rsp)
+}
+
+// UpdateMemberPreferencesWithBodyWithResponse Change the own preferences
+//
+// A merge patch, one level deep: entries left out stay, `null` takes one away.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/member/preferences (the `UpdateMemberPreferences` operationId).
+func (c *ClientWithResponses) UpdateMemberPreferencesWithBodyWithResponse(ctx context.Context, params *UpdateMemberPreferencesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateMemberPreferencesReply, error) {
+	rsp, err := c.UpdateMemberPreferencesWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateMemberPreferencesReply(rsp)
+}
+
+// UpdateMemberPreferencesWithResponse Change the own preferences
+//
+// A merge patch, one level deep: entries left out stay, `null` takes one away.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/member/preferences (the `UpdateMemberPreferences` operationId).
+func (c *ClientWithResponses) UpdateMemberPreferencesWithResponse(ctx context.Context, params *UpdateMemberPreferencesParams, body UpdateMemberPreferencesJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateMemberPreferencesReply, error) {
+	rsp, err := c.UpdateMemberPreferences(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateMemberPreferencesReply(rsp)
+}
+
 // GetMemberProfileWithResponse Read the own profile
 //
 // The member's own record, in clear.
@@ -53038,8 +56163,9 @@ func (c *ClientWithResponses) GetMemberProfileWithResponse(ctx context.Context, 
 
 // UpdateMemberProfileWithBodyWithResponse Change the own profile
 //
-// Changes the fields sent; `null` empties a field. A birth date is given once (409 `member.birth_date_set`); under 14 it needs a live consent for
-// `guardian` (422 `member.guardian_consent_needed`). Phones are bound by a code.
+// Changes the fields sent; `null` empties a field; `custom_fields` are merged one level deep. What members may change is the shop's decision, and `field_access` of the profile tells it: a field that is
+// not theirs answers 403 `member.field_read_only`, one that is given once 403 `member.field_given_once` (a birth date 409 `member.birth_date_set`). A
+// birth date under 14 needs a live consent for `guardian` (422 `member.guardian_consent_needed`). Phones are bound by a code.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -53054,8 +56180,9 @@ func (c *ClientWithResponses) UpdateMemberProfileWithBodyWithResponse(ctx contex
 
 // UpdateMemberProfileWithResponse Change the own profile
 //
-// Changes the fields sent; `null` empties a field. A birth date is given once (409 `member.birth_date_set`); under 14 it needs a live consent for
-// `guardian` (422 `member.guardian_consent_needed`). Phones are bound by a code.
+// Changes the fields sent; `null` empties a field; `custom_fields` are merged one level deep. What members may change is the shop's decision, and `field_access` of the profile tells it: a field that is
+// not theirs answers 403 `member.field_read_only`, one that is given once 403 `member.field_given_once` (a birth date 409 `member.birth_date_set`). A
+// birth date under 14 needs a live consent for `guardian` (422 `member.guardian_consent_needed`). Phones are bound by a code.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -60467,6 +63594,59 @@ func ParseGetCustomerProfileReply(rsp *http.Response) (*GetCustomerProfileReply,
 	return response, nil
 }
 
+// ParseGetCustomerProvenanceReply parses an HTTP response from a GetCustomerProvenanceWithResponse call
+func ParseGetCustomerProvenanceReply(rsp *http.Response) (*GetCustomerProvenanceReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCustomerProvenanceReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerProvenance
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetCustomerProvenanceReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseRestoreCustomerReply parses an HTTP response from a RestoreCustomerWithResponse call
 func ParseRestoreCustomerReply(rsp *http.Response) (*RestoreCustomerReply, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -62061,6 +65241,436 @@ func ParseGetMeReply(rsp *http.Response) (*GetMeReply, error) {
 	return response, nil
 }
 
+// ParseGetMemberFieldRulesReply parses an HTTP response from a GetMemberFieldRulesWithResponse call
+func ParseGetMemberFieldRulesReply(rsp *http.Response) (*GetMemberFieldRulesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetMemberFieldRulesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MemberFieldRules
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetMemberFieldRulesReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetMemberFieldRulesReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSetMemberFieldRulesReply parses an HTTP response from a SetMemberFieldRulesWithResponse call
+func ParseSetMemberFieldRulesReply(rsp *http.Response) (*SetMemberFieldRulesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetMemberFieldRulesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MemberFieldRules
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SetMemberFieldRulesReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers SetMemberFieldRulesReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListMemberAddressesReply parses an HTTP response from a ListMemberAddressesWithResponse call
+func ParseListMemberAddressesReply(rsp *http.Response) (*ListMemberAddressesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListMemberAddressesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerAddressList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ListMemberAddressesReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateMemberAddressReply parses an HTTP response from a CreateMemberAddressWithResponse call
+func ParseCreateMemberAddressReply(rsp *http.Response) (*CreateMemberAddressReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateMemberAddressReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest CustomerAddress
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateMemberAddressReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateMemberAddressReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteMemberAddressReply parses an HTTP response from a DeleteMemberAddressWithResponse call
+func ParseDeleteMemberAddressReply(rsp *http.Response) (*DeleteMemberAddressReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteMemberAddressReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteMemberAddressReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetMemberAddressReply parses an HTTP response from a GetMemberAddressWithResponse call
+func ParseGetMemberAddressReply(rsp *http.Response) (*GetMemberAddressReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetMemberAddressReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerAddress
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetMemberAddressReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetMemberAddressReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateMemberAddressReply parses an HTTP response from a UpdateMemberAddressWithResponse call
+func ParseUpdateMemberAddressReply(rsp *http.Response) (*UpdateMemberAddressReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateMemberAddressReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerAddress
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateMemberAddressReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateMemberAddressReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseLogoutMemberReply parses an HTTP response from a LogoutMemberWithResponse call
 func ParseLogoutMemberReply(rsp *http.Response) (*LogoutMemberReply, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -63023,6 +66633,307 @@ func ParseWithdrawMemberConsentReply(rsp *http.Response) (*WithdrawMemberConsent
 	return response, nil
 }
 
+// ParseListMemberFamilyReply parses an HTTP response from a ListMemberFamilyWithResponse call
+func ParseListMemberFamilyReply(rsp *http.Response) (*ListMemberFamilyReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListMemberFamilyReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FamilyMemberList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ListMemberFamilyReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateMemberRelativeReply parses an HTTP response from a CreateMemberRelativeWithResponse call
+func ParseCreateMemberRelativeReply(rsp *http.Response) (*CreateMemberRelativeReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateMemberRelativeReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest FamilyMember
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateMemberRelativeReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateMemberRelativeReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteMemberRelativeReply parses an HTTP response from a DeleteMemberRelativeWithResponse call
+func ParseDeleteMemberRelativeReply(rsp *http.Response) (*DeleteMemberRelativeReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteMemberRelativeReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteMemberRelativeReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetMemberRelativeReply parses an HTTP response from a GetMemberRelativeWithResponse call
+func ParseGetMemberRelativeReply(rsp *http.Response) (*GetMemberRelativeReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetMemberRelativeReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FamilyMember
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetMemberRelativeReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetMemberRelativeReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateMemberRelativeReply parses an HTTP response from a UpdateMemberRelativeWithResponse call
+func ParseUpdateMemberRelativeReply(rsp *http.Response) (*UpdateMemberRelativeReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateMemberRelativeReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FamilyMember
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateMemberRelativeReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateMemberRelativeReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListMemberIdentitiesReply parses an HTTP response from a ListMemberIdentitiesWithResponse call
 func ParseListMemberIdentitiesReply(rsp *http.Response) (*ListMemberIdentitiesReply, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -63336,6 +67247,135 @@ func ParseSetMemberPasswordReply(rsp *http.Response) (*SetMemberPasswordReply, e
 	switch {
 	case true:
 		var headers SetMemberPasswordReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetMemberPreferencesReply parses an HTTP response from a GetMemberPreferencesWithResponse call
+func ParseGetMemberPreferencesReply(rsp *http.Response) (*GetMemberPreferencesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetMemberPreferencesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MemberPreferences
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetMemberPreferencesReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetMemberPreferencesReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateMemberPreferencesReply parses an HTTP response from a UpdateMemberPreferencesWithResponse call
+func ParseUpdateMemberPreferencesReply(rsp *http.Response) (*UpdateMemberPreferencesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateMemberPreferencesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MemberPreferences
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateMemberPreferencesReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateMemberPreferencesReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

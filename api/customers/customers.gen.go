@@ -444,6 +444,30 @@ func (e LifecycleStage) Valid() bool {
 	}
 }
 
+// Defines values for MemberAccess.
+const (
+	MemberEditable MemberAccess = "editable"
+	MemberHidden   MemberAccess = "hidden"
+	MemberOnce     MemberAccess = "once"
+	MemberReadOnly MemberAccess = "read_only"
+)
+
+// Valid indicates whether the value is a known member of the MemberAccess enum.
+func (e MemberAccess) Valid() bool {
+	switch e {
+	case MemberEditable:
+		return true
+	case MemberHidden:
+		return true
+	case MemberOnce:
+		return true
+	case MemberReadOnly:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for MergeKeptCustomer.
 const (
 	MergeKeptMerged   MergeKeptCustomer = "merged"
@@ -1031,6 +1055,17 @@ type BulkItemStatus string
 // BulkMode Example: upsert
 type BulkMode string
 
+// Collection How what is written here was collected.
+//
+// Example: {"channel":"qr","consent_shown":true}
+type Collection struct {
+	// Channel Left out, the `source` of a new customer; in a change what the caller is, for example `staff` or `api_key`.
+	Channel *string `json:"channel,omitempty"`
+
+	// ConsentShown Whether a text to consent to was shown to the customer.
+	ConsentShown *bool `json:"consent_shown,omitempty"`
+}
+
 // CustomField A field the retailer has defined.
 //
 // Example: {"created_at":"2026-06-01T02:00:00Z","default":[],"editable_by":[],"entity":"customer","filterable":true,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a20","key":"shoe_size","kind":"number","labels":{"en":"Shoe size","zh":"鞋码"},"personal":false,"reference_to":null,"required":{"all":false,"store_ids":[]},"status":"active","updated_at":"2026-06-01T02:00:00Z","validation":{"max":55,"min":15},"version":1,"visible_to":[]}
@@ -1483,6 +1518,11 @@ type CustomerBulkItem struct {
 	BirthDate       *string              `json:"birth_date,omitempty"`
 	CardNumber      *string              `json:"card_number,omitempty"`
 
+	// Collection How what is written here was collected.
+	//
+	// Example: {"channel":"qr","consent_shown":true}
+	Collection *Collection `json:"collection,omitempty"`
+
 	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
 	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
 	// `***`. At most 16 KiB as JSON.
@@ -1588,6 +1628,11 @@ type CustomerCreate struct {
 
 	// CardNumber 4 to 32 letters and digits, separators are dropped; unique.
 	CardNumber *string `json:"card_number,omitempty"`
+
+	// Collection How what is written here was collected.
+	//
+	// Example: {"channel":"qr","consent_shown":true}
+	Collection *Collection `json:"collection,omitempty"`
 
 	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
 	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
@@ -1921,6 +1966,11 @@ type CustomerProfile struct {
 	Tier nullable.Nullable[ProfileTier] `json:"tier"`
 }
 
+// CustomerProvenance Example: {"fields":[{"channel":"qr","collected_at":"2026-07-01T02:00:00Z","collected_by_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","collected_by_kind":"staff","consent_shown":true,"field":"phone","form_submission_id":null,"import_id":null}]}
+type CustomerProvenance struct {
+	Fields []FieldProvenance `json:"fields"`
+}
+
 // CustomerReveal Example: {"fields":["phone"],"reason":"客户来电核对"}
 type CustomerReveal struct {
 	Fields []RevealField `json:"fields"`
@@ -2060,6 +2110,11 @@ type CustomerUpdate struct {
 
 	// CardNumber 4 to 32 letters and digits, separators are dropped; unique.
 	CardNumber nullable.Nullable[string] `json:"card_number,omitempty"`
+
+	// Collection How what is written here was collected.
+	//
+	// Example: {"channel":"qr","consent_shown":true}
+	Collection *Collection `json:"collection,omitempty"`
 
 	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
 	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
@@ -2269,6 +2324,30 @@ type FamilyMemberUpdate struct {
 // Example: child
 type FamilyRelation string
 
+// FieldProvenance Where the value of one field came from.
+//
+// Example: {"channel":"qr","collected_at":"2026-07-01T02:00:00Z","collected_by_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","collected_by_kind":"staff","consent_shown":true,"field":"phone","form_submission_id":null,"import_id":null}
+type FieldProvenance struct {
+	Channel string `json:"channel"`
+
+	// CollectedAt To the second.
+	CollectedAt   time.Time                             `json:"collected_at"`
+	CollectedById nullable.Nullable[openapi_types.UUID] `json:"collected_by_id"`
+
+	// CollectedByKind `staff`, `api_key`, `member` or `system`; null for values from before this was kept.
+	CollectedByKind nullable.Nullable[string] `json:"collected_by_kind"`
+	ConsentShown    bool                      `json:"consent_shown"`
+
+	// Field A field of the record, or `custom_fields.` with a key.
+	Field string `json:"field"`
+
+	// FormSubmissionId The form that brought it.
+	FormSubmissionId nullable.Nullable[openapi_types.UUID] `json:"form_submission_id"`
+
+	// ImportId The import that brought it.
+	ImportId nullable.Nullable[openapi_types.UUID] `json:"import_id"`
+}
+
 // GroupMemberStatus Example: added
 type GroupMemberStatus string
 
@@ -2314,6 +2393,40 @@ type LifecycleStage string
 //
 // Example: {"email":false,"sms":true}
 type MarketingPreferences map[string]bool
+
+// MemberAccess Example: once
+type MemberAccess string
+
+// MemberFieldAccess What members may do with one field.
+//
+// Example: {"access":"once","field":"birth_date"}
+type MemberFieldAccess struct {
+	// Access Example: once
+	Access MemberAccess `json:"access"`
+
+	// Field `name`, `email`, `gender`, `birth_date`, `address` (all addresses), `language`, `preferences`, `marketing_preferences`, `family_members`, `card_number`,
+	// `home_store_id`, or `custom_fields.` with a key.
+	Field string `json:"field"`
+}
+
+// MemberFieldAccessInput Example: {"access":"once","field":"birth_date"}
+type MemberFieldAccessInput struct {
+	// Access Example: once
+	Access MemberAccess `json:"access"`
+	Field  string       `json:"field"`
+}
+
+// MemberFieldRules Example: {"fields":[{"access":"once","field":"birth_date"}],"updated_at":"2026-07-01T02:00:00Z","version":2}
+type MemberFieldRules struct {
+	Fields    []MemberFieldAccess `json:"fields"`
+	UpdatedAt time.Time           `json:"updated_at"`
+	Version   int64               `json:"version"`
+}
+
+// MemberFieldRulesInput Example: {"fields":[{"access":"once","field":"email"},{"access":"editable","field":"custom_fields.shoe_size"}]}
+type MemberFieldRulesInput struct {
+	Fields []MemberFieldAccessInput `json:"fields"`
+}
 
 // MergeBlocker Why the two cannot be merged as they are.
 //
@@ -3509,6 +3622,18 @@ type AddCustomerTagsParams struct {
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// GetMemberFieldRulesParams defines parameters for GetMemberFieldRules.
+type GetMemberFieldRulesParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// SetMemberFieldRulesParams defines parameters for SetMemberFieldRules.
+type SetMemberFieldRulesParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
 // ListTagsParams defines parameters for ListTags.
 type ListTagsParams struct {
 	// Limit Items a page holds at most.
@@ -3689,6 +3814,9 @@ type RevealCustomerJSONRequestBody = CustomerReveal
 // AddCustomerTagsJSONRequestBody defines body for AddCustomerTags for application/json ContentType.
 type AddCustomerTagsJSONRequestBody = CustomerTagsAdd
 
+// SetMemberFieldRulesJSONRequestBody defines body for SetMemberFieldRules for application/json ContentType.
+type SetMemberFieldRulesJSONRequestBody = MemberFieldRulesInput
+
 // CreateTagJSONRequestBody defines body for CreateTag for application/json ContentType.
 type CreateTagJSONRequestBody = TagCreate
 
@@ -3847,6 +3975,9 @@ type ServerInterface interface {
 	// GetCustomerProfile Read a customer's 360° profile
 	// (GET /v1/customers/{id}/profile)
 	GetCustomerProfile(ctx echo.Context, id CustomerId, params GetCustomerProfileParams) error
+	// GetCustomerProvenance Read where the values of a customer came from
+	// (GET /v1/customers/{id}/provenance)
+	GetCustomerProvenance(ctx echo.Context, id CustomerId) error
 	// RestoreCustomer Restore an archived customer
 	// (POST /v1/customers/{id}/restore)
 	RestoreCustomer(ctx echo.Context, id CustomerId, params RestoreCustomerParams) error
@@ -3862,6 +3993,12 @@ type ServerInterface interface {
 	// RemoveCustomerTag Take a tag off a customer
 	// (DELETE /v1/customers/{id}/tags/{tag_id})
 	RemoveCustomerTag(ctx echo.Context, id CustomerId, tagId externalRef0.Id) error
+	// GetMemberFieldRules Read what members may see and change
+	// (GET /v1/member-field-rules)
+	GetMemberFieldRules(ctx echo.Context, params GetMemberFieldRulesParams) error
+	// SetMemberFieldRules Decide what members may see and change
+	// (PUT /v1/member-field-rules)
+	SetMemberFieldRules(ctx echo.Context, params SetMemberFieldRulesParams) error
 	// ListTags List tags
 	// (GET /v1/tags)
 	ListTags(ctx echo.Context, params ListTagsParams) error
@@ -5725,6 +5862,22 @@ func (w *ServerInterfaceWrapper) GetCustomerProfile(ctx echo.Context) error {
 	return err
 }
 
+// GetCustomerProvenance converts echo context to params.
+func (w *ServerInterfaceWrapper) GetCustomerProvenance(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CustomerId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetCustomerProvenance(ctx, id)
+	return err
+}
+
 // RestoreCustomer converts echo context to params.
 func (w *ServerInterfaceWrapper) RestoreCustomer(ctx echo.Context) error {
 	var err error
@@ -5895,6 +6048,64 @@ func (w *ServerInterfaceWrapper) RemoveCustomerTag(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.RemoveCustomerTag(ctx, id, tagId)
+	return err
+}
+
+// GetMemberFieldRules converts echo context to params.
+func (w *ServerInterfaceWrapper) GetMemberFieldRules(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetMemberFieldRulesParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetMemberFieldRules(ctx, params)
+	return err
+}
+
+// SetMemberFieldRules converts echo context to params.
+func (w *ServerInterfaceWrapper) SetMemberFieldRules(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SetMemberFieldRulesParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SetMemberFieldRules(ctx, params)
 	return err
 }
 
@@ -6485,6 +6696,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/customers/:id/family-members/:family_member_id", wrapper.DeleteFamilyMember, options.OperationMiddlewares["deleteFamilyMember"]...)
 	router.GET(options.BaseURL+"/v1/customers/:id/family-members/:family_member_id", wrapper.GetFamilyMember, options.OperationMiddlewares["getFamilyMember"]...)
 	router.PATCH(options.BaseURL+"/v1/customers/:id/family-members/:family_member_id", wrapper.UpdateFamilyMember, options.OperationMiddlewares["updateFamilyMember"]...)
+	router.GET(options.BaseURL+"/v1/customers/:id/provenance", wrapper.GetCustomerProvenance, options.OperationMiddlewares["getCustomerProvenance"]...)
+	router.GET(options.BaseURL+"/v1/member-field-rules", wrapper.GetMemberFieldRules, options.OperationMiddlewares["getMemberFieldRules"]...)
+	router.PUT(options.BaseURL+"/v1/member-field-rules", wrapper.SetMemberFieldRules, options.OperationMiddlewares["setMemberFieldRules"]...)
 	router.GET(options.BaseURL+"/v1/custom-fields", wrapper.ListCustomFields, options.OperationMiddlewares["listCustomFields"]...)
 	router.POST(options.BaseURL+"/v1/custom-fields", wrapper.CreateCustomField, options.OperationMiddlewares["createCustomField"]...)
 	router.DELETE(options.BaseURL+"/v1/custom-fields/:id", wrapper.DeleteCustomField, options.OperationMiddlewares["deleteCustomField"]...)
@@ -9071,6 +9285,52 @@ func (response GetCustomerProfiledefaultApplicationProblemPlusJSONResponse) Visi
 	return err
 }
 
+type GetCustomerProvenanceRequestObject struct {
+	Id CustomerId `json:"id"`
+}
+
+type GetCustomerProvenanceResponseObject interface {
+	VisitGetCustomerProvenanceResponse(w http.ResponseWriter) error
+}
+
+type GetCustomerProvenance200JSONResponse CustomerProvenance
+
+func (response GetCustomerProvenance200JSONResponse) VisitGetCustomerProvenanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerProvenancedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetCustomerProvenancedefaultApplicationProblemPlusJSONResponse) VisitGetCustomerProvenanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RestoreCustomerRequestObject struct {
 	Id     CustomerId `json:"id"`
 	Params RestoreCustomerParams
@@ -9314,6 +9574,127 @@ type RemoveCustomerTagdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RemoveCustomerTagdefaultApplicationProblemPlusJSONResponse) VisitRemoveCustomerTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMemberFieldRulesRequestObject struct {
+	Params GetMemberFieldRulesParams
+}
+
+type GetMemberFieldRulesResponseObject interface {
+	VisitGetMemberFieldRulesResponse(w http.ResponseWriter) error
+}
+
+type GetMemberFieldRules200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetMemberFieldRules200JSONResponse struct {
+	Body    MemberFieldRules
+	Headers GetMemberFieldRules200ResponseHeaders
+}
+
+func (response GetMemberFieldRules200JSONResponse) VisitGetMemberFieldRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMemberFieldRules304Response struct {
+}
+
+func (response GetMemberFieldRules304Response) VisitGetMemberFieldRulesResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetMemberFieldRulesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetMemberFieldRulesdefaultApplicationProblemPlusJSONResponse) VisitGetMemberFieldRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetMemberFieldRulesRequestObject struct {
+	Params SetMemberFieldRulesParams
+	Body   *SetMemberFieldRulesJSONRequestBody
+}
+
+type SetMemberFieldRulesResponseObject interface {
+	VisitSetMemberFieldRulesResponse(w http.ResponseWriter) error
+}
+
+type SetMemberFieldRules200ResponseHeaders struct {
+	ETag *string
+}
+
+type SetMemberFieldRules200JSONResponse struct {
+	Body    MemberFieldRules
+	Headers SetMemberFieldRules200ResponseHeaders
+}
+
+func (response SetMemberFieldRules200JSONResponse) VisitSetMemberFieldRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetMemberFieldRulesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response SetMemberFieldRulesdefaultApplicationProblemPlusJSONResponse) VisitSetMemberFieldRulesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -10255,6 +10636,9 @@ type StrictServerInterface interface {
 	// GetCustomerProfile Read a customer's 360° profile
 	// (GET /v1/customers/{id}/profile)
 	GetCustomerProfile(ctx context.Context, request GetCustomerProfileRequestObject) (GetCustomerProfileResponseObject, error)
+	// GetCustomerProvenance Read where the values of a customer came from
+	// (GET /v1/customers/{id}/provenance)
+	GetCustomerProvenance(ctx context.Context, request GetCustomerProvenanceRequestObject) (GetCustomerProvenanceResponseObject, error)
 	// RestoreCustomer Restore an archived customer
 	// (POST /v1/customers/{id}/restore)
 	RestoreCustomer(ctx context.Context, request RestoreCustomerRequestObject) (RestoreCustomerResponseObject, error)
@@ -10270,6 +10654,12 @@ type StrictServerInterface interface {
 	// RemoveCustomerTag Take a tag off a customer
 	// (DELETE /v1/customers/{id}/tags/{tag_id})
 	RemoveCustomerTag(ctx context.Context, request RemoveCustomerTagRequestObject) (RemoveCustomerTagResponseObject, error)
+	// GetMemberFieldRules Read what members may see and change
+	// (GET /v1/member-field-rules)
+	GetMemberFieldRules(ctx context.Context, request GetMemberFieldRulesRequestObject) (GetMemberFieldRulesResponseObject, error)
+	// SetMemberFieldRules Decide what members may see and change
+	// (PUT /v1/member-field-rules)
+	SetMemberFieldRules(ctx context.Context, request SetMemberFieldRulesRequestObject) (SetMemberFieldRulesResponseObject, error)
 	// ListTags List tags
 	// (GET /v1/tags)
 	ListTags(ctx context.Context, request ListTagsRequestObject) (ListTagsResponseObject, error)
@@ -11992,6 +12382,31 @@ func (sh *strictHandler) GetCustomerProfile(ctx echo.Context, id CustomerId, par
 	return nil
 }
 
+// GetCustomerProvenance operation middleware
+func (sh *strictHandler) GetCustomerProvenance(ctx echo.Context, id CustomerId) error {
+	var request GetCustomerProvenanceRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCustomerProvenance(ctx.Request().Context(), request.(GetCustomerProvenanceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCustomerProvenance")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetCustomerProvenanceResponseObject); ok {
+		return validResponse.VisitGetCustomerProvenanceResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // RestoreCustomer operation middleware
 func (sh *strictHandler) RestoreCustomer(ctx echo.Context, id CustomerId, params RestoreCustomerParams) error {
 	var request RestoreCustomerRequestObject
@@ -12161,6 +12576,79 @@ func (sh *strictHandler) RemoveCustomerTag(ctx echo.Context, id CustomerId, tagI
 		return err
 	} else if validResponse, ok := response.(RemoveCustomerTagResponseObject); ok {
 		return validResponse.VisitRemoveCustomerTagResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetMemberFieldRules operation middleware
+func (sh *strictHandler) GetMemberFieldRules(ctx echo.Context, params GetMemberFieldRulesParams) error {
+	var request GetMemberFieldRulesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetMemberFieldRules(ctx.Request().Context(), request.(GetMemberFieldRulesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetMemberFieldRules")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetMemberFieldRulesResponseObject); ok {
+		return validResponse.VisitGetMemberFieldRulesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SetMemberFieldRules operation middleware
+func (sh *strictHandler) SetMemberFieldRules(ctx echo.Context, params SetMemberFieldRulesParams) error {
+	var request SetMemberFieldRulesRequestObject
+
+	request.Params = params
+
+	var body SetMemberFieldRulesJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SetMemberFieldRules(ctx.Request().Context(), request.(SetMemberFieldRulesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetMemberFieldRules")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SetMemberFieldRulesResponseObject); ok {
+		return validResponse.VisitSetMemberFieldRulesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -101,6 +101,21 @@ func (e MemberTokensTokenType) Valid() bool {
 	}
 }
 
+// Defines values for ListMemberAddressesParamsInclude.
+const (
+	ListMemberAddressesParamsIncludeIncludeTotalCount ListMemberAddressesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListMemberAddressesParamsInclude enum.
+func (e ListMemberAddressesParamsInclude) Valid() bool {
+	switch e {
+	case ListMemberAddressesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListMemberSessionsParamsInclude.
 const (
 	ListMemberSessionsParamsIncludeIncludeTotalCount ListMemberSessionsParamsInclude = "total_count"
@@ -125,6 +140,21 @@ const (
 func (e ListMemberConsentsParamsInclude) Valid() bool {
 	switch e {
 	case ListMemberConsentsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListMemberFamilyParamsInclude.
+const (
+	ListMemberFamilyParamsIncludeIncludeTotalCount ListMemberFamilyParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListMemberFamilyParamsInclude enum.
+func (e ListMemberFamilyParamsInclude) Valid() bool {
+	switch e {
+	case ListMemberFamilyParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -200,6 +230,11 @@ type MemberAuthorization struct {
 	// Url Where to send the browser.
 	Url string `json:"url"`
 }
+
+// MemberChannels Channels that the member allows messages by, or not; `null` takes one away.
+//
+// Example: {"sms":false}
+type MemberChannels map[string]*bool
 
 // MemberCodeRequest Example: {"device_id":"5d1f0c3e-9a77-4c55","phone":"13800000000","purpose":"sign_in"}
 type MemberCodeRequest struct {
@@ -524,15 +559,60 @@ type MemberPasswordSignIn struct {
 	Phone       string  `json:"phone"`
 }
 
+// MemberPreferences Example: {"created_at":"2026-07-01T02:00:00Z","marketing_preferences":{"sms":true},"preferences":{"genre":"history"},"updated_at":"2026-07-01T02:00:01Z","version":2}
+type MemberPreferences struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// MarketingPreferences Channels the customer has agreed (true) or refused (false) to be written to on.
+	//
+	// Example: {"email":false,"sms":true}
+	MarketingPreferences externalRef1.MarketingPreferences `json:"marketing_preferences"`
+
+	// Preferences Tastes the customer has declared, in the retailer's own words. At most 16 KiB as JSON.
+	//
+	// Example: {"genres":["文学"]}
+	Preferences externalRef1.CustomerPreferences `json:"preferences"`
+	UpdatedAt   time.Time                        `json:"updated_at"`
+
+	// Version The record's.
+	Version int64 `json:"version"`
+}
+
+// MemberPreferencesUpdate What to change; `null` takes an entry away.
+//
+// Example: {"marketing_preferences":{"sms":false},"preferences":{"genre":"poetry"}}
+type MemberPreferencesUpdate struct {
+	// MarketingPreferences Channels that the member allows messages by, or not; `null` takes one away.
+	//
+	// Example: {"sms":false}
+	MarketingPreferences *MemberChannels `json:"marketing_preferences,omitempty"`
+
+	// Preferences Tastes the customer has declared, in the retailer's own words. At most 16 KiB as JSON.
+	//
+	// Example: {"genres":["文学"]}
+	Preferences *externalRef1.CustomerPreferences `json:"preferences,omitempty"`
+}
+
 // MemberProfile The member's own record, in clear.
 //
-// Example: {"address":null,"birth_date":null,"card_number":null,"created_at":"2026-07-01T02:00:00Z","email":null,"gender":"unknown","home_store_id":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","language":"zh-CN","marketing_preferences":{},"name":"李小明","phone":"+8613800000000","phone_verified":true,"preferences":{},"terms_version":1,"updated_at":"2026-07-01T02:00:01Z","version":2}
+// Example: {"address":null,"birth_date":null,"card_number":null,"created_at":"2026-07-01T02:00:00Z","custom_fields":{},"email":null,"field_access":[{"access":"once","field":"birth_date"}],"gender":"unknown","home_store_id":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","language":"zh-CN","marketing_preferences":{},"name":"李小明","phone":"+8613800000000","phone_verified":true,"preferences":{},"terms_version":1,"updated_at":"2026-07-01T02:00:01Z","version":2}
 type MemberProfile struct {
 	Address    nullable.Nullable[externalRef0.Address] `json:"address"`
 	BirthDate  nullable.Nullable[openapi_types.Date]   `json:"birth_date"`
 	CardNumber nullable.Nullable[string]               `json:"card_number"`
 	CreatedAt  time.Time                               `json:"created_at"`
-	Email      nullable.Nullable[string]               `json:"email"`
+
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
+	//
+	// Example: {"shoe_size":42}
+	CustomFields externalRef1.CustomFields `json:"custom_fields"`
+	Email        nullable.Nullable[string] `json:"email"`
+
+	// FieldAccess What the member may do with each field; hidden ones are not listed, and empty here.
+	FieldAccess []externalRef1.MemberFieldAccess `json:"field_access"`
 
 	// Gender Example: female
 	Gender      externalRef1.CustomerGender           `json:"gender"`
@@ -574,8 +654,16 @@ type MemberProfileUpdate struct {
 	Address nullable.Nullable[externalRef0.AddressInput] `json:"address,omitempty"`
 
 	// BirthDate Once.
-	BirthDate *openapi_types.Date       `json:"birth_date,omitempty"`
-	Email     nullable.Nullable[string] `json:"email,omitempty"`
+	BirthDate *openapi_types.Date `json:"birth_date,omitempty"`
+
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
+	//
+	// Example: {"shoe_size":42}
+	CustomFields *externalRef1.CustomFields `json:"custom_fields,omitempty"`
+	Email        nullable.Nullable[string]  `json:"email,omitempty"`
 
 	// Gender Example: female
 	Gender   *externalRef1.CustomerGender `json:"gender,omitempty"`
@@ -682,6 +770,46 @@ type MemberTokens struct {
 // MemberTokensTokenType defines model for MemberTokens.TokenType.
 type MemberTokensTokenType string
 
+// ListMemberAddressesParams defines parameters for ListMemberAddresses.
+type ListMemberAddressesParams struct {
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListMemberAddressesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListMemberAddressesParamsInclude defines parameters for ListMemberAddresses.
+type ListMemberAddressesParamsInclude string
+
+// CreateMemberAddressParams defines parameters for CreateMemberAddress.
+type CreateMemberAddressParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteMemberAddressParams defines parameters for DeleteMemberAddress.
+type DeleteMemberAddressParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetMemberAddressParams defines parameters for GetMemberAddress.
+type GetMemberAddressParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateMemberAddressParams defines parameters for UpdateMemberAddress.
+type UpdateMemberAddressParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
 // BeginOpenIDConnectParams defines parameters for BeginOpenIDConnect.
 type BeginOpenIDConnectParams struct {
 	// DeviceId The device that signs in, the same as in the request that follows.
@@ -733,6 +861,46 @@ type ListMemberConsentsParams struct {
 // ListMemberConsentsParamsInclude defines parameters for ListMemberConsents.
 type ListMemberConsentsParamsInclude string
 
+// ListMemberFamilyParams defines parameters for ListMemberFamily.
+type ListMemberFamilyParams struct {
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListMemberFamilyParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListMemberFamilyParamsInclude defines parameters for ListMemberFamily.
+type ListMemberFamilyParamsInclude string
+
+// CreateMemberRelativeParams defines parameters for CreateMemberRelative.
+type CreateMemberRelativeParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteMemberRelativeParams defines parameters for DeleteMemberRelative.
+type DeleteMemberRelativeParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetMemberRelativeParams defines parameters for GetMemberRelative.
+type GetMemberRelativeParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateMemberRelativeParams defines parameters for UpdateMemberRelative.
+type UpdateMemberRelativeParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
 // ListMemberIdentitiesParams defines parameters for ListMemberIdentities.
 type ListMemberIdentitiesParams struct {
 	// Limit Items a page holds at most.
@@ -769,6 +937,18 @@ type GetMemberOrderParams struct {
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
+// GetMemberPreferencesParams defines parameters for GetMemberPreferences.
+type GetMemberPreferencesParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateMemberPreferencesParams defines parameters for UpdateMemberPreferences.
+type UpdateMemberPreferencesParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
 // GetMemberProfileParams defines parameters for GetMemberProfile.
 type GetMemberProfileParams struct {
 	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
@@ -780,6 +960,12 @@ type UpdateMemberProfileParams struct {
 	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
 	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
 }
+
+// CreateMemberAddressJSONRequestBody defines body for CreateMemberAddress for application/json ContentType.
+type CreateMemberAddressJSONRequestBody = externalRef1.CustomerAddressCreate
+
+// UpdateMemberAddressJSONRequestBody defines body for UpdateMemberAddress for application/json ContentType.
+type UpdateMemberAddressJSONRequestBody = externalRef1.CustomerAddressUpdate
 
 // SignInByOpenIDConnectJSONRequestBody defines body for SignInByOpenIDConnect for application/json ContentType.
 type SignInByOpenIDConnectJSONRequestBody = MemberOIDCSignIn
@@ -808,17 +994,41 @@ type SignInByOfficialAccountJSONRequestBody = MemberOfficialSignIn
 // GrantMemberConsentJSONRequestBody defines body for GrantMemberConsent for application/json ContentType.
 type GrantMemberConsentJSONRequestBody = MemberConsentInput
 
+// CreateMemberRelativeJSONRequestBody defines body for CreateMemberRelative for application/json ContentType.
+type CreateMemberRelativeJSONRequestBody = externalRef1.FamilyMemberCreate
+
+// UpdateMemberRelativeJSONRequestBody defines body for UpdateMemberRelative for application/json ContentType.
+type UpdateMemberRelativeJSONRequestBody = externalRef1.FamilyMemberUpdate
+
 // LinkMemberIdentityJSONRequestBody defines body for LinkMemberIdentity for application/json ContentType.
 type LinkMemberIdentityJSONRequestBody = MemberLinkInput
 
 // SetMemberPasswordJSONRequestBody defines body for SetMemberPassword for application/json ContentType.
 type SetMemberPasswordJSONRequestBody = MemberPasswordInput
 
+// UpdateMemberPreferencesJSONRequestBody defines body for UpdateMemberPreferences for application/json ContentType.
+type UpdateMemberPreferencesJSONRequestBody = MemberPreferencesUpdate
+
 // UpdateMemberProfileJSONRequestBody defines body for UpdateMemberProfile for application/json ContentType.
 type UpdateMemberProfileJSONRequestBody = MemberProfileUpdate
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ListMemberAddresses List own addresses
+	// (GET /v1/member/addresses)
+	ListMemberAddresses(ctx echo.Context, params ListMemberAddressesParams) error
+	// CreateMemberAddress Add an own address
+	// (POST /v1/member/addresses)
+	CreateMemberAddress(ctx echo.Context, params CreateMemberAddressParams) error
+	// DeleteMemberAddress Take an own address away
+	// (DELETE /v1/member/addresses/{id})
+	DeleteMemberAddress(ctx echo.Context, id externalRef0.Id, params DeleteMemberAddressParams) error
+	// GetMemberAddress Read an own address
+	// (GET /v1/member/addresses/{id})
+	GetMemberAddress(ctx echo.Context, id externalRef0.Id, params GetMemberAddressParams) error
+	// UpdateMemberAddress Change an own address
+	// (PATCH /v1/member/addresses/{id})
+	UpdateMemberAddress(ctx echo.Context, id externalRef0.Id, params UpdateMemberAddressParams) error
 	// LogoutMember Sign out
 	// (POST /v1/member/auth/logout)
 	LogoutMember(ctx echo.Context) error
@@ -873,6 +1083,21 @@ type ServerInterface interface {
 	// WithdrawMemberConsent Withdraw a consent
 	// (POST /v1/member/consents/{id}/withdraw)
 	WithdrawMemberConsent(ctx echo.Context, id externalRef0.Id) error
+	// ListMemberFamily List the own family
+	// (GET /v1/member/family-members)
+	ListMemberFamily(ctx echo.Context, params ListMemberFamilyParams) error
+	// CreateMemberRelative Add somebody to the own family
+	// (POST /v1/member/family-members)
+	CreateMemberRelative(ctx echo.Context, params CreateMemberRelativeParams) error
+	// DeleteMemberRelative Take somebody off the own family
+	// (DELETE /v1/member/family-members/{id})
+	DeleteMemberRelative(ctx echo.Context, id externalRef0.Id, params DeleteMemberRelativeParams) error
+	// GetMemberRelative Read somebody of the own family
+	// (GET /v1/member/family-members/{id})
+	GetMemberRelative(ctx echo.Context, id externalRef0.Id, params GetMemberRelativeParams) error
+	// UpdateMemberRelative Change somebody of the own family
+	// (PATCH /v1/member/family-members/{id})
+	UpdateMemberRelative(ctx echo.Context, id externalRef0.Id, params UpdateMemberRelativeParams) error
 	// ListMemberIdentities List own ways to sign in
 	// (GET /v1/member/identities)
 	ListMemberIdentities(ctx echo.Context, params ListMemberIdentitiesParams) error
@@ -891,6 +1116,12 @@ type ServerInterface interface {
 	// SetMemberPassword Set or change the own password
 	// (PUT /v1/member/password)
 	SetMemberPassword(ctx echo.Context) error
+	// GetMemberPreferences Read the own preferences
+	// (GET /v1/member/preferences)
+	GetMemberPreferences(ctx echo.Context, params GetMemberPreferencesParams) error
+	// UpdateMemberPreferences Change the own preferences
+	// (PATCH /v1/member/preferences)
+	UpdateMemberPreferences(ctx echo.Context, params UpdateMemberPreferencesParams) error
 	// GetMemberProfile Read the own profile
 	// (GET /v1/member/profile)
 	GetMemberProfile(ctx echo.Context, params GetMemberProfileParams) error
@@ -902,6 +1133,175 @@ type ServerInterface interface {
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// ListMemberAddresses converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMemberAddresses(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMemberAddressesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMemberAddresses(ctx, params)
+	return err
+}
+
+// CreateMemberAddress converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateMemberAddress(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateMemberAddressParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateMemberAddress(ctx, params)
+	return err
+}
+
+// DeleteMemberAddress converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteMemberAddress(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteMemberAddressParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteMemberAddress(ctx, id, params)
+	return err
+}
+
+// GetMemberAddress converts echo context to params.
+func (w *ServerInterfaceWrapper) GetMemberAddress(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetMemberAddressParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetMemberAddress(ctx, id, params)
+	return err
+}
+
+// UpdateMemberAddress converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateMemberAddress(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateMemberAddressParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateMemberAddress(ctx, id, params)
+	return err
 }
 
 // LogoutMember converts echo context to params.
@@ -1185,6 +1585,175 @@ func (w *ServerInterfaceWrapper) WithdrawMemberConsent(ctx echo.Context) error {
 	return err
 }
 
+// ListMemberFamily converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMemberFamily(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMemberFamilyParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMemberFamily(ctx, params)
+	return err
+}
+
+// CreateMemberRelative converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateMemberRelative(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateMemberRelativeParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateMemberRelative(ctx, params)
+	return err
+}
+
+// DeleteMemberRelative converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteMemberRelative(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteMemberRelativeParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteMemberRelative(ctx, id, params)
+	return err
+}
+
+// GetMemberRelative converts echo context to params.
+func (w *ServerInterfaceWrapper) GetMemberRelative(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetMemberRelativeParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetMemberRelative(ctx, id, params)
+	return err
+}
+
+// UpdateMemberRelative converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateMemberRelative(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateMemberRelativeParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateMemberRelative(ctx, id, params)
+	return err
+}
+
 // ListMemberIdentities converts echo context to params.
 func (w *ServerInterfaceWrapper) ListMemberIdentities(ctx echo.Context) error {
 	var err error
@@ -1319,6 +1888,64 @@ func (w *ServerInterfaceWrapper) SetMemberPassword(ctx echo.Context) error {
 	return err
 }
 
+// GetMemberPreferences converts echo context to params.
+func (w *ServerInterfaceWrapper) GetMemberPreferences(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetMemberPreferencesParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetMemberPreferences(ctx, params)
+	return err
+}
+
+// UpdateMemberPreferences converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateMemberPreferences(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateMemberPreferencesParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateMemberPreferences(ctx, params)
+	return err
+}
+
 // GetMemberProfile converts echo context to params.
 func (w *ServerInterfaceWrapper) GetMemberProfile(ctx echo.Context) error {
 	var err error
@@ -1445,12 +2072,295 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/member/identities/:id", wrapper.UnlinkMemberIdentity, options.OperationMiddlewares["unlinkMemberIdentity"]...)
 	router.GET(options.BaseURL+"/v1/member/profile", wrapper.GetMemberProfile, options.OperationMiddlewares["getMemberProfile"]...)
 	router.PATCH(options.BaseURL+"/v1/member/profile", wrapper.UpdateMemberProfile, options.OperationMiddlewares["updateMemberProfile"]...)
+	router.GET(options.BaseURL+"/v1/member/preferences", wrapper.GetMemberPreferences, options.OperationMiddlewares["getMemberPreferences"]...)
+	router.PATCH(options.BaseURL+"/v1/member/preferences", wrapper.UpdateMemberPreferences, options.OperationMiddlewares["updateMemberPreferences"]...)
+	router.GET(options.BaseURL+"/v1/member/addresses", wrapper.ListMemberAddresses, options.OperationMiddlewares["listMemberAddresses"]...)
+	router.POST(options.BaseURL+"/v1/member/addresses", wrapper.CreateMemberAddress, options.OperationMiddlewares["createMemberAddress"]...)
+	router.DELETE(options.BaseURL+"/v1/member/addresses/:id", wrapper.DeleteMemberAddress, options.OperationMiddlewares["deleteMemberAddress"]...)
+	router.GET(options.BaseURL+"/v1/member/addresses/:id", wrapper.GetMemberAddress, options.OperationMiddlewares["getMemberAddress"]...)
+	router.PATCH(options.BaseURL+"/v1/member/addresses/:id", wrapper.UpdateMemberAddress, options.OperationMiddlewares["updateMemberAddress"]...)
+	router.GET(options.BaseURL+"/v1/member/family-members", wrapper.ListMemberFamily, options.OperationMiddlewares["listMemberFamily"]...)
+	router.POST(options.BaseURL+"/v1/member/family-members", wrapper.CreateMemberRelative, options.OperationMiddlewares["createMemberRelative"]...)
+	router.DELETE(options.BaseURL+"/v1/member/family-members/:id", wrapper.DeleteMemberRelative, options.OperationMiddlewares["deleteMemberRelative"]...)
+	router.GET(options.BaseURL+"/v1/member/family-members/:id", wrapper.GetMemberRelative, options.OperationMiddlewares["getMemberRelative"]...)
+	router.PATCH(options.BaseURL+"/v1/member/family-members/:id", wrapper.UpdateMemberRelative, options.OperationMiddlewares["updateMemberRelative"]...)
 	router.GET(options.BaseURL+"/v1/member/orders", wrapper.ListMemberOrders, options.OperationMiddlewares["listMemberOrders"]...)
 	router.GET(options.BaseURL+"/v1/member/orders/:id", wrapper.GetMemberOrder, options.OperationMiddlewares["getMemberOrder"]...)
 	router.GET(options.BaseURL+"/v1/member/consents", wrapper.ListMemberConsents, options.OperationMiddlewares["listMemberConsents"]...)
 	router.POST(options.BaseURL+"/v1/member/consents", wrapper.GrantMemberConsent, options.OperationMiddlewares["grantMemberConsent"]...)
 	router.POST(options.BaseURL+"/v1/member/consents/:id/withdraw", wrapper.WithdrawMemberConsent, options.OperationMiddlewares["withdrawMemberConsent"]...)
 
+}
+
+type ListMemberAddressesRequestObject struct {
+	Params ListMemberAddressesParams
+}
+
+type ListMemberAddressesResponseObject interface {
+	VisitListMemberAddressesResponse(w http.ResponseWriter) error
+}
+
+type ListMemberAddresses200JSONResponse externalRef1.CustomerAddressList
+
+func (response ListMemberAddresses200JSONResponse) VisitListMemberAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMemberAddressesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListMemberAddressesdefaultApplicationProblemPlusJSONResponse) VisitListMemberAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateMemberAddressRequestObject struct {
+	Params CreateMemberAddressParams
+	Body   *CreateMemberAddressJSONRequestBody
+}
+
+type CreateMemberAddressResponseObject interface {
+	VisitCreateMemberAddressResponse(w http.ResponseWriter) error
+}
+
+type CreateMemberAddress201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateMemberAddress201JSONResponse struct {
+	Body    externalRef1.CustomerAddress
+	Headers CreateMemberAddress201ResponseHeaders
+}
+
+func (response CreateMemberAddress201JSONResponse) VisitCreateMemberAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateMemberAddressdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CreateMemberAddressdefaultApplicationProblemPlusJSONResponse) VisitCreateMemberAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMemberAddressRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params DeleteMemberAddressParams
+}
+
+type DeleteMemberAddressResponseObject interface {
+	VisitDeleteMemberAddressResponse(w http.ResponseWriter) error
+}
+
+type DeleteMemberAddress204Response struct {
+}
+
+func (response DeleteMemberAddress204Response) VisitDeleteMemberAddressResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteMemberAddressdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response DeleteMemberAddressdefaultApplicationProblemPlusJSONResponse) VisitDeleteMemberAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMemberAddressRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params GetMemberAddressParams
+}
+
+type GetMemberAddressResponseObject interface {
+	VisitGetMemberAddressResponse(w http.ResponseWriter) error
+}
+
+type GetMemberAddress200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetMemberAddress200JSONResponse struct {
+	Body    externalRef1.CustomerAddress
+	Headers GetMemberAddress200ResponseHeaders
+}
+
+func (response GetMemberAddress200JSONResponse) VisitGetMemberAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMemberAddress304Response struct {
+}
+
+func (response GetMemberAddress304Response) VisitGetMemberAddressResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetMemberAddressdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetMemberAddressdefaultApplicationProblemPlusJSONResponse) VisitGetMemberAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateMemberAddressRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params UpdateMemberAddressParams
+	Body   *UpdateMemberAddressJSONRequestBody
+}
+
+type UpdateMemberAddressResponseObject interface {
+	VisitUpdateMemberAddressResponse(w http.ResponseWriter) error
+}
+
+type UpdateMemberAddress200ResponseHeaders struct {
+	ETag *string
+}
+
+type UpdateMemberAddress200JSONResponse struct {
+	Body    externalRef1.CustomerAddress
+	Headers UpdateMemberAddress200ResponseHeaders
+}
+
+func (response UpdateMemberAddress200JSONResponse) VisitUpdateMemberAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateMemberAddressdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response UpdateMemberAddressdefaultApplicationProblemPlusJSONResponse) VisitUpdateMemberAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type LogoutMemberRequestObject struct {
@@ -2283,6 +3193,277 @@ func (response WithdrawMemberConsentdefaultApplicationProblemPlusJSONResponse) V
 	return err
 }
 
+type ListMemberFamilyRequestObject struct {
+	Params ListMemberFamilyParams
+}
+
+type ListMemberFamilyResponseObject interface {
+	VisitListMemberFamilyResponse(w http.ResponseWriter) error
+}
+
+type ListMemberFamily200JSONResponse externalRef1.FamilyMemberList
+
+func (response ListMemberFamily200JSONResponse) VisitListMemberFamilyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMemberFamilydefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListMemberFamilydefaultApplicationProblemPlusJSONResponse) VisitListMemberFamilyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateMemberRelativeRequestObject struct {
+	Params CreateMemberRelativeParams
+	Body   *CreateMemberRelativeJSONRequestBody
+}
+
+type CreateMemberRelativeResponseObject interface {
+	VisitCreateMemberRelativeResponse(w http.ResponseWriter) error
+}
+
+type CreateMemberRelative201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateMemberRelative201JSONResponse struct {
+	Body    externalRef1.FamilyMember
+	Headers CreateMemberRelative201ResponseHeaders
+}
+
+func (response CreateMemberRelative201JSONResponse) VisitCreateMemberRelativeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateMemberRelativedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CreateMemberRelativedefaultApplicationProblemPlusJSONResponse) VisitCreateMemberRelativeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMemberRelativeRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params DeleteMemberRelativeParams
+}
+
+type DeleteMemberRelativeResponseObject interface {
+	VisitDeleteMemberRelativeResponse(w http.ResponseWriter) error
+}
+
+type DeleteMemberRelative204Response struct {
+}
+
+func (response DeleteMemberRelative204Response) VisitDeleteMemberRelativeResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteMemberRelativedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response DeleteMemberRelativedefaultApplicationProblemPlusJSONResponse) VisitDeleteMemberRelativeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMemberRelativeRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params GetMemberRelativeParams
+}
+
+type GetMemberRelativeResponseObject interface {
+	VisitGetMemberRelativeResponse(w http.ResponseWriter) error
+}
+
+type GetMemberRelative200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetMemberRelative200JSONResponse struct {
+	Body    externalRef1.FamilyMember
+	Headers GetMemberRelative200ResponseHeaders
+}
+
+func (response GetMemberRelative200JSONResponse) VisitGetMemberRelativeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMemberRelative304Response struct {
+}
+
+func (response GetMemberRelative304Response) VisitGetMemberRelativeResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetMemberRelativedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetMemberRelativedefaultApplicationProblemPlusJSONResponse) VisitGetMemberRelativeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateMemberRelativeRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params UpdateMemberRelativeParams
+	Body   *UpdateMemberRelativeJSONRequestBody
+}
+
+type UpdateMemberRelativeResponseObject interface {
+	VisitUpdateMemberRelativeResponse(w http.ResponseWriter) error
+}
+
+type UpdateMemberRelative200ResponseHeaders struct {
+	ETag *string
+}
+
+type UpdateMemberRelative200JSONResponse struct {
+	Body    externalRef1.FamilyMember
+	Headers UpdateMemberRelative200ResponseHeaders
+}
+
+func (response UpdateMemberRelative200JSONResponse) VisitUpdateMemberRelativeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateMemberRelativedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response UpdateMemberRelativedefaultApplicationProblemPlusJSONResponse) VisitUpdateMemberRelativeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListMemberIdentitiesRequestObject struct {
 	Params ListMemberIdentitiesParams
 }
@@ -2576,6 +3757,127 @@ func (response SetMemberPassworddefaultApplicationProblemPlusJSONResponse) Visit
 	return err
 }
 
+type GetMemberPreferencesRequestObject struct {
+	Params GetMemberPreferencesParams
+}
+
+type GetMemberPreferencesResponseObject interface {
+	VisitGetMemberPreferencesResponse(w http.ResponseWriter) error
+}
+
+type GetMemberPreferences200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetMemberPreferences200JSONResponse struct {
+	Body    MemberPreferences
+	Headers GetMemberPreferences200ResponseHeaders
+}
+
+func (response GetMemberPreferences200JSONResponse) VisitGetMemberPreferencesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMemberPreferences304Response struct {
+}
+
+func (response GetMemberPreferences304Response) VisitGetMemberPreferencesResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetMemberPreferencesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetMemberPreferencesdefaultApplicationProblemPlusJSONResponse) VisitGetMemberPreferencesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateMemberPreferencesRequestObject struct {
+	Params UpdateMemberPreferencesParams
+	Body   *UpdateMemberPreferencesJSONRequestBody
+}
+
+type UpdateMemberPreferencesResponseObject interface {
+	VisitUpdateMemberPreferencesResponse(w http.ResponseWriter) error
+}
+
+type UpdateMemberPreferences200ResponseHeaders struct {
+	ETag *string
+}
+
+type UpdateMemberPreferences200JSONResponse struct {
+	Body    MemberPreferences
+	Headers UpdateMemberPreferences200ResponseHeaders
+}
+
+func (response UpdateMemberPreferences200JSONResponse) VisitUpdateMemberPreferencesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateMemberPreferencesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response UpdateMemberPreferencesdefaultApplicationProblemPlusJSONResponse) VisitUpdateMemberPreferencesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetMemberProfileRequestObject struct {
 	Params GetMemberProfileParams
 }
@@ -2699,6 +4001,21 @@ func (response UpdateMemberProfiledefaultApplicationProblemPlusJSONResponse) Vis
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ListMemberAddresses List own addresses
+	// (GET /v1/member/addresses)
+	ListMemberAddresses(ctx context.Context, request ListMemberAddressesRequestObject) (ListMemberAddressesResponseObject, error)
+	// CreateMemberAddress Add an own address
+	// (POST /v1/member/addresses)
+	CreateMemberAddress(ctx context.Context, request CreateMemberAddressRequestObject) (CreateMemberAddressResponseObject, error)
+	// DeleteMemberAddress Take an own address away
+	// (DELETE /v1/member/addresses/{id})
+	DeleteMemberAddress(ctx context.Context, request DeleteMemberAddressRequestObject) (DeleteMemberAddressResponseObject, error)
+	// GetMemberAddress Read an own address
+	// (GET /v1/member/addresses/{id})
+	GetMemberAddress(ctx context.Context, request GetMemberAddressRequestObject) (GetMemberAddressResponseObject, error)
+	// UpdateMemberAddress Change an own address
+	// (PATCH /v1/member/addresses/{id})
+	UpdateMemberAddress(ctx context.Context, request UpdateMemberAddressRequestObject) (UpdateMemberAddressResponseObject, error)
 	// LogoutMember Sign out
 	// (POST /v1/member/auth/logout)
 	LogoutMember(ctx context.Context, request LogoutMemberRequestObject) (LogoutMemberResponseObject, error)
@@ -2753,6 +4070,21 @@ type StrictServerInterface interface {
 	// WithdrawMemberConsent Withdraw a consent
 	// (POST /v1/member/consents/{id}/withdraw)
 	WithdrawMemberConsent(ctx context.Context, request WithdrawMemberConsentRequestObject) (WithdrawMemberConsentResponseObject, error)
+	// ListMemberFamily List the own family
+	// (GET /v1/member/family-members)
+	ListMemberFamily(ctx context.Context, request ListMemberFamilyRequestObject) (ListMemberFamilyResponseObject, error)
+	// CreateMemberRelative Add somebody to the own family
+	// (POST /v1/member/family-members)
+	CreateMemberRelative(ctx context.Context, request CreateMemberRelativeRequestObject) (CreateMemberRelativeResponseObject, error)
+	// DeleteMemberRelative Take somebody off the own family
+	// (DELETE /v1/member/family-members/{id})
+	DeleteMemberRelative(ctx context.Context, request DeleteMemberRelativeRequestObject) (DeleteMemberRelativeResponseObject, error)
+	// GetMemberRelative Read somebody of the own family
+	// (GET /v1/member/family-members/{id})
+	GetMemberRelative(ctx context.Context, request GetMemberRelativeRequestObject) (GetMemberRelativeResponseObject, error)
+	// UpdateMemberRelative Change somebody of the own family
+	// (PATCH /v1/member/family-members/{id})
+	UpdateMemberRelative(ctx context.Context, request UpdateMemberRelativeRequestObject) (UpdateMemberRelativeResponseObject, error)
 	// ListMemberIdentities List own ways to sign in
 	// (GET /v1/member/identities)
 	ListMemberIdentities(ctx context.Context, request ListMemberIdentitiesRequestObject) (ListMemberIdentitiesResponseObject, error)
@@ -2771,6 +4103,12 @@ type StrictServerInterface interface {
 	// SetMemberPassword Set or change the own password
 	// (PUT /v1/member/password)
 	SetMemberPassword(ctx context.Context, request SetMemberPasswordRequestObject) (SetMemberPasswordResponseObject, error)
+	// GetMemberPreferences Read the own preferences
+	// (GET /v1/member/preferences)
+	GetMemberPreferences(ctx context.Context, request GetMemberPreferencesRequestObject) (GetMemberPreferencesResponseObject, error)
+	// UpdateMemberPreferences Change the own preferences
+	// (PATCH /v1/member/preferences)
+	UpdateMemberPreferences(ctx context.Context, request UpdateMemberPreferencesRequestObject) (UpdateMemberPreferencesResponseObject, error)
 	// GetMemberProfile Read the own profile
 	// (GET /v1/member/profile)
 	GetMemberProfile(ctx context.Context, request GetMemberProfileRequestObject) (GetMemberProfileResponseObject, error)
@@ -2789,6 +4127,180 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// ListMemberAddresses operation middleware
+func (sh *strictHandler) ListMemberAddresses(ctx echo.Context, params ListMemberAddressesParams) error {
+	var request ListMemberAddressesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMemberAddresses(ctx.Request().Context(), request.(ListMemberAddressesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMemberAddresses")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMemberAddressesResponseObject); ok {
+		return validResponse.VisitListMemberAddressesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateMemberAddress operation middleware
+func (sh *strictHandler) CreateMemberAddress(ctx echo.Context, params CreateMemberAddressParams) error {
+	var request CreateMemberAddressRequestObject
+
+	request.Params = params
+
+	var body CreateMemberAddressJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateMemberAddress(ctx.Request().Context(), request.(CreateMemberAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateMemberAddress")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateMemberAddressResponseObject); ok {
+		return validResponse.VisitCreateMemberAddressResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteMemberAddress operation middleware
+func (sh *strictHandler) DeleteMemberAddress(ctx echo.Context, id externalRef0.Id, params DeleteMemberAddressParams) error {
+	var request DeleteMemberAddressRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteMemberAddress(ctx.Request().Context(), request.(DeleteMemberAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteMemberAddress")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteMemberAddressResponseObject); ok {
+		return validResponse.VisitDeleteMemberAddressResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetMemberAddress operation middleware
+func (sh *strictHandler) GetMemberAddress(ctx echo.Context, id externalRef0.Id, params GetMemberAddressParams) error {
+	var request GetMemberAddressRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetMemberAddress(ctx.Request().Context(), request.(GetMemberAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetMemberAddress")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetMemberAddressResponseObject); ok {
+		return validResponse.VisitGetMemberAddressResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateMemberAddress operation middleware
+func (sh *strictHandler) UpdateMemberAddress(ctx echo.Context, id externalRef0.Id, params UpdateMemberAddressParams) error {
+	var request UpdateMemberAddressRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body UpdateMemberAddressJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateMemberAddress(ctx.Request().Context(), request.(UpdateMemberAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateMemberAddress")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateMemberAddressResponseObject); ok {
+		return validResponse.VisitUpdateMemberAddressResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // LogoutMember operation middleware
@@ -3429,6 +4941,180 @@ func (sh *strictHandler) WithdrawMemberConsent(ctx echo.Context, id externalRef0
 	return nil
 }
 
+// ListMemberFamily operation middleware
+func (sh *strictHandler) ListMemberFamily(ctx echo.Context, params ListMemberFamilyParams) error {
+	var request ListMemberFamilyRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMemberFamily(ctx.Request().Context(), request.(ListMemberFamilyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMemberFamily")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMemberFamilyResponseObject); ok {
+		return validResponse.VisitListMemberFamilyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateMemberRelative operation middleware
+func (sh *strictHandler) CreateMemberRelative(ctx echo.Context, params CreateMemberRelativeParams) error {
+	var request CreateMemberRelativeRequestObject
+
+	request.Params = params
+
+	var body CreateMemberRelativeJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateMemberRelative(ctx.Request().Context(), request.(CreateMemberRelativeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateMemberRelative")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateMemberRelativeResponseObject); ok {
+		return validResponse.VisitCreateMemberRelativeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteMemberRelative operation middleware
+func (sh *strictHandler) DeleteMemberRelative(ctx echo.Context, id externalRef0.Id, params DeleteMemberRelativeParams) error {
+	var request DeleteMemberRelativeRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteMemberRelative(ctx.Request().Context(), request.(DeleteMemberRelativeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteMemberRelative")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteMemberRelativeResponseObject); ok {
+		return validResponse.VisitDeleteMemberRelativeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetMemberRelative operation middleware
+func (sh *strictHandler) GetMemberRelative(ctx echo.Context, id externalRef0.Id, params GetMemberRelativeParams) error {
+	var request GetMemberRelativeRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetMemberRelative(ctx.Request().Context(), request.(GetMemberRelativeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetMemberRelative")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetMemberRelativeResponseObject); ok {
+		return validResponse.VisitGetMemberRelativeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateMemberRelative operation middleware
+func (sh *strictHandler) UpdateMemberRelative(ctx echo.Context, id externalRef0.Id, params UpdateMemberRelativeParams) error {
+	var request UpdateMemberRelativeRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body UpdateMemberRelativeJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateMemberRelative(ctx.Request().Context(), request.(UpdateMemberRelativeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateMemberRelative")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateMemberRelativeResponseObject); ok {
+		return validResponse.VisitUpdateMemberRelativeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListMemberIdentities operation middleware
 func (sh *strictHandler) ListMemberIdentities(ctx echo.Context, params ListMemberIdentitiesParams) error {
 	var request ListMemberIdentitiesRequestObject
@@ -3616,6 +5302,79 @@ func (sh *strictHandler) SetMemberPassword(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(SetMemberPasswordResponseObject); ok {
 		return validResponse.VisitSetMemberPasswordResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetMemberPreferences operation middleware
+func (sh *strictHandler) GetMemberPreferences(ctx echo.Context, params GetMemberPreferencesParams) error {
+	var request GetMemberPreferencesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetMemberPreferences(ctx.Request().Context(), request.(GetMemberPreferencesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetMemberPreferences")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetMemberPreferencesResponseObject); ok {
+		return validResponse.VisitGetMemberPreferencesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateMemberPreferences operation middleware
+func (sh *strictHandler) UpdateMemberPreferences(ctx echo.Context, params UpdateMemberPreferencesParams) error {
+	var request UpdateMemberPreferencesRequestObject
+
+	request.Params = params
+
+	var body UpdateMemberPreferencesJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateMemberPreferences(ctx.Request().Context(), request.(UpdateMemberPreferencesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateMemberPreferences")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateMemberPreferencesResponseObject); ok {
+		return validResponse.VisitUpdateMemberPreferencesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -12,6 +12,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
 	"github.com/shuke-crm/shuke/ent/crm/customer"
+	"github.com/shuke-crm/shuke/ent/crm/schema"
 	"github.com/shuke-crm/shuke/internal/platform/pgarray"
 )
 
@@ -80,6 +81,8 @@ type Customer struct {
 	LifecycleStage customer.LifecycleStage `json:"lifecycle_stage,omitempty"`
 	// the stage was set by hand and is not derived
 	LifecyclePinned bool `json:"lifecycle_pinned,omitempty"`
+	// where the values came from, without any
+	Provenance *schema.Provenance `json:"provenance,omitempty"`
 	// ArchivedAt holds the value of the "archived_at" field.
 	ArchivedAt *time.Time `json:"archived_at,omitempty"`
 	// the customer whom this one turned out to be; the row is kept for its identifiers and for undoing, and seen by nobody
@@ -100,7 +103,7 @@ func (*Customer) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case customer.FieldHomeStoreID, customer.FieldAssignedStaffID, customer.FieldMergedIntoID:
 			values[i] = &sql.NullScanner{S: new(uuid.UUID)}
-		case customer.FieldDataKey, customer.FieldNameSealed, customer.FieldPhoneSealed, customer.FieldPhoneIndex, customer.FieldEmailSealed, customer.FieldEmailIndex, customer.FieldCardNumberSealed, customer.FieldCardNumberIndex, customer.FieldAddressSealed, customer.FieldPreferences, customer.FieldMarketingPreferences, customer.FieldCustomFields, customer.FieldCustomFieldsSealed, customer.FieldTagExpiries:
+		case customer.FieldDataKey, customer.FieldNameSealed, customer.FieldPhoneSealed, customer.FieldPhoneIndex, customer.FieldEmailSealed, customer.FieldEmailIndex, customer.FieldCardNumberSealed, customer.FieldCardNumberIndex, customer.FieldAddressSealed, customer.FieldPreferences, customer.FieldMarketingPreferences, customer.FieldCustomFields, customer.FieldCustomFieldsSealed, customer.FieldTagExpiries, customer.FieldProvenance:
 			values[i] = new([]byte)
 		case customer.FieldNameTokens:
 			values[i] = new(pgarray.Int32s)
@@ -331,6 +334,14 @@ func (_m *Customer) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.LifecyclePinned = value.Bool
 			}
+		case customer.FieldProvenance:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field provenance", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Provenance); err != nil {
+					return fmt.Errorf("unmarshal field provenance: %w", err)
+				}
+			}
 		case customer.FieldArchivedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
 				return fmt.Errorf("unexpected type %T for field archived_at", values[i])
@@ -490,6 +501,9 @@ func (_m *Customer) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("lifecycle_pinned=")
 	builder.WriteString(fmt.Sprintf("%v", _m.LifecyclePinned))
+	builder.WriteString(", ")
+	builder.WriteString("provenance=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Provenance))
 	builder.WriteString(", ")
 	if v := _m.ArchivedAt; v != nil {
 		builder.WriteString("archived_at=")

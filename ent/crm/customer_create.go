@@ -12,6 +12,7 @@ import (
 	"entgo.io/ent/schema/field"
 	"github.com/google/uuid"
 	"github.com/shuke-crm/shuke/ent/crm/customer"
+	"github.com/shuke-crm/shuke/ent/crm/schema"
 	"github.com/shuke-crm/shuke/internal/platform/pgarray"
 )
 
@@ -311,6 +312,12 @@ func (_c *CustomerCreate) SetNillableLifecyclePinned(v *bool) *CustomerCreate {
 	if v != nil {
 		_c.SetLifecyclePinned(*v)
 	}
+	return _c
+}
+
+// SetProvenance sets the "provenance" field.
+func (_c *CustomerCreate) SetProvenance(v *schema.Provenance) *CustomerCreate {
+	_c.mutation.SetProvenance(v)
 	return _c
 }
 
@@ -704,6 +711,10 @@ func (_c *CustomerCreate) createSpec() (*Customer, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.LifecyclePinned(); ok {
 		_spec.SetField(customer.FieldLifecyclePinned, field.TypeBool, value)
 		_node.LifecyclePinned = value
+	}
+	if value, ok := _c.mutation.Provenance(); ok {
+		_spec.SetField(customer.FieldProvenance, field.TypeJSON, value)
+		_node.Provenance = value
 	}
 	if value, ok := _c.mutation.ArchivedAt(); ok {
 		_spec.SetField(customer.FieldArchivedAt, field.TypeTime, value)

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/shuke-crm/shuke/ent/crm/customer"
 	"github.com/shuke-crm/shuke/ent/crm/predicate"
+	"github.com/shuke-crm/shuke/ent/crm/schema"
 	"github.com/shuke-crm/shuke/internal/platform/pgarray"
 )
 
@@ -463,6 +464,18 @@ func (_u *CustomerUpdate) SetNillableLifecyclePinned(v *bool) *CustomerUpdate {
 	return _u
 }
 
+// SetProvenance sets the "provenance" field.
+func (_u *CustomerUpdate) SetProvenance(v *schema.Provenance) *CustomerUpdate {
+	_u.mutation.SetProvenance(v)
+	return _u
+}
+
+// ClearProvenance clears the value of the "provenance" field.
+func (_u *CustomerUpdate) ClearProvenance() *CustomerUpdate {
+	_u.mutation.ClearProvenance()
+	return _u
+}
+
 // SetArchivedAt sets the "archived_at" field.
 func (_u *CustomerUpdate) SetArchivedAt(v time.Time) *CustomerUpdate {
 	_u.mutation.SetArchivedAt(v)
@@ -791,6 +804,12 @@ func (_u *CustomerUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.LifecyclePinned(); ok {
 		_spec.SetField(customer.FieldLifecyclePinned, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.Provenance(); ok {
+		_spec.SetField(customer.FieldProvenance, field.TypeJSON, value)
+	}
+	if _u.mutation.ProvenanceCleared() {
+		_spec.ClearField(customer.FieldProvenance, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.ArchivedAt(); ok {
 		_spec.SetField(customer.FieldArchivedAt, field.TypeTime, value)
@@ -1267,6 +1286,18 @@ func (_u *CustomerUpdateOne) SetNillableLifecyclePinned(v *bool) *CustomerUpdate
 	return _u
 }
 
+// SetProvenance sets the "provenance" field.
+func (_u *CustomerUpdateOne) SetProvenance(v *schema.Provenance) *CustomerUpdateOne {
+	_u.mutation.SetProvenance(v)
+	return _u
+}
+
+// ClearProvenance clears the value of the "provenance" field.
+func (_u *CustomerUpdateOne) ClearProvenance() *CustomerUpdateOne {
+	_u.mutation.ClearProvenance()
+	return _u
+}
+
 // SetArchivedAt sets the "archived_at" field.
 func (_u *CustomerUpdateOne) SetArchivedAt(v time.Time) *CustomerUpdateOne {
 	_u.mutation.SetArchivedAt(v)
@@ -1625,6 +1656,12 @@ func (_u *CustomerUpdateOne) sqlSave(ctx context.Context) (_node *Customer, err 
 	}
 	if value, ok := _u.mutation.LifecyclePinned(); ok {
 		_spec.SetField(customer.FieldLifecyclePinned, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.Provenance(); ok {
+		_spec.SetField(customer.FieldProvenance, field.TypeJSON, value)
+	}
+	if _u.mutation.ProvenanceCleared() {
+		_spec.ClearField(customer.FieldProvenance, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.ArchivedAt(); ok {
 		_spec.SetField(customer.FieldArchivedAt, field.TypeTime, value)

@@ -3121,6 +3121,7 @@ type CustomerMutation struct {
 	tag_expiries          *map[uuid.UUID]time.Time
 	lifecycle_stage       *customer.LifecycleStage
 	lifecycle_pinned      *bool
+	provenance            **schema.Provenance
 	archived_at           *time.Time
 	merged_into_id        *uuid.UUID
 	version               *int64
@@ -4631,6 +4632,55 @@ func (m *CustomerMutation) ResetLifecyclePinned() {
 	m.lifecycle_pinned = nil
 }
 
+// SetProvenance sets the "provenance" field.
+func (m *CustomerMutation) SetProvenance(s *schema.Provenance) {
+	m.provenance = &s
+}
+
+// Provenance returns the value of the "provenance" field in the mutation.
+func (m *CustomerMutation) Provenance() (r *schema.Provenance, exists bool) {
+	v := m.provenance
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldProvenance returns the old "provenance" field's value of the Customer entity.
+// If the Customer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerMutation) OldProvenance(ctx context.Context) (v *schema.Provenance, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldProvenance is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldProvenance requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldProvenance: %w", err)
+	}
+	return oldValue.Provenance, nil
+}
+
+// ClearProvenance clears the value of the "provenance" field.
+func (m *CustomerMutation) ClearProvenance() {
+	m.provenance = nil
+	m.clearedFields[customer.FieldProvenance] = struct{}{}
+}
+
+// ProvenanceCleared returns if the "provenance" field was cleared in this mutation.
+func (m *CustomerMutation) ProvenanceCleared() bool {
+	_, ok := m.clearedFields[customer.FieldProvenance]
+	return ok
+}
+
+// ResetProvenance resets all changes to the "provenance" field.
+func (m *CustomerMutation) ResetProvenance() {
+	m.provenance = nil
+	delete(m.clearedFields, customer.FieldProvenance)
+}
+
 // SetArchivedAt sets the "archived_at" field.
 func (m *CustomerMutation) SetArchivedAt(t time.Time) {
 	m.archived_at = &t
@@ -4891,7 +4941,7 @@ func (m *CustomerMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *CustomerMutation) Fields() []string {
-	fields := make([]string, 0, 35)
+	fields := make([]string, 0, 36)
 	if m.external_id != nil {
 		fields = append(fields, customer.FieldExternalID)
 	}
@@ -4982,6 +5032,9 @@ func (m *CustomerMutation) Fields() []string {
 	if m.lifecycle_pinned != nil {
 		fields = append(fields, customer.FieldLifecyclePinned)
 	}
+	if m.provenance != nil {
+		fields = append(fields, customer.FieldProvenance)
+	}
 	if m.archived_at != nil {
 		fields = append(fields, customer.FieldArchivedAt)
 	}
@@ -5065,6 +5118,8 @@ func (m *CustomerMutation) Field(name string) (ent.Value, bool) {
 		return m.LifecycleStage()
 	case customer.FieldLifecyclePinned:
 		return m.LifecyclePinned()
+	case customer.FieldProvenance:
+		return m.Provenance()
 	case customer.FieldArchivedAt:
 		return m.ArchivedAt()
 	case customer.FieldMergedIntoID:
@@ -5144,6 +5199,8 @@ func (m *CustomerMutation) OldField(ctx context.Context, name string) (ent.Value
 		return m.OldLifecycleStage(ctx)
 	case customer.FieldLifecyclePinned:
 		return m.OldLifecyclePinned(ctx)
+	case customer.FieldProvenance:
+		return m.OldProvenance(ctx)
 	case customer.FieldArchivedAt:
 		return m.OldArchivedAt(ctx)
 	case customer.FieldMergedIntoID:
@@ -5373,6 +5430,13 @@ func (m *CustomerMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetLifecyclePinned(v)
 		return nil
+	case customer.FieldProvenance:
+		v, ok := value.(*schema.Provenance)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetProvenance(v)
+		return nil
 	case customer.FieldArchivedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -5540,6 +5604,9 @@ func (m *CustomerMutation) ClearedFields() []string {
 	if m.FieldCleared(customer.FieldTagExpiries) {
 		fields = append(fields, customer.FieldTagExpiries)
 	}
+	if m.FieldCleared(customer.FieldProvenance) {
+		fields = append(fields, customer.FieldProvenance)
+	}
 	if m.FieldCleared(customer.FieldArchivedAt) {
 		fields = append(fields, customer.FieldArchivedAt)
 	}
@@ -5622,6 +5689,9 @@ func (m *CustomerMutation) ClearField(name string) error {
 		return nil
 	case customer.FieldTagExpiries:
 		m.ClearTagExpiries()
+		return nil
+	case customer.FieldProvenance:
+		m.ClearProvenance()
 		return nil
 	case customer.FieldArchivedAt:
 		m.ClearArchivedAt()
@@ -5726,6 +5796,9 @@ func (m *CustomerMutation) ResetField(name string) error {
 		return nil
 	case customer.FieldLifecyclePinned:
 		m.ResetLifecyclePinned()
+		return nil
+	case customer.FieldProvenance:
+		m.ResetProvenance()
 		return nil
 	case customer.FieldArchivedAt:
 		m.ResetArchivedAt()

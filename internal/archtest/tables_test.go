@@ -34,6 +34,7 @@ var owners = map[string]string{
 	"customers":          "internal/customers",
 	"customer_addresses": "internal/customers",
 	"family_members":     "internal/customers",
+	"member_field_rules": "internal/customers",
 
 	"customer_identities": "internal/member",
 	"member_sessions":     "internal/member",
@@ -126,6 +127,7 @@ var rawSQL = map[string]string{
 	"internal/customers/http_profile_read.go": "the profile in one statement; its row is checked against the scope",
 	"internal/customers/groups.go":            "groups have no scope; members counted and locked with the scope in the condition",
 	"internal/customers/list.go":              "counts with the scope in the condition",
+	"internal/customers/memberrules.go":       "one row, which has no scope",
 	"internal/customers/merge.go":             "whole rows of two customers that the caller's scope has been checked for; merges with the survivor's scope in the condition",
 	"internal/customers/merge_auto.go":        "pairs merged by the system under a setting of its own; each merge reads both customers through entities",
 	"internal/customers/merge_pairs.go":       "pairs of the two customers of a merge",

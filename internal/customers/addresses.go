@@ -167,7 +167,7 @@ func (s *Service) changeAddresses(ctx context.Context, customerID uuid.UUID, gua
 		if err != nil || !changed {
 			return change{}, err
 		}
-		what := change{"customers.addresses", EventUpdated, []string{"addresses"}}
+		what := change{action: "customers.addresses", event: EventUpdated, fields: []string{"addresses"}}
 		if fields := c.differences(&old); len(fields) > 0 {
 			rules, err := s.activeRules(ctx)
 			if err != nil {

@@ -256,6 +256,7 @@ func (s *Service) bulkChange(ctx context.Context, tx *db.Tx, items []BulkItem, o
 		if len(changed) > 0 {
 			c.Version++
 			c.UpdatedAt = now
+			c.stamp(originOf(ctx, inputs[n], c, now, false), c.sourced(olds[c.ID], changed)...)
 			fields[c.ID] = changed
 			write = append(write, c)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/lib/pq"
 
+	"github.com/shuke-crm/shuke/ent/crm/schema"
 	"github.com/shuke-crm/shuke/internal/platform/apperr"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/db"
@@ -76,6 +77,7 @@ func (s *Service) CreateMany(ctx context.Context, tx *db.Tx, inputs []*Input) ([
 			out[i].Err = err
 			continue
 		}
+		c.provenance = &schema.Provenance{Origins: []schema.Origin{originOf(ctx, in, &c, now, true)}}
 		rows = append(rows, &c)
 		at = append(at, i)
 	}

@@ -5,6 +5,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/oapi-codegen/nullable"
+
+	"github.com/shuke-crm/shuke/ent/crm/schema"
 )
 
 // Customer is a row opened: everything known about a customer, in clear. It
@@ -36,6 +38,8 @@ type Customer struct {
 	bought  *purchases // filled where automatic tags ask for it; nil: nothing
 	block   int32      // of its name tokens; set at creation, never changed
 	wrapped []byte     // data key of the row; nil for a new one
+
+	provenance *schema.Provenance // nil: from before it was kept; of rows read whole
 }
 
 // Person is the sealed part of a customer; empty parts are unknown.
@@ -98,6 +102,7 @@ type Input struct {
 	CustomFields         *map[string]any // merged one level deep; a nil member is removed
 	Tags                 *[]string       // names; replaces all tags
 	LifecycleStage       *string
+	Collection           *Collection // how the caller got it; nil: as the context says
 
 	nameless bool // may be known by nothing but how they sign in
 }

@@ -73,6 +73,11 @@ var (
 	ErrFamilyCount     = apperr.Define(apperr.Invalid, "customers.too_many_family_members", "A customer has at most {max} members of the family.", "一位顾客最多 {max} 位家庭成员。")
 	ErrSizeKind        = apperr.Define(apperr.Invalid, "customers.size_unknown", "There is no such kind of size.", "没有该尺码类别。")
 
+	ErrMemberField    = apperr.Define(apperr.Invalid, "member_rules.field_invalid", "There is no such field to make a rule for, or it is named twice.", "没有可设置规则的该字段，或该字段重复。")
+	ErrMemberAccess   = apperr.Define(apperr.Invalid, "member_rules.access_invalid", "This field cannot be given this access.", "该字段不能设置为此权限。")
+	ErrMemberReadOnly = apperr.Define(apperr.Forbidden, "member.field_read_only", "Members cannot change {field}; ask the shop.", "会员不能修改 {field}，请联系门店。")
+	ErrMemberOnce     = apperr.Define(apperr.Forbidden, "member.field_given_once", "Members give {field} once; ask the shop to correct it.", "会员只能填写一次 {field}，如需更正请联系门店。")
+
 	ErrIdentityNotFound = apperr.Define(apperr.NotFound, "customers.identity_not_found", "The customer has no such way to sign in.", "该顾客没有此登录方式。")
 	ErrPairNotFound     = apperr.Define(apperr.NotFound, "duplicates.not_found", "There is no such pair of customers, or you may not see both.", "找不到这对顾客，或您无权查看其中一位。")
 	ErrScanRunning      = apperr.Define(apperr.Conflict, "duplicates.scan_running", "A search for duplicates is under way already.", "已有一个查重任务正在进行。")

@@ -154,7 +154,7 @@ func fromAPICreate(b *customersapi.CustomerCreate) Input {
 		ExternalID: fromPointer(b.ExternalId), Name: fromPointer(b.Name), Phone: fromPointer(b.Phone), Email: fromPointer(b.Email), CardNumber: fromPointer(b.CardNumber),
 		Gender: (*string)(b.Gender), Source: b.Source, HomeStoreID: fromPointer(b.HomeStoreId), AssignedStaffID: fromPointer(b.AssignedStaffId), Language: b.Language,
 		Preferences: (*map[string]any)(b.Preferences), MarketingPreferences: (*map[string]bool)(b.MarketingPreferences), CustomFields: (*map[string]any)(b.CustomFields),
-		Tags: b.Tags, LifecycleStage: (*string)(b.LifecycleStage),
+		Tags: b.Tags, LifecycleStage: (*string)(b.LifecycleStage), Collection: fromAPICollection(b.Collection),
 	}
 	if b.BirthDate != nil {
 		in.BirthDate = value(b.BirthDate.Time)
@@ -170,7 +170,7 @@ func fromAPIUpdate(b *customersapi.CustomerUpdate) Input {
 		ExternalID: b.ExternalId, Name: b.Name, Phone: b.Phone, Email: b.Email, CardNumber: b.CardNumber,
 		Gender: (*string)(b.Gender), Source: b.Source, HomeStoreID: b.HomeStoreId, AssignedStaffID: b.AssignedStaffId, Language: b.Language,
 		Preferences: (*map[string]any)(b.Preferences), MarketingPreferences: (*map[string]bool)(b.MarketingPreferences), CustomFields: (*map[string]any)(b.CustomFields),
-		Tags: b.Tags, LifecycleStage: (*string)(b.LifecycleStage),
+		Tags: b.Tags, LifecycleStage: (*string)(b.LifecycleStage), Collection: fromAPICollection(b.Collection),
 	}
 	if b.BirthDate.IsNull() {
 		in.BirthDate = null[time.Time]()
@@ -191,7 +191,7 @@ func fromAPIBulkItem(b *customersapi.CustomerBulkItem) BulkItem {
 	in := Input{
 		ExternalID: fromPointer(b.ExternalId), Name: fromPointer(b.Name), Phone: fromPointer(b.Phone), Email: fromPointer(b.Email), CardNumber: fromPointer(b.CardNumber),
 		Gender: b.Gender, Source: b.Source, Language: b.Language, Tags: b.Tags, LifecycleStage: b.LifecycleStage,
-		Preferences: (*map[string]any)(b.Preferences), MarketingPreferences: (*map[string]bool)(b.MarketingPreferences), CustomFields: (*map[string]any)(b.CustomFields),
+		Preferences: (*map[string]any)(b.Preferences), MarketingPreferences: (*map[string]bool)(b.MarketingPreferences), CustomFields: (*map[string]any)(b.CustomFields), Collection: fromAPICollection(b.Collection),
 	}
 	var bad faults
 	if b.BirthDate != nil {

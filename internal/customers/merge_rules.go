@@ -186,6 +186,7 @@ var mergeFields = []mergeField{
 var mergeKeeps = map[string]string{
 	"id": "who it is", "data_key": "what seals the row; a rotation may wrap it anew in between", "name_block": "where the row was filed on arrival",
 	"archived_at": "set with the merge, as it was before after undoing", "merged_into_id": "the merge itself",
+	"provenance": "follows the fields",
 	"created_at": "the survivor's own", "updated_at": "every change", "version": "every change",
 }
 
@@ -347,7 +348,13 @@ func combine(survivor, merged Customer, asked map[string]Side) (after, rest Cust
 			f.take(&after, &merged)
 			if f.unique {
 				f.take(&rest, &survivor)
+				if slices.Contains(collected, f.name) {
+					rest.stamp(survivor.origin(f.name), f.name)
+				}
 			}
+		}
+		if side != OfSurvivor {
+			after.adopt(f, side, &survivor, &merged)
 		}
 		sides[f.name] = side
 	}

@@ -170,7 +170,7 @@ func (s *Service) writeUndone(ctx context.Context, tx *db.Tx, one, other *surviv
 }
 
 var putBackSQL = func() string {
-	columns := []string{"archived_at"}
+	columns := []string{"archived_at", "provenance"}
 	for _, f := range mergeFields {
 		columns = append(columns, f.columns...)
 	}
@@ -182,6 +182,11 @@ var putBackSQL = func() string {
 // fields works out the row to write.
 func (r *restored) fields(kept *[]schema.MergeKept) error {
 	r.out = r.now
+	r.out.provenance = nil
+	if err := json.Unmarshal(r.before["provenance"], &r.out.provenance); err != nil && len(r.before["provenance"]) > 0 {
+		return err
+	}
+	var since []string // fields whose values are those of now
 	for i := range mergeFields {
 		f := &mergeFields[i]
 		what := f.undo(&r.record.Before, &r.record.After, &r.now, &r.out)
@@ -200,15 +205,25 @@ func (r *restored) fields(kept *[]schema.MergeKept) error {
 			if err := r.columns(f); err != nil {
 				return err
 			}
+			since = append(since, f.name)
 			*kept = append(*kept, schema.MergeKept{Customer: r.side, Field: f.name, Reason: "edited_since"})
 		case edited:
+			since = append(since, f.name)
 			*kept = append(*kept, schema.MergeKept{Customer: r.side, Field: f.name, Reason: "edited_since"})
 		}
 	}
 	if r.archivedUntouched {
 		r.row["archived_at"] = r.before["archived_at"]
 	}
-	return nil
+	if r.row["provenance"] = r.before["provenance"]; len(since) == 0 {
+		return nil
+	}
+	for _, field := range r.out.sourced(&r.record.Before, since) {
+		r.out.stamp(r.now.origin(field), field)
+	}
+	raw, err := json.Marshal(r.out.provenance)
+	r.row["provenance"] = raw
+	return err
 }
 
 // columns writes a field that holds several things into the row.

@@ -107,7 +107,7 @@ func open(keys *crypto.Keyring, row *crm.Customer) (Customer, error) {
 		HomeStoreID: row.HomeStoreID, AssignedStaffID: row.AssignedStaffID, Preferences: row.Preferences,
 		MarketingPreferences: row.MarketingPreferences, CustomFields: row.CustomFields, TagIDs: row.TagIds,
 		TagExpiries: row.TagExpiries, LifecyclePinned: row.LifecyclePinned,
-		block: row.NameBlock, wrapped: row.DataKey, ArchivedAt: utc(row.ArchivedAt), Version: row.Version, CreatedAt: row.CreatedAt.UTC(), UpdatedAt: row.UpdatedAt.UTC(),
+		block: row.NameBlock, wrapped: row.DataKey, provenance: row.Provenance, ArchivedAt: utc(row.ArchivedAt), Version: row.Version, CreatedAt: row.CreatedAt.UTC(), UpdatedAt: row.UpdatedAt.UTC(),
 	}
 	if row.PhoneKind != nil {
 		c.PhoneKind = string(*row.PhoneKind)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/db"
 )
 
@@ -34,13 +35,14 @@ func (s *Service) SignUp(ctx context.Context, tx *db.Tx, in Input) (*Customer, e
 	return out[0].Customer, out[0].Err
 }
 
-// ChangeOwn changes a customer on their own behalf. Check sees the record as it
+// ChangeOwn changes a customer on their own behalf, as far as the rules for
+// members allow; nil rules allow everything. Check sees the record as it
 // is, locked, and may refuse. Store, assistant, tags and whatever else the
 // business decides must not be in the input.
-// Errors: ErrNotFound, ErrArchived, ErrDuplicate, those of single fields,
-// request.version_mismatch.
-func (s *Service) ChangeOwn(ctx context.Context, id uuid.UUID, in Input, ifMatch *string, check func(*Customer) error) (*Customer, error) {
-	return s.change(ctx, id, ifMatch, func(ctx context.Context, _ *db.Tx, c *Customer) (change, error) {
+// Errors: ErrNotFound, ErrArchived, ErrDuplicate, ErrMemberReadOnly,
+// ErrMemberOnce, those of single fields, request.version_mismatch.
+func (s *Service) ChangeOwn(ctx context.Context, id uuid.UUID, in Input, ifMatch *string, allowed *MemberRules, check Guard) (*Customer, error) {
+	return s.change(ctx, id, ifMatch, func(ctx context.Context, tx *db.Tx, c *Customer) (change, error) {
 		if c.ArchivedAt != nil {
 			return change{}, ErrArchived.New()
 		}
@@ -53,10 +55,22 @@ func (s *Service) ChangeOwn(ctx context.Context, id uuid.UUID, in Input, ifMatch
 		if err != nil {
 			return change{}, err
 		}
+		actor, err := auth.From(ctx)
+		if err != nil {
+			return change{}, err
+		}
+		fields, err := s.useFields(ctx, tx, actor, []*Input{&in})
+		if err != nil {
+			return change{}, err
+		}
 		old := *c
 		_, bad := c.apply(&in, s.clock.Today().Time())
+		fields.assign(c, &in, &old, &bad)
+		if allowed != nil {
+			allowed.judge(&in, &old, c, &bad)
+		}
 		rules.judge(c, s.clock.Today().Time(), &bad)
-		return change{"customers.update", EventUpdated, c.differences(&old)}, bad.err()
+		return change{"customers.update", EventUpdated, c.differences(&old), &in}, bad.err()
 	})
 }
 

@@ -45,12 +45,14 @@ func (s *Service) change(ctx context.Context, id uuid.UUID, ifMatch *string, f f
 			return err
 		}
 		out = opened[0]
+		old := out
 		what, err := f(ctx, tx, &out)
 		if err != nil || len(what.fields) == 0 {
 			return err
 		}
 		out.Version++
 		out.UpdatedAt = s.clock.Now()
+		out.stamp(originOf(ctx, what.in, &out, out.UpdatedAt, false), out.sourced(&old, what.fields)...)
 		if slices.ContainsFunc(what.fields, func(f string) bool { return slices.Contains(uniqueFields, f) }) {
 			taken, err := s.taken(ctx, tx, []*Customer{&out})
 			if err != nil {
@@ -79,6 +81,7 @@ func (s *Service) change(ctx context.Context, id uuid.UUID, ifMatch *string, f f
 type change struct {
 	action, event string
 	fields        []string
+	in            *Input // what asked for it, if anything did
 }
 
 var uniqueFields = []string{"external_id", "phone", "email", "card_number"}
@@ -97,7 +100,7 @@ func (s *Service) Update(ctx context.Context, id uuid.UUID, in Input, ifMatch *s
 			return change{}, err
 		}
 		fields, err := s.alter(c, &in, r, names)
-		return change{"customers.update", EventUpdated, fields}, err
+		return change{"customers.update", EventUpdated, fields, &in}, err
 	})
 }
 
@@ -127,7 +130,7 @@ func (s *Service) Archive(ctx context.Context, id uuid.UUID, ifMatch *string) (*
 		}
 		now := s.clock.Now()
 		c.ArchivedAt = &now
-		return change{"customers.archive", EventArchived, []string{"archived_at"}}, nil
+		return change{action: "customers.archive", event: EventArchived, fields: []string{"archived_at"}}, nil
 	})
 }
 
@@ -138,7 +141,7 @@ func (s *Service) Restore(ctx context.Context, id uuid.UUID, ifMatch *string) (*
 			return change{}, nil
 		}
 		c.ArchivedAt = nil
-		return change{"customers.restore", EventRestored, []string{"archived_at"}}, nil
+		return change{action: "customers.restore", event: EventRestored, fields: []string{"archived_at"}}, nil
 	})
 }
 
@@ -167,7 +170,7 @@ func (s *Service) AddTags(ctx context.Context, id uuid.UUID, names []string, unt
 		var bad faults
 		known.extend(c, names, until, &bad)
 		rules.judge(c, s.clock.Today().Time(), &bad)
-		return change{"customers.tag", EventUpdated, c.differences(&old)}, bad.err()
+		return change{action: "customers.tag", event: EventUpdated, fields: c.differences(&old)}, bad.err()
 	})
 }
 
@@ -194,7 +197,7 @@ func (s *Service) RemoveTag(ctx context.Context, id, tagID uuid.UUID) error {
 		c.Tags = left[0].Tags
 		var bad faults
 		rules.judge(c, s.clock.Today().Time(), &bad)
-		return change{"customers.untag", EventUpdated, c.differences(&old)}, bad.err()
+		return change{action: "customers.untag", event: EventUpdated, fields: c.differences(&old)}, bad.err()
 	})
 	return err
 }

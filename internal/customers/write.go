@@ -26,6 +26,7 @@ var written = []struct{ name, sent, cast string }{
 	{"home_store_id", "uuid", ""}, {"assigned_staff_id", "uuid", ""},
 	{"preferences", "jsonb", ""}, {"marketing_preferences", "jsonb", ""}, {"custom_fields", "jsonb", ""},
 	{"custom_fields_sealed", "bytea", ""},
+	{"provenance", "jsonb", ""},
 	{"tag_ids", "text", "uuid[]"}, {"tag_expiries", "jsonb", ""},
 	{"lifecycle_stage", "text", ""}, {"lifecycle_pinned", "boolean", ""}, {"archived_at", "timestamptz", ""},
 	{"name_block", "integer", ""}, {"version", "bigint", ""}, {"created_at", "timestamptz", ""}, {"updated_at", "timestamptz", ""},
@@ -126,6 +127,9 @@ func layOut(cols []column, c *Customer, dataKey []byte, row *sealed) error {
 		}
 	}
 	at().bytes(row.custom)
+	if err := at().json(c.provenance, c.provenance == nil); err != nil {
+		return err
+	}
 	at().uuids(c.TagIDs)
 	if err := at().json(c.TagExpiries, len(c.TagExpiries) == 0); err != nil {
 		return err

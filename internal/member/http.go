@@ -455,7 +455,13 @@ func toAPIProfile(p *Profile) memberapi.MemberProfile {
 	out := memberapi.MemberProfile{Id: p.ID, Name: filled(p.Name), Gender: customersapi.CustomerGender(p.Gender), BirthDate: nullable.NewNullNullable[openapi_types.Date](),
 		Phone: filled(p.Phone), PhoneVerified: p.PhoneVerified, Email: filled(p.Email), CardNumber: filled(p.Card), Address: nullable.NewNullNullable[commonapi.Address](),
 		Language: p.Language, Preferences: p.Preferences, MarketingPreferences: p.MarketingPreferences, HomeStoreId: orNull(p.HomeStoreID),
+		CustomFields: customersapi.CustomFields(p.CustomFields), FieldAccess: []customersapi.MemberFieldAccess{},
 		TermsVersion: int32(p.TermsVersion), Version: p.Version, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt}
+	for _, f := range p.Rules.All() {
+		if f.Access != customers.MemberHidden {
+			out.FieldAccess = append(out.FieldAccess, customers.ToAPIMemberFields([]customers.MemberField{f})...)
+		}
+	}
 	if p.BirthDate != nil {
 		out.BirthDate.Set(openapi_types.Date{Time: *p.BirthDate})
 	}
@@ -473,7 +479,7 @@ func toAPIProfile(p *Profile) memberapi.MemberProfile {
 
 func fromAPIProfile(b *memberapi.MemberProfileUpdate) ProfileChange {
 	in := ProfileChange{Name: b.Name, Email: b.Email, Gender: (*string)(b.Gender), Language: b.Language,
-		Preferences: (*map[string]any)(b.Preferences), MarketingPreferences: (*map[string]bool)(b.MarketingPreferences)}
+		Preferences: (*map[string]any)(b.Preferences), MarketingPreferences: (*map[string]bool)(b.MarketingPreferences), CustomFields: (*map[string]any)(b.CustomFields)}
 	if b.BirthDate != nil {
 		in.BirthDate = &b.BirthDate.Time
 	}

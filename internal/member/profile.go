@@ -26,6 +26,7 @@ type Profile struct {
 	*customers.Customer
 	PhoneVerified bool
 	TermsVersion  int // of the terms that the member agreed to
+	Rules         *customers.MemberRules
 }
 
 // Profile reads the signed-in member's record.
@@ -42,9 +43,13 @@ func (s *Service) Profile(ctx context.Context) (*Profile, error) {
 }
 
 func (s *Service) profileOf(ctx context.Context, c *customers.Customer) (*Profile, error) {
-	out := &Profile{Customer: c}
+	rules, err := s.Customers.MemberRules(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rules.Hide(c)
+	out := &Profile{Customer: c, Rules: rules}
 	d := s.DB.From(ctx)
-	var err error
 	if c.Phone != "" {
 		out.PhoneVerified, err = d.CRM.CustomerIdentity.Query().Where(customeridentity.CustomerID(c.ID),
 			customeridentity.ProviderEQ(customeridentity.ProviderPhone), customeridentity.App(""),
@@ -74,26 +79,32 @@ type ProfileChange struct {
 	Language             *string
 	Preferences          *map[string]any
 	MarketingPreferences *map[string]bool
+	CustomFields         *map[string]any // merged
 }
 
-// ChangeProfile changes the signed-in member's record. A birth date is given
-// once: benefits hang on it.
+// ChangeProfile changes the signed-in member's record, as far as the rules for
+// members allow. By default a birth date is given once: benefits hang on it.
 // Errors: member.birth_date_set, member.guardian_consent_needed,
-// customers.duplicate, those of single fields, request.version_mismatch.
+// member.field_read_only, member.field_given_once, customers.duplicate, those of
+// single fields, request.version_mismatch.
 func (s *Service) ChangeProfile(ctx context.Context, in ProfileChange, ifMatch *string) (*Profile, error) {
 	actor, err := self(ctx)
 	if err != nil {
 		return nil, err
 	}
 	input := customers.Input{Name: in.Name, Email: in.Email, Gender: in.Gender, Address: in.Address, Language: in.Language,
-		Preferences: in.Preferences, MarketingPreferences: in.MarketingPreferences}
+		Preferences: in.Preferences, MarketingPreferences: in.MarketingPreferences, CustomFields: in.CustomFields}
 	if in.BirthDate != nil {
 		input.BirthDate = nullable.NewNullableWithValue(*in.BirthDate)
 	}
 	var out *Profile
 	err = s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		c, err := s.Customers.ChangeOwn(ctx, actor.ID, input, ifMatch, func(before *customers.Customer) error {
-			return s.mayBeBorn(ctx, tx, actor.ID, before.BirthDate, in.BirthDate)
+		rules, err := s.Customers.MemberRules(ctx)
+		if err != nil {
+			return err
+		}
+		c, err := s.Customers.ChangeOwn(ctx, actor.ID, input, ifMatch, rules, func(before *customers.Customer) error {
+			return s.mayBeBorn(ctx, tx, actor.ID, before.BirthDate, in.BirthDate, rules.Of("birth_date"))
 		})
 		if err != nil {
 			return err
@@ -104,17 +115,61 @@ func (s *Service) ChangeProfile(ctx context.Context, in ProfileChange, ifMatch *
 	return out, err
 }
 
-func (s *Service) mayBeBorn(ctx context.Context, tx *db.Tx, id uuid.UUID, was, wanted *time.Time) error {
-	if wanted == nil {
-		return nil
+func (s *Service) mayBeBorn(ctx context.Context, tx *db.Tx, id uuid.UUID, was, wanted *time.Time, access customers.MemberAccess) error {
+	if wanted == nil || was != nil && was.Equal(*wanted) || access == customers.MemberReadOnly || access == customers.MemberHidden {
+		return nil // the rules for members say the rest
 	}
-	if was != nil {
-		if was.Equal(*wanted) {
-			return nil
-		}
+	if was != nil && access == customers.MemberOnce {
 		return ErrBirthDateSet.At("/birth_date")
 	}
 	return s.ofAge(ctx, tx, id, wanted, "/birth_date")
+}
+
+// ChangePreferences merges what the signed-in member declares, one level deep;
+// nil takes an entry away. Errors: those of ChangeProfile.
+func (s *Service) ChangePreferences(ctx context.Context, tastes map[string]any, channels map[string]*bool, ifMatch *string) (*Profile, error) {
+	actor, err := self(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out *Profile
+	err = s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		rules, err := s.Customers.MemberRules(ctx)
+		if err != nil {
+			return err
+		}
+		var input customers.Input
+		preferences, marketing := map[string]any{}, map[string]bool{}
+		if tastes != nil {
+			input.Preferences = &preferences
+		}
+		if channels != nil {
+			input.MarketingPreferences = &marketing
+		}
+		c, err := s.Customers.ChangeOwn(ctx, actor.ID, input, ifMatch, rules, func(before *customers.Customer) error {
+			maps.Copy(preferences, before.Preferences)
+			for key, v := range tastes {
+				if preferences[key] = v; v == nil {
+					delete(preferences, key)
+				}
+			}
+			maps.Copy(marketing, before.MarketingPreferences)
+			for key, v := range channels {
+				if v == nil {
+					delete(marketing, key)
+					continue
+				}
+				marketing[key] = *v
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		out, err = s.profileOf(ctx, c)
+		return err
+	})
+	return out, err
 }
 
 // orderPosition is the last order of a page.

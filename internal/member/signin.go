@@ -236,6 +236,7 @@ func (s *Service) signUp(ctx context.Context, tx *db.Tx, p proof, in Entry) (uui
 	if p.Email != "" {
 		withEmail.Email = nullable.NewNullableWithValue(p.Email)
 	}
+	ctx = customers.WithProvenance(ctx, customers.By{Collection: customers.Collection{Channel: source, ConsentShown: true}, Self: true})
 	made, err := s.Customers.SignUp(ctx, tx, withEmail)
 	if p.Email != "" && customers.ErrDuplicate.Is(err) {
 		// An e-mail does not join two people, and one record can have it.
@@ -352,7 +353,7 @@ func (s *Service) complete(ctx context.Context, id uuid.UUID, p *SignUpProfile) 
 	if p.BirthDate != nil && c.BirthDate == nil {
 		in.BirthDate = nullable.NewNullableWithValue(*p.BirthDate)
 	}
-	_, err = s.Customers.ChangeOwn(ctx, id, in, nil, nil)
+	_, err = s.Customers.ChangeOwn(customers.WithProvenance(ctx, customers.By{Collection: customers.Collection{ConsentShown: true}, Self: true}), id, in, nil, nil, nil)
 	return err
 }
 
@@ -471,6 +472,6 @@ func (s *Service) recordPhone(ctx context.Context, id uuid.UUID, phone *string) 
 	if phone != nil {
 		in.Phone.Set(*phone)
 	}
-	_, err := s.Customers.ChangeOwn(ctx, id, in, nil, nil)
+	_, err := s.Customers.ChangeOwn(customers.WithProvenance(ctx, customers.By{Self: true}), id, in, nil, nil, nil)
 	return err
 }

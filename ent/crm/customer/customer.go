@@ -75,6 +75,8 @@ const (
 	FieldLifecycleStage = "lifecycle_stage"
 	// FieldLifecyclePinned holds the string denoting the lifecycle_pinned field in the database.
 	FieldLifecyclePinned = "lifecycle_pinned"
+	// FieldProvenance holds the string denoting the provenance field in the database.
+	FieldProvenance = "provenance"
 	// FieldArchivedAt holds the string denoting the archived_at field in the database.
 	FieldArchivedAt = "archived_at"
 	// FieldMergedIntoID holds the string denoting the merged_into_id field in the database.
@@ -122,6 +124,7 @@ var Columns = []string{
 	FieldTagExpiries,
 	FieldLifecycleStage,
 	FieldLifecyclePinned,
+	FieldProvenance,
 	FieldArchivedAt,
 	FieldMergedIntoID,
 	FieldVersion,

@@ -1481,6 +1481,16 @@ func LifecyclePinnedNEQ(v bool) predicate.Customer {
 	return predicate.Customer(sql.FieldNEQ(FieldLifecyclePinned, v))
 }
 
+// ProvenanceIsNil applies the IsNil predicate on the "provenance" field.
+func ProvenanceIsNil() predicate.Customer {
+	return predicate.Customer(sql.FieldIsNull(FieldProvenance))
+}
+
+// ProvenanceNotNil applies the NotNil predicate on the "provenance" field.
+func ProvenanceNotNil() predicate.Customer {
+	return predicate.Customer(sql.FieldNotNull(FieldProvenance))
+}
+
 // ArchivedAtEQ applies the EQ predicate on the "archived_at" field.
 func ArchivedAtEQ(v time.Time) predicate.Customer {
 	return predicate.Customer(sql.FieldEQ(FieldArchivedAt, v))

@@ -148,6 +148,7 @@ var (
 		{Name: "tag_expiries", Type: field.TypeJSON, Nullable: true},
 		{Name: "lifecycle_stage", Type: field.TypeEnum, Enums: []string{"prospect", "new", "active", "loyal", "dormant", "lost"}, Default: "prospect"},
 		{Name: "lifecycle_pinned", Type: field.TypeBool, Default: false},
+		{Name: "provenance", Type: field.TypeJSON, Nullable: true},
 		{Name: "archived_at", Type: field.TypeTime, Nullable: true},
 		{Name: "merged_into_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "version", Type: field.TypeInt64, Default: 1},
@@ -206,12 +207,12 @@ var (
 			{
 				Name:    "customers_updated_idx",
 				Unique:  false,
-				Columns: []*schema.Column{CustomersColumns[35], CustomersColumns[0]},
+				Columns: []*schema.Column{CustomersColumns[36], CustomersColumns[0]},
 			},
 			{
 				Name:    "customers_merged_into_idx",
 				Unique:  false,
-				Columns: []*schema.Column{CustomersColumns[32]},
+				Columns: []*schema.Column{CustomersColumns[33]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "merged_into_id IS NOT NULL",
 				},

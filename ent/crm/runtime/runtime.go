@@ -129,15 +129,15 @@ func init() {
 	// customer.DefaultLifecyclePinned holds the default value on creation for the lifecycle_pinned field.
 	customer.DefaultLifecyclePinned = customerDescLifecyclePinned.Default.(bool)
 	// customerDescVersion is the schema descriptor for version field.
-	customerDescVersion := customerFields[33].Descriptor()
+	customerDescVersion := customerFields[34].Descriptor()
 	// customer.DefaultVersion holds the default value on creation for the version field.
 	customer.DefaultVersion = customerDescVersion.Default.(int64)
 	// customerDescCreatedAt is the schema descriptor for created_at field.
-	customerDescCreatedAt := customerFields[34].Descriptor()
+	customerDescCreatedAt := customerFields[35].Descriptor()
 	// customer.DefaultCreatedAt holds the default value on creation for the created_at field.
 	customer.DefaultCreatedAt = customerDescCreatedAt.Default.(func() time.Time)
 	// customerDescUpdatedAt is the schema descriptor for updated_at field.
-	customerDescUpdatedAt := customerFields[35].Descriptor()
+	customerDescUpdatedAt := customerFields[36].Descriptor()
 	// customer.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	customer.DefaultUpdatedAt = customerDescUpdatedAt.Default.(func() time.Time)
 	customeraddress.Policy = privacy.NewPolicies(schema.CustomerAddress{})

@@ -55,6 +55,7 @@ func (Customer) Fields() []ent.Field {
 		field.JSON("tag_expiries", map[uuid.UUID]time.Time{}).Optional().Comment("when those of the tags end that end by themselves, by id"),
 		field.Enum("lifecycle_stage").Values("prospect", "new", "active", "loyal", "dormant", "lost").Default("prospect"),
 		field.Bool("lifecycle_pinned").Default(false).Comment("the stage was set by hand and is not derived"),
+		field.JSON("provenance", &Provenance{}).Optional().Comment("where the values came from, without any"),
 		field.Time("archived_at").Optional().Nillable(),
 		field.UUID("merged_into_id", uuid.UUID{}).Optional().Nillable().
 			Comment("the customer whom this one turned out to be; the row is kept for its identifiers and for undoing, and seen by nobody"),

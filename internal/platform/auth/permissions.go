@@ -27,6 +27,7 @@ const (
 	GroupsManage         Permission = "customer_groups.manage"
 	CustomFieldsManage   Permission = "custom_fields.manage"
 	ValidationManage     Permission = "validation_rules.manage"
+	MemberRulesManage    Permission = "member_rules.manage"
 	OrdersRead           Permission = "orders.read"
 	OrdersIngest         Permission = "orders.ingest"
 	OrdersOverridePrice  Permission = "orders.override_price"
@@ -90,6 +91,7 @@ var Catalogue = []Explained{
 	{GroupsManage, "Define groups of customers, and put customers within the scope into them and take them out.", "管理顾客分组，并将权限范围内的顾客加入或移出分组。"},
 	{CustomFieldsManage, "Define custom fields, and see and change all of them.", "管理自定义字段，并可查看和修改全部自定义字段。"},
 	{ValidationManage, "Define, try and activate validation rules.", "管理、试运行并启用校验规则。"},
+	{MemberRulesManage, "Decide what members may see and change of their own record.", "设置会员可查看和修改的本人资料字段。"},
 	{OrdersRead, "Read orders and returns within the scope.", "查看权限范围内的订单和退货。"},
 	{OrdersIngest, "Send tickets from tills.", "上传收银小票。"},
 	{OrdersOverridePrice, "Set prices on order lines.", "在订单行上改价。"},
