@@ -38,6 +38,7 @@ var crossings = [][3]string{
 	{"sessions", "staff_id", "staff"},
 	{"delegations", "staff_id", "staff"},
 	{"delegations", "to_staff_id", "staff"},
+	{"forms", "store_id", "stores"},
 	{"staff_factors", "staff_id", "staff"},
 }
 

@@ -762,6 +762,162 @@ func (e FamilyRelation) Valid() bool {
 	}
 }
 
+// Defines values for FormAnswerKind.
+const (
+	AnswerBoolean     FormAnswerKind = "boolean"
+	AnswerChoice      FormAnswerKind = "choice"
+	AnswerDate        FormAnswerKind = "date"
+	AnswerMultiChoice FormAnswerKind = "multi_choice"
+	AnswerNumber      FormAnswerKind = "number"
+	AnswerText        FormAnswerKind = "text"
+)
+
+// Valid indicates whether the value is a known member of the FormAnswerKind enum.
+func (e FormAnswerKind) Valid() bool {
+	switch e {
+	case AnswerBoolean:
+		return true
+	case AnswerChoice:
+		return true
+	case AnswerDate:
+		return true
+	case AnswerMultiChoice:
+		return true
+	case AnswerNumber:
+		return true
+	case AnswerText:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FormFieldKind.
+const (
+	FormCustomField   FormFieldKind = "custom_field"
+	FormCustomerField FormFieldKind = "customer_field"
+	FormQuestion      FormFieldKind = "question"
+)
+
+// Valid indicates whether the value is a known member of the FormFieldKind enum.
+func (e FormFieldKind) Valid() bool {
+	switch e {
+	case FormCustomField:
+		return true
+	case FormCustomerField:
+		return true
+	case FormQuestion:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FormMatch.
+const (
+	FormMatchCardNumber FormMatch = "card_number"
+	FormMatchExternalID FormMatch = "external_id"
+	FormMatchPhone      FormMatch = "phone"
+)
+
+// Valid indicates whether the value is a known member of the FormMatch enum.
+func (e FormMatch) Valid() bool {
+	switch e {
+	case FormMatchCardNumber:
+		return true
+	case FormMatchExternalID:
+		return true
+	case FormMatchPhone:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FormOnMatch.
+const (
+	FormFillsMatch   FormOnMatch = "fill_empty"
+	FormRefusesMatch FormOnMatch = "refuse"
+	FormUpdatesMatch FormOnMatch = "update"
+)
+
+// Valid indicates whether the value is a known member of the FormOnMatch enum.
+func (e FormOnMatch) Valid() bool {
+	switch e {
+	case FormFillsMatch:
+		return true
+	case FormRefusesMatch:
+		return true
+	case FormUpdatesMatch:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FormOutcome.
+const (
+	FormCreated FormOutcome = "created"
+	FormUpdated FormOutcome = "updated"
+)
+
+// Valid indicates whether the value is a known member of the FormOutcome enum.
+func (e FormOutcome) Valid() bool {
+	switch e {
+	case FormCreated:
+		return true
+	case FormUpdated:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FormPurpose.
+const (
+	FormPurposeGuardian  FormPurpose = "guardian"
+	FormPurposeMarketing FormPurpose = "marketing"
+	FormPurposeProfiling FormPurpose = "profiling"
+	FormPurposeTerms     FormPurpose = "terms"
+)
+
+// Valid indicates whether the value is a known member of the FormPurpose enum.
+func (e FormPurpose) Valid() bool {
+	switch e {
+	case FormPurposeGuardian:
+		return true
+	case FormPurposeMarketing:
+		return true
+	case FormPurposeProfiling:
+		return true
+	case FormPurposeTerms:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FormStatus.
+const (
+	FormArchived  FormStatus = "archived"
+	FormDraft     FormStatus = "draft"
+	FormPublished FormStatus = "published"
+)
+
+// Valid indicates whether the value is a known member of the FormStatus enum.
+func (e FormStatus) Valid() bool {
+	switch e {
+	case FormArchived:
+		return true
+	case FormDraft:
+		return true
+	case FormPublished:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for GrantScope.
 const (
 	ScopeAll      GrantScope = "all"
@@ -2361,6 +2517,36 @@ func (e ListExportsParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for ListFormsParamsInclude.
+const (
+	ListFormsParamsIncludeIncludeTotalCount ListFormsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListFormsParamsInclude enum.
+func (e ListFormsParamsInclude) Valid() bool {
+	switch e {
+	case ListFormsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListFormSubmissionsParamsInclude.
+const (
+	ListFormSubmissionsParamsIncludeIncludeTotalCount ListFormSubmissionsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListFormSubmissionsParamsInclude enum.
+func (e ListFormSubmissionsParamsInclude) Valid() bool {
+	switch e {
+	case ListFormSubmissionsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListImportsParamsInclude.
 const (
 	ListImportsParamsIncludeIncludeTotalCount ListImportsParamsInclude = "total_count"
@@ -2490,6 +2676,21 @@ const (
 func (e ListMemberFamilyParamsInclude) Valid() bool {
 	switch e {
 	case ListMemberFamilyParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListMemberFormsParamsInclude.
+const (
+	ListMemberFormsParamsIncludeIncludeTotalCount ListMemberFormsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListMemberFormsParamsInclude enum.
+func (e ListMemberFormsParamsInclude) Valid() bool {
+	switch e {
+	case ListMemberFormsParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -4924,6 +5125,285 @@ type FieldProvenance struct {
 	ImportId nullable.Nullable[openapi_types.UUID] `json:"import_id"`
 }
 
+// Form Example: {"channel":"tablet","code":"new_member","created_at":"2026-07-01T02:00:00Z","definition":{"consents":[{"purpose":"marketing","required":false}],"fields":[{"key":"name","kind":"customer_field","label":{"en":"Name","zh-CN":"姓名"},"required":true,"target":"name"},{"help":{"zh-CN":"仅用于会员服务"},"key":"phone","kind":"customer_field","label":{"en":"Phone","zh-CN":"手机号"},"required":true,"target":"phone"},{"key":"shoe","kind":"custom_field","label":{"zh-CN":"鞋码"},"target":"shoe_size"},{"answer":"choice","choices":["friend","street"],"key":"how","kind":"question","label":{"zh-CN":"您如何得知我们"}}],"for_members":false,"match_by":["phone"],"on_match":"fill_empty"},"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","published":null,"published_version":null,"status":"draft","store_id":null,"title":{"en":"New member","zh-CN":"新会员登记"},"updated_at":"2026-07-01T02:00:00Z","version":1}
+type Form struct {
+	// Channel The source of customers whom it makes, and the channel of what it brings.
+	Channel   string    `json:"channel"`
+	Code      string    `json:"code"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Definition Example: {"consents":[{"purpose":"marketing","required":false}],"fields":[{"key":"name","kind":"customer_field","label":{"en":"Name","zh-CN":"姓名"},"required":true,"target":"name"},{"help":{"zh-CN":"仅用于会员服务"},"key":"phone","kind":"customer_field","label":{"en":"Phone","zh-CN":"手机号"},"required":true,"target":"phone"},{"key":"shoe","kind":"custom_field","label":{"zh-CN":"鞋码"},"target":"shoe_size"},{"answer":"choice","choices":["friend","street"],"key":"how","kind":"question","label":{"zh-CN":"您如何得知我们"}}],"for_members":false,"match_by":["phone"],"on_match":"fill_empty"}
+	Definition FormDefinition `json:"definition"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id        Id                                `json:"id"`
+	Published nullable.Nullable[FormDefinition] `json:"published"`
+
+	// PublishedVersion The number of what is asked now.
+	PublishedVersion nullable.Nullable[int32] `json:"published_version"`
+
+	// Status `draft` was never published, `published` is asked, `archived` is not asked any more.
+	//
+	//
+	// Example: published
+	Status FormStatus `json:"status"`
+
+	// StoreId The home store of customers whom it makes; null leaves it to who hands it in.
+	StoreId nullable.Nullable[openapi_types.UUID] `json:"store_id"`
+
+	// Title A text by language; `zh-CN` and `en` are usual.
+	//
+	// Example: {"en":"Name","zh-CN":"姓名"}
+	Title     FormTexts `json:"title"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// FormAnswerKind Example: choice
+type FormAnswerKind string
+
+// FormAnswerValues Answers by key: texts, numbers, booleans, dates (`YYYY-MM-DD`), lists of choices, an address with its parts; what was not answered is left out.
+//
+// Example: {"how":"friend","name":"李小明","phone":"13800000000"}
+type FormAnswerValues map[string]interface{}
+
+// FormAnswers Example: {"answers":{"how":"friend","name":"李小明","phone":"13800000000"},"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a32"}
+type FormAnswers struct {
+	// Answers Answers by key: texts, numbers, booleans, dates (`YYYY-MM-DD`), lists of choices, an address with its parts; what was not answered is left out.
+	//
+	//
+	// Example: {"how":"friend","name":"李小明","phone":"13800000000"}
+	Answers FormAnswerValues `json:"answers"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+}
+
+// FormConsent A consent that the form asks for; the text is the current one of `GET /v1/member/consent-texts`.
+//
+// Example: {"purpose":"marketing","required":false}
+type FormConsent struct {
+	// Purpose What a consent is for, as in `GET /v1/member/consent-texts`.
+	//
+	// Example: marketing
+	Purpose  FormPurpose `json:"purpose"`
+	Required *bool       `json:"required,omitempty"`
+}
+
+// FormConsentGiven A consent that the customer gave, to the version that was shown.
+//
+// Example: {"purpose":"marketing","text_version":1}
+type FormConsentGiven struct {
+	// Purpose What a consent is for, as in `GET /v1/member/consent-texts`.
+	//
+	// Example: marketing
+	Purpose     FormPurpose `json:"purpose"`
+	TextVersion int32       `json:"text_version"`
+}
+
+// FormCreate Example: {"code":"new_member","definition":{"consents":[{"purpose":"marketing","required":false}],"fields":[{"key":"name","kind":"customer_field","label":{"en":"Name","zh-CN":"姓名"},"required":true,"target":"name"},{"help":{"zh-CN":"仅用于会员服务"},"key":"phone","kind":"customer_field","label":{"en":"Phone","zh-CN":"手机号"},"required":true,"target":"phone"},{"key":"shoe","kind":"custom_field","label":{"zh-CN":"鞋码"},"target":"shoe_size"},{"answer":"choice","choices":["friend","street"],"key":"how","kind":"question","label":{"zh-CN":"您如何得知我们"}}],"for_members":false,"match_by":["phone"],"on_match":"fill_empty"},"title":{"en":"New member","zh-CN":"新会员登记"}}
+type FormCreate struct {
+	Channel *string `json:"channel,omitempty"`
+	Code    string  `json:"code"`
+
+	// Definition Example: {"consents":[{"purpose":"marketing","required":false}],"fields":[{"key":"name","kind":"customer_field","label":{"en":"Name","zh-CN":"姓名"},"required":true,"target":"name"},{"help":{"zh-CN":"仅用于会员服务"},"key":"phone","kind":"customer_field","label":{"en":"Phone","zh-CN":"手机号"},"required":true,"target":"phone"},{"key":"shoe","kind":"custom_field","label":{"zh-CN":"鞋码"},"target":"shoe_size"},{"answer":"choice","choices":["friend","street"],"key":"how","kind":"question","label":{"zh-CN":"您如何得知我们"}}],"for_members":false,"match_by":["phone"],"on_match":"fill_empty"}
+	Definition FormDefinition `json:"definition"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId *Id `json:"store_id,omitempty"`
+
+	// Title A text by language; `zh-CN` and `en` are usual.
+	//
+	// Example: {"en":"Name","zh-CN":"姓名"}
+	Title FormTexts `json:"title"`
+}
+
+// FormDefinition Example: {"consents":[{"purpose":"marketing","required":false}],"fields":[{"key":"name","kind":"customer_field","label":{"en":"Name","zh-CN":"姓名"},"required":true,"target":"name"},{"help":{"zh-CN":"仅用于会员服务"},"key":"phone","kind":"customer_field","label":{"en":"Phone","zh-CN":"手机号"},"required":true,"target":"phone"},{"key":"shoe","kind":"custom_field","label":{"zh-CN":"鞋码"},"target":"shoe_size"},{"answer":"choice","choices":["friend","street"],"key":"how","kind":"question","label":{"zh-CN":"您如何得知我们"}}],"for_members":false,"match_by":["phone"],"on_match":"fill_empty"}
+type FormDefinition struct {
+	Consents *[]FormConsent `json:"consents,omitempty"`
+	Fields   []FormField    `json:"fields"`
+
+	// ForMembers Whether members may hand it in on their own side.
+	ForMembers *bool `json:"for_members,omitempty"`
+
+	// MatchBy The identifiers by which a customer is found, the first that was answered and leads to somebody.
+	MatchBy []FormMatch `json:"match_by"`
+
+	// OnMatch What becomes of somebody who is there already: `update` writes all answers, `fill_empty` those whose field is empty, `refuse` answers 409 `forms.known_already`.
+	//
+	//
+	// Example: fill_empty
+	OnMatch FormOnMatch `json:"on_match"`
+}
+
+// FormField One thing that a form asks, in the order of the list.
+//
+// Example: {"key":"phone","kind":"customer_field","label":{"en":"Phone","zh-CN":"手机号"},"required":true,"target":"phone"}
+type FormField struct {
+	// Answer Example: choice
+	Answer *FormAnswerKind `json:"answer,omitempty"`
+
+	// Choices Of a question with `choice` or `multi_choice`.
+	Choices *[]string `json:"choices,omitempty"`
+
+	// Help A text by language; `zh-CN` and `en` are usual.
+	//
+	// Example: {"en":"Name","zh-CN":"姓名"}
+	Help *FormTexts `json:"help,omitempty"`
+
+	// Key The name of the answer.
+	Key string `json:"key"`
+
+	// Kind `customer_field` and `custom_field` go into the customer's record, the answer to a `question` is kept sealed with the submission.
+	//
+	//
+	// Example: customer_field
+	Kind FormFieldKind `json:"kind"`
+
+	// Label A text by language; `zh-CN` and `en` are usual.
+	//
+	// Example: {"en":"Name","zh-CN":"姓名"}
+	Label    FormTexts `json:"label"`
+	Required *bool     `json:"required,omitempty"`
+
+	// Target Of a `customer_field`: `name`, `phone`, `email`, `card_number`, `external_id`, `gender`, `birth_date`, `language` or `address`; of a `custom_field` its key.
+	Target *string `json:"target,omitempty"`
+}
+
+// FormFieldKind `customer_field` and `custom_field` go into the customer's record, the answer to a `question` is kept sealed with the submission.
+//
+// Example: customer_field
+type FormFieldKind string
+
+// FormList Example: {"has_more":false,"items":[{"channel":"tablet","code":"new_member","created_at":"2026-07-01T02:00:00Z","definition":{"consents":[{"purpose":"marketing","required":false}],"fields":[{"key":"name","kind":"customer_field","label":{"en":"Name","zh-CN":"姓名"},"required":true,"target":"name"},{"help":{"zh-CN":"仅用于会员服务"},"key":"phone","kind":"customer_field","label":{"en":"Phone","zh-CN":"手机号"},"required":true,"target":"phone"},{"key":"shoe","kind":"custom_field","label":{"zh-CN":"鞋码"},"target":"shoe_size"},{"answer":"choice","choices":["friend","street"],"key":"how","kind":"question","label":{"zh-CN":"您如何得知我们"}}],"for_members":false,"match_by":["phone"],"on_match":"fill_empty"},"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","published":null,"published_version":null,"status":"draft","store_id":null,"title":{"en":"New member","zh-CN":"新会员登记"},"updated_at":"2026-07-01T02:00:00Z","version":1}],"next_cursor":null}
+type FormList struct {
+	HasMore bool   `json:"has_more"`
+	Items   []Form `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// FormMatch Example: phone
+type FormMatch string
+
+// FormOnMatch What becomes of somebody who is there already: `update` writes all answers, `fill_empty` those whose field is empty, `refuse` answers 409 `forms.known_already`.
+//
+// Example: fill_empty
+type FormOnMatch string
+
+// FormOutcome Example: created
+type FormOutcome string
+
+// FormPurpose What a consent is for, as in `GET /v1/member/consent-texts`.
+//
+// Example: marketing
+type FormPurpose string
+
+// FormReveal Example: {"reason":"回访核对"}
+type FormReveal struct {
+	// Reason Why, for the audit log. Write no personal data here.
+	Reason string `json:"reason"`
+}
+
+// FormStatus `draft` was never published, `published` is asked, `archived` is not asked any more.
+//
+// Example: published
+type FormStatus string
+
+// FormSubmission A form that was handed in.
+//
+// Example: {"channel":"tablet","created_at":"2026-07-01T02:00:00Z","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","form_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","form_version":1,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a32","outcome":"created","submitted_by_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","submitted_by_kind":"staff"}
+type FormSubmission struct {
+	Channel   string    `json:"channel"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// CustomerId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	CustomerId Id `json:"customer_id"`
+
+	// FormId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	FormId      Id    `json:"form_id"`
+	FormVersion int32 `json:"form_version"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// Outcome Example: created
+	Outcome FormOutcome `json:"outcome"`
+
+	// SubmittedById A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	SubmittedById Id `json:"submitted_by_id"`
+
+	// SubmittedByKind `staff`, `api_key` or `member`.
+	SubmittedByKind string `json:"submitted_by_kind"`
+}
+
+// FormSubmissionCreate Example: {"answers":{"how":"friend","name":"李小明","phone":"13800000000"},"consents":[{"purpose":"marketing","text_version":1}]}
+type FormSubmissionCreate struct {
+	// Answers Answers by key: texts, numbers, booleans, dates (`YYYY-MM-DD`), lists of choices, an address with its parts; what was not answered is left out.
+	//
+	//
+	// Example: {"how":"friend","name":"李小明","phone":"13800000000"}
+	Answers  FormAnswerValues    `json:"answers"`
+	Consents *[]FormConsentGiven `json:"consents,omitempty"`
+
+	// FormVersion What was asked; another one is published since, 409 `forms.version_changed`.
+	FormVersion *int32 `json:"form_version,omitempty"`
+
+	// HomeStoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	HomeStoreId *Id `json:"home_store_id,omitempty"`
+}
+
+// FormSubmissionList Example: {"has_more":false,"items":[{"channel":"tablet","created_at":"2026-07-01T02:00:00Z","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","form_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","form_version":1,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a32","outcome":"created","submitted_by_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","submitted_by_kind":"staff"}],"next_cursor":null}
+type FormSubmissionList struct {
+	HasMore bool             `json:"has_more"`
+	Items   []FormSubmission `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// FormTexts A text by language; `zh-CN` and `en` are usual.
+//
+// Example: {"en":"Name","zh-CN":"姓名"}
+type FormTexts map[string]string
+
+// FormUpdate Example: {"channel":"tablet"}
+type FormUpdate struct {
+	Channel *string `json:"channel,omitempty"`
+
+	// Definition Example: {"consents":[{"purpose":"marketing","required":false}],"fields":[{"key":"name","kind":"customer_field","label":{"en":"Name","zh-CN":"姓名"},"required":true,"target":"name"},{"help":{"zh-CN":"仅用于会员服务"},"key":"phone","kind":"customer_field","label":{"en":"Phone","zh-CN":"手机号"},"required":true,"target":"phone"},{"key":"shoe","kind":"custom_field","label":{"zh-CN":"鞋码"},"target":"shoe_size"},{"answer":"choice","choices":["friend","street"],"key":"how","kind":"question","label":{"zh-CN":"您如何得知我们"}}],"for_members":false,"match_by":["phone"],"on_match":"fill_empty"}
+	Definition *FormDefinition                       `json:"definition,omitempty"`
+	StoreId    nullable.Nullable[openapi_types.UUID] `json:"store_id,omitempty"`
+
+	// Title A text by language; `zh-CN` and `en` are usual.
+	//
+	// Example: {"en":"Name","zh-CN":"姓名"}
+	Title *FormTexts `json:"title,omitempty"`
+}
+
 // Grant Example: {"created_at":"2026-07-01T02:00:00Z","expires_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a17","merchant_id":null,"region_id":null,"role":"store_manager","scope":"store","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"}
 type Grant struct {
 	CreatedAt time.Time                    `json:"created_at"`
@@ -5706,6 +6186,50 @@ type MemberFieldRules struct {
 // MemberFieldRulesInput Example: {"fields":[{"access":"once","field":"email"},{"access":"editable","field":"custom_fields.shoe_size"}]}
 type MemberFieldRulesInput struct {
 	Fields []MemberFieldAccessInput `json:"fields"`
+}
+
+// MemberForm Example: {"code":"tastes","definition":{"consents":[{"purpose":"marketing","required":false}],"fields":[{"key":"name","kind":"customer_field","label":{"en":"Name","zh-CN":"姓名"},"required":true,"target":"name"},{"help":{"zh-CN":"仅用于会员服务"},"key":"phone","kind":"customer_field","label":{"en":"Phone","zh-CN":"手机号"},"required":true,"target":"phone"},{"key":"shoe","kind":"custom_field","label":{"zh-CN":"鞋码"},"target":"shoe_size"},{"answer":"choice","choices":["friend","street"],"key":"how","kind":"question","label":{"zh-CN":"您如何得知我们"}}],"for_members":false,"match_by":["phone"],"on_match":"fill_empty"},"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","published_version":1,"title":{"zh-CN":"阅读口味"}}
+type MemberForm struct {
+	Code string `json:"code"`
+
+	// Definition Example: {"consents":[{"purpose":"marketing","required":false}],"fields":[{"key":"name","kind":"customer_field","label":{"en":"Name","zh-CN":"姓名"},"required":true,"target":"name"},{"help":{"zh-CN":"仅用于会员服务"},"key":"phone","kind":"customer_field","label":{"en":"Phone","zh-CN":"手机号"},"required":true,"target":"phone"},{"key":"shoe","kind":"custom_field","label":{"zh-CN":"鞋码"},"target":"shoe_size"},{"answer":"choice","choices":["friend","street"],"key":"how","kind":"question","label":{"zh-CN":"您如何得知我们"}}],"for_members":false,"match_by":["phone"],"on_match":"fill_empty"}
+	Definition FormDefinition `json:"definition"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id               Id    `json:"id"`
+	PublishedVersion int32 `json:"published_version"`
+
+	// Title A text by language; `zh-CN` and `en` are usual.
+	//
+	// Example: {"en":"Name","zh-CN":"姓名"}
+	Title FormTexts `json:"title"`
+}
+
+// MemberFormList Example: {"has_more":false,"items":[{"code":"tastes","definition":{"consents":[{"purpose":"marketing","required":false}],"fields":[{"key":"name","kind":"customer_field","label":{"en":"Name","zh-CN":"姓名"},"required":true,"target":"name"},{"help":{"zh-CN":"仅用于会员服务"},"key":"phone","kind":"customer_field","label":{"en":"Phone","zh-CN":"手机号"},"required":true,"target":"phone"},{"key":"shoe","kind":"custom_field","label":{"zh-CN":"鞋码"},"target":"shoe_size"},{"answer":"choice","choices":["friend","street"],"key":"how","kind":"question","label":{"zh-CN":"您如何得知我们"}}],"for_members":false,"match_by":["phone"],"on_match":"fill_empty"},"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","published_version":1,"title":{"zh-CN":"阅读口味"}}],"next_cursor":null}
+type MemberFormList struct {
+	HasMore bool         `json:"has_more"`
+	Items   []MemberForm `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// MemberFormSubmissionCreate Example: {"answers":{"how":"friend"}}
+type MemberFormSubmissionCreate struct {
+	// Answers Answers by key: texts, numbers, booleans, dates (`YYYY-MM-DD`), lists of choices, an address with its parts; what was not answered is left out.
+	//
+	//
+	// Example: {"how":"friend","name":"李小明","phone":"13800000000"}
+	Answers  FormAnswerValues    `json:"answers"`
+	Consents *[]FormConsentGiven `json:"consents,omitempty"`
+
+	// FormVersion What was asked; another one is published since, 409 `forms.version_changed`.
+	FormVersion *int32 `json:"form_version,omitempty"`
 }
 
 // MemberLinkInput The proof of another way to sign in. `phone` needs `challenge_id` and `phone`; `wechat_official` and `oidc` need `state`.
@@ -8642,6 +9166,11 @@ type DelegationId = Id
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type ExportId = Id
 
+// FormId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type FormId = Id
+
 // GrantId A UUIDv7, so ids sort by the time of creation.
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
@@ -9546,6 +10075,85 @@ type GetExportFileParams struct {
 	Ticket *TicketParameter `form:"ticket,omitempty" json:"ticket,omitempty"`
 }
 
+// ListFormsParams defines parameters for ListForms.
+type ListFormsParams struct {
+	// Status Only forms of this status.
+	Status *FormStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListFormsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListFormsParamsInclude defines parameters for ListForms.
+type ListFormsParamsInclude string
+
+// CreateFormParams defines parameters for CreateForm.
+type CreateFormParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetFormParams defines parameters for GetForm.
+type GetFormParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateFormParams defines parameters for UpdateForm.
+type UpdateFormParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ArchiveFormParams defines parameters for ArchiveForm.
+type ArchiveFormParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// PublishFormParams defines parameters for PublishForm.
+type PublishFormParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListFormSubmissionsParams defines parameters for ListFormSubmissions.
+type ListFormSubmissionsParams struct {
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListFormSubmissionsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListFormSubmissionsParamsInclude defines parameters for ListFormSubmissions.
+type ListFormSubmissionsParamsInclude string
+
+// SubmitFormParams defines parameters for SubmitForm.
+type SubmitFormParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListImportsParams defines parameters for ListImports.
 type ListImportsParams struct {
 	// Limit Items a page holds at most.
@@ -9829,6 +10437,28 @@ type GetMemberRelativeParams struct {
 type UpdateMemberRelativeParams struct {
 	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListMemberFormsParams defines parameters for ListMemberForms.
+type ListMemberFormsParams struct {
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListMemberFormsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListMemberFormsParamsInclude defines parameters for ListMemberForms.
+type ListMemberFormsParamsInclude string
+
+// SubmitMemberFormParams defines parameters for SubmitMemberForm.
+type SubmitMemberFormParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListMemberIdentitiesParams defines parameters for ListMemberIdentities.
@@ -10677,6 +11307,18 @@ type CreateExportJSONRequestBody = ExportCreate
 // CreateClearExportJSONRequestBody defines body for CreateClearExport for application/json ContentType.
 type CreateClearExportJSONRequestBody = ExportClearCreate
 
+// CreateFormJSONRequestBody defines body for CreateForm for application/json ContentType.
+type CreateFormJSONRequestBody = FormCreate
+
+// UpdateFormJSONRequestBody defines body for UpdateForm for application/json ContentType.
+type UpdateFormJSONRequestBody = FormUpdate
+
+// SubmitFormJSONRequestBody defines body for SubmitForm for application/json ContentType.
+type SubmitFormJSONRequestBody = FormSubmissionCreate
+
+// RevealFormSubmissionJSONRequestBody defines body for RevealFormSubmission for application/json ContentType.
+type RevealFormSubmissionJSONRequestBody = FormReveal
+
 // CreateImportMultipartRequestBody defines body for CreateImport for multipart/form-data ContentType.
 type CreateImportMultipartRequestBody = ImportUpload
 
@@ -10730,6 +11372,9 @@ type CreateMemberRelativeJSONRequestBody = FamilyMemberCreate
 
 // UpdateMemberRelativeJSONRequestBody defines body for UpdateMemberRelative for application/json ContentType.
 type UpdateMemberRelativeJSONRequestBody = FamilyMemberUpdate
+
+// SubmitMemberFormJSONRequestBody defines body for SubmitMemberForm for application/json ContentType.
+type SubmitMemberFormJSONRequestBody = MemberFormSubmissionCreate
 
 // LinkMemberIdentityJSONRequestBody defines body for LinkMemberIdentity for application/json ContentType.
 type LinkMemberIdentityJSONRequestBody = MemberLinkInput
@@ -12460,6 +13105,125 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/files/{link} (the `GetLinkedFile` operationId).
 	GetLinkedFile(ctx context.Context, link string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListForms List forms
+	//
+	// By code.
+	//
+	// Corresponds with GET /v1/forms (the `ListForms` operationId).
+	ListForms(ctx context.Context, params *ListFormsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateFormWithBody Make a form
+	//
+	// It is a draft until it is published. A code that another form has answers 409 `forms.duplicate`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/forms (the `CreateForm` operationId).
+	CreateFormWithBody(ctx context.Context, params *CreateFormParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateForm Make a form
+	//
+	// It is a draft until it is published. A code that another form has answers 409 `forms.duplicate`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/forms (the `CreateForm` operationId).
+	CreateForm(ctx context.Context, params *CreateFormParams, body CreateFormJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetForm Read a form
+	//
+	// The draft, and in `published` what is asked now.
+	//
+	// Corresponds with GET /v1/forms/{id} (the `GetForm` operationId).
+	GetForm(ctx context.Context, id FormId, params *GetFormParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateFormWithBody Change the draft of a form
+	//
+	// A merge patch; `definition` is replaced whole. What is published stays as it is until the draft is published.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/forms/{id} (the `UpdateForm` operationId).
+	UpdateFormWithBody(ctx context.Context, id FormId, params *UpdateFormParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateForm Change the draft of a form
+	//
+	// A merge patch; `definition` is replaced whole. What is published stays as it is until the draft is published.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/forms/{id} (the `UpdateForm` operationId).
+	UpdateForm(ctx context.Context, id FormId, params *UpdateFormParams, body UpdateFormJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ArchiveForm Archive a form
+	//
+	// Nobody can hand it in any more; what was handed in stays. Again, it changes nothing.
+	//
+	// Corresponds with POST /v1/forms/{id}/archive (the `ArchiveForm` operationId).
+	ArchiveForm(ctx context.Context, id FormId, params *ArchiveFormParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PublishForm Publish the draft of a form
+	//
+	// It is asked from now on, under the next number. Whatever was handed in before keeps the number it was asked with. An archived form comes back.
+	//
+	// Corresponds with POST /v1/forms/{id}/publish (the `PublishForm` operationId).
+	PublishForm(ctx context.Context, id FormId, params *PublishFormParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListFormSubmissions List what was handed in
+	//
+	// The newest first, as far as the caller sees the customers. Answers are not part of it: those that went into records are there, the others are shown by
+	// `POST /v1/forms/{id}/submissions/{submission_id}/reveal`.
+	//
+	// Corresponds with GET /v1/forms/{id}/submissions (the `ListFormSubmissions` operationId).
+	ListFormSubmissions(ctx context.Context, id FormId, params *ListFormSubmissionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SubmitFormWithBody Hand in a form
+	//
+	// At a store's tablet or by a program. The customer is found by the identifiers that the form matches by, within the caller's reach, and changed as its
+	// `on_match` says; nobody found, one is made. All rules for customers hold: required custom fields, validation rules, one phone for one customer. Somebody beyond
+	// the caller's reach has the phone or card: 409 `customers.duplicate`. A faulty answer is named by its key (`/answers/phone`).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/forms/{id}/submissions (the `SubmitForm` operationId).
+	SubmitFormWithBody(ctx context.Context, id FormId, params *SubmitFormParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SubmitForm Hand in a form
+	//
+	// At a store's tablet or by a program. The customer is found by the identifiers that the form matches by, within the caller's reach, and changed as its
+	// `on_match` says; nobody found, one is made. All rules for customers hold: required custom fields, validation rules, one phone for one customer. Somebody beyond
+	// the caller's reach has the phone or card: 409 `customers.duplicate`. A faulty answer is named by its key (`/answers/phone`).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/forms/{id}/submissions (the `SubmitForm` operationId).
+	SubmitForm(ctx context.Context, id FormId, params *SubmitFormParams, body SubmitFormJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetFormSubmission Read a submission
+	//
+	// Without its answers.
+	//
+	// Corresponds with GET /v1/forms/{id}/submissions/{submission_id} (the `GetFormSubmission` operationId).
+	GetFormSubmission(ctx context.Context, id FormId, submissionId Id, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevealFormSubmissionWithBody Show the answers of a submission
+	//
+	// All answers, in clear. Each call is audited with its reason, and its rate is limited.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/forms/{id}/submissions/{submission_id}/reveal (the `RevealFormSubmission` operationId).
+	RevealFormSubmissionWithBody(ctx context.Context, id FormId, submissionId Id, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevealFormSubmission Show the answers of a submission
+	//
+	// All answers, in clear. Each call is audited with its reason, and its rate is limited.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/forms/{id}/submissions/{submission_id}/reveal (the `RevealFormSubmission` operationId).
+	RevealFormSubmission(ctx context.Context, id FormId, submissionId Id, body RevealFormSubmissionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListImports List imports
 	//
 	// The caller's own, the newest first.
@@ -13059,6 +13823,33 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /v1/member/family-members/{id} (the `UpdateMemberRelative` operationId).
 	UpdateMemberRelative(ctx context.Context, id Id, params *UpdateMemberRelativeParams, body UpdateMemberRelativeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListMemberForms List forms for members
+	//
+	// Those that are published and that members may hand in, by code.
+	//
+	// Corresponds with GET /v1/member/forms (the `ListMemberForms` operationId).
+	ListMemberForms(ctx context.Context, params *ListMemberFormsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SubmitMemberFormWithBody Hand in a form as a member
+	//
+	// It goes into the member's own record, as far as members may change it (403 `member.field_read_only`, 403 `member.field_given_once`). A faulty answer is named
+	// by its key (`/answers/name`).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/member/forms/{id}/submissions (the `SubmitMemberForm` operationId).
+	SubmitMemberFormWithBody(ctx context.Context, id Id, params *SubmitMemberFormParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SubmitMemberForm Hand in a form as a member
+	//
+	// It goes into the member's own record, as far as members may change it (403 `member.field_read_only`, 403 `member.field_given_once`). A faulty answer is named
+	// by its key (`/answers/name`).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/member/forms/{id}/submissions (the `SubmitMemberForm` operationId).
+	SubmitMemberForm(ctx context.Context, id Id, params *SubmitMemberFormParams, body SubmitMemberFormJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListMemberIdentities List own ways to sign in
 	//
@@ -17268,6 +18059,265 @@ func (c *Client) GetLinkedFile(ctx context.Context, link string, reqEditors ...R
 	return c.Client.Do(req)
 }
 
+// ListForms List forms
+//
+// By code.
+//
+// Corresponds with GET /v1/forms (the `ListForms` operationId).
+func (c *Client) ListForms(ctx context.Context, params *ListFormsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListFormsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateFormWithBody Make a form
+//
+// It is a draft until it is published. A code that another form has answers 409 `forms.duplicate`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/forms (the `CreateForm` operationId).
+func (c *Client) CreateFormWithBody(ctx context.Context, params *CreateFormParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateFormRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateForm Make a form
+//
+// It is a draft until it is published. A code that another form has answers 409 `forms.duplicate`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/forms (the `CreateForm` operationId).
+func (c *Client) CreateForm(ctx context.Context, params *CreateFormParams, body CreateFormJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateFormRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetForm Read a form
+//
+// The draft, and in `published` what is asked now.
+//
+// Corresponds with GET /v1/forms/{id} (the `GetForm` operationId).
+func (c *Client) GetForm(ctx context.Context, id FormId, params *GetFormParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetFormRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateFormWithBody Change the draft of a form
+//
+// A merge patch; `definition` is replaced whole. What is published stays as it is until the draft is published.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/forms/{id} (the `UpdateForm` operationId).
+func (c *Client) UpdateFormWithBody(ctx context.Context, id FormId, params *UpdateFormParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateFormRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateForm Change the draft of a form
+//
+// A merge patch; `definition` is replaced whole. What is published stays as it is until the draft is published.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/forms/{id} (the `UpdateForm` operationId).
+func (c *Client) UpdateForm(ctx context.Context, id FormId, params *UpdateFormParams, body UpdateFormJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateFormRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ArchiveForm Archive a form
+//
+// Nobody can hand it in any more; what was handed in stays. Again, it changes nothing.
+//
+// Corresponds with POST /v1/forms/{id}/archive (the `ArchiveForm` operationId).
+func (c *Client) ArchiveForm(ctx context.Context, id FormId, params *ArchiveFormParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewArchiveFormRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PublishForm Publish the draft of a form
+//
+// It is asked from now on, under the next number. Whatever was handed in before keeps the number it was asked with. An archived form comes back.
+//
+// Corresponds with POST /v1/forms/{id}/publish (the `PublishForm` operationId).
+func (c *Client) PublishForm(ctx context.Context, id FormId, params *PublishFormParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPublishFormRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListFormSubmissions List what was handed in
+//
+// The newest first, as far as the caller sees the customers. Answers are not part of it: those that went into records are there, the others are shown by
+// `POST /v1/forms/{id}/submissions/{submission_id}/reveal`.
+//
+// Corresponds with GET /v1/forms/{id}/submissions (the `ListFormSubmissions` operationId).
+func (c *Client) ListFormSubmissions(ctx context.Context, id FormId, params *ListFormSubmissionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListFormSubmissionsRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SubmitFormWithBody Hand in a form
+//
+// At a store's tablet or by a program. The customer is found by the identifiers that the form matches by, within the caller's reach, and changed as its
+// `on_match` says; nobody found, one is made. All rules for customers hold: required custom fields, validation rules, one phone for one customer. Somebody beyond
+// the caller's reach has the phone or card: 409 `customers.duplicate`. A faulty answer is named by its key (`/answers/phone`).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/forms/{id}/submissions (the `SubmitForm` operationId).
+func (c *Client) SubmitFormWithBody(ctx context.Context, id FormId, params *SubmitFormParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSubmitFormRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SubmitForm Hand in a form
+//
+// At a store's tablet or by a program. The customer is found by the identifiers that the form matches by, within the caller's reach, and changed as its
+// `on_match` says; nobody found, one is made. All rules for customers hold: required custom fields, validation rules, one phone for one customer. Somebody beyond
+// the caller's reach has the phone or card: 409 `customers.duplicate`. A faulty answer is named by its key (`/answers/phone`).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/forms/{id}/submissions (the `SubmitForm` operationId).
+func (c *Client) SubmitForm(ctx context.Context, id FormId, params *SubmitFormParams, body SubmitFormJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSubmitFormRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetFormSubmission Read a submission
+//
+// Without its answers.
+//
+// Corresponds with GET /v1/forms/{id}/submissions/{submission_id} (the `GetFormSubmission` operationId).
+func (c *Client) GetFormSubmission(ctx context.Context, id FormId, submissionId Id, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetFormSubmissionRequest(c.Server, id, submissionId)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevealFormSubmissionWithBody Show the answers of a submission
+//
+// All answers, in clear. Each call is audited with its reason, and its rate is limited.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/forms/{id}/submissions/{submission_id}/reveal (the `RevealFormSubmission` operationId).
+func (c *Client) RevealFormSubmissionWithBody(ctx context.Context, id FormId, submissionId Id, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevealFormSubmissionRequestWithBody(c.Server, id, submissionId, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevealFormSubmission Show the answers of a submission
+//
+// All answers, in clear. Each call is audited with its reason, and its rate is limited.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/forms/{id}/submissions/{submission_id}/reveal (the `RevealFormSubmission` operationId).
+func (c *Client) RevealFormSubmission(ctx context.Context, id FormId, submissionId Id, body RevealFormSubmissionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevealFormSubmissionRequest(c.Server, id, submissionId, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListImports List imports
 //
 // The caller's own, the newest first.
@@ -18468,6 +19518,63 @@ func (c *Client) UpdateMemberRelativeWithBody(ctx context.Context, id Id, params
 // Corresponds with PATCH /v1/member/family-members/{id} (the `UpdateMemberRelative` operationId).
 func (c *Client) UpdateMemberRelative(ctx context.Context, id Id, params *UpdateMemberRelativeParams, body UpdateMemberRelativeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdateMemberRelativeRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListMemberForms List forms for members
+//
+// Those that are published and that members may hand in, by code.
+//
+// Corresponds with GET /v1/member/forms (the `ListMemberForms` operationId).
+func (c *Client) ListMemberForms(ctx context.Context, params *ListMemberFormsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListMemberFormsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SubmitMemberFormWithBody Hand in a form as a member
+//
+// It goes into the member's own record, as far as members may change it (403 `member.field_read_only`, 403 `member.field_given_once`). A faulty answer is named
+// by its key (`/answers/name`).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/member/forms/{id}/submissions (the `SubmitMemberForm` operationId).
+func (c *Client) SubmitMemberFormWithBody(ctx context.Context, id Id, params *SubmitMemberFormParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSubmitMemberFormRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SubmitMemberForm Hand in a form as a member
+//
+// It goes into the member's own record, as far as members may change it (403 `member.field_read_only`, 403 `member.field_given_once`). A faulty answer is named
+// by its key (`/answers/name`).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/member/forms/{id}/submissions (the `SubmitMemberForm` operationId).
+func (c *Client) SubmitMemberForm(ctx context.Context, id Id, params *SubmitMemberFormParams, body SubmitMemberFormJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSubmitMemberFormRequest(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -27299,6 +28406,624 @@ func NewGetLinkedFileRequest(server string, link string) (*http.Request, error) 
 	return req, nil
 }
 
+// NewListFormsRequest constructs an http.Request for the ListForms method
+func NewListFormsRequest(server string, params *ListFormsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/forms")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateFormRequest calls the generic CreateForm builder with application/json body
+func NewCreateFormRequest(server string, params *CreateFormParams, body CreateFormJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateFormRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateFormRequestWithBody constructs an http.Request for the CreateForm method, with any body, and a specified content type
+func NewCreateFormRequestWithBody(server string, params *CreateFormParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/forms")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetFormRequest constructs an http.Request for the GetForm method
+func NewGetFormRequest(server string, id FormId, params *GetFormParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/forms/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateFormRequest calls the generic UpdateForm builder with application/json body
+func NewUpdateFormRequest(server string, id FormId, params *UpdateFormParams, body UpdateFormJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateFormRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewUpdateFormRequestWithBody constructs an http.Request for the UpdateForm method, with any body, and a specified content type
+func NewUpdateFormRequestWithBody(server string, id FormId, params *UpdateFormParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/forms/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewArchiveFormRequest constructs an http.Request for the ArchiveForm method
+func NewArchiveFormRequest(server string, id FormId, params *ArchiveFormParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/forms/%s/archive", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPublishFormRequest constructs an http.Request for the PublishForm method
+func NewPublishFormRequest(server string, id FormId, params *PublishFormParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/forms/%s/publish", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListFormSubmissionsRequest constructs an http.Request for the ListFormSubmissions method
+func NewListFormSubmissionsRequest(server string, id FormId, params *ListFormSubmissionsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/forms/%s/submissions", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSubmitFormRequest calls the generic SubmitForm builder with application/json body
+func NewSubmitFormRequest(server string, id FormId, params *SubmitFormParams, body SubmitFormJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSubmitFormRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewSubmitFormRequestWithBody constructs an http.Request for the SubmitForm method, with any body, and a specified content type
+func NewSubmitFormRequestWithBody(server string, id FormId, params *SubmitFormParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/forms/%s/submissions", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetFormSubmissionRequest constructs an http.Request for the GetFormSubmission method
+func NewGetFormSubmissionRequest(server string, id FormId, submissionId Id) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "submission_id", submissionId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/forms/%s/submissions/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRevealFormSubmissionRequest calls the generic RevealFormSubmission builder with application/json body
+func NewRevealFormSubmissionRequest(server string, id FormId, submissionId Id, body RevealFormSubmissionJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRevealFormSubmissionRequestWithBody(server, id, submissionId, "application/json", bodyReader)
+}
+
+// NewRevealFormSubmissionRequestWithBody constructs an http.Request for the RevealFormSubmission method, with any body, and a specified content type
+func NewRevealFormSubmissionRequestWithBody(server string, id FormId, submissionId Id, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "submission_id", submissionId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/forms/%s/submissions/%s/reveal", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListImportsRequest constructs an http.Request for the ListImports method
 func NewListImportsRequest(server string, params *ListImportsParams) (*http.Request, error) {
 	var err error
@@ -29721,6 +31446,146 @@ func NewUpdateMemberRelativeRequestWithBody(server string, id Id, params *Update
 			}
 
 			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListMemberFormsRequest constructs an http.Request for the ListMemberForms method
+func NewListMemberFormsRequest(server string, params *ListMemberFormsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/forms")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSubmitMemberFormRequest calls the generic SubmitMemberForm builder with application/json body
+func NewSubmitMemberFormRequest(server string, id Id, params *SubmitMemberFormParams, body SubmitMemberFormJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSubmitMemberFormRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewSubmitMemberFormRequestWithBody constructs an http.Request for the SubmitMemberForm method, with any body, and a specified content type
+func NewSubmitMemberFormRequestWithBody(server string, id Id, params *SubmitMemberFormParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/member/forms/%s/submissions", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
 		}
 
 	}
@@ -36515,6 +38380,137 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/files/{link} (the `GetLinkedFile` operationId).
 	GetLinkedFileWithResponse(ctx context.Context, link string, reqEditors ...RequestEditorFn) (*GetLinkedFileReply, error)
 
+	// ListFormsWithResponse List forms
+	//
+	// By code.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/forms (the `ListForms` operationId).
+	ListFormsWithResponse(ctx context.Context, params *ListFormsParams, reqEditors ...RequestEditorFn) (*ListFormsReply, error)
+
+	// CreateFormWithBodyWithResponse Make a form
+	//
+	// It is a draft until it is published. A code that another form has answers 409 `forms.duplicate`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/forms (the `CreateForm` operationId).
+	CreateFormWithBodyWithResponse(ctx context.Context, params *CreateFormParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateFormReply, error)
+
+	// CreateFormWithResponse Make a form
+	//
+	// It is a draft until it is published. A code that another form has answers 409 `forms.duplicate`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/forms (the `CreateForm` operationId).
+	CreateFormWithResponse(ctx context.Context, params *CreateFormParams, body CreateFormJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateFormReply, error)
+
+	// GetFormWithResponse Read a form
+	//
+	// The draft, and in `published` what is asked now.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/forms/{id} (the `GetForm` operationId).
+	GetFormWithResponse(ctx context.Context, id FormId, params *GetFormParams, reqEditors ...RequestEditorFn) (*GetFormReply, error)
+
+	// UpdateFormWithBodyWithResponse Change the draft of a form
+	//
+	// A merge patch; `definition` is replaced whole. What is published stays as it is until the draft is published.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/forms/{id} (the `UpdateForm` operationId).
+	UpdateFormWithBodyWithResponse(ctx context.Context, id FormId, params *UpdateFormParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateFormReply, error)
+
+	// UpdateFormWithResponse Change the draft of a form
+	//
+	// A merge patch; `definition` is replaced whole. What is published stays as it is until the draft is published.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/forms/{id} (the `UpdateForm` operationId).
+	UpdateFormWithResponse(ctx context.Context, id FormId, params *UpdateFormParams, body UpdateFormJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateFormReply, error)
+
+	// ArchiveFormWithResponse Archive a form
+	//
+	// Nobody can hand it in any more; what was handed in stays. Again, it changes nothing.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/forms/{id}/archive (the `ArchiveForm` operationId).
+	ArchiveFormWithResponse(ctx context.Context, id FormId, params *ArchiveFormParams, reqEditors ...RequestEditorFn) (*ArchiveFormReply, error)
+
+	// PublishFormWithResponse Publish the draft of a form
+	//
+	// It is asked from now on, under the next number. Whatever was handed in before keeps the number it was asked with. An archived form comes back.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/forms/{id}/publish (the `PublishForm` operationId).
+	PublishFormWithResponse(ctx context.Context, id FormId, params *PublishFormParams, reqEditors ...RequestEditorFn) (*PublishFormReply, error)
+
+	// ListFormSubmissionsWithResponse List what was handed in
+	//
+	// The newest first, as far as the caller sees the customers. Answers are not part of it: those that went into records are there, the others are shown by
+	// `POST /v1/forms/{id}/submissions/{submission_id}/reveal`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/forms/{id}/submissions (the `ListFormSubmissions` operationId).
+	ListFormSubmissionsWithResponse(ctx context.Context, id FormId, params *ListFormSubmissionsParams, reqEditors ...RequestEditorFn) (*ListFormSubmissionsReply, error)
+
+	// SubmitFormWithBodyWithResponse Hand in a form
+	//
+	// At a store's tablet or by a program. The customer is found by the identifiers that the form matches by, within the caller's reach, and changed as its
+	// `on_match` says; nobody found, one is made. All rules for customers hold: required custom fields, validation rules, one phone for one customer. Somebody beyond
+	// the caller's reach has the phone or card: 409 `customers.duplicate`. A faulty answer is named by its key (`/answers/phone`).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/forms/{id}/submissions (the `SubmitForm` operationId).
+	SubmitFormWithBodyWithResponse(ctx context.Context, id FormId, params *SubmitFormParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SubmitFormReply, error)
+
+	// SubmitFormWithResponse Hand in a form
+	//
+	// At a store's tablet or by a program. The customer is found by the identifiers that the form matches by, within the caller's reach, and changed as its
+	// `on_match` says; nobody found, one is made. All rules for customers hold: required custom fields, validation rules, one phone for one customer. Somebody beyond
+	// the caller's reach has the phone or card: 409 `customers.duplicate`. A faulty answer is named by its key (`/answers/phone`).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/forms/{id}/submissions (the `SubmitForm` operationId).
+	SubmitFormWithResponse(ctx context.Context, id FormId, params *SubmitFormParams, body SubmitFormJSONRequestBody, reqEditors ...RequestEditorFn) (*SubmitFormReply, error)
+
+	// GetFormSubmissionWithResponse Read a submission
+	//
+	// Without its answers.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/forms/{id}/submissions/{submission_id} (the `GetFormSubmission` operationId).
+	GetFormSubmissionWithResponse(ctx context.Context, id FormId, submissionId Id, reqEditors ...RequestEditorFn) (*GetFormSubmissionReply, error)
+
+	// RevealFormSubmissionWithBodyWithResponse Show the answers of a submission
+	//
+	// All answers, in clear. Each call is audited with its reason, and its rate is limited.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/forms/{id}/submissions/{submission_id}/reveal (the `RevealFormSubmission` operationId).
+	RevealFormSubmissionWithBodyWithResponse(ctx context.Context, id FormId, submissionId Id, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RevealFormSubmissionReply, error)
+
+	// RevealFormSubmissionWithResponse Show the answers of a submission
+	//
+	// All answers, in clear. Each call is audited with its reason, and its rate is limited.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/forms/{id}/submissions/{submission_id}/reveal (the `RevealFormSubmission` operationId).
+	RevealFormSubmissionWithResponse(ctx context.Context, id FormId, submissionId Id, body RevealFormSubmissionJSONRequestBody, reqEditors ...RequestEditorFn) (*RevealFormSubmissionReply, error)
+
 	// ListImportsWithResponse List imports
 	//
 	// The caller's own, the newest first.
@@ -37166,6 +39162,35 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /v1/member/family-members/{id} (the `UpdateMemberRelative` operationId).
 	UpdateMemberRelativeWithResponse(ctx context.Context, id Id, params *UpdateMemberRelativeParams, body UpdateMemberRelativeJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateMemberRelativeReply, error)
+
+	// ListMemberFormsWithResponse List forms for members
+	//
+	// Those that are published and that members may hand in, by code.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/member/forms (the `ListMemberForms` operationId).
+	ListMemberFormsWithResponse(ctx context.Context, params *ListMemberFormsParams, reqEditors ...RequestEditorFn) (*ListMemberFormsReply, error)
+
+	// SubmitMemberFormWithBodyWithResponse Hand in a form as a member
+	//
+	// It goes into the member's own record, as far as members may change it (403 `member.field_read_only`, 403 `member.field_given_once`). A faulty answer is named
+	// by its key (`/answers/name`).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/member/forms/{id}/submissions (the `SubmitMemberForm` operationId).
+	SubmitMemberFormWithBodyWithResponse(ctx context.Context, id Id, params *SubmitMemberFormParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SubmitMemberFormReply, error)
+
+	// SubmitMemberFormWithResponse Hand in a form as a member
+	//
+	// It goes into the member's own record, as far as members may change it (403 `member.field_read_only`, 403 `member.field_given_once`). A faulty answer is named
+	// by its key (`/answers/name`).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/member/forms/{id}/submissions (the `SubmitMemberForm` operationId).
+	SubmitMemberFormWithResponse(ctx context.Context, id Id, params *SubmitMemberFormParams, body SubmitMemberFormJSONRequestBody, reqEditors ...RequestEditorFn) (*SubmitMemberFormReply, error)
 
 	// ListMemberIdentitiesWithResponse List own ways to sign in
 	//
@@ -44957,6 +46982,623 @@ func (r GetLinkedFileReply) ContentType() string {
 	return ""
 }
 
+// ListFormsReply200Headers the declared response headers of an HTTP 200 response for ListForms
+type ListFormsReply200Headers struct {
+	Link *string
+}
+
+// ListFormsReplyDefaultHeaders the declared response headers of an HTTP default response for ListForms
+type ListFormsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListFormsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FormList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListFormsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListFormsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListFormsReply) GetJSON200() *FormList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListFormsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListFormsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListFormsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListFormsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListFormsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateFormReply201Headers the declared response headers of an HTTP 201 response for CreateForm
+type CreateFormReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateFormReplyDefaultHeaders the declared response headers of an HTTP default response for CreateForm
+type CreateFormReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateFormReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Form
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateFormReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateFormReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateFormReply) GetJSON201() *Form {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateFormReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateFormReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateFormReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateFormReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateFormReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetFormReply200Headers the declared response headers of an HTTP 200 response for GetForm
+type GetFormReply200Headers struct {
+	ETag *string
+}
+
+// GetFormReplyDefaultHeaders the declared response headers of an HTTP default response for GetForm
+type GetFormReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetFormReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Form
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetFormReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetFormReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetFormReply) GetJSON200() *Form {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetFormReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetFormReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetFormReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetFormReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetFormReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateFormReply200Headers the declared response headers of an HTTP 200 response for UpdateForm
+type UpdateFormReply200Headers struct {
+	ETag *string
+}
+
+// UpdateFormReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateForm
+type UpdateFormReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdateFormReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Form
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateFormReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateFormReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateFormReply) GetJSON200() *Form {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateFormReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateFormReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateFormReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateFormReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateFormReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ArchiveFormReply200Headers the declared response headers of an HTTP 200 response for ArchiveForm
+type ArchiveFormReply200Headers struct {
+	ETag *string
+}
+
+// ArchiveFormReplyDefaultHeaders the declared response headers of an HTTP default response for ArchiveForm
+type ArchiveFormReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ArchiveFormReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Form
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ArchiveFormReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ArchiveFormReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ArchiveFormReply) GetJSON200() *Form {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ArchiveFormReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ArchiveFormReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ArchiveFormReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ArchiveFormReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ArchiveFormReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PublishFormReply200Headers the declared response headers of an HTTP 200 response for PublishForm
+type PublishFormReply200Headers struct {
+	ETag *string
+}
+
+// PublishFormReplyDefaultHeaders the declared response headers of an HTTP default response for PublishForm
+type PublishFormReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type PublishFormReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Form
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PublishFormReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *PublishFormReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PublishFormReply) GetJSON200() *Form {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PublishFormReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PublishFormReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PublishFormReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PublishFormReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PublishFormReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListFormSubmissionsReply200Headers the declared response headers of an HTTP 200 response for ListFormSubmissions
+type ListFormSubmissionsReply200Headers struct {
+	Link *string
+}
+
+// ListFormSubmissionsReplyDefaultHeaders the declared response headers of an HTTP default response for ListFormSubmissions
+type ListFormSubmissionsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListFormSubmissionsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FormSubmissionList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListFormSubmissionsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListFormSubmissionsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListFormSubmissionsReply) GetJSON200() *FormSubmissionList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListFormSubmissionsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListFormSubmissionsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListFormSubmissionsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListFormSubmissionsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListFormSubmissionsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SubmitFormReply201Headers the declared response headers of an HTTP 201 response for SubmitForm
+type SubmitFormReply201Headers struct {
+	Location *string
+}
+
+// SubmitFormReplyDefaultHeaders the declared response headers of an HTTP default response for SubmitForm
+type SubmitFormReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type SubmitFormReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *FormSubmission
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *SubmitFormReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *SubmitFormReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r SubmitFormReply) GetJSON201() *FormSubmission {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SubmitFormReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SubmitFormReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SubmitFormReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SubmitFormReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SubmitFormReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetFormSubmissionReplyDefaultHeaders the declared response headers of an HTTP default response for GetFormSubmission
+type GetFormSubmissionReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetFormSubmissionReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FormSubmission
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetFormSubmissionReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetFormSubmissionReply) GetJSON200() *FormSubmission {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetFormSubmissionReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetFormSubmissionReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetFormSubmissionReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetFormSubmissionReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetFormSubmissionReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RevealFormSubmissionReplyDefaultHeaders the declared response headers of an HTTP default response for RevealFormSubmission
+type RevealFormSubmissionReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type RevealFormSubmissionReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FormAnswers
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RevealFormSubmissionReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RevealFormSubmissionReply) GetJSON200() *FormAnswers {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RevealFormSubmissionReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RevealFormSubmissionReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RevealFormSubmissionReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RevealFormSubmissionReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RevealFormSubmissionReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListImportsReply200Headers the declared response headers of an HTTP 200 response for ListImports
 type ListImportsReply200Headers struct {
 	Link *string
@@ -47508,6 +50150,118 @@ func (r UpdateMemberRelativeReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r UpdateMemberRelativeReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListMemberFormsReplyDefaultHeaders the declared response headers of an HTTP default response for ListMemberForms
+type ListMemberFormsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListMemberFormsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MemberFormList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListMemberFormsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListMemberFormsReply) GetJSON200() *MemberFormList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListMemberFormsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListMemberFormsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListMemberFormsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListMemberFormsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListMemberFormsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SubmitMemberFormReplyDefaultHeaders the declared response headers of an HTTP default response for SubmitMemberForm
+type SubmitMemberFormReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type SubmitMemberFormReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FormSubmission
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *SubmitMemberFormReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SubmitMemberFormReply) GetJSON200() *FormSubmission {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SubmitMemberFormReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SubmitMemberFormReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SubmitMemberFormReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SubmitMemberFormReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SubmitMemberFormReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -54958,6 +57712,221 @@ func (c *ClientWithResponses) GetLinkedFileWithResponse(ctx context.Context, lin
 	return ParseGetLinkedFileReply(rsp)
 }
 
+// ListFormsWithResponse List forms
+//
+// By code.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/forms (the `ListForms` operationId).
+func (c *ClientWithResponses) ListFormsWithResponse(ctx context.Context, params *ListFormsParams, reqEditors ...RequestEditorFn) (*ListFormsReply, error) {
+	rsp, err := c.ListForms(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListFormsReply(rsp)
+}
+
+// CreateFormWithBodyWithResponse Make a form
+//
+// It is a draft until it is published. A code that another form has answers 409 `forms.duplicate`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/forms (the `CreateForm` operationId).
+func (c *ClientWithResponses) CreateFormWithBodyWithResponse(ctx context.Context, params *CreateFormParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateFormReply, error) {
+	rsp, err := c.CreateFormWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateFormReply(rsp)
+}
+
+// CreateFormWithResponse Make a form
+//
+// It is a draft until it is published. A code that another form has answers 409 `forms.duplicate`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/forms (the `CreateForm` operationId).
+func (c *ClientWithResponses) CreateFormWithResponse(ctx context.Context, params *CreateFormParams, body CreateFormJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateFormReply, error) {
+	rsp, err := c.CreateForm(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateFormReply(rsp)
+}
+
+// GetFormWithResponse Read a form
+//
+// The draft, and in `published` what is asked now.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/forms/{id} (the `GetForm` operationId).
+func (c *ClientWithResponses) GetFormWithResponse(ctx context.Context, id FormId, params *GetFormParams, reqEditors ...RequestEditorFn) (*GetFormReply, error) {
+	rsp, err := c.GetForm(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetFormReply(rsp)
+}
+
+// UpdateFormWithBodyWithResponse Change the draft of a form
+//
+// A merge patch; `definition` is replaced whole. What is published stays as it is until the draft is published.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/forms/{id} (the `UpdateForm` operationId).
+func (c *ClientWithResponses) UpdateFormWithBodyWithResponse(ctx context.Context, id FormId, params *UpdateFormParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateFormReply, error) {
+	rsp, err := c.UpdateFormWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateFormReply(rsp)
+}
+
+// UpdateFormWithResponse Change the draft of a form
+//
+// A merge patch; `definition` is replaced whole. What is published stays as it is until the draft is published.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/forms/{id} (the `UpdateForm` operationId).
+func (c *ClientWithResponses) UpdateFormWithResponse(ctx context.Context, id FormId, params *UpdateFormParams, body UpdateFormJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateFormReply, error) {
+	rsp, err := c.UpdateForm(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateFormReply(rsp)
+}
+
+// ArchiveFormWithResponse Archive a form
+//
+// Nobody can hand it in any more; what was handed in stays. Again, it changes nothing.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/forms/{id}/archive (the `ArchiveForm` operationId).
+func (c *ClientWithResponses) ArchiveFormWithResponse(ctx context.Context, id FormId, params *ArchiveFormParams, reqEditors ...RequestEditorFn) (*ArchiveFormReply, error) {
+	rsp, err := c.ArchiveForm(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseArchiveFormReply(rsp)
+}
+
+// PublishFormWithResponse Publish the draft of a form
+//
+// It is asked from now on, under the next number. Whatever was handed in before keeps the number it was asked with. An archived form comes back.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/forms/{id}/publish (the `PublishForm` operationId).
+func (c *ClientWithResponses) PublishFormWithResponse(ctx context.Context, id FormId, params *PublishFormParams, reqEditors ...RequestEditorFn) (*PublishFormReply, error) {
+	rsp, err := c.PublishForm(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePublishFormReply(rsp)
+}
+
+// ListFormSubmissionsWithResponse List what was handed in
+//
+// The newest first, as far as the caller sees the customers. Answers are not part of it: those that went into records are there, the others are shown by
+// `POST /v1/forms/{id}/submissions/{submission_id}/reveal`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/forms/{id}/submissions (the `ListFormSubmissions` operationId).
+func (c *ClientWithResponses) ListFormSubmissionsWithResponse(ctx context.Context, id FormId, params *ListFormSubmissionsParams, reqEditors ...RequestEditorFn) (*ListFormSubmissionsReply, error) {
+	rsp, err := c.ListFormSubmissions(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListFormSubmissionsReply(rsp)
+}
+
+// SubmitFormWithBodyWithResponse Hand in a form
+//
+// At a store's tablet or by a program. The customer is found by the identifiers that the form matches by, within the caller's reach, and changed as its
+// `on_match` says; nobody found, one is made. All rules for customers hold: required custom fields, validation rules, one phone for one customer. Somebody beyond
+// the caller's reach has the phone or card: 409 `customers.duplicate`. A faulty answer is named by its key (`/answers/phone`).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/forms/{id}/submissions (the `SubmitForm` operationId).
+func (c *ClientWithResponses) SubmitFormWithBodyWithResponse(ctx context.Context, id FormId, params *SubmitFormParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SubmitFormReply, error) {
+	rsp, err := c.SubmitFormWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSubmitFormReply(rsp)
+}
+
+// SubmitFormWithResponse Hand in a form
+//
+// At a store's tablet or by a program. The customer is found by the identifiers that the form matches by, within the caller's reach, and changed as its
+// `on_match` says; nobody found, one is made. All rules for customers hold: required custom fields, validation rules, one phone for one customer. Somebody beyond
+// the caller's reach has the phone or card: 409 `customers.duplicate`. A faulty answer is named by its key (`/answers/phone`).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/forms/{id}/submissions (the `SubmitForm` operationId).
+func (c *ClientWithResponses) SubmitFormWithResponse(ctx context.Context, id FormId, params *SubmitFormParams, body SubmitFormJSONRequestBody, reqEditors ...RequestEditorFn) (*SubmitFormReply, error) {
+	rsp, err := c.SubmitForm(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSubmitFormReply(rsp)
+}
+
+// GetFormSubmissionWithResponse Read a submission
+//
+// Without its answers.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/forms/{id}/submissions/{submission_id} (the `GetFormSubmission` operationId).
+func (c *ClientWithResponses) GetFormSubmissionWithResponse(ctx context.Context, id FormId, submissionId Id, reqEditors ...RequestEditorFn) (*GetFormSubmissionReply, error) {
+	rsp, err := c.GetFormSubmission(ctx, id, submissionId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetFormSubmissionReply(rsp)
+}
+
+// RevealFormSubmissionWithBodyWithResponse Show the answers of a submission
+//
+// All answers, in clear. Each call is audited with its reason, and its rate is limited.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/forms/{id}/submissions/{submission_id}/reveal (the `RevealFormSubmission` operationId).
+func (c *ClientWithResponses) RevealFormSubmissionWithBodyWithResponse(ctx context.Context, id FormId, submissionId Id, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RevealFormSubmissionReply, error) {
+	rsp, err := c.RevealFormSubmissionWithBody(ctx, id, submissionId, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevealFormSubmissionReply(rsp)
+}
+
+// RevealFormSubmissionWithResponse Show the answers of a submission
+//
+// All answers, in clear. Each call is audited with its reason, and its rate is limited.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/forms/{id}/submissions/{submission_id}/reveal (the `RevealFormSubmission` operationId).
+func (c *ClientWithResponses) RevealFormSubmissionWithResponse(ctx context.Context, id FormId, submissionId Id, body RevealFormSubmissionJSONRequestBody, reqEditors ...RequestEditorFn) (*RevealFormSubmissionReply, error) {
+	rsp, err := c.RevealFormSubmission(ctx, id, submissionId, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevealFormSubmissionReply(rsp)
+}
+
 // ListImportsWithResponse List imports
 //
 // The caller's own, the newest first.
@@ -55974,6 +58943,53 @@ func (c *ClientWithResponses) UpdateMemberRelativeWithResponse(ctx context.Conte
 		return nil, err
 	}
 	return ParseUpdateMemberRelativeReply(rsp)
+}
+
+// ListMemberFormsWithResponse List forms for members
+//
+// Those that are published and that members may hand in, by code.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/member/forms (the `ListMemberForms` operationId).
+func (c *ClientWithResponses) ListMemberFormsWithResponse(ctx context.Context, params *ListMemberFormsParams, reqEditors ...RequestEditorFn) (*ListMemberFormsReply, error) {
+	rsp, err := c.ListMemberForms(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListMemberFormsReply(rsp)
+}
+
+// SubmitMemberFormWithBodyWithResponse Hand in a form as a member
+//
+// It goes into the member's own record, as far as members may change it (403 `member.field_read_only`, 403 `member.field_given_once`). A faulty answer is named
+// by its key (`/answers/name`).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/member/forms/{id}/submissions (the `SubmitMemberForm` operationId).
+func (c *ClientWithResponses) SubmitMemberFormWithBodyWithResponse(ctx context.Context, id Id, params *SubmitMemberFormParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SubmitMemberFormReply, error) {
+	rsp, err := c.SubmitMemberFormWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSubmitMemberFormReply(rsp)
+}
+
+// SubmitMemberFormWithResponse Hand in a form as a member
+//
+// It goes into the member's own record, as far as members may change it (403 `member.field_read_only`, 403 `member.field_given_once`). A faulty answer is named
+// by its key (`/answers/name`).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/member/forms/{id}/submissions (the `SubmitMemberForm` operationId).
+func (c *ClientWithResponses) SubmitMemberFormWithResponse(ctx context.Context, id Id, params *SubmitMemberFormParams, body SubmitMemberFormJSONRequestBody, reqEditors ...RequestEditorFn) (*SubmitMemberFormReply, error) {
+	rsp, err := c.SubmitMemberForm(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSubmitMemberFormReply(rsp)
 }
 
 // ListMemberIdentitiesWithResponse List own ways to sign in
@@ -64407,6 +67423,626 @@ func ParseGetLinkedFileReply(rsp *http.Response) (*GetLinkedFileReply, error) {
 	return response, nil
 }
 
+// ParseListFormsReply parses an HTTP response from a ListFormsWithResponse call
+func ParseListFormsReply(rsp *http.Response) (*ListFormsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListFormsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FormList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListFormsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListFormsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateFormReply parses an HTTP response from a CreateFormWithResponse call
+func ParseCreateFormReply(rsp *http.Response) (*CreateFormReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateFormReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Form
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateFormReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateFormReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetFormReply parses an HTTP response from a GetFormWithResponse call
+func ParseGetFormReply(rsp *http.Response) (*GetFormReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetFormReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Form
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetFormReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetFormReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateFormReply parses an HTTP response from a UpdateFormWithResponse call
+func ParseUpdateFormReply(rsp *http.Response) (*UpdateFormReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateFormReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Form
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateFormReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateFormReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseArchiveFormReply parses an HTTP response from a ArchiveFormWithResponse call
+func ParseArchiveFormReply(rsp *http.Response) (*ArchiveFormReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ArchiveFormReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Form
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ArchiveFormReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ArchiveFormReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePublishFormReply parses an HTTP response from a PublishFormWithResponse call
+func ParsePublishFormReply(rsp *http.Response) (*PublishFormReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PublishFormReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Form
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PublishFormReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers PublishFormReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListFormSubmissionsReply parses an HTTP response from a ListFormSubmissionsWithResponse call
+func ParseListFormSubmissionsReply(rsp *http.Response) (*ListFormSubmissionsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListFormSubmissionsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FormSubmissionList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListFormSubmissionsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListFormSubmissionsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSubmitFormReply parses an HTTP response from a SubmitFormWithResponse call
+func ParseSubmitFormReply(rsp *http.Response) (*SubmitFormReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SubmitFormReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest FormSubmission
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers SubmitFormReply201Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers SubmitFormReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetFormSubmissionReply parses an HTTP response from a GetFormSubmissionWithResponse call
+func ParseGetFormSubmissionReply(rsp *http.Response) (*GetFormSubmissionReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetFormSubmissionReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FormSubmission
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetFormSubmissionReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRevealFormSubmissionReply parses an HTTP response from a RevealFormSubmissionWithResponse call
+func ParseRevealFormSubmissionReply(rsp *http.Response) (*RevealFormSubmissionReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RevealFormSubmissionReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FormAnswers
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RevealFormSubmissionReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListImportsReply parses an HTTP response from a ListImportsWithResponse call
 func ParseListImportsReply(rsp *http.Response) (*ListImportsReply, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -66914,6 +70550,112 @@ func ParseUpdateMemberRelativeReply(rsp *http.Response) (*UpdateMemberRelativeRe
 		response.Headers200 = &headers
 	case true:
 		var headers UpdateMemberRelativeReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListMemberFormsReply parses an HTTP response from a ListMemberFormsWithResponse call
+func ParseListMemberFormsReply(rsp *http.Response) (*ListMemberFormsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListMemberFormsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MemberFormList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ListMemberFormsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSubmitMemberFormReply parses an HTTP response from a SubmitMemberFormWithResponse call
+func ParseSubmitMemberFormReply(rsp *http.Response) (*SubmitMemberFormReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SubmitMemberFormReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FormSubmission
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers SubmitMemberFormReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

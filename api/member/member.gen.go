@@ -17,7 +17,8 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 	externalRef0 "github.com/shuke-crm/shuke/api/common"
 	externalRef1 "github.com/shuke-crm/shuke/api/customers"
-	externalRef2 "github.com/shuke-crm/shuke/api/orders"
+	externalRef2 "github.com/shuke-crm/shuke/api/forms"
+	externalRef3 "github.com/shuke-crm/shuke/api/orders"
 )
 
 // Defines values for ConsentPurpose.
@@ -155,6 +156,21 @@ const (
 func (e ListMemberFamilyParamsInclude) Valid() bool {
 	switch e {
 	case ListMemberFamilyParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListMemberFormsParamsInclude.
+const (
+	ListMemberFormsParamsIncludeIncludeTotalCount ListMemberFormsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListMemberFormsParamsInclude enum.
+func (e ListMemberFormsParamsInclude) Valid() bool {
+	switch e {
+	case ListMemberFormsParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -347,6 +363,50 @@ type MemberConsentList struct {
 	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
+// MemberForm Example: {"code":"tastes","definition":{"consents":[{"purpose":"marketing","required":false}],"fields":[{"key":"name","kind":"customer_field","label":{"en":"Name","zh-CN":"姓名"},"required":true,"target":"name"},{"help":{"zh-CN":"仅用于会员服务"},"key":"phone","kind":"customer_field","label":{"en":"Phone","zh-CN":"手机号"},"required":true,"target":"phone"},{"key":"shoe","kind":"custom_field","label":{"zh-CN":"鞋码"},"target":"shoe_size"},{"answer":"choice","choices":["friend","street"],"key":"how","kind":"question","label":{"zh-CN":"您如何得知我们"}}],"for_members":false,"match_by":["phone"],"on_match":"fill_empty"},"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","published_version":1,"title":{"zh-CN":"阅读口味"}}
+type MemberForm struct {
+	Code string `json:"code"`
+
+	// Definition Example: {"consents":[{"purpose":"marketing","required":false}],"fields":[{"key":"name","kind":"customer_field","label":{"en":"Name","zh-CN":"姓名"},"required":true,"target":"name"},{"help":{"zh-CN":"仅用于会员服务"},"key":"phone","kind":"customer_field","label":{"en":"Phone","zh-CN":"手机号"},"required":true,"target":"phone"},{"key":"shoe","kind":"custom_field","label":{"zh-CN":"鞋码"},"target":"shoe_size"},{"answer":"choice","choices":["friend","street"],"key":"how","kind":"question","label":{"zh-CN":"您如何得知我们"}}],"for_members":false,"match_by":["phone"],"on_match":"fill_empty"}
+	Definition externalRef2.FormDefinition `json:"definition"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id               externalRef0.Id `json:"id"`
+	PublishedVersion int32           `json:"published_version"`
+
+	// Title A text by language; `zh-CN` and `en` are usual.
+	//
+	// Example: {"en":"Name","zh-CN":"姓名"}
+	Title externalRef2.FormTexts `json:"title"`
+}
+
+// MemberFormList Example: {"has_more":false,"items":[{"code":"tastes","definition":{"consents":[{"purpose":"marketing","required":false}],"fields":[{"key":"name","kind":"customer_field","label":{"en":"Name","zh-CN":"姓名"},"required":true,"target":"name"},{"help":{"zh-CN":"仅用于会员服务"},"key":"phone","kind":"customer_field","label":{"en":"Phone","zh-CN":"手机号"},"required":true,"target":"phone"},{"key":"shoe","kind":"custom_field","label":{"zh-CN":"鞋码"},"target":"shoe_size"},{"answer":"choice","choices":["friend","street"],"key":"how","kind":"question","label":{"zh-CN":"您如何得知我们"}}],"for_members":false,"match_by":["phone"],"on_match":"fill_empty"},"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","published_version":1,"title":{"zh-CN":"阅读口味"}}],"next_cursor":null}
+type MemberFormList struct {
+	HasMore bool         `json:"has_more"`
+	Items   []MemberForm `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All items, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// MemberFormSubmissionCreate Example: {"answers":{"how":"friend"}}
+type MemberFormSubmissionCreate struct {
+	// Answers Answers by key: texts, numbers, booleans, dates (`YYYY-MM-DD`), lists of choices, an address with its parts; what was not answered is left out.
+	//
+	//
+	// Example: {"how":"friend","name":"李小明","phone":"13800000000"}
+	Answers  externalRef2.FormAnswerValues    `json:"answers"`
+	Consents *[]externalRef2.FormConsentGiven `json:"consents,omitempty"`
+
+	// FormVersion What was asked; another one is published since, 409 `forms.version_changed`.
+	FormVersion *int32 `json:"form_version,omitempty"`
+}
+
 // MemberLinkInput The proof of another way to sign in. `phone` needs `challenge_id` and `phone`; `wechat_official` and `oidc` need `state`.
 //
 // Example: {"challenge_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","code":"123456","device_id":"5d1f0c3e-9a77-4c55","phone":"13800000000","provider":"phone"}
@@ -469,7 +529,7 @@ type MemberOrder struct {
 	// Channel Where the order was placed.
 	//
 	// Example: pos
-	Channel   externalRef2.OrderChannel `json:"channel"`
+	Channel   externalRef3.OrderChannel `json:"channel"`
 	CreatedAt time.Time                 `json:"created_at"`
 
 	// Currency ISO 4217 code. Amounts beside it are integers in its minor unit.
@@ -492,7 +552,7 @@ type MemberOrder struct {
 	// Status Where the order stands. Tickets of tills are completed from the start.
 	//
 	// Example: completed
-	Status externalRef2.OrderStatus `json:"status"`
+	Status externalRef3.OrderStatus `json:"status"`
 
 	// StoreId A UUIDv7, so ids sort by the time of creation.
 	//
@@ -901,6 +961,28 @@ type UpdateMemberRelativeParams struct {
 	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
 }
 
+// ListMemberFormsParams defines parameters for ListMemberForms.
+type ListMemberFormsParams struct {
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListMemberFormsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListMemberFormsParamsInclude defines parameters for ListMemberForms.
+type ListMemberFormsParamsInclude string
+
+// SubmitMemberFormParams defines parameters for SubmitMemberForm.
+type SubmitMemberFormParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListMemberIdentitiesParams defines parameters for ListMemberIdentities.
 type ListMemberIdentitiesParams struct {
 	// Limit Items a page holds at most.
@@ -1000,6 +1082,9 @@ type CreateMemberRelativeJSONRequestBody = externalRef1.FamilyMemberCreate
 // UpdateMemberRelativeJSONRequestBody defines body for UpdateMemberRelative for application/json ContentType.
 type UpdateMemberRelativeJSONRequestBody = externalRef1.FamilyMemberUpdate
 
+// SubmitMemberFormJSONRequestBody defines body for SubmitMemberForm for application/json ContentType.
+type SubmitMemberFormJSONRequestBody = MemberFormSubmissionCreate
+
 // LinkMemberIdentityJSONRequestBody defines body for LinkMemberIdentity for application/json ContentType.
 type LinkMemberIdentityJSONRequestBody = MemberLinkInput
 
@@ -1098,6 +1183,12 @@ type ServerInterface interface {
 	// UpdateMemberRelative Change somebody of the own family
 	// (PATCH /v1/member/family-members/{id})
 	UpdateMemberRelative(ctx echo.Context, id externalRef0.Id, params UpdateMemberRelativeParams) error
+	// ListMemberForms List forms for members
+	// (GET /v1/member/forms)
+	ListMemberForms(ctx echo.Context, params ListMemberFormsParams) error
+	// SubmitMemberForm Hand in a form as a member
+	// (POST /v1/member/forms/{id}/submissions)
+	SubmitMemberForm(ctx echo.Context, id externalRef0.Id, params SubmitMemberFormParams) error
 	// ListMemberIdentities List own ways to sign in
 	// (GET /v1/member/identities)
 	ListMemberIdentities(ctx echo.Context, params ListMemberIdentitiesParams) error
@@ -1754,6 +1845,74 @@ func (w *ServerInterfaceWrapper) UpdateMemberRelative(ctx echo.Context) error {
 	return err
 }
 
+// ListMemberForms converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMemberForms(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMemberFormsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMemberForms(ctx, params)
+	return err
+}
+
+// SubmitMemberForm converts echo context to params.
+func (w *ServerInterfaceWrapper) SubmitMemberForm(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SubmitMemberFormParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SubmitMemberForm(ctx, id, params)
+	return err
+}
+
 // ListMemberIdentities converts echo context to params.
 func (w *ServerInterfaceWrapper) ListMemberIdentities(ctx echo.Context) error {
 	var err error
@@ -2084,6 +2243,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/member/family-members/:id", wrapper.DeleteMemberRelative, options.OperationMiddlewares["deleteMemberRelative"]...)
 	router.GET(options.BaseURL+"/v1/member/family-members/:id", wrapper.GetMemberRelative, options.OperationMiddlewares["getMemberRelative"]...)
 	router.PATCH(options.BaseURL+"/v1/member/family-members/:id", wrapper.UpdateMemberRelative, options.OperationMiddlewares["updateMemberRelative"]...)
+	router.GET(options.BaseURL+"/v1/member/forms", wrapper.ListMemberForms, options.OperationMiddlewares["listMemberForms"]...)
+	router.POST(options.BaseURL+"/v1/member/forms/:id/submissions", wrapper.SubmitMemberForm, options.OperationMiddlewares["submitMemberForm"]...)
 	router.GET(options.BaseURL+"/v1/member/orders", wrapper.ListMemberOrders, options.OperationMiddlewares["listMemberOrders"]...)
 	router.GET(options.BaseURL+"/v1/member/orders/:id", wrapper.GetMemberOrder, options.OperationMiddlewares["getMemberOrder"]...)
 	router.GET(options.BaseURL+"/v1/member/consents", wrapper.ListMemberConsents, options.OperationMiddlewares["listMemberConsents"]...)
@@ -3464,6 +3625,100 @@ func (response UpdateMemberRelativedefaultApplicationProblemPlusJSONResponse) Vi
 	return err
 }
 
+type ListMemberFormsRequestObject struct {
+	Params ListMemberFormsParams
+}
+
+type ListMemberFormsResponseObject interface {
+	VisitListMemberFormsResponse(w http.ResponseWriter) error
+}
+
+type ListMemberForms200JSONResponse MemberFormList
+
+func (response ListMemberForms200JSONResponse) VisitListMemberFormsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMemberFormsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListMemberFormsdefaultApplicationProblemPlusJSONResponse) VisitListMemberFormsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SubmitMemberFormRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params SubmitMemberFormParams
+	Body   *SubmitMemberFormJSONRequestBody
+}
+
+type SubmitMemberFormResponseObject interface {
+	VisitSubmitMemberFormResponse(w http.ResponseWriter) error
+}
+
+type SubmitMemberForm200JSONResponse externalRef2.FormSubmission
+
+func (response SubmitMemberForm200JSONResponse) VisitSubmitMemberFormResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SubmitMemberFormdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response SubmitMemberFormdefaultApplicationProblemPlusJSONResponse) VisitSubmitMemberFormResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListMemberIdentitiesRequestObject struct {
 	Params ListMemberIdentitiesParams
 }
@@ -4085,6 +4340,12 @@ type StrictServerInterface interface {
 	// UpdateMemberRelative Change somebody of the own family
 	// (PATCH /v1/member/family-members/{id})
 	UpdateMemberRelative(ctx context.Context, request UpdateMemberRelativeRequestObject) (UpdateMemberRelativeResponseObject, error)
+	// ListMemberForms List forms for members
+	// (GET /v1/member/forms)
+	ListMemberForms(ctx context.Context, request ListMemberFormsRequestObject) (ListMemberFormsResponseObject, error)
+	// SubmitMemberForm Hand in a form as a member
+	// (POST /v1/member/forms/{id}/submissions)
+	SubmitMemberForm(ctx context.Context, request SubmitMemberFormRequestObject) (SubmitMemberFormResponseObject, error)
 	// ListMemberIdentities List own ways to sign in
 	// (GET /v1/member/identities)
 	ListMemberIdentities(ctx context.Context, request ListMemberIdentitiesRequestObject) (ListMemberIdentitiesResponseObject, error)
@@ -5109,6 +5370,80 @@ func (sh *strictHandler) UpdateMemberRelative(ctx echo.Context, id externalRef0.
 		return err
 	} else if validResponse, ok := response.(UpdateMemberRelativeResponseObject); ok {
 		return validResponse.VisitUpdateMemberRelativeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListMemberForms operation middleware
+func (sh *strictHandler) ListMemberForms(ctx echo.Context, params ListMemberFormsParams) error {
+	var request ListMemberFormsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMemberForms(ctx.Request().Context(), request.(ListMemberFormsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMemberForms")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMemberFormsResponseObject); ok {
+		return validResponse.VisitListMemberFormsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SubmitMemberForm operation middleware
+func (sh *strictHandler) SubmitMemberForm(ctx echo.Context, id externalRef0.Id, params SubmitMemberFormParams) error {
+	var request SubmitMemberFormRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body SubmitMemberFormJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SubmitMemberForm(ctx.Request().Context(), request.(SubmitMemberFormRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SubmitMemberForm")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SubmitMemberFormResponseObject); ok {
+		return validResponse.VisitSubmitMemberFormResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

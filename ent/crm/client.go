@@ -27,6 +27,9 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/duplicatecandidate"
 	"github.com/shuke-crm/shuke/ent/crm/exportrun"
 	"github.com/shuke-crm/shuke/ent/crm/familymember"
+	"github.com/shuke-crm/shuke/ent/crm/form"
+	"github.com/shuke-crm/shuke/ent/crm/formsubmission"
+	"github.com/shuke-crm/shuke/ent/crm/formversion"
 	"github.com/shuke-crm/shuke/ent/crm/importrun"
 	"github.com/shuke-crm/shuke/ent/crm/membersession"
 	"github.com/shuke-crm/shuke/ent/crm/note"
@@ -63,6 +66,12 @@ type Client struct {
 	ExportRun *ExportRunClient
 	// FamilyMember is the client for interacting with the FamilyMember builders.
 	FamilyMember *FamilyMemberClient
+	// Form is the client for interacting with the Form builders.
+	Form *FormClient
+	// FormSubmission is the client for interacting with the FormSubmission builders.
+	FormSubmission *FormSubmissionClient
+	// FormVersion is the client for interacting with the FormVersion builders.
+	FormVersion *FormVersionClient
 	// ImportRun is the client for interacting with the ImportRun builders.
 	ImportRun *ImportRunClient
 	// MemberSession is the client for interacting with the MemberSession builders.
@@ -95,6 +104,9 @@ func (c *Client) init() {
 	c.DuplicateCandidate = NewDuplicateCandidateClient(c.config)
 	c.ExportRun = NewExportRunClient(c.config)
 	c.FamilyMember = NewFamilyMemberClient(c.config)
+	c.Form = NewFormClient(c.config)
+	c.FormSubmission = NewFormSubmissionClient(c.config)
+	c.FormVersion = NewFormVersionClient(c.config)
 	c.ImportRun = NewImportRunClient(c.config)
 	c.MemberSession = NewMemberSessionClient(c.config)
 	c.Note = NewNoteClient(c.config)
@@ -203,6 +215,9 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		DuplicateCandidate: NewDuplicateCandidateClient(cfg),
 		ExportRun:          NewExportRunClient(cfg),
 		FamilyMember:       NewFamilyMemberClient(cfg),
+		Form:               NewFormClient(cfg),
+		FormSubmission:     NewFormSubmissionClient(cfg),
+		FormVersion:        NewFormVersionClient(cfg),
 		ImportRun:          NewImportRunClient(cfg),
 		MemberSession:      NewMemberSessionClient(cfg),
 		Note:               NewNoteClient(cfg),
@@ -238,6 +253,9 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		DuplicateCandidate: NewDuplicateCandidateClient(cfg),
 		ExportRun:          NewExportRunClient(cfg),
 		FamilyMember:       NewFamilyMemberClient(cfg),
+		Form:               NewFormClient(cfg),
+		FormSubmission:     NewFormSubmissionClient(cfg),
+		FormVersion:        NewFormVersionClient(cfg),
 		ImportRun:          NewImportRunClient(cfg),
 		MemberSession:      NewMemberSessionClient(cfg),
 		Note:               NewNoteClient(cfg),
@@ -274,8 +292,8 @@ func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.Attachment, c.Consent, c.ConsentText, c.Customer, c.CustomerAddress,
 		c.CustomerIdentity, c.CustomerMerge, c.CustomerMetrics, c.DuplicateCandidate,
-		c.ExportRun, c.FamilyMember, c.ImportRun, c.MemberSession, c.Note,
-		c.NoteMention, c.Tag,
+		c.ExportRun, c.FamilyMember, c.Form, c.FormSubmission, c.FormVersion,
+		c.ImportRun, c.MemberSession, c.Note, c.NoteMention, c.Tag,
 	} {
 		n.Use(hooks...)
 	}
@@ -287,8 +305,8 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.Attachment, c.Consent, c.ConsentText, c.Customer, c.CustomerAddress,
 		c.CustomerIdentity, c.CustomerMerge, c.CustomerMetrics, c.DuplicateCandidate,
-		c.ExportRun, c.FamilyMember, c.ImportRun, c.MemberSession, c.Note,
-		c.NoteMention, c.Tag,
+		c.ExportRun, c.FamilyMember, c.Form, c.FormSubmission, c.FormVersion,
+		c.ImportRun, c.MemberSession, c.Note, c.NoteMention, c.Tag,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -319,6 +337,12 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.ExportRun.mutate(ctx, m)
 	case *FamilyMemberMutation:
 		return c.FamilyMember.mutate(ctx, m)
+	case *FormMutation:
+		return c.Form.mutate(ctx, m)
+	case *FormSubmissionMutation:
+		return c.FormSubmission.mutate(ctx, m)
+	case *FormVersionMutation:
+		return c.FormVersion.mutate(ctx, m)
 	case *ImportRunMutation:
 		return c.ImportRun.mutate(ctx, m)
 	case *MemberSessionMutation:
@@ -1888,6 +1912,456 @@ func (c *FamilyMemberClient) mutate(ctx context.Context, m *FamilyMemberMutation
 	}
 }
 
+// FormClient is a client for the Form schema.
+type FormClient struct {
+	config
+}
+
+// NewFormClient returns a client for the Form from the given config.
+func NewFormClient(c config) *FormClient {
+	return &FormClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `form.Hooks(f(g(h())))`.
+func (c *FormClient) Use(hooks ...Hook) {
+	c.hooks.Form = append(c.hooks.Form, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `form.Intercept(f(g(h())))`.
+func (c *FormClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Form = append(c.inters.Form, interceptors...)
+}
+
+// Create returns a builder for creating a Form entity.
+func (c *FormClient) Create() *FormCreate {
+	mutation := newFormMutation(c.config, OpCreate)
+	return &FormCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Form entities.
+func (c *FormClient) CreateBulk(builders ...*FormCreate) *FormCreateBulk {
+	return &FormCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *FormClient) MapCreateBulk(slice any, setFunc func(*FormCreate, int)) *FormCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &FormCreateBulk{err: fmt.Errorf("calling to FormClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*FormCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &FormCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Form.
+func (c *FormClient) Update() *FormUpdate {
+	mutation := newFormMutation(c.config, OpUpdate)
+	return &FormUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *FormClient) UpdateOne(_m *Form) *FormUpdateOne {
+	mutation := newFormMutation(c.config, OpUpdateOne, withForm(_m))
+	return &FormUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *FormClient) UpdateOneID(id uuid.UUID) *FormUpdateOne {
+	mutation := newFormMutation(c.config, OpUpdateOne, withFormID(id))
+	return &FormUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Form.
+func (c *FormClient) Delete() *FormDelete {
+	mutation := newFormMutation(c.config, OpDelete)
+	return &FormDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *FormClient) DeleteOne(_m *Form) *FormDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *FormClient) DeleteOneID(id uuid.UUID) *FormDeleteOne {
+	builder := c.Delete().Where(form.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &FormDeleteOne{builder}
+}
+
+// Query returns a query builder for Form.
+func (c *FormClient) Query() *FormQuery {
+	return &FormQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeForm},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Form entity by its id.
+func (c *FormClient) Get(ctx context.Context, id uuid.UUID) (*Form, error) {
+	return c.Query().Where(form.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *FormClient) GetX(ctx context.Context, id uuid.UUID) *Form {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *FormClient) Hooks() []Hook {
+	hooks := c.hooks.Form
+	return append(hooks[:len(hooks):len(hooks)], form.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *FormClient) Interceptors() []Interceptor {
+	return c.inters.Form
+}
+
+func (c *FormClient) mutate(ctx context.Context, m *FormMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&FormCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&FormUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&FormUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&FormDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("crm: unknown Form mutation op: %q", m.Op())
+	}
+}
+
+// FormSubmissionClient is a client for the FormSubmission schema.
+type FormSubmissionClient struct {
+	config
+}
+
+// NewFormSubmissionClient returns a client for the FormSubmission from the given config.
+func NewFormSubmissionClient(c config) *FormSubmissionClient {
+	return &FormSubmissionClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `formsubmission.Hooks(f(g(h())))`.
+func (c *FormSubmissionClient) Use(hooks ...Hook) {
+	c.hooks.FormSubmission = append(c.hooks.FormSubmission, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `formsubmission.Intercept(f(g(h())))`.
+func (c *FormSubmissionClient) Intercept(interceptors ...Interceptor) {
+	c.inters.FormSubmission = append(c.inters.FormSubmission, interceptors...)
+}
+
+// Create returns a builder for creating a FormSubmission entity.
+func (c *FormSubmissionClient) Create() *FormSubmissionCreate {
+	mutation := newFormSubmissionMutation(c.config, OpCreate)
+	return &FormSubmissionCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of FormSubmission entities.
+func (c *FormSubmissionClient) CreateBulk(builders ...*FormSubmissionCreate) *FormSubmissionCreateBulk {
+	return &FormSubmissionCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *FormSubmissionClient) MapCreateBulk(slice any, setFunc func(*FormSubmissionCreate, int)) *FormSubmissionCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &FormSubmissionCreateBulk{err: fmt.Errorf("calling to FormSubmissionClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*FormSubmissionCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &FormSubmissionCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for FormSubmission.
+func (c *FormSubmissionClient) Update() *FormSubmissionUpdate {
+	mutation := newFormSubmissionMutation(c.config, OpUpdate)
+	return &FormSubmissionUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *FormSubmissionClient) UpdateOne(_m *FormSubmission) *FormSubmissionUpdateOne {
+	mutation := newFormSubmissionMutation(c.config, OpUpdateOne, withFormSubmission(_m))
+	return &FormSubmissionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *FormSubmissionClient) UpdateOneID(id uuid.UUID) *FormSubmissionUpdateOne {
+	mutation := newFormSubmissionMutation(c.config, OpUpdateOne, withFormSubmissionID(id))
+	return &FormSubmissionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for FormSubmission.
+func (c *FormSubmissionClient) Delete() *FormSubmissionDelete {
+	mutation := newFormSubmissionMutation(c.config, OpDelete)
+	return &FormSubmissionDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *FormSubmissionClient) DeleteOne(_m *FormSubmission) *FormSubmissionDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *FormSubmissionClient) DeleteOneID(id uuid.UUID) *FormSubmissionDeleteOne {
+	builder := c.Delete().Where(formsubmission.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &FormSubmissionDeleteOne{builder}
+}
+
+// Query returns a query builder for FormSubmission.
+func (c *FormSubmissionClient) Query() *FormSubmissionQuery {
+	return &FormSubmissionQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeFormSubmission},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a FormSubmission entity by its id.
+func (c *FormSubmissionClient) Get(ctx context.Context, id uuid.UUID) (*FormSubmission, error) {
+	return c.Query().Where(formsubmission.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *FormSubmissionClient) GetX(ctx context.Context, id uuid.UUID) *FormSubmission {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryForm queries the form edge of a FormSubmission.
+func (c *FormSubmissionClient) QueryForm(_m *FormSubmission) *FormQuery {
+	query := (&FormClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(formsubmission.Table, formsubmission.FieldID, id),
+			sqlgraph.To(form.Table, form.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, formsubmission.FormTable, formsubmission.FormColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryCustomer queries the customer edge of a FormSubmission.
+func (c *FormSubmissionClient) QueryCustomer(_m *FormSubmission) *CustomerQuery {
+	query := (&CustomerClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(formsubmission.Table, formsubmission.FieldID, id),
+			sqlgraph.To(customer.Table, customer.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, formsubmission.CustomerTable, formsubmission.CustomerColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *FormSubmissionClient) Hooks() []Hook {
+	hooks := c.hooks.FormSubmission
+	return append(hooks[:len(hooks):len(hooks)], formsubmission.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *FormSubmissionClient) Interceptors() []Interceptor {
+	return c.inters.FormSubmission
+}
+
+func (c *FormSubmissionClient) mutate(ctx context.Context, m *FormSubmissionMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&FormSubmissionCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&FormSubmissionUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&FormSubmissionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&FormSubmissionDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("crm: unknown FormSubmission mutation op: %q", m.Op())
+	}
+}
+
+// FormVersionClient is a client for the FormVersion schema.
+type FormVersionClient struct {
+	config
+}
+
+// NewFormVersionClient returns a client for the FormVersion from the given config.
+func NewFormVersionClient(c config) *FormVersionClient {
+	return &FormVersionClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `formversion.Hooks(f(g(h())))`.
+func (c *FormVersionClient) Use(hooks ...Hook) {
+	c.hooks.FormVersion = append(c.hooks.FormVersion, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `formversion.Intercept(f(g(h())))`.
+func (c *FormVersionClient) Intercept(interceptors ...Interceptor) {
+	c.inters.FormVersion = append(c.inters.FormVersion, interceptors...)
+}
+
+// Create returns a builder for creating a FormVersion entity.
+func (c *FormVersionClient) Create() *FormVersionCreate {
+	mutation := newFormVersionMutation(c.config, OpCreate)
+	return &FormVersionCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of FormVersion entities.
+func (c *FormVersionClient) CreateBulk(builders ...*FormVersionCreate) *FormVersionCreateBulk {
+	return &FormVersionCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *FormVersionClient) MapCreateBulk(slice any, setFunc func(*FormVersionCreate, int)) *FormVersionCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &FormVersionCreateBulk{err: fmt.Errorf("calling to FormVersionClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*FormVersionCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &FormVersionCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for FormVersion.
+func (c *FormVersionClient) Update() *FormVersionUpdate {
+	mutation := newFormVersionMutation(c.config, OpUpdate)
+	return &FormVersionUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *FormVersionClient) UpdateOne(_m *FormVersion) *FormVersionUpdateOne {
+	mutation := newFormVersionMutation(c.config, OpUpdateOne, withFormVersion(_m))
+	return &FormVersionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *FormVersionClient) UpdateOneID(id uuid.UUID) *FormVersionUpdateOne {
+	mutation := newFormVersionMutation(c.config, OpUpdateOne, withFormVersionID(id))
+	return &FormVersionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for FormVersion.
+func (c *FormVersionClient) Delete() *FormVersionDelete {
+	mutation := newFormVersionMutation(c.config, OpDelete)
+	return &FormVersionDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *FormVersionClient) DeleteOne(_m *FormVersion) *FormVersionDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *FormVersionClient) DeleteOneID(id uuid.UUID) *FormVersionDeleteOne {
+	builder := c.Delete().Where(formversion.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &FormVersionDeleteOne{builder}
+}
+
+// Query returns a query builder for FormVersion.
+func (c *FormVersionClient) Query() *FormVersionQuery {
+	return &FormVersionQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeFormVersion},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a FormVersion entity by its id.
+func (c *FormVersionClient) Get(ctx context.Context, id uuid.UUID) (*FormVersion, error) {
+	return c.Query().Where(formversion.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *FormVersionClient) GetX(ctx context.Context, id uuid.UUID) *FormVersion {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryForm queries the form edge of a FormVersion.
+func (c *FormVersionClient) QueryForm(_m *FormVersion) *FormQuery {
+	query := (&FormClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(formversion.Table, formversion.FieldID, id),
+			sqlgraph.To(form.Table, form.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, formversion.FormTable, formversion.FormColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *FormVersionClient) Hooks() []Hook {
+	hooks := c.hooks.FormVersion
+	return append(hooks[:len(hooks):len(hooks)], formversion.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *FormVersionClient) Interceptors() []Interceptor {
+	return c.inters.FormVersion
+}
+
+func (c *FormVersionClient) mutate(ctx context.Context, m *FormVersionMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&FormVersionCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&FormVersionUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&FormVersionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&FormVersionDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("crm: unknown FormVersion mutation op: %q", m.Op())
+	}
+}
+
 // ImportRunClient is a client for the ImportRun schema.
 type ImportRunClient struct {
 	config
@@ -2627,12 +3101,14 @@ type (
 	hooks struct {
 		Attachment, Consent, ConsentText, Customer, CustomerAddress, CustomerIdentity,
 		CustomerMerge, CustomerMetrics, DuplicateCandidate, ExportRun, FamilyMember,
-		ImportRun, MemberSession, Note, NoteMention, Tag []ent.Hook
+		Form, FormSubmission, FormVersion, ImportRun, MemberSession, Note, NoteMention,
+		Tag []ent.Hook
 	}
 	inters struct {
 		Attachment, Consent, ConsentText, Customer, CustomerAddress, CustomerIdentity,
 		CustomerMerge, CustomerMetrics, DuplicateCandidate, ExportRun, FamilyMember,
-		ImportRun, MemberSession, Note, NoteMention, Tag []ent.Interceptor
+		Form, FormSubmission, FormVersion, ImportRun, MemberSession, Note, NoteMention,
+		Tag []ent.Interceptor
 	}
 )
 

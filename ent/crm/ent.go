@@ -23,6 +23,9 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/duplicatecandidate"
 	"github.com/shuke-crm/shuke/ent/crm/exportrun"
 	"github.com/shuke-crm/shuke/ent/crm/familymember"
+	"github.com/shuke-crm/shuke/ent/crm/form"
+	"github.com/shuke-crm/shuke/ent/crm/formsubmission"
+	"github.com/shuke-crm/shuke/ent/crm/formversion"
 	"github.com/shuke-crm/shuke/ent/crm/importrun"
 	"github.com/shuke-crm/shuke/ent/crm/membersession"
 	"github.com/shuke-crm/shuke/ent/crm/note"
@@ -99,6 +102,9 @@ func checkColumn(t, c string) error {
 			duplicatecandidate.Table: duplicatecandidate.ValidColumn,
 			exportrun.Table:          exportrun.ValidColumn,
 			familymember.Table:       familymember.ValidColumn,
+			form.Table:               form.ValidColumn,
+			formsubmission.Table:     formsubmission.ValidColumn,
+			formversion.Table:        formversion.ValidColumn,
 			importrun.Table:          importrun.ValidColumn,
 			membersession.Table:      membersession.ValidColumn,
 			note.Table:               note.ValidColumn,

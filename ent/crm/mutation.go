@@ -24,6 +24,9 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/duplicatecandidate"
 	"github.com/shuke-crm/shuke/ent/crm/exportrun"
 	"github.com/shuke-crm/shuke/ent/crm/familymember"
+	"github.com/shuke-crm/shuke/ent/crm/form"
+	"github.com/shuke-crm/shuke/ent/crm/formsubmission"
+	"github.com/shuke-crm/shuke/ent/crm/formversion"
 	"github.com/shuke-crm/shuke/ent/crm/importrun"
 	"github.com/shuke-crm/shuke/ent/crm/membersession"
 	"github.com/shuke-crm/shuke/ent/crm/note"
@@ -55,6 +58,9 @@ const (
 	TypeDuplicateCandidate = "DuplicateCandidate"
 	TypeExportRun          = "ExportRun"
 	TypeFamilyMember       = "FamilyMember"
+	TypeForm               = "Form"
+	TypeFormSubmission     = "FormSubmission"
+	TypeFormVersion        = "FormVersion"
 	TypeImportRun          = "ImportRun"
 	TypeMemberSession      = "MemberSession"
 	TypeNote               = "Note"
@@ -13521,6 +13527,2580 @@ func (m *FamilyMemberMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown FamilyMember edge %s", name)
+}
+
+// FormMutation represents an operation that mutates the Form nodes in the graph.
+type FormMutation struct {
+	config
+	op                   Op
+	typ                  string
+	id                   *uuid.UUID
+	code                 *string
+	title                *map[string]string
+	status               *form.Status
+	channel              *string
+	store_id             *uuid.UUID
+	definition           *json.RawMessage
+	appenddefinition     json.RawMessage
+	published_version    *int
+	addpublished_version *int
+	version              *int64
+	addversion           *int64
+	created_at           *time.Time
+	updated_at           *time.Time
+	clearedFields        map[string]struct{}
+	done                 bool
+	oldValue             func(context.Context) (*Form, error)
+	predicates           []predicate.Form
+}
+
+var _ ent.Mutation = (*FormMutation)(nil)
+
+// formOption allows management of the mutation configuration using functional options.
+type formOption func(*FormMutation)
+
+// newFormMutation creates new mutation for the Form entity.
+func newFormMutation(c config, op Op, opts ...formOption) *FormMutation {
+	m := &FormMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeForm,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withFormID sets the ID field of the mutation.
+func withFormID(id uuid.UUID) formOption {
+	return func(m *FormMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Form
+		)
+		m.oldValue = func(ctx context.Context) (*Form, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Form.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withForm sets the old Form of the mutation.
+func withForm(node *Form) formOption {
+	return func(m *FormMutation) {
+		m.oldValue = func(context.Context) (*Form, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m FormMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m FormMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("crm: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Form entities.
+func (m *FormMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *FormMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *FormMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Form.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCode sets the "code" field.
+func (m *FormMutation) SetCode(s string) {
+	m.code = &s
+}
+
+// Code returns the value of the "code" field in the mutation.
+func (m *FormMutation) Code() (r string, exists bool) {
+	v := m.code
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCode returns the old "code" field's value of the Form entity.
+// If the Form object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FormMutation) OldCode(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCode: %w", err)
+	}
+	return oldValue.Code, nil
+}
+
+// ResetCode resets all changes to the "code" field.
+func (m *FormMutation) ResetCode() {
+	m.code = nil
+}
+
+// SetTitle sets the "title" field.
+func (m *FormMutation) SetTitle(value map[string]string) {
+	m.title = &value
+}
+
+// Title returns the value of the "title" field in the mutation.
+func (m *FormMutation) Title() (r map[string]string, exists bool) {
+	v := m.title
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTitle returns the old "title" field's value of the Form entity.
+// If the Form object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FormMutation) OldTitle(ctx context.Context) (v map[string]string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTitle is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTitle requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTitle: %w", err)
+	}
+	return oldValue.Title, nil
+}
+
+// ResetTitle resets all changes to the "title" field.
+func (m *FormMutation) ResetTitle() {
+	m.title = nil
+}
+
+// SetStatus sets the "status" field.
+func (m *FormMutation) SetStatus(f form.Status) {
+	m.status = &f
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *FormMutation) Status() (r form.Status, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the Form entity.
+// If the Form object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FormMutation) OldStatus(ctx context.Context) (v form.Status, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *FormMutation) ResetStatus() {
+	m.status = nil
+}
+
+// SetChannel sets the "channel" field.
+func (m *FormMutation) SetChannel(s string) {
+	m.channel = &s
+}
+
+// Channel returns the value of the "channel" field in the mutation.
+func (m *FormMutation) Channel() (r string, exists bool) {
+	v := m.channel
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldChannel returns the old "channel" field's value of the Form entity.
+// If the Form object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FormMutation) OldChannel(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldChannel is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldChannel requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldChannel: %w", err)
+	}
+	return oldValue.Channel, nil
+}
+
+// ResetChannel resets all changes to the "channel" field.
+func (m *FormMutation) ResetChannel() {
+	m.channel = nil
+}
+
+// SetStoreID sets the "store_id" field.
+func (m *FormMutation) SetStoreID(u uuid.UUID) {
+	m.store_id = &u
+}
+
+// StoreID returns the value of the "store_id" field in the mutation.
+func (m *FormMutation) StoreID() (r uuid.UUID, exists bool) {
+	v := m.store_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStoreID returns the old "store_id" field's value of the Form entity.
+// If the Form object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FormMutation) OldStoreID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStoreID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStoreID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStoreID: %w", err)
+	}
+	return oldValue.StoreID, nil
+}
+
+// ClearStoreID clears the value of the "store_id" field.
+func (m *FormMutation) ClearStoreID() {
+	m.store_id = nil
+	m.clearedFields[form.FieldStoreID] = struct{}{}
+}
+
+// StoreIDCleared returns if the "store_id" field was cleared in this mutation.
+func (m *FormMutation) StoreIDCleared() bool {
+	_, ok := m.clearedFields[form.FieldStoreID]
+	return ok
+}
+
+// ResetStoreID resets all changes to the "store_id" field.
+func (m *FormMutation) ResetStoreID() {
+	m.store_id = nil
+	delete(m.clearedFields, form.FieldStoreID)
+}
+
+// SetDefinition sets the "definition" field.
+func (m *FormMutation) SetDefinition(jm json.RawMessage) {
+	m.definition = &jm
+	m.appenddefinition = nil
+}
+
+// Definition returns the value of the "definition" field in the mutation.
+func (m *FormMutation) Definition() (r json.RawMessage, exists bool) {
+	v := m.definition
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDefinition returns the old "definition" field's value of the Form entity.
+// If the Form object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FormMutation) OldDefinition(ctx context.Context) (v json.RawMessage, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDefinition is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDefinition requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDefinition: %w", err)
+	}
+	return oldValue.Definition, nil
+}
+
+// AppendDefinition adds jm to the "definition" field.
+func (m *FormMutation) AppendDefinition(jm json.RawMessage) {
+	m.appenddefinition = append(m.appenddefinition, jm...)
+}
+
+// AppendedDefinition returns the list of values that were appended to the "definition" field in this mutation.
+func (m *FormMutation) AppendedDefinition() (json.RawMessage, bool) {
+	if len(m.appenddefinition) == 0 {
+		return nil, false
+	}
+	return m.appenddefinition, true
+}
+
+// ResetDefinition resets all changes to the "definition" field.
+func (m *FormMutation) ResetDefinition() {
+	m.definition = nil
+	m.appenddefinition = nil
+}
+
+// SetPublishedVersion sets the "published_version" field.
+func (m *FormMutation) SetPublishedVersion(i int) {
+	m.published_version = &i
+	m.addpublished_version = nil
+}
+
+// PublishedVersion returns the value of the "published_version" field in the mutation.
+func (m *FormMutation) PublishedVersion() (r int, exists bool) {
+	v := m.published_version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPublishedVersion returns the old "published_version" field's value of the Form entity.
+// If the Form object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FormMutation) OldPublishedVersion(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPublishedVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPublishedVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPublishedVersion: %w", err)
+	}
+	return oldValue.PublishedVersion, nil
+}
+
+// AddPublishedVersion adds i to the "published_version" field.
+func (m *FormMutation) AddPublishedVersion(i int) {
+	if m.addpublished_version != nil {
+		*m.addpublished_version += i
+	} else {
+		m.addpublished_version = &i
+	}
+}
+
+// AddedPublishedVersion returns the value that was added to the "published_version" field in this mutation.
+func (m *FormMutation) AddedPublishedVersion() (r int, exists bool) {
+	v := m.addpublished_version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPublishedVersion resets all changes to the "published_version" field.
+func (m *FormMutation) ResetPublishedVersion() {
+	m.published_version = nil
+	m.addpublished_version = nil
+}
+
+// SetVersion sets the "version" field.
+func (m *FormMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *FormMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the Form entity.
+// If the Form object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FormMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *FormMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *FormMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *FormMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *FormMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *FormMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the Form entity.
+// If the Form object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FormMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *FormMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *FormMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *FormMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the Form entity.
+// If the Form object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FormMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *FormMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// Where appends a list predicates to the FormMutation builder.
+func (m *FormMutation) Where(ps ...predicate.Form) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the FormMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *FormMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Form, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *FormMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *FormMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Form).
+func (m *FormMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *FormMutation) Fields() []string {
+	fields := make([]string, 0, 10)
+	if m.code != nil {
+		fields = append(fields, form.FieldCode)
+	}
+	if m.title != nil {
+		fields = append(fields, form.FieldTitle)
+	}
+	if m.status != nil {
+		fields = append(fields, form.FieldStatus)
+	}
+	if m.channel != nil {
+		fields = append(fields, form.FieldChannel)
+	}
+	if m.store_id != nil {
+		fields = append(fields, form.FieldStoreID)
+	}
+	if m.definition != nil {
+		fields = append(fields, form.FieldDefinition)
+	}
+	if m.published_version != nil {
+		fields = append(fields, form.FieldPublishedVersion)
+	}
+	if m.version != nil {
+		fields = append(fields, form.FieldVersion)
+	}
+	if m.created_at != nil {
+		fields = append(fields, form.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, form.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *FormMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case form.FieldCode:
+		return m.Code()
+	case form.FieldTitle:
+		return m.Title()
+	case form.FieldStatus:
+		return m.Status()
+	case form.FieldChannel:
+		return m.Channel()
+	case form.FieldStoreID:
+		return m.StoreID()
+	case form.FieldDefinition:
+		return m.Definition()
+	case form.FieldPublishedVersion:
+		return m.PublishedVersion()
+	case form.FieldVersion:
+		return m.Version()
+	case form.FieldCreatedAt:
+		return m.CreatedAt()
+	case form.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *FormMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case form.FieldCode:
+		return m.OldCode(ctx)
+	case form.FieldTitle:
+		return m.OldTitle(ctx)
+	case form.FieldStatus:
+		return m.OldStatus(ctx)
+	case form.FieldChannel:
+		return m.OldChannel(ctx)
+	case form.FieldStoreID:
+		return m.OldStoreID(ctx)
+	case form.FieldDefinition:
+		return m.OldDefinition(ctx)
+	case form.FieldPublishedVersion:
+		return m.OldPublishedVersion(ctx)
+	case form.FieldVersion:
+		return m.OldVersion(ctx)
+	case form.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case form.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown Form field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *FormMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case form.FieldCode:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCode(v)
+		return nil
+	case form.FieldTitle:
+		v, ok := value.(map[string]string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTitle(v)
+		return nil
+	case form.FieldStatus:
+		v, ok := value.(form.Status)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case form.FieldChannel:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetChannel(v)
+		return nil
+	case form.FieldStoreID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStoreID(v)
+		return nil
+	case form.FieldDefinition:
+		v, ok := value.(json.RawMessage)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDefinition(v)
+		return nil
+	case form.FieldPublishedVersion:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPublishedVersion(v)
+		return nil
+	case form.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case form.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case form.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Form field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *FormMutation) AddedFields() []string {
+	var fields []string
+	if m.addpublished_version != nil {
+		fields = append(fields, form.FieldPublishedVersion)
+	}
+	if m.addversion != nil {
+		fields = append(fields, form.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *FormMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case form.FieldPublishedVersion:
+		return m.AddedPublishedVersion()
+	case form.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *FormMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case form.FieldPublishedVersion:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPublishedVersion(v)
+		return nil
+	case form.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Form numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *FormMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(form.FieldStoreID) {
+		fields = append(fields, form.FieldStoreID)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *FormMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *FormMutation) ClearField(name string) error {
+	switch name {
+	case form.FieldStoreID:
+		m.ClearStoreID()
+		return nil
+	}
+	return fmt.Errorf("unknown Form nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *FormMutation) ResetField(name string) error {
+	switch name {
+	case form.FieldCode:
+		m.ResetCode()
+		return nil
+	case form.FieldTitle:
+		m.ResetTitle()
+		return nil
+	case form.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case form.FieldChannel:
+		m.ResetChannel()
+		return nil
+	case form.FieldStoreID:
+		m.ResetStoreID()
+		return nil
+	case form.FieldDefinition:
+		m.ResetDefinition()
+		return nil
+	case form.FieldPublishedVersion:
+		m.ResetPublishedVersion()
+		return nil
+	case form.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case form.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case form.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Form field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *FormMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *FormMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *FormMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *FormMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *FormMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *FormMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *FormMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown Form unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *FormMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown Form edge %s", name)
+}
+
+// FormSubmissionMutation represents an operation that mutates the FormSubmission nodes in the graph.
+type FormSubmissionMutation struct {
+	config
+	op                Op
+	typ               string
+	id                *uuid.UUID
+	form_version      *int
+	addform_version   *int
+	store_id          *uuid.UUID
+	assigned_staff_id *uuid.UUID
+	outcome           *formsubmission.Outcome
+	channel           *string
+	submitted_by_kind *string
+	submitted_by_id   *uuid.UUID
+	answers_sealed    *[]byte
+	created_at        *time.Time
+	clearedFields     map[string]struct{}
+	form              *uuid.UUID
+	clearedform       bool
+	customer          *uuid.UUID
+	clearedcustomer   bool
+	done              bool
+	oldValue          func(context.Context) (*FormSubmission, error)
+	predicates        []predicate.FormSubmission
+}
+
+var _ ent.Mutation = (*FormSubmissionMutation)(nil)
+
+// formsubmissionOption allows management of the mutation configuration using functional options.
+type formsubmissionOption func(*FormSubmissionMutation)
+
+// newFormSubmissionMutation creates new mutation for the FormSubmission entity.
+func newFormSubmissionMutation(c config, op Op, opts ...formsubmissionOption) *FormSubmissionMutation {
+	m := &FormSubmissionMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeFormSubmission,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withFormSubmissionID sets the ID field of the mutation.
+func withFormSubmissionID(id uuid.UUID) formsubmissionOption {
+	return func(m *FormSubmissionMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *FormSubmission
+		)
+		m.oldValue = func(ctx context.Context) (*FormSubmission, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().FormSubmission.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withFormSubmission sets the old FormSubmission of the mutation.
+func withFormSubmission(node *FormSubmission) formsubmissionOption {
+	return func(m *FormSubmissionMutation) {
+		m.oldValue = func(context.Context) (*FormSubmission, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m FormSubmissionMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m FormSubmissionMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("crm: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of FormSubmission entities.
+func (m *FormSubmissionMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *FormSubmissionMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *FormSubmissionMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().FormSubmission.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetFormID sets the "form_id" field.
+func (m *FormSubmissionMutation) SetFormID(u uuid.UUID) {
+	m.form = &u
+}
+
+// FormID returns the value of the "form_id" field in the mutation.
+func (m *FormSubmissionMutation) FormID() (r uuid.UUID, exists bool) {
+	v := m.form
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFormID returns the old "form_id" field's value of the FormSubmission entity.
+// If the FormSubmission object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FormSubmissionMutation) OldFormID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFormID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFormID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFormID: %w", err)
+	}
+	return oldValue.FormID, nil
+}
+
+// ResetFormID resets all changes to the "form_id" field.
+func (m *FormSubmissionMutation) ResetFormID() {
+	m.form = nil
+}
+
+// SetFormVersion sets the "form_version" field.
+func (m *FormSubmissionMutation) SetFormVersion(i int) {
+	m.form_version = &i
+	m.addform_version = nil
+}
+
+// FormVersion returns the value of the "form_version" field in the mutation.
+func (m *FormSubmissionMutation) FormVersion() (r int, exists bool) {
+	v := m.form_version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFormVersion returns the old "form_version" field's value of the FormSubmission entity.
+// If the FormSubmission object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FormSubmissionMutation) OldFormVersion(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFormVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFormVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFormVersion: %w", err)
+	}
+	return oldValue.FormVersion, nil
+}
+
+// AddFormVersion adds i to the "form_version" field.
+func (m *FormSubmissionMutation) AddFormVersion(i int) {
+	if m.addform_version != nil {
+		*m.addform_version += i
+	} else {
+		m.addform_version = &i
+	}
+}
+
+// AddedFormVersion returns the value that was added to the "form_version" field in this mutation.
+func (m *FormSubmissionMutation) AddedFormVersion() (r int, exists bool) {
+	v := m.addform_version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetFormVersion resets all changes to the "form_version" field.
+func (m *FormSubmissionMutation) ResetFormVersion() {
+	m.form_version = nil
+	m.addform_version = nil
+}
+
+// SetCustomerID sets the "customer_id" field.
+func (m *FormSubmissionMutation) SetCustomerID(u uuid.UUID) {
+	m.customer = &u
+}
+
+// CustomerID returns the value of the "customer_id" field in the mutation.
+func (m *FormSubmissionMutation) CustomerID() (r uuid.UUID, exists bool) {
+	v := m.customer
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCustomerID returns the old "customer_id" field's value of the FormSubmission entity.
+// If the FormSubmission object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FormSubmissionMutation) OldCustomerID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCustomerID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCustomerID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCustomerID: %w", err)
+	}
+	return oldValue.CustomerID, nil
+}
+
+// ResetCustomerID resets all changes to the "customer_id" field.
+func (m *FormSubmissionMutation) ResetCustomerID() {
+	m.customer = nil
+}
+
+// SetStoreID sets the "store_id" field.
+func (m *FormSubmissionMutation) SetStoreID(u uuid.UUID) {
+	m.store_id = &u
+}
+
+// StoreID returns the value of the "store_id" field in the mutation.
+func (m *FormSubmissionMutation) StoreID() (r uuid.UUID, exists bool) {
+	v := m.store_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStoreID returns the old "store_id" field's value of the FormSubmission entity.
+// If the FormSubmission object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FormSubmissionMutation) OldStoreID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStoreID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStoreID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStoreID: %w", err)
+	}
+	return oldValue.StoreID, nil
+}
+
+// ClearStoreID clears the value of the "store_id" field.
+func (m *FormSubmissionMutation) ClearStoreID() {
+	m.store_id = nil
+	m.clearedFields[formsubmission.FieldStoreID] = struct{}{}
+}
+
+// StoreIDCleared returns if the "store_id" field was cleared in this mutation.
+func (m *FormSubmissionMutation) StoreIDCleared() bool {
+	_, ok := m.clearedFields[formsubmission.FieldStoreID]
+	return ok
+}
+
+// ResetStoreID resets all changes to the "store_id" field.
+func (m *FormSubmissionMutation) ResetStoreID() {
+	m.store_id = nil
+	delete(m.clearedFields, formsubmission.FieldStoreID)
+}
+
+// SetAssignedStaffID sets the "assigned_staff_id" field.
+func (m *FormSubmissionMutation) SetAssignedStaffID(u uuid.UUID) {
+	m.assigned_staff_id = &u
+}
+
+// AssignedStaffID returns the value of the "assigned_staff_id" field in the mutation.
+func (m *FormSubmissionMutation) AssignedStaffID() (r uuid.UUID, exists bool) {
+	v := m.assigned_staff_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAssignedStaffID returns the old "assigned_staff_id" field's value of the FormSubmission entity.
+// If the FormSubmission object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FormSubmissionMutation) OldAssignedStaffID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAssignedStaffID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAssignedStaffID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAssignedStaffID: %w", err)
+	}
+	return oldValue.AssignedStaffID, nil
+}
+
+// ClearAssignedStaffID clears the value of the "assigned_staff_id" field.
+func (m *FormSubmissionMutation) ClearAssignedStaffID() {
+	m.assigned_staff_id = nil
+	m.clearedFields[formsubmission.FieldAssignedStaffID] = struct{}{}
+}
+
+// AssignedStaffIDCleared returns if the "assigned_staff_id" field was cleared in this mutation.
+func (m *FormSubmissionMutation) AssignedStaffIDCleared() bool {
+	_, ok := m.clearedFields[formsubmission.FieldAssignedStaffID]
+	return ok
+}
+
+// ResetAssignedStaffID resets all changes to the "assigned_staff_id" field.
+func (m *FormSubmissionMutation) ResetAssignedStaffID() {
+	m.assigned_staff_id = nil
+	delete(m.clearedFields, formsubmission.FieldAssignedStaffID)
+}
+
+// SetOutcome sets the "outcome" field.
+func (m *FormSubmissionMutation) SetOutcome(f formsubmission.Outcome) {
+	m.outcome = &f
+}
+
+// Outcome returns the value of the "outcome" field in the mutation.
+func (m *FormSubmissionMutation) Outcome() (r formsubmission.Outcome, exists bool) {
+	v := m.outcome
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOutcome returns the old "outcome" field's value of the FormSubmission entity.
+// If the FormSubmission object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FormSubmissionMutation) OldOutcome(ctx context.Context) (v formsubmission.Outcome, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOutcome is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOutcome requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOutcome: %w", err)
+	}
+	return oldValue.Outcome, nil
+}
+
+// ResetOutcome resets all changes to the "outcome" field.
+func (m *FormSubmissionMutation) ResetOutcome() {
+	m.outcome = nil
+}
+
+// SetChannel sets the "channel" field.
+func (m *FormSubmissionMutation) SetChannel(s string) {
+	m.channel = &s
+}
+
+// Channel returns the value of the "channel" field in the mutation.
+func (m *FormSubmissionMutation) Channel() (r string, exists bool) {
+	v := m.channel
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldChannel returns the old "channel" field's value of the FormSubmission entity.
+// If the FormSubmission object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FormSubmissionMutation) OldChannel(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldChannel is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldChannel requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldChannel: %w", err)
+	}
+	return oldValue.Channel, nil
+}
+
+// ResetChannel resets all changes to the "channel" field.
+func (m *FormSubmissionMutation) ResetChannel() {
+	m.channel = nil
+}
+
+// SetSubmittedByKind sets the "submitted_by_kind" field.
+func (m *FormSubmissionMutation) SetSubmittedByKind(s string) {
+	m.submitted_by_kind = &s
+}
+
+// SubmittedByKind returns the value of the "submitted_by_kind" field in the mutation.
+func (m *FormSubmissionMutation) SubmittedByKind() (r string, exists bool) {
+	v := m.submitted_by_kind
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSubmittedByKind returns the old "submitted_by_kind" field's value of the FormSubmission entity.
+// If the FormSubmission object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FormSubmissionMutation) OldSubmittedByKind(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSubmittedByKind is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSubmittedByKind requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSubmittedByKind: %w", err)
+	}
+	return oldValue.SubmittedByKind, nil
+}
+
+// ResetSubmittedByKind resets all changes to the "submitted_by_kind" field.
+func (m *FormSubmissionMutation) ResetSubmittedByKind() {
+	m.submitted_by_kind = nil
+}
+
+// SetSubmittedByID sets the "submitted_by_id" field.
+func (m *FormSubmissionMutation) SetSubmittedByID(u uuid.UUID) {
+	m.submitted_by_id = &u
+}
+
+// SubmittedByID returns the value of the "submitted_by_id" field in the mutation.
+func (m *FormSubmissionMutation) SubmittedByID() (r uuid.UUID, exists bool) {
+	v := m.submitted_by_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSubmittedByID returns the old "submitted_by_id" field's value of the FormSubmission entity.
+// If the FormSubmission object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FormSubmissionMutation) OldSubmittedByID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSubmittedByID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSubmittedByID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSubmittedByID: %w", err)
+	}
+	return oldValue.SubmittedByID, nil
+}
+
+// ResetSubmittedByID resets all changes to the "submitted_by_id" field.
+func (m *FormSubmissionMutation) ResetSubmittedByID() {
+	m.submitted_by_id = nil
+}
+
+// SetAnswersSealed sets the "answers_sealed" field.
+func (m *FormSubmissionMutation) SetAnswersSealed(b []byte) {
+	m.answers_sealed = &b
+}
+
+// AnswersSealed returns the value of the "answers_sealed" field in the mutation.
+func (m *FormSubmissionMutation) AnswersSealed() (r []byte, exists bool) {
+	v := m.answers_sealed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAnswersSealed returns the old "answers_sealed" field's value of the FormSubmission entity.
+// If the FormSubmission object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FormSubmissionMutation) OldAnswersSealed(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAnswersSealed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAnswersSealed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAnswersSealed: %w", err)
+	}
+	return oldValue.AnswersSealed, nil
+}
+
+// ResetAnswersSealed resets all changes to the "answers_sealed" field.
+func (m *FormSubmissionMutation) ResetAnswersSealed() {
+	m.answers_sealed = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *FormSubmissionMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *FormSubmissionMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the FormSubmission entity.
+// If the FormSubmission object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FormSubmissionMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *FormSubmissionMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// ClearForm clears the "form" edge to the Form entity.
+func (m *FormSubmissionMutation) ClearForm() {
+	m.clearedform = true
+	m.clearedFields[formsubmission.FieldFormID] = struct{}{}
+}
+
+// FormCleared reports if the "form" edge to the Form entity was cleared.
+func (m *FormSubmissionMutation) FormCleared() bool {
+	return m.clearedform
+}
+
+// FormIDs returns the "form" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// FormID instead. It exists only for internal usage by the builders.
+func (m *FormSubmissionMutation) FormIDs() (ids []uuid.UUID) {
+	if id := m.form; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetForm resets all changes to the "form" edge.
+func (m *FormSubmissionMutation) ResetForm() {
+	m.form = nil
+	m.clearedform = false
+}
+
+// ClearCustomer clears the "customer" edge to the Customer entity.
+func (m *FormSubmissionMutation) ClearCustomer() {
+	m.clearedcustomer = true
+	m.clearedFields[formsubmission.FieldCustomerID] = struct{}{}
+}
+
+// CustomerCleared reports if the "customer" edge to the Customer entity was cleared.
+func (m *FormSubmissionMutation) CustomerCleared() bool {
+	return m.clearedcustomer
+}
+
+// CustomerIDs returns the "customer" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// CustomerID instead. It exists only for internal usage by the builders.
+func (m *FormSubmissionMutation) CustomerIDs() (ids []uuid.UUID) {
+	if id := m.customer; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetCustomer resets all changes to the "customer" edge.
+func (m *FormSubmissionMutation) ResetCustomer() {
+	m.customer = nil
+	m.clearedcustomer = false
+}
+
+// Where appends a list predicates to the FormSubmissionMutation builder.
+func (m *FormSubmissionMutation) Where(ps ...predicate.FormSubmission) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the FormSubmissionMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *FormSubmissionMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.FormSubmission, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *FormSubmissionMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *FormSubmissionMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (FormSubmission).
+func (m *FormSubmissionMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *FormSubmissionMutation) Fields() []string {
+	fields := make([]string, 0, 11)
+	if m.form != nil {
+		fields = append(fields, formsubmission.FieldFormID)
+	}
+	if m.form_version != nil {
+		fields = append(fields, formsubmission.FieldFormVersion)
+	}
+	if m.customer != nil {
+		fields = append(fields, formsubmission.FieldCustomerID)
+	}
+	if m.store_id != nil {
+		fields = append(fields, formsubmission.FieldStoreID)
+	}
+	if m.assigned_staff_id != nil {
+		fields = append(fields, formsubmission.FieldAssignedStaffID)
+	}
+	if m.outcome != nil {
+		fields = append(fields, formsubmission.FieldOutcome)
+	}
+	if m.channel != nil {
+		fields = append(fields, formsubmission.FieldChannel)
+	}
+	if m.submitted_by_kind != nil {
+		fields = append(fields, formsubmission.FieldSubmittedByKind)
+	}
+	if m.submitted_by_id != nil {
+		fields = append(fields, formsubmission.FieldSubmittedByID)
+	}
+	if m.answers_sealed != nil {
+		fields = append(fields, formsubmission.FieldAnswersSealed)
+	}
+	if m.created_at != nil {
+		fields = append(fields, formsubmission.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *FormSubmissionMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case formsubmission.FieldFormID:
+		return m.FormID()
+	case formsubmission.FieldFormVersion:
+		return m.FormVersion()
+	case formsubmission.FieldCustomerID:
+		return m.CustomerID()
+	case formsubmission.FieldStoreID:
+		return m.StoreID()
+	case formsubmission.FieldAssignedStaffID:
+		return m.AssignedStaffID()
+	case formsubmission.FieldOutcome:
+		return m.Outcome()
+	case formsubmission.FieldChannel:
+		return m.Channel()
+	case formsubmission.FieldSubmittedByKind:
+		return m.SubmittedByKind()
+	case formsubmission.FieldSubmittedByID:
+		return m.SubmittedByID()
+	case formsubmission.FieldAnswersSealed:
+		return m.AnswersSealed()
+	case formsubmission.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *FormSubmissionMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case formsubmission.FieldFormID:
+		return m.OldFormID(ctx)
+	case formsubmission.FieldFormVersion:
+		return m.OldFormVersion(ctx)
+	case formsubmission.FieldCustomerID:
+		return m.OldCustomerID(ctx)
+	case formsubmission.FieldStoreID:
+		return m.OldStoreID(ctx)
+	case formsubmission.FieldAssignedStaffID:
+		return m.OldAssignedStaffID(ctx)
+	case formsubmission.FieldOutcome:
+		return m.OldOutcome(ctx)
+	case formsubmission.FieldChannel:
+		return m.OldChannel(ctx)
+	case formsubmission.FieldSubmittedByKind:
+		return m.OldSubmittedByKind(ctx)
+	case formsubmission.FieldSubmittedByID:
+		return m.OldSubmittedByID(ctx)
+	case formsubmission.FieldAnswersSealed:
+		return m.OldAnswersSealed(ctx)
+	case formsubmission.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown FormSubmission field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *FormSubmissionMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case formsubmission.FieldFormID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFormID(v)
+		return nil
+	case formsubmission.FieldFormVersion:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFormVersion(v)
+		return nil
+	case formsubmission.FieldCustomerID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCustomerID(v)
+		return nil
+	case formsubmission.FieldStoreID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStoreID(v)
+		return nil
+	case formsubmission.FieldAssignedStaffID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAssignedStaffID(v)
+		return nil
+	case formsubmission.FieldOutcome:
+		v, ok := value.(formsubmission.Outcome)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOutcome(v)
+		return nil
+	case formsubmission.FieldChannel:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetChannel(v)
+		return nil
+	case formsubmission.FieldSubmittedByKind:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSubmittedByKind(v)
+		return nil
+	case formsubmission.FieldSubmittedByID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSubmittedByID(v)
+		return nil
+	case formsubmission.FieldAnswersSealed:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAnswersSealed(v)
+		return nil
+	case formsubmission.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown FormSubmission field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *FormSubmissionMutation) AddedFields() []string {
+	var fields []string
+	if m.addform_version != nil {
+		fields = append(fields, formsubmission.FieldFormVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *FormSubmissionMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case formsubmission.FieldFormVersion:
+		return m.AddedFormVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *FormSubmissionMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case formsubmission.FieldFormVersion:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddFormVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown FormSubmission numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *FormSubmissionMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(formsubmission.FieldStoreID) {
+		fields = append(fields, formsubmission.FieldStoreID)
+	}
+	if m.FieldCleared(formsubmission.FieldAssignedStaffID) {
+		fields = append(fields, formsubmission.FieldAssignedStaffID)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *FormSubmissionMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *FormSubmissionMutation) ClearField(name string) error {
+	switch name {
+	case formsubmission.FieldStoreID:
+		m.ClearStoreID()
+		return nil
+	case formsubmission.FieldAssignedStaffID:
+		m.ClearAssignedStaffID()
+		return nil
+	}
+	return fmt.Errorf("unknown FormSubmission nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *FormSubmissionMutation) ResetField(name string) error {
+	switch name {
+	case formsubmission.FieldFormID:
+		m.ResetFormID()
+		return nil
+	case formsubmission.FieldFormVersion:
+		m.ResetFormVersion()
+		return nil
+	case formsubmission.FieldCustomerID:
+		m.ResetCustomerID()
+		return nil
+	case formsubmission.FieldStoreID:
+		m.ResetStoreID()
+		return nil
+	case formsubmission.FieldAssignedStaffID:
+		m.ResetAssignedStaffID()
+		return nil
+	case formsubmission.FieldOutcome:
+		m.ResetOutcome()
+		return nil
+	case formsubmission.FieldChannel:
+		m.ResetChannel()
+		return nil
+	case formsubmission.FieldSubmittedByKind:
+		m.ResetSubmittedByKind()
+		return nil
+	case formsubmission.FieldSubmittedByID:
+		m.ResetSubmittedByID()
+		return nil
+	case formsubmission.FieldAnswersSealed:
+		m.ResetAnswersSealed()
+		return nil
+	case formsubmission.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown FormSubmission field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *FormSubmissionMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.form != nil {
+		edges = append(edges, formsubmission.EdgeForm)
+	}
+	if m.customer != nil {
+		edges = append(edges, formsubmission.EdgeCustomer)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *FormSubmissionMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case formsubmission.EdgeForm:
+		if id := m.form; id != nil {
+			return []ent.Value{*id}
+		}
+	case formsubmission.EdgeCustomer:
+		if id := m.customer; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *FormSubmissionMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *FormSubmissionMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *FormSubmissionMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.clearedform {
+		edges = append(edges, formsubmission.EdgeForm)
+	}
+	if m.clearedcustomer {
+		edges = append(edges, formsubmission.EdgeCustomer)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *FormSubmissionMutation) EdgeCleared(name string) bool {
+	switch name {
+	case formsubmission.EdgeForm:
+		return m.clearedform
+	case formsubmission.EdgeCustomer:
+		return m.clearedcustomer
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *FormSubmissionMutation) ClearEdge(name string) error {
+	switch name {
+	case formsubmission.EdgeForm:
+		m.ClearForm()
+		return nil
+	case formsubmission.EdgeCustomer:
+		m.ClearCustomer()
+		return nil
+	}
+	return fmt.Errorf("unknown FormSubmission unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *FormSubmissionMutation) ResetEdge(name string) error {
+	switch name {
+	case formsubmission.EdgeForm:
+		m.ResetForm()
+		return nil
+	case formsubmission.EdgeCustomer:
+		m.ResetCustomer()
+		return nil
+	}
+	return fmt.Errorf("unknown FormSubmission edge %s", name)
+}
+
+// FormVersionMutation represents an operation that mutates the FormVersion nodes in the graph.
+type FormVersionMutation struct {
+	config
+	op               Op
+	typ              string
+	id               *uuid.UUID
+	number           *int
+	addnumber        *int
+	definition       *json.RawMessage
+	appenddefinition json.RawMessage
+	published_at     *time.Time
+	clearedFields    map[string]struct{}
+	form             *uuid.UUID
+	clearedform      bool
+	done             bool
+	oldValue         func(context.Context) (*FormVersion, error)
+	predicates       []predicate.FormVersion
+}
+
+var _ ent.Mutation = (*FormVersionMutation)(nil)
+
+// formversionOption allows management of the mutation configuration using functional options.
+type formversionOption func(*FormVersionMutation)
+
+// newFormVersionMutation creates new mutation for the FormVersion entity.
+func newFormVersionMutation(c config, op Op, opts ...formversionOption) *FormVersionMutation {
+	m := &FormVersionMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeFormVersion,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withFormVersionID sets the ID field of the mutation.
+func withFormVersionID(id uuid.UUID) formversionOption {
+	return func(m *FormVersionMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *FormVersion
+		)
+		m.oldValue = func(ctx context.Context) (*FormVersion, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().FormVersion.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withFormVersion sets the old FormVersion of the mutation.
+func withFormVersion(node *FormVersion) formversionOption {
+	return func(m *FormVersionMutation) {
+		m.oldValue = func(context.Context) (*FormVersion, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m FormVersionMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m FormVersionMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("crm: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of FormVersion entities.
+func (m *FormVersionMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *FormVersionMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *FormVersionMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().FormVersion.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetFormID sets the "form_id" field.
+func (m *FormVersionMutation) SetFormID(u uuid.UUID) {
+	m.form = &u
+}
+
+// FormID returns the value of the "form_id" field in the mutation.
+func (m *FormVersionMutation) FormID() (r uuid.UUID, exists bool) {
+	v := m.form
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFormID returns the old "form_id" field's value of the FormVersion entity.
+// If the FormVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FormVersionMutation) OldFormID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFormID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFormID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFormID: %w", err)
+	}
+	return oldValue.FormID, nil
+}
+
+// ResetFormID resets all changes to the "form_id" field.
+func (m *FormVersionMutation) ResetFormID() {
+	m.form = nil
+}
+
+// SetNumber sets the "number" field.
+func (m *FormVersionMutation) SetNumber(i int) {
+	m.number = &i
+	m.addnumber = nil
+}
+
+// Number returns the value of the "number" field in the mutation.
+func (m *FormVersionMutation) Number() (r int, exists bool) {
+	v := m.number
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNumber returns the old "number" field's value of the FormVersion entity.
+// If the FormVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FormVersionMutation) OldNumber(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNumber is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNumber requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNumber: %w", err)
+	}
+	return oldValue.Number, nil
+}
+
+// AddNumber adds i to the "number" field.
+func (m *FormVersionMutation) AddNumber(i int) {
+	if m.addnumber != nil {
+		*m.addnumber += i
+	} else {
+		m.addnumber = &i
+	}
+}
+
+// AddedNumber returns the value that was added to the "number" field in this mutation.
+func (m *FormVersionMutation) AddedNumber() (r int, exists bool) {
+	v := m.addnumber
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetNumber resets all changes to the "number" field.
+func (m *FormVersionMutation) ResetNumber() {
+	m.number = nil
+	m.addnumber = nil
+}
+
+// SetDefinition sets the "definition" field.
+func (m *FormVersionMutation) SetDefinition(jm json.RawMessage) {
+	m.definition = &jm
+	m.appenddefinition = nil
+}
+
+// Definition returns the value of the "definition" field in the mutation.
+func (m *FormVersionMutation) Definition() (r json.RawMessage, exists bool) {
+	v := m.definition
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDefinition returns the old "definition" field's value of the FormVersion entity.
+// If the FormVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FormVersionMutation) OldDefinition(ctx context.Context) (v json.RawMessage, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDefinition is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDefinition requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDefinition: %w", err)
+	}
+	return oldValue.Definition, nil
+}
+
+// AppendDefinition adds jm to the "definition" field.
+func (m *FormVersionMutation) AppendDefinition(jm json.RawMessage) {
+	m.appenddefinition = append(m.appenddefinition, jm...)
+}
+
+// AppendedDefinition returns the list of values that were appended to the "definition" field in this mutation.
+func (m *FormVersionMutation) AppendedDefinition() (json.RawMessage, bool) {
+	if len(m.appenddefinition) == 0 {
+		return nil, false
+	}
+	return m.appenddefinition, true
+}
+
+// ResetDefinition resets all changes to the "definition" field.
+func (m *FormVersionMutation) ResetDefinition() {
+	m.definition = nil
+	m.appenddefinition = nil
+}
+
+// SetPublishedAt sets the "published_at" field.
+func (m *FormVersionMutation) SetPublishedAt(t time.Time) {
+	m.published_at = &t
+}
+
+// PublishedAt returns the value of the "published_at" field in the mutation.
+func (m *FormVersionMutation) PublishedAt() (r time.Time, exists bool) {
+	v := m.published_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPublishedAt returns the old "published_at" field's value of the FormVersion entity.
+// If the FormVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FormVersionMutation) OldPublishedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPublishedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPublishedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPublishedAt: %w", err)
+	}
+	return oldValue.PublishedAt, nil
+}
+
+// ResetPublishedAt resets all changes to the "published_at" field.
+func (m *FormVersionMutation) ResetPublishedAt() {
+	m.published_at = nil
+}
+
+// ClearForm clears the "form" edge to the Form entity.
+func (m *FormVersionMutation) ClearForm() {
+	m.clearedform = true
+	m.clearedFields[formversion.FieldFormID] = struct{}{}
+}
+
+// FormCleared reports if the "form" edge to the Form entity was cleared.
+func (m *FormVersionMutation) FormCleared() bool {
+	return m.clearedform
+}
+
+// FormIDs returns the "form" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// FormID instead. It exists only for internal usage by the builders.
+func (m *FormVersionMutation) FormIDs() (ids []uuid.UUID) {
+	if id := m.form; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetForm resets all changes to the "form" edge.
+func (m *FormVersionMutation) ResetForm() {
+	m.form = nil
+	m.clearedform = false
+}
+
+// Where appends a list predicates to the FormVersionMutation builder.
+func (m *FormVersionMutation) Where(ps ...predicate.FormVersion) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the FormVersionMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *FormVersionMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.FormVersion, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *FormVersionMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *FormVersionMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (FormVersion).
+func (m *FormVersionMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *FormVersionMutation) Fields() []string {
+	fields := make([]string, 0, 4)
+	if m.form != nil {
+		fields = append(fields, formversion.FieldFormID)
+	}
+	if m.number != nil {
+		fields = append(fields, formversion.FieldNumber)
+	}
+	if m.definition != nil {
+		fields = append(fields, formversion.FieldDefinition)
+	}
+	if m.published_at != nil {
+		fields = append(fields, formversion.FieldPublishedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *FormVersionMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case formversion.FieldFormID:
+		return m.FormID()
+	case formversion.FieldNumber:
+		return m.Number()
+	case formversion.FieldDefinition:
+		return m.Definition()
+	case formversion.FieldPublishedAt:
+		return m.PublishedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *FormVersionMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case formversion.FieldFormID:
+		return m.OldFormID(ctx)
+	case formversion.FieldNumber:
+		return m.OldNumber(ctx)
+	case formversion.FieldDefinition:
+		return m.OldDefinition(ctx)
+	case formversion.FieldPublishedAt:
+		return m.OldPublishedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown FormVersion field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *FormVersionMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case formversion.FieldFormID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFormID(v)
+		return nil
+	case formversion.FieldNumber:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNumber(v)
+		return nil
+	case formversion.FieldDefinition:
+		v, ok := value.(json.RawMessage)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDefinition(v)
+		return nil
+	case formversion.FieldPublishedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPublishedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown FormVersion field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *FormVersionMutation) AddedFields() []string {
+	var fields []string
+	if m.addnumber != nil {
+		fields = append(fields, formversion.FieldNumber)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *FormVersionMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case formversion.FieldNumber:
+		return m.AddedNumber()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *FormVersionMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case formversion.FieldNumber:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddNumber(v)
+		return nil
+	}
+	return fmt.Errorf("unknown FormVersion numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *FormVersionMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *FormVersionMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *FormVersionMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown FormVersion nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *FormVersionMutation) ResetField(name string) error {
+	switch name {
+	case formversion.FieldFormID:
+		m.ResetFormID()
+		return nil
+	case formversion.FieldNumber:
+		m.ResetNumber()
+		return nil
+	case formversion.FieldDefinition:
+		m.ResetDefinition()
+		return nil
+	case formversion.FieldPublishedAt:
+		m.ResetPublishedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown FormVersion field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *FormVersionMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.form != nil {
+		edges = append(edges, formversion.EdgeForm)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *FormVersionMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case formversion.EdgeForm:
+		if id := m.form; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *FormVersionMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *FormVersionMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *FormVersionMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedform {
+		edges = append(edges, formversion.EdgeForm)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *FormVersionMutation) EdgeCleared(name string) bool {
+	switch name {
+	case formversion.EdgeForm:
+		return m.clearedform
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *FormVersionMutation) ClearEdge(name string) error {
+	switch name {
+	case formversion.EdgeForm:
+		m.ClearForm()
+		return nil
+	}
+	return fmt.Errorf("unknown FormVersion unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *FormVersionMutation) ResetEdge(name string) error {
+	switch name {
+	case formversion.EdgeForm:
+		m.ResetForm()
+		return nil
+	}
+	return fmt.Errorf("unknown FormVersion edge %s", name)
 }
 
 // ImportRunMutation represents an operation that mutates the ImportRun nodes in the graph.

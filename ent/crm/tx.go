@@ -36,6 +36,12 @@ type Tx struct {
 	ExportRun *ExportRunClient
 	// FamilyMember is the client for interacting with the FamilyMember builders.
 	FamilyMember *FamilyMemberClient
+	// Form is the client for interacting with the Form builders.
+	Form *FormClient
+	// FormSubmission is the client for interacting with the FormSubmission builders.
+	FormSubmission *FormSubmissionClient
+	// FormVersion is the client for interacting with the FormVersion builders.
+	FormVersion *FormVersionClient
 	// ImportRun is the client for interacting with the ImportRun builders.
 	ImportRun *ImportRunClient
 	// MemberSession is the client for interacting with the MemberSession builders.
@@ -188,6 +194,9 @@ func (tx *Tx) init() {
 	tx.DuplicateCandidate = NewDuplicateCandidateClient(tx.config)
 	tx.ExportRun = NewExportRunClient(tx.config)
 	tx.FamilyMember = NewFamilyMemberClient(tx.config)
+	tx.Form = NewFormClient(tx.config)
+	tx.FormSubmission = NewFormSubmissionClient(tx.config)
+	tx.FormVersion = NewFormVersionClient(tx.config)
 	tx.ImportRun = NewImportRunClient(tx.config)
 	tx.MemberSession = NewMemberSessionClient(tx.config)
 	tx.Note = NewNoteClient(tx.config)

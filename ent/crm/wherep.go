@@ -85,6 +85,27 @@ func (q *FamilyMemberQuery) WhereP(ps ...func(*sql.Selector)) {
 }
 
 // WhereP adds storage-level predicates to the query.
+func (q *FormQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.Form(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *FormSubmissionQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.FormSubmission(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *FormVersionQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.FormVersion(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
 func (q *ImportRunQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.ImportRun(p))

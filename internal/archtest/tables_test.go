@@ -40,6 +40,9 @@ var owners = map[string]string{
 	"member_sessions":     "internal/member",
 	"member_exchanges":    "internal/member",
 	"consents":            "internal/member",
+	"forms":               "internal/forms",
+	"form_versions":       "internal/forms",
+	"form_submissions":    "internal/forms",
 	"consent_texts":       "internal/member",
 
 	"tags":                 "internal/customers",
@@ -98,7 +101,8 @@ var exceptions = map[string]string{
 var entityTables = map[string]string{
 	"Store": "stores", "Region": "regions", "Merchant": "merchants", "Staff": "staff", "Role": "roles", "RoleGrant": "role_grants", "Delegation": "delegations",
 	"Session": "sessions", "StaffFactor": "staff_factors", "APIKey": "api_keys", "Setting": "settings", "Job": "jobs",
-	"Customer": "customers", "CustomerAddress": "customer_addresses", "FamilyMember": "family_members", "Tag": "tags", "ImportRun": "imports", "ExportRun": "exports", "CustomerMetrics": "customer_metrics",
+	"Customer": "customers", "CustomerAddress": "customer_addresses", "FamilyMember": "family_members",
+	"Form": "forms", "FormVersion": "form_versions", "FormSubmission": "form_submissions", "Tag": "tags", "ImportRun": "imports", "ExportRun": "exports", "CustomerMetrics": "customer_metrics",
 	"Category": "categories", "Product": "products", "Variant": "variants",
 	"CustomerIdentity": "customer_identities", "MemberSession": "member_sessions", "Consent": "consents", "ConsentText": "consent_texts",
 	"Note": "notes", "NoteMention": "note_mentions", "Attachment": "attachments",

@@ -28,6 +28,7 @@ var tagOwners = map[string][]string{
 	"timeline":        {"timeline"},
 	"imports":         {"imports", "exports"},
 	"member":          {"member"},
+	"forms":           {"forms"},
 	"catalog":         {"catalog"},
 	"inventory":       {"inventory"},
 	"orders":          {"orders"},

@@ -353,3 +353,23 @@ func errNoRow(err error) bool { return errors.Is(err, sql.ErrNoRows) }
 func escapePointer(key string) string {
 	return strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
 }
+
+// FieldKeys are the keys of the custom fields that there are and that the caller
+// may see.
+func (s *Service) FieldKeys(ctx context.Context) (map[string]bool, error) {
+	set, err := s.definitions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	actor, err := auth.From(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]bool{}
+	for _, key := range set.keys {
+		if f := set.active(key); f != nil && f.visible(&actor) {
+			out[key] = true
+		}
+	}
+	return out, nil
+}

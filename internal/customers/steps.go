@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/oapi-codegen/nullable"
 
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/db"
@@ -72,6 +73,39 @@ func (s *Service) ChangeOwn(ctx context.Context, id uuid.UUID, in Input, ifMatch
 		rules.judge(c, s.clock.Today().Time(), &bad)
 		return change{"customers.update", EventUpdated, c.differences(&old), &in}, bad.err()
 	})
+}
+
+// Missing is an input without what a customer has already.
+func (in Input) Missing(c *Customer) Input {
+	none := nullable.Nullable[string]{}
+	for _, f := range []struct {
+		in  *nullable.Nullable[string]
+		has bool
+	}{{&in.ExternalID, c.ExternalID != nil}, {&in.Name, c.Name != ""}, {&in.Phone, c.Phone != ""}, {&in.Email, c.Email != ""}, {&in.CardNumber, c.Card != ""}} {
+		if f.has {
+			*f.in = none
+		}
+	}
+	if c.BirthDate != nil {
+		in.BirthDate = nullable.Nullable[time.Time]{}
+	}
+	if c.Address != nil {
+		in.Address = nullable.Nullable[Address]{}
+	}
+	if c.Gender != "unknown" {
+		in.Gender = nil
+	}
+	in.Language = nil // everybody has one
+	if in.CustomFields != nil {
+		left := map[string]any{}
+		for key, v := range *in.CustomFields {
+			if c.customValue(key) == nil {
+				left[key] = v
+			}
+		}
+		in.CustomFields = &left
+	}
+	return in
 }
 
 // Identity is a way in which a customer signs in, as others see it.

@@ -210,6 +210,18 @@ func (s *Service) handOver(ctx context.Context, tx *db.Tx, from, to *crm.Custome
 	return nil
 }
 
+// Agree records in a transaction that a customer of the caller's scope agreed to
+// the current version of a text, by whatever channel; pointer is the place of
+// the version in the request. Error: member.text_version.
+func (s *Service) Agree(ctx context.Context, tx *db.Tx, customerID uuid.UUID, purpose Purpose, version int, channel, pointer string) error {
+	rows, err := lockCustomers(ctx, tx, customerID)
+	if err != nil {
+		return err
+	}
+	_, err = s.grant(ctx, tx, rows[customerID], giving{purpose, version, channel, deviceOf(ctx), pointer})
+	return err
+}
+
 // Grant records a consent of the signed-in member.
 // Error: member.text_version.
 func (s *Service) Grant(ctx context.Context, purpose Purpose, version int) (*crm.Consent, error) {

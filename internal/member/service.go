@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/shuke-crm/shuke/internal/customers"
+	"github.com/shuke-crm/shuke/internal/forms"
 	"github.com/shuke-crm/shuke/internal/orders"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/cache"
@@ -31,6 +32,7 @@ type Deps struct {
 	Log       *slog.Logger
 	Customers *customers.Service
 	Orders    *orders.Service
+	Forms     *forms.Service
 	Codes     *otp.Service
 	Outside   outside.Services // what is not configured answers which setting is missing
 	// Attempt counts a try at a password, or tells how long to wait first.

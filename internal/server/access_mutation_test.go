@@ -22,6 +22,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/customeridentity"
 	"github.com/shuke-crm/shuke/ent/crm/customermetrics"
 	"github.com/shuke-crm/shuke/ent/crm/familymember"
+	"github.com/shuke-crm/shuke/ent/crm/formsubmission"
 	"github.com/shuke-crm/shuke/ent/platform/session"
 	"github.com/shuke-crm/shuke/ent/platform/staff"
 	"github.com/shuke-crm/shuke/ent/platform/stafffactor"
@@ -52,6 +53,8 @@ var scopedEntities = map[string]scoped{
 		func(ctx context.Context, w *world) (int, error) { return w.DB.CRM.CustomerAddress.Query().Count(ctx) }},
 	"FamilyMember": {&familymember.Policy, nil,
 		func(ctx context.Context, w *world) (int, error) { return w.DB.CRM.FamilyMember.Query().Count(ctx) }},
+	"FormSubmission": {&formsubmission.Policy, []string{"listFormSubmissions", "getFormSubmission"},
+		func(ctx context.Context, w *world) (int, error) { return w.DB.CRM.FormSubmission.Query().Count(ctx) }},
 	"Consent": {&consent.Policy, nil,
 		func(ctx context.Context, w *world) (int, error) { return w.DB.CRM.Consent.Query().Count(ctx) }},
 	"Order": {&order.Policy, []string{"getOrder", "listOrders", "listOrders/count"},
@@ -111,6 +114,9 @@ func (w *world) counts(t *testing.T, e scoped) (own, all int) {
 	c := &cell{world: w, actor: w.actors["assistant"]}
 	for _, c.object = range []string{"own", "other"} {
 		c.buyer()
+	}
+	for _, c.object = range []string{"own", "other"} {
+		c.handed(c.newBuyer()) // the form is made once itself, so not below
 	}
 	once(w, "ways to sign in", func() bool {
 		for _, c.object = range []string{"own", "other"} {

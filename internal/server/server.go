@@ -10,10 +10,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	catalogapi "github.com/shuke-crm/shuke/api/catalog"
 	customersapi "github.com/shuke-crm/shuke/api/customers"
+	formsapi "github.com/shuke-crm/shuke/api/forms"
 	identityapi "github.com/shuke-crm/shuke/api/identity"
 	importsapi "github.com/shuke-crm/shuke/api/imports"
 	memberapi "github.com/shuke-crm/shuke/api/member"
@@ -25,6 +27,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/catalog"
 	"github.com/shuke-crm/shuke/internal/contract"
 	"github.com/shuke-crm/shuke/internal/customers"
+	"github.com/shuke-crm/shuke/internal/forms"
 	"github.com/shuke-crm/shuke/internal/identity"
 	"github.com/shuke-crm/shuke/internal/imports"
 	"github.com/shuke-crm/shuke/internal/member"
@@ -101,6 +104,7 @@ type Server struct {
 	Segments   *segments.Service
 	Orders     *orders.Service
 	Member     *member.Service
+	Forms      *forms.Service
 	Operations *operations.Service
 	Jobs       *jobs.Queue
 	Events     *events.Dispatcher
@@ -203,8 +207,12 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Pages: pages, Log: d.Log, Queue: s.Jobs, Files: d.Files,
 		Customers: s.Customers, Orders: s.Orders, Current: s.Identity.Current,
 	})
+	s.Forms = &forms.Service{DB: d.DB, Clock: d.Clock, Keys: d.Keys, Pages: pages, Customers: s.Customers,
+		Agree: func(ctx context.Context, tx *db.Tx, customerID uuid.UUID, purpose string, version int, channel, pointer string) error {
+			return s.Member.Agree(ctx, tx, customerID, member.Purpose(purpose), version, channel, pointer)
+		}}
 	s.Member = member.New(member.Deps{
-		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Log: d.Log, Customers: s.Customers, Orders: s.Orders,
+		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Log: d.Log, Customers: s.Customers, Orders: s.Orders, Forms: s.Forms,
 		Codes: codes, Outside: d.Outside,
 		Attempt: func(ctx context.Context, subject string) time.Duration {
 			if r := limiter.Allow(ctx, ratelimit.SignInByAccount, ratelimit.Text(subject)); !r.Allowed {
@@ -214,7 +222,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 		},
 	})
 	s.Customers.UseMembers(s.Member)
-	for _, f := range []customers.Follower{s.Customers.Follower(), s.Orders.Follower(), s.Segments.Follower(), s.Member.Follower(), s.Timeline.Follower()} {
+	for _, f := range []customers.Follower{s.Customers.Follower(), s.Orders.Follower(), s.Segments.Follower(), s.Member.Follower(), s.Forms.Follower(), s.Timeline.Follower()} {
 		s.Customers.Follow(f)
 	}
 	s.Timeline.Use(slices.Concat(orders.TimelineSources(), member.TimelineSources())...) // every domain's; the contract's TimelineKind names the kinds
@@ -243,6 +251,7 @@ func (s *Server) register() {
 	ordersapi.RegisterHandlers(r, ordersapi.NewStrictHandler(orders.API{Service: s.Orders}, nil))
 	importsapi.RegisterHandlers(r, importsapi.NewStrictHandler(imports.API{Service: s.Imports}, nil))
 	memberapi.RegisterHandlers(r, memberapi.NewStrictHandler(member.API{Service: s.Member}, nil))
+	formsapi.RegisterHandlers(r, formsapi.NewStrictHandler(forms.API{Service: s.Forms}, nil))
 	operationsapi.RegisterHandlers(r, operationsapi.NewStrictHandler(operations.API{Service: s.Operations}, nil))
 	s.health.register(r)
 	metrics := s.deps.Metrics.Handler()

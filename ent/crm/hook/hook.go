@@ -141,6 +141,42 @@ func (f FamilyMemberFunc) Mutate(ctx context.Context, m crm.Mutation) (crm.Value
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *crm.FamilyMemberMutation", m)
 }
 
+// The FormFunc type is an adapter to allow the use of ordinary
+// function as Form mutator.
+type FormFunc func(context.Context, *crm.FormMutation) (crm.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f FormFunc) Mutate(ctx context.Context, m crm.Mutation) (crm.Value, error) {
+	if mv, ok := m.(*crm.FormMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *crm.FormMutation", m)
+}
+
+// The FormSubmissionFunc type is an adapter to allow the use of ordinary
+// function as FormSubmission mutator.
+type FormSubmissionFunc func(context.Context, *crm.FormSubmissionMutation) (crm.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f FormSubmissionFunc) Mutate(ctx context.Context, m crm.Mutation) (crm.Value, error) {
+	if mv, ok := m.(*crm.FormSubmissionMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *crm.FormSubmissionMutation", m)
+}
+
+// The FormVersionFunc type is an adapter to allow the use of ordinary
+// function as FormVersion mutator.
+type FormVersionFunc func(context.Context, *crm.FormVersionMutation) (crm.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f FormVersionFunc) Mutate(ctx context.Context, m crm.Mutation) (crm.Value, error) {
+	if mv, ok := m.(*crm.FormVersionMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *crm.FormVersionMutation", m)
+}
+
 // The ImportRunFunc type is an adapter to allow the use of ordinary
 // function as ImportRun mutator.
 type ImportRunFunc func(context.Context, *crm.ImportRunMutation) (crm.Value, error)

@@ -496,6 +496,109 @@ var (
 			},
 		},
 	}
+	// FormsColumns holds the columns for the "forms" table.
+	FormsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "code", Type: field.TypeString, Size: 64},
+		{Name: "title", Type: field.TypeJSON},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"draft", "published", "archived"}, Default: "draft"},
+		{Name: "channel", Type: field.TypeString, Size: 32},
+		{Name: "store_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "definition", Type: field.TypeJSON},
+		{Name: "published_version", Type: field.TypeInt, Default: 0},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+	}
+	// FormsTable holds the schema information for the "forms" table.
+	FormsTable = &schema.Table{
+		Name:       "forms",
+		Columns:    FormsColumns,
+		PrimaryKey: []*schema.Column{FormsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "forms_code_key",
+				Unique:  true,
+				Columns: []*schema.Column{FormsColumns[1]},
+			},
+		},
+	}
+	// FormSubmissionsColumns holds the columns for the "form_submissions" table.
+	FormSubmissionsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "form_version", Type: field.TypeInt},
+		{Name: "store_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "assigned_staff_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "outcome", Type: field.TypeEnum, Enums: []string{"created", "updated"}},
+		{Name: "channel", Type: field.TypeString, Size: 32},
+		{Name: "submitted_by_kind", Type: field.TypeString, Size: 16},
+		{Name: "submitted_by_id", Type: field.TypeUUID},
+		{Name: "answers_sealed", Type: field.TypeBytes},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "form_id", Type: field.TypeUUID},
+		{Name: "customer_id", Type: field.TypeUUID},
+	}
+	// FormSubmissionsTable holds the schema information for the "form_submissions" table.
+	FormSubmissionsTable = &schema.Table{
+		Name:       "form_submissions",
+		Columns:    FormSubmissionsColumns,
+		PrimaryKey: []*schema.Column{FormSubmissionsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "form_submissions_forms_form",
+				Columns:    []*schema.Column{FormSubmissionsColumns[10]},
+				RefColumns: []*schema.Column{FormsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "form_submissions_customers_customer",
+				Columns:    []*schema.Column{FormSubmissionsColumns[11]},
+				RefColumns: []*schema.Column{CustomersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "form_submissions_form_idx",
+				Unique:  false,
+				Columns: []*schema.Column{FormSubmissionsColumns[10], FormSubmissionsColumns[0]},
+			},
+			{
+				Name:    "form_submissions_customer_idx",
+				Unique:  false,
+				Columns: []*schema.Column{FormSubmissionsColumns[11], FormSubmissionsColumns[0]},
+			},
+		},
+	}
+	// FormVersionsColumns holds the columns for the "form_versions" table.
+	FormVersionsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "number", Type: field.TypeInt},
+		{Name: "definition", Type: field.TypeJSON},
+		{Name: "published_at", Type: field.TypeTime},
+		{Name: "form_id", Type: field.TypeUUID},
+	}
+	// FormVersionsTable holds the schema information for the "form_versions" table.
+	FormVersionsTable = &schema.Table{
+		Name:       "form_versions",
+		Columns:    FormVersionsColumns,
+		PrimaryKey: []*schema.Column{FormVersionsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "form_versions_forms_form",
+				Columns:    []*schema.Column{FormVersionsColumns[4]},
+				RefColumns: []*schema.Column{FormsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "form_versions_number_key",
+				Unique:  true,
+				Columns: []*schema.Column{FormVersionsColumns[4], FormVersionsColumns[1]},
+			},
+		},
+	}
 	// ImportsColumns holds the columns for the "imports" table.
 	ImportsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -716,6 +819,9 @@ var (
 		DuplicateCandidatesTable,
 		ExportsTable,
 		FamilyMembersTable,
+		FormsTable,
+		FormSubmissionsTable,
+		FormVersionsTable,
 		ImportsTable,
 		MemberSessionsTable,
 		NotesTable,
@@ -759,6 +865,9 @@ func init() {
 		Table: "exports",
 	}
 	FamilyMembersTable.ForeignKeys[0].RefTable = CustomersTable
+	FormSubmissionsTable.ForeignKeys[0].RefTable = FormsTable
+	FormSubmissionsTable.ForeignKeys[1].RefTable = CustomersTable
+	FormVersionsTable.ForeignKeys[0].RefTable = FormsTable
 	ImportsTable.Annotation = &entsql.Annotation{
 		Table: "imports",
 	}

@@ -39,6 +39,15 @@ type ExportRun func(*sql.Selector)
 // FamilyMember is the predicate function for familymember builders.
 type FamilyMember func(*sql.Selector)
 
+// Form is the predicate function for form builders.
+type Form func(*sql.Selector)
+
+// FormSubmission is the predicate function for formsubmission builders.
+type FormSubmission func(*sql.Selector)
+
+// FormVersion is the predicate function for formversion builders.
+type FormVersion func(*sql.Selector)
+
 // ImportRun is the predicate function for importrun builders.
 type ImportRun func(*sql.Selector)
 

@@ -374,6 +374,78 @@ func (f FamilyMemberMutationRuleFunc) EvalMutation(ctx context.Context, m crm.Mu
 	return Denyf("crm/privacy: unexpected mutation type %T, expect *crm.FamilyMemberMutation", m)
 }
 
+// The FormQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type FormQueryRuleFunc func(context.Context, *crm.FormQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f FormQueryRuleFunc) EvalQuery(ctx context.Context, q crm.Query) error {
+	if q, ok := q.(*crm.FormQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("crm/privacy: unexpected query type %T, expect *crm.FormQuery", q)
+}
+
+// The FormMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type FormMutationRuleFunc func(context.Context, *crm.FormMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f FormMutationRuleFunc) EvalMutation(ctx context.Context, m crm.Mutation) error {
+	if m, ok := m.(*crm.FormMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("crm/privacy: unexpected mutation type %T, expect *crm.FormMutation", m)
+}
+
+// The FormSubmissionQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type FormSubmissionQueryRuleFunc func(context.Context, *crm.FormSubmissionQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f FormSubmissionQueryRuleFunc) EvalQuery(ctx context.Context, q crm.Query) error {
+	if q, ok := q.(*crm.FormSubmissionQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("crm/privacy: unexpected query type %T, expect *crm.FormSubmissionQuery", q)
+}
+
+// The FormSubmissionMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type FormSubmissionMutationRuleFunc func(context.Context, *crm.FormSubmissionMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f FormSubmissionMutationRuleFunc) EvalMutation(ctx context.Context, m crm.Mutation) error {
+	if m, ok := m.(*crm.FormSubmissionMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("crm/privacy: unexpected mutation type %T, expect *crm.FormSubmissionMutation", m)
+}
+
+// The FormVersionQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type FormVersionQueryRuleFunc func(context.Context, *crm.FormVersionQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f FormVersionQueryRuleFunc) EvalQuery(ctx context.Context, q crm.Query) error {
+	if q, ok := q.(*crm.FormVersionQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("crm/privacy: unexpected query type %T, expect *crm.FormVersionQuery", q)
+}
+
+// The FormVersionMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type FormVersionMutationRuleFunc func(context.Context, *crm.FormVersionMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f FormVersionMutationRuleFunc) EvalMutation(ctx context.Context, m crm.Mutation) error {
+	if m, ok := m.(*crm.FormVersionMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("crm/privacy: unexpected mutation type %T, expect *crm.FormVersionMutation", m)
+}
+
 // The ImportRunQueryRuleFunc type is an adapter to allow the use of ordinary
 // functions as a query rule.
 type ImportRunQueryRuleFunc func(context.Context, *crm.ImportRunQuery) error

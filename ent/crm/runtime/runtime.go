@@ -17,6 +17,9 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/duplicatecandidate"
 	"github.com/shuke-crm/shuke/ent/crm/exportrun"
 	"github.com/shuke-crm/shuke/ent/crm/familymember"
+	"github.com/shuke-crm/shuke/ent/crm/form"
+	"github.com/shuke-crm/shuke/ent/crm/formsubmission"
+	"github.com/shuke-crm/shuke/ent/crm/formversion"
 	"github.com/shuke-crm/shuke/ent/crm/importrun"
 	"github.com/shuke-crm/shuke/ent/crm/membersession"
 	"github.com/shuke-crm/shuke/ent/crm/note"
@@ -353,6 +356,93 @@ func init() {
 	familymemberDescUpdatedAt := familymemberFields[8].Descriptor()
 	// familymember.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	familymember.DefaultUpdatedAt = familymemberDescUpdatedAt.Default.(func() time.Time)
+	form.Policy = privacy.NewPolicies(schema.Form{})
+	form.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := form.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	formFields := schema.Form{}.Fields()
+	_ = formFields
+	// formDescCode is the schema descriptor for code field.
+	formDescCode := formFields[1].Descriptor()
+	// form.CodeValidator is a validator for the "code" field. It is called by the builders before save.
+	form.CodeValidator = func() func(string) error {
+		validators := formDescCode.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(code string) error {
+			for _, fn := range fns {
+				if err := fn(code); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// formDescChannel is the schema descriptor for channel field.
+	formDescChannel := formFields[4].Descriptor()
+	// form.ChannelValidator is a validator for the "channel" field. It is called by the builders before save.
+	form.ChannelValidator = formDescChannel.Validators[0].(func(string) error)
+	// formDescPublishedVersion is the schema descriptor for published_version field.
+	formDescPublishedVersion := formFields[7].Descriptor()
+	// form.DefaultPublishedVersion holds the default value on creation for the published_version field.
+	form.DefaultPublishedVersion = formDescPublishedVersion.Default.(int)
+	// formDescVersion is the schema descriptor for version field.
+	formDescVersion := formFields[8].Descriptor()
+	// form.DefaultVersion holds the default value on creation for the version field.
+	form.DefaultVersion = formDescVersion.Default.(int64)
+	// formDescCreatedAt is the schema descriptor for created_at field.
+	formDescCreatedAt := formFields[9].Descriptor()
+	// form.DefaultCreatedAt holds the default value on creation for the created_at field.
+	form.DefaultCreatedAt = formDescCreatedAt.Default.(func() time.Time)
+	// formDescUpdatedAt is the schema descriptor for updated_at field.
+	formDescUpdatedAt := formFields[10].Descriptor()
+	// form.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	form.DefaultUpdatedAt = formDescUpdatedAt.Default.(func() time.Time)
+	formsubmission.Policy = privacy.NewPolicies(schema.FormSubmission{})
+	formsubmission.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := formsubmission.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	formsubmissionFields := schema.FormSubmission{}.Fields()
+	_ = formsubmissionFields
+	// formsubmissionDescFormVersion is the schema descriptor for form_version field.
+	formsubmissionDescFormVersion := formsubmissionFields[2].Descriptor()
+	// formsubmission.FormVersionValidator is a validator for the "form_version" field. It is called by the builders before save.
+	formsubmission.FormVersionValidator = formsubmissionDescFormVersion.Validators[0].(func(int) error)
+	// formsubmissionDescChannel is the schema descriptor for channel field.
+	formsubmissionDescChannel := formsubmissionFields[7].Descriptor()
+	// formsubmission.ChannelValidator is a validator for the "channel" field. It is called by the builders before save.
+	formsubmission.ChannelValidator = formsubmissionDescChannel.Validators[0].(func(string) error)
+	// formsubmissionDescSubmittedByKind is the schema descriptor for submitted_by_kind field.
+	formsubmissionDescSubmittedByKind := formsubmissionFields[8].Descriptor()
+	// formsubmission.SubmittedByKindValidator is a validator for the "submitted_by_kind" field. It is called by the builders before save.
+	formsubmission.SubmittedByKindValidator = formsubmissionDescSubmittedByKind.Validators[0].(func(string) error)
+	formversion.Policy = privacy.NewPolicies(schema.FormVersion{})
+	formversion.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := formversion.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	formversionFields := schema.FormVersion{}.Fields()
+	_ = formversionFields
+	// formversionDescNumber is the schema descriptor for number field.
+	formversionDescNumber := formversionFields[2].Descriptor()
+	// formversion.NumberValidator is a validator for the "number" field. It is called by the builders before save.
+	formversion.NumberValidator = formversionDescNumber.Validators[0].(func(int) error)
 	importrun.Policy = privacy.NewPolicies(schema.ImportRun{})
 	importrun.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {

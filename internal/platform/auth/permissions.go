@@ -28,6 +28,8 @@ const (
 	CustomFieldsManage   Permission = "custom_fields.manage"
 	ValidationManage     Permission = "validation_rules.manage"
 	MemberRulesManage    Permission = "member_rules.manage"
+	FormsManage          Permission = "forms.manage"
+	FormsSubmit          Permission = "forms.submit"
 	OrdersRead           Permission = "orders.read"
 	OrdersIngest         Permission = "orders.ingest"
 	OrdersOverridePrice  Permission = "orders.override_price"
@@ -92,6 +94,8 @@ var Catalogue = []Explained{
 	{CustomFieldsManage, "Define custom fields, and see and change all of them.", "管理自定义字段，并可查看和修改全部自定义字段。"},
 	{ValidationManage, "Define, try and activate validation rules.", "管理、试运行并启用校验规则。"},
 	{MemberRulesManage, "Decide what members may see and change of their own record.", "设置会员可查看和修改的本人资料字段。"},
+	{FormsManage, "Make, publish and archive forms.", "管理、发布和归档表单。"},
+	{FormsSubmit, "Hand in forms, which create and change customers as the form says.", "提交表单，并按表单规则新建或修改顾客。"},
 	{OrdersRead, "Read orders and returns within the scope.", "查看权限范围内的订单和退货。"},
 	{OrdersIngest, "Send tickets from tills.", "上传收银小票。"},
 	{OrdersOverridePrice, "Set prices on order lines.", "在订单行上改价。"},
@@ -125,7 +129,7 @@ type BuiltInRole struct {
 var BuiltInRoles = []BuiltInRole{
 	{"administrator", "Administrator", "管理员", "all", All()},
 	{"store_manager", "Store manager", "店长", "store", []Permission{CustomersRead, CustomersLookup, NotesRead, OrdersRead, CatalogRead, CatalogReadCost, SegmentsRead, StoresRead, StaffRead, RolesRead, ExportsCreate}},
-	{"assistant", "Shop assistant", "导购", "own", []Permission{CustomersRead, CustomersCreate, CustomersUpdate, CustomersReveal, CustomersLookup, NotesRead, NotesWrite, OrdersRead, OrdersIngest, CatalogRead, SegmentsRead, StoresRead}},
+	{"assistant", "Shop assistant", "导购", "own", []Permission{CustomersRead, CustomersCreate, CustomersUpdate, CustomersReveal, CustomersLookup, NotesRead, NotesWrite, OrdersRead, OrdersIngest, CatalogRead, SegmentsRead, StoresRead, FormsSubmit}},
 	{"service_agent", "Service agent", "客服", "store", []Permission{CustomersRead, CustomersReveal, CustomersLookup, CustomersIdentities, NotesRead, NotesWrite, OrdersRead, CatalogRead, SegmentsRead, StoresRead}},
 	{"marketer", "Marketer", "营销", "all", []Permission{CustomersRead, OrdersRead, CatalogRead, SegmentsRead, SegmentsManage, TagsManage, GroupsManage, StoresRead, ExportsCreate}},
 	{"analyst", "Analyst", "分析师", "all", []Permission{CustomersRead, OrdersRead, CatalogRead, CatalogReadCost, SegmentsRead, StoresRead, ExportsCreate}},
