@@ -22,8 +22,8 @@ import (
 )
 
 // Automatic tags. A customer has one exactly while its condition holds: every
-// write of a customer and every order judges it, and since conditions may name
-// the age or the days since the last purchase, a job after midnight judges
+// write of a customer judges it, and since conditions may name purchases, the
+// age or the days since the last purchase, a job after midnight judges
 // everybody. Those to whom a condition does not apply, because what it compares
 // is not known, do not have the tag.
 
