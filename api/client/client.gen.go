@@ -2877,6 +2877,21 @@ func (e ListStaffParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for ListStaffLoadsParamsInclude.
+const (
+	ListStaffLoadsParamsIncludeIncludeTotalCount ListStaffLoadsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListStaffLoadsParamsInclude enum.
+func (e ListStaffLoadsParamsInclude) Valid() bool {
+	switch e {
+	case ListStaffLoadsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListDelegationsParamsInclude.
 const (
 	ListDelegationsParamsIncludeIncludeTotalCount ListDelegationsParamsInclude = "total_count"
@@ -8440,6 +8455,35 @@ type StaffList struct {
 	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
+// StaffLoad Example: {"active_count":120,"customer_count":412,"staff":{"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","name":"王店员"},"store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"}
+type StaffLoad struct {
+	// ActiveCount Those of them who bought within the last 90 business days.
+	ActiveCount int64 `json:"active_count"`
+
+	// CustomerCount Customers assigned to them.
+	CustomerCount int64 `json:"customer_count"`
+
+	// Staff A member of staff as other resources mention one.
+	//
+	// Example: {"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","name":"王店员"}
+	Staff StaffRef `json:"staff"`
+
+	// StoreId The store they work in.
+	StoreId nullable.Nullable[openapi_types.UUID] `json:"store_id"`
+}
+
+// StaffLoadList Example: {"has_more":false,"items":[],"next_cursor":null}
+type StaffLoadList struct {
+	HasMore bool        `json:"has_more"`
+	Items   []StaffLoad `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All staff in the list, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
 // StaffRef A member of staff as other resources mention one.
 //
 // Example: {"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","name":"王店员"}
@@ -10903,6 +10947,27 @@ type CreateStaffParams struct {
 	// and 409 while the first one is still at work.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
+
+// ListStaffLoadsParams defines parameters for ListStaffLoads.
+type ListStaffLoadsParams struct {
+	// StoreId Only the staff of this store.
+	StoreId *Id `form:"store_id,omitempty" json:"store_id,omitempty"`
+
+	// StaffId Only this member of staff.
+	StaffId *Id `form:"staff_id,omitempty" json:"staff_id,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListStaffLoadsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListStaffLoadsParamsInclude defines parameters for ListStaffLoads.
+type ListStaffLoadsParamsInclude string
 
 // DeleteStaffParams defines parameters for DeleteStaff.
 type DeleteStaffParams struct {
@@ -14458,6 +14523,14 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/staff (the `CreateStaff` operationId).
 	CreateStaff(ctx context.Context, params *CreateStaffParams, body CreateStaffJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListStaffLoads List how many customers each assistant looks after
+	//
+	// Active members of staff in the caller's scope with the customers in that scope assigned to them, archived ones apart: for deciding who takes
+	// the next ones, or before `POST /v1/customers/hand-over`.
+	//
+	// Corresponds with GET /v1/staff-loads (the `ListStaffLoads` operationId).
+	ListStaffLoads(ctx context.Context, params *ListStaffLoadsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteStaff Delete an unused account
 	//
@@ -20803,6 +20876,24 @@ func (c *Client) CreateStaffWithBody(ctx context.Context, params *CreateStaffPar
 // Corresponds with POST /v1/staff (the `CreateStaff` operationId).
 func (c *Client) CreateStaff(ctx context.Context, params *CreateStaffParams, body CreateStaffJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCreateStaffRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListStaffLoads List how many customers each assistant looks after
+//
+// Active members of staff in the caller's scope with the customers in that scope assigned to them, archived ones apart: for deciding who takes
+// the next ones, or before `POST /v1/customers/hand-over`.
+//
+// Corresponds with GET /v1/staff-loads (the `ListStaffLoads` operationId).
+func (c *Client) ListStaffLoads(ctx context.Context, params *ListStaffLoadsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListStaffLoadsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -34527,6 +34618,108 @@ func NewCreateStaffRequestWithBody(server string, params *CreateStaffParams, con
 	return req, nil
 }
 
+// NewListStaffLoadsRequest constructs an http.Request for the ListStaffLoads method
+func NewListStaffLoadsRequest(server string, params *ListStaffLoadsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/staff-loads")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.StoreId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "store_id", *params.StoreId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.StaffId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "staff_id", *params.StaffId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewDeleteStaffRequest constructs an http.Request for the DeleteStaff method
 func NewDeleteStaffRequest(server string, id StaffId, params *DeleteStaffParams) (*http.Request, error) {
 	var err error
@@ -39855,6 +40048,16 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/staff (the `CreateStaff` operationId).
 	CreateStaffWithResponse(ctx context.Context, params *CreateStaffParams, body CreateStaffJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateStaffReply, error)
+
+	// ListStaffLoadsWithResponse List how many customers each assistant looks after
+	//
+	// Active members of staff in the caller's scope with the customers in that scope assigned to them, archived ones apart: for deciding who takes
+	// the next ones, or before `POST /v1/customers/hand-over`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/staff-loads (the `ListStaffLoads` operationId).
+	ListStaffLoadsWithResponse(ctx context.Context, params *ListStaffLoadsParams, reqEditors ...RequestEditorFn) (*ListStaffLoadsReply, error)
 
 	// DeleteStaffWithResponse Delete an unused account
 	//
@@ -53003,6 +53206,69 @@ func (r CreateStaffReply) ContentType() string {
 	return ""
 }
 
+// ListStaffLoadsReply200Headers the declared response headers of an HTTP 200 response for ListStaffLoads
+type ListStaffLoadsReply200Headers struct {
+	Link *string
+}
+
+// ListStaffLoadsReplyDefaultHeaders the declared response headers of an HTTP default response for ListStaffLoads
+type ListStaffLoadsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListStaffLoadsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StaffLoadList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListStaffLoadsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListStaffLoadsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListStaffLoadsReply) GetJSON200() *StaffLoadList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListStaffLoadsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListStaffLoadsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListStaffLoadsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListStaffLoadsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListStaffLoadsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // DeleteStaffReplyDefaultHeaders the declared response headers of an HTTP default response for DeleteStaff
 type DeleteStaffReplyDefaultHeaders struct {
 	RetryAfter *int32
@@ -60026,6 +60292,22 @@ func (c *ClientWithResponses) CreateStaffWithResponse(ctx context.Context, param
 		return nil, err
 	}
 	return ParseCreateStaffReply(rsp)
+}
+
+// ListStaffLoadsWithResponse List how many customers each assistant looks after
+//
+// Active members of staff in the caller's scope with the customers in that scope assigned to them, archived ones apart: for deciding who takes
+// the next ones, or before `POST /v1/customers/hand-over`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/staff-loads (the `ListStaffLoads` operationId).
+func (c *ClientWithResponses) ListStaffLoadsWithResponse(ctx context.Context, params *ListStaffLoadsParams, reqEditors ...RequestEditorFn) (*ListStaffLoadsReply, error) {
+	rsp, err := c.ListStaffLoads(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListStaffLoadsReply(rsp)
 }
 
 // DeleteStaffWithResponse Delete an unused account
@@ -73436,6 +73718,69 @@ func ParseCreateStaffReply(rsp *http.Response) (*CreateStaffReply, error) {
 		response.Headers201 = &headers
 	case true:
 		var headers CreateStaffReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListStaffLoadsReply parses an HTTP response from a ListStaffLoadsWithResponse call
+func ParseListStaffLoadsReply(rsp *http.Response) (*ListStaffLoadsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListStaffLoadsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StaffLoadList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListStaffLoadsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListStaffLoadsReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

@@ -981,6 +981,21 @@ func (e ListCustomerTagsParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for ListStaffLoadsParamsInclude.
+const (
+	ListStaffLoadsParamsIncludeIncludeTotalCount ListStaffLoadsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListStaffLoadsParamsInclude enum.
+func (e ListStaffLoadsParamsInclude) Valid() bool {
+	switch e {
+	case ListStaffLoadsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListTagsParamsInclude.
 const (
 	ListTagsParamsIncludeIncludeTotalCount ListTagsParamsInclude = "total_count"
@@ -2809,6 +2824,35 @@ type Sizes map[string]Size
 // Example: {"shoe":null,"top":{"system":"cn","value":"120"}}
 type SizesInput map[string]*Size
 
+// StaffLoad Example: {"active_count":120,"customer_count":412,"staff":{"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","name":"王店员"},"store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"}
+type StaffLoad struct {
+	// ActiveCount Those of them who bought within the last 90 business days.
+	ActiveCount int64 `json:"active_count"`
+
+	// CustomerCount Customers assigned to them.
+	CustomerCount int64 `json:"customer_count"`
+
+	// Staff A member of staff as other resources mention one.
+	//
+	// Example: {"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","name":"王店员"}
+	Staff externalRef0.StaffRef `json:"staff"`
+
+	// StoreId The store they work in.
+	StoreId nullable.Nullable[openapi_types.UUID] `json:"store_id"`
+}
+
+// StaffLoadList Example: {"has_more":false,"items":[],"next_cursor":null}
+type StaffLoadList struct {
+	HasMore bool        `json:"has_more"`
+	Items   []StaffLoad `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All staff in the list, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
 // Tag Example: {"apply_job_id":null,"category":"level","color":"#d4af37","condition":null,"created_at":"2026-06-01T02:00:00Z","description":"Invited by the store manager.","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","lifetime_days":365,"name":"VIP","updated_at":"2026-06-01T02:00:00Z","version":1}
 type Tag struct {
 	// ApplyJobId The job that applies the condition to everybody.
@@ -3634,6 +3678,27 @@ type SetMemberFieldRulesParams struct {
 	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
 }
 
+// ListStaffLoadsParams defines parameters for ListStaffLoads.
+type ListStaffLoadsParams struct {
+	// StoreId Only the staff of this store.
+	StoreId *externalRef0.Id `form:"store_id,omitempty" json:"store_id,omitempty"`
+
+	// StaffId Only this member of staff.
+	StaffId *externalRef0.Id `form:"staff_id,omitempty" json:"staff_id,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListStaffLoadsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListStaffLoadsParamsInclude defines parameters for ListStaffLoads.
+type ListStaffLoadsParamsInclude string
+
 // ListTagsParams defines parameters for ListTags.
 type ListTagsParams struct {
 	// Limit Items a page holds at most.
@@ -3999,6 +4064,9 @@ type ServerInterface interface {
 	// SetMemberFieldRules Decide what members may see and change
 	// (PUT /v1/member-field-rules)
 	SetMemberFieldRules(ctx echo.Context, params SetMemberFieldRulesParams) error
+	// ListStaffLoads List how many customers each assistant looks after
+	// (GET /v1/staff-loads)
+	ListStaffLoads(ctx echo.Context, params ListStaffLoadsParams) error
 	// ListTags List tags
 	// (GET /v1/tags)
 	ListTags(ctx echo.Context, params ListTagsParams) error
@@ -6109,6 +6177,52 @@ func (w *ServerInterfaceWrapper) SetMemberFieldRules(ctx echo.Context) error {
 	return err
 }
 
+// ListStaffLoads converts echo context to params.
+func (w *ServerInterfaceWrapper) ListStaffLoads(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListStaffLoadsParams
+	// ------------- Optional query parameter "store_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "store_id", ctx.QueryParams(), &params.StoreId, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter store_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "staff_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "staff_id", ctx.QueryParams(), &params.StaffId, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter staff_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListStaffLoads(ctx, params)
+	return err
+}
+
 // ListTags converts echo context to params.
 func (w *ServerInterfaceWrapper) ListTags(ctx echo.Context) error {
 	var err error
@@ -6712,6 +6826,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/validation-rules/:id/try", wrapper.TryValidationRule, options.OperationMiddlewares["tryValidationRule"]...)
 	router.POST(options.BaseURL+"/v1/validation-rules/:id/activate", wrapper.ActivateValidationRule, options.OperationMiddlewares["activateValidationRule"]...)
 	router.POST(options.BaseURL+"/v1/validation-rules/:id/deactivate", wrapper.DeactivateValidationRule, options.OperationMiddlewares["deactivateValidationRule"]...)
+	router.GET(options.BaseURL+"/v1/staff-loads", wrapper.ListStaffLoads, options.OperationMiddlewares["listStaffLoads"]...)
 	router.GET(options.BaseURL+"/v1/customer-groups", wrapper.ListCustomerGroups, options.OperationMiddlewares["listCustomerGroups"]...)
 	router.POST(options.BaseURL+"/v1/customer-groups", wrapper.CreateCustomerGroup, options.OperationMiddlewares["createCustomerGroup"]...)
 	router.DELETE(options.BaseURL+"/v1/customer-groups/:id", wrapper.DeleteCustomerGroup, options.OperationMiddlewares["deleteCustomerGroup"]...)
@@ -9712,6 +9827,62 @@ func (response SetMemberFieldRulesdefaultApplicationProblemPlusJSONResponse) Vis
 	return err
 }
 
+type ListStaffLoadsRequestObject struct {
+	Params ListStaffLoadsParams
+}
+
+type ListStaffLoadsResponseObject interface {
+	VisitListStaffLoadsResponse(w http.ResponseWriter) error
+}
+
+type ListStaffLoads200ResponseHeaders struct {
+	Link *string
+}
+
+type ListStaffLoads200JSONResponse struct {
+	Body    StaffLoadList
+	Headers ListStaffLoads200ResponseHeaders
+}
+
+func (response ListStaffLoads200JSONResponse) VisitListStaffLoadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListStaffLoadsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListStaffLoadsdefaultApplicationProblemPlusJSONResponse) VisitListStaffLoadsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListTagsRequestObject struct {
 	Params ListTagsParams
 }
@@ -10660,6 +10831,9 @@ type StrictServerInterface interface {
 	// SetMemberFieldRules Decide what members may see and change
 	// (PUT /v1/member-field-rules)
 	SetMemberFieldRules(ctx context.Context, request SetMemberFieldRulesRequestObject) (SetMemberFieldRulesResponseObject, error)
+	// ListStaffLoads List how many customers each assistant looks after
+	// (GET /v1/staff-loads)
+	ListStaffLoads(ctx context.Context, request ListStaffLoadsRequestObject) (ListStaffLoadsResponseObject, error)
 	// ListTags List tags
 	// (GET /v1/tags)
 	ListTags(ctx context.Context, request ListTagsRequestObject) (ListTagsResponseObject, error)
@@ -12649,6 +12823,31 @@ func (sh *strictHandler) SetMemberFieldRules(ctx echo.Context, params SetMemberF
 		return err
 	} else if validResponse, ok := response.(SetMemberFieldRulesResponseObject); ok {
 		return validResponse.VisitSetMemberFieldRulesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListStaffLoads operation middleware
+func (sh *strictHandler) ListStaffLoads(ctx echo.Context, params ListStaffLoadsParams) error {
+	var request ListStaffLoadsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListStaffLoads(ctx.Request().Context(), request.(ListStaffLoadsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListStaffLoads")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListStaffLoadsResponseObject); ok {
+		return validResponse.VisitListStaffLoadsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -130,6 +130,7 @@ var rawSQL = map[string]string{
 	"internal/customers/handover.go":          "moves the rows of one assistant that the caller's scope covers, set-based",
 	"internal/customers/http_profile_read.go": "the profile in one statement; its row is checked against the scope",
 	"internal/customers/groups.go":            "groups have no scope; members counted and locked with the scope in the condition",
+	"internal/customers/loads.go":             "customers counted by assistant, with the scope in the condition",
 	"internal/customers/list.go":              "counts with the scope in the condition",
 	"internal/customers/memberrules.go":       "one row, which has no scope",
 	"internal/customers/merge.go":             "whole rows of two customers that the caller's scope has been checked for; merges with the survivor's scope in the condition",

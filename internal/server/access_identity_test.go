@@ -368,6 +368,10 @@ var handOverProbes = map[string]probe{
 			VALUES ($1, now(), 'system', 'watch-access', 'security.alert', 'staff', $2, $3, '{"kind": "reveals", "count": 61, "minutes": 10, "name": "x"}')`, c.id(), who.staff, c.storeAt())
 		return among(c.do(http.MethodGet, "/v1/security-alerts", nil), who.staff)
 	},
+	"listStaffLoads": func(c *cell) byte {
+		who := c.person("loaded", c.storeAt())
+		return among(c.do(http.MethodGet, "/v1/staff-loads?staff_id="+who.staff.String(), nil), who.staff)
+	},
 	"handOverCustomers":        func(c *cell) byte { return c.handOver(c.somebody(true), c.storeAt2()) },
 	"handOverCustomers/deputy": func(c *cell) byte { return c.handOver(c.person("leaver", c.a).staff, c.b) },
 }

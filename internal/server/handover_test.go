@@ -39,6 +39,27 @@ func TestCustomersAreHandedOver(t *testing.T) {
 	taker.Do(http.MethodGet, "/v1/customers/"+theirs[0].String()+"/profile", nil).Want(http.StatusNotFound) // and the profile is cached now
 	app.Admin().Do(http.MethodGet, "/v1/customers/"+theirs[0].String()+"/profile", nil).Want(http.StatusOK)
 
+	// Before that, who has how many: archived ones do not count.
+	loads := func() map[uuid.UUID]int64 {
+		var body struct {
+			Items []struct {
+				Staff         struct{ ID uuid.UUID }
+				CustomerCount int64 `json:"customer_count"`
+			}
+		}
+		app.Admin().Do(http.MethodGet, "/v1/staff-loads?limit=200&store_id="+shop.Id.String(), nil).Want(http.StatusOK).JSON(&body)
+		out := map[uuid.UUID]int64{}
+		for _, one := range body.Items {
+			out[one.Staff.ID] = one.CustomerCount
+		}
+		return out
+	}
+	before := loads()
+	require.Len(t, before, 4, "the active staff of the store")
+	require.EqualValues(t, 7, before[leaver.Id])
+	require.EqualValues(t, 3, before[busy.Id])
+	require.EqualValues(t, 0, before[idle.Id])
+
 	ask := func(body map[string]any) *testkit.Response {
 		return app.Admin().Do(http.MethodPost, "/v1/customers/hand-over", body)
 	}
