@@ -198,7 +198,7 @@ func (q *query) owned(from, to int32) clause {
 	if len(ids) == 0 || len(ids)*int(to-from+1) > maxOwnerTokens {
 		return clause{}
 	}
-	return clause{"ARRAY[owner_token(c.name_block, c.home_store_id), owner_token(c.name_block, c.assigned_staff_id)] && (SELECT ARRAY(SELECT owner_token(b, o) FROM generate_series(?::integer, ?::integer) b, unnest(?::uuid[]) o))",
+	return clause{"ARRAY[owner_token(c.name_block, c.home_store_id), owner_token(c.name_block, c.assigned_staff_id)] && (SELECT ARRAY(SELECT owner_token(b, o) FROM generate_series((SELECT ?::integer), (SELECT ?::integer)) b, unnest((SELECT ?::uuid[])) o))",
 		[]any{from, to, pgarray.UUIDs(ids)}}
 }
 
