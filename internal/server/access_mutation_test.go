@@ -16,6 +16,7 @@ import (
 
 	"github.com/shuke-crm/shuke/ent/commerce/order"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturn"
+	"github.com/shuke-crm/shuke/ent/crm/attachment"
 	"github.com/shuke-crm/shuke/ent/crm/consent"
 	"github.com/shuke-crm/shuke/ent/crm/customer"
 	"github.com/shuke-crm/shuke/ent/crm/customeraddress"
@@ -23,6 +24,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/customermetrics"
 	"github.com/shuke-crm/shuke/ent/crm/familymember"
 	"github.com/shuke-crm/shuke/ent/crm/formsubmission"
+	"github.com/shuke-crm/shuke/ent/crm/note"
 	"github.com/shuke-crm/shuke/ent/platform/session"
 	"github.com/shuke-crm/shuke/ent/platform/staff"
 	"github.com/shuke-crm/shuke/ent/platform/stafffactor"
@@ -53,6 +55,10 @@ var scopedEntities = map[string]scoped{
 		func(ctx context.Context, w *world) (int, error) { return w.DB.CRM.CustomerAddress.Query().Count(ctx) }},
 	"FamilyMember": {&familymember.Policy, nil,
 		func(ctx context.Context, w *world) (int, error) { return w.DB.CRM.FamilyMember.Query().Count(ctx) }},
+	"Note": {&note.Policy, nil,
+		func(ctx context.Context, w *world) (int, error) { return w.DB.CRM.Note.Query().Count(ctx) }},
+	"Attachment": {&attachment.Policy, nil,
+		func(ctx context.Context, w *world) (int, error) { return w.DB.CRM.Attachment.Query().Count(ctx) }},
 	"FormSubmission": {&formsubmission.Policy, []string{"listFormSubmissions", "getFormSubmission"},
 		func(ctx context.Context, w *world) (int, error) { return w.DB.CRM.FormSubmission.Query().Count(ctx) }},
 	"Consent": {&consent.Policy, nil,
@@ -124,6 +130,8 @@ func (w *world) counts(t *testing.T, e scoped) (own, all int) {
 			c.linked(b)
 			c.addressed(b)
 			c.related(b)
+			c.note(false)
+			c.picture(false)
 		}
 		return true
 	})
