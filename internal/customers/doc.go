@@ -2,9 +2,11 @@
 // searches and the 360° profile.
 //
 // Tables it writes: custom_fields, validation_rules, definition_revisions, and by
-// triggers customer_field_values; customers, tags, duplicate_candidates,
-// customer_merges, and on behalf of their owners the rows that follow merged
-// customers. It reads any table for the profile.
+// triggers customer_field_values and customer_tag_history; customers,
+// customer_addresses, family_members, member_field_rules, tags, customer_groups and their members,
+// duplicate_candidates, customer_merges with their settings, and on behalf of
+// their owners the rows that follow merged customers. It reads any table for the
+// profile.
 //
 // Invariants:
 //   - A phone, e-mail, card number or external id belongs to one customer,
@@ -28,5 +30,5 @@
 //
 // Events: customer.created, customer.updated, customer.archived,
 // customer.restored, customer.merged, customer.merge_undone,
-// customer.duplicate_decided.
+// customer.duplicate_decided, customer_group.members_changed.
 package customers

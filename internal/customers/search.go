@@ -15,11 +15,11 @@ import (
 //
 // There are two ways to the newest rows that have some tokens. The inverted
 // index gives those of some blocks (see blocks.go) that belong to some owners,
-// the newest first, until the page is full. A walk along the index of the owner (store or assistant, and
-// id) looks at row after row: right for callers with few customers, among
-// whom a common name would be a needle in all the blocks, and for names so
-// common that the newest customers fill a page. Which one looks at fewer rows
-// follows from PostgreSQL's statistics (stats.go); the text of the
+// the newest first, until the page is full. A walk along the index of the owner
+// (store or assistant, and id) looks at row after row: right for callers with few
+// customers, among whom a common name would be a needle in all the blocks, and
+// for names so common that the newest customers fill a page. Which one looks at
+// fewer rows follows from PostgreSQL's statistics (stats.go); the text of the
 // statement then leaves the planner no choice (docs/plans/customers-search.md).
 
 const (
