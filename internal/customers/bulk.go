@@ -292,13 +292,13 @@ func (s *Service) bulkChange(ctx context.Context, tx *db.Tx, items []BulkItem, o
 		}
 	}
 	err = tx.Savepoint(ctx, func() error {
-		_, err := s.write(ctx, tx, updateSQL, write, wrapped)
+		_, err := s.write(ctx, tx, updateRows, write, wrapped)
 		return err
 	})
 	for _, c := range write {
 		if err != nil {
 			one := tx.Savepoint(ctx, func() error {
-				_, err := s.write(ctx, tx, updateSQL, []*Customer{c}, wrapped)
+				_, err := s.write(ctx, tx, updateRows, []*Customer{c}, wrapped)
 				return err
 			})
 			if one != nil {

@@ -91,7 +91,7 @@ func (s *Service) CreateMany(ctx context.Context, tx *db.Tx, inputs []*Input) ([
 	for _, c := range rows {
 		c.block = block
 	}
-	done, err := s.write(ctx, tx, insertSQL, rows, nil)
+	done, err := s.write(ctx, tx, insertRows, rows, nil)
 	if err != nil {
 		return nil, err
 	}

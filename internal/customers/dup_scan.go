@@ -31,7 +31,8 @@ import (
 // comparisons need (package match) in the memory of the process: some 350 bytes
 // for each customer, 32 more while a key is sorted, 64 for each likely pair.
 // Nothing of it is written but pairs of ids with their score and reasons. One
-// search runs at a time.
+// search runs at a time. When customers have come since the last one, it runs at
+// night by itself.
 //
 // A new customer is compared at once with those born on the same day (the birth
 // date is in clear) and those whose name has the same search tokens (blind
@@ -47,8 +48,8 @@ const (
 	// mostBornThatDay bounds the comparison with a date that stands for "unknown".
 	mostBornThatDay = 200
 	mostNamesakes   = 100
-	// flood is how many new customers at once are left to the next full search.
-	flood = 100
+	// floodRate is how many new customers a second are left to the next full search.
+	floodRate = 100
 )
 
 type scanParameters struct{}
@@ -72,6 +73,22 @@ func (s *Service) registerScan(q *jobs.Queue) {
 	jobs.RegisterVisible(q, jobScan, func(ctx context.Context, _ scanParameters, p *jobs.Progress) (any, error) {
 		return s.scanDuplicates(ctx, p)
 	})
+	q.Every("customers.duplicates.nightly", jobs.DailyAt(s.clock, 3*time.Hour), s.scanNightly)
+}
+
+// scanNightly searches when there are customers no full search has seen.
+func (s *Service) scanNightly(ctx context.Context) error {
+	var due bool
+	err := s.db.QueryRow(ctx, `SELECT coalesce((SELECT created_at FROM customers ORDER BY id DESC LIMIT 1)
+	> coalesce((SELECT max(created_at) FROM jobs WHERE kind = $1 AND status <> 'failed' AND status <> 'cancelled'), '-infinity'), false)`, jobScan).Scan(&due)
+	if err != nil || !due {
+		return err
+	}
+	_, err = s.ScanDuplicates(auth.System(ctx, jobScan))
+	if ErrScanRunning.Is(err) {
+		return nil
+	}
+	return err
 }
 
 // ScanDuplicates starts the visible job that compares all customers.
@@ -249,11 +266,12 @@ func appendFloat(to []byte, f float64) []byte { return strconv.AppendFloat(to, f
 
 // Subscribe has new customers compared with those there are, after the commit
 // that made them. A flood of them, from an import or in bulk, would keep a
-// processor busy for an hour a million; those are left to the full search,
-// which opens everybody once.
+// processor busy that others wait for; it is left to the full search, which
+// opens everybody once.
 func (s *Service) Subscribe(d *events.Dispatcher) {
+	var lately rate
 	d.Subscribe("customers.duplicates", []string{EventCreated}, func(ctx context.Context, all []events.Stored) error {
-		if len(all) >= flood {
+		if lately.add(time.Now(), len(all)) >= floodRate {
 			return nil
 		}
 		ids := make([]uuid.UUID, len(all))
@@ -265,6 +283,25 @@ func (s *Service) Subscribe(d *events.Dispatcher) {
 			return err
 		})
 	})
+}
+
+// rate counts what came in this second and the one before. Events are
+// delivered one batch after the other, so it needs no lock.
+type rate struct {
+	second       int64
+	before, this int
+}
+
+// add counts n more and returns the greater of both seconds' numbers.
+func (r *rate) add(now time.Time, n int) int {
+	switch second := now.Unix(); {
+	case second == r.second+1:
+		r.second, r.before, r.this = second, r.this, 0
+	case second != r.second:
+		r.second, r.before, r.this = second, 0, 0
+	}
+	r.this += n
+	return max(r.before, r.this)
 }
 
 // checkNew compares new customers with those that share a birth date or a name,

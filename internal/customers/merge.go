@@ -317,7 +317,7 @@ func (s *Service) writeMerged(ctx context.Context, tx *db.Tx, after, rest *Custo
 		return err
 	}
 	for _, c := range []*Customer{after, rest} {
-		done, err := s.write(withOrigin(ctx, originMerge), tx, updateSQL, []*Customer{c}, wrapped)
+		done, err := s.write(withOrigin(ctx, originMerge), tx, updateRows, []*Customer{c}, wrapped)
 		if err != nil {
 			return err
 		}

@@ -32,37 +32,37 @@ var written = []struct{ name, sent, cast string }{
 	{"name_block", "integer", ""}, {"version", "bigint", ""}, {"created_at", "timestamptz", ""}, {"updated_at", "timestamptz", ""},
 }
 
-// insertSQL writes any number of rows. A row that breaks a unique rule is left
+// insertRows writes any number of rows. A row that breaks a unique rule is left
 // out instead of failing the statement, which also waits for a twin that is
 // being committed; the caller finds it missing from what is returned.
 //
-// updateSQL changes rows still at the version before the one sent.
+// updateRows changes rows still at the version before the one sent.
 //
 // The last argument tells the triggers that keep histories why, and by whom.
-var insertSQL, updateSQL = func() (string, string) {
-	var names, values, params, sets []string
-	for i, c := range written {
+var insertRows, updateRows = func() (insert, update db.Batch) {
+	var columns []db.BatchColumn
+	var names, values, sets []string
+	for _, c := range written {
 		value := "t." + c.name
 		if c.cast != "" {
 			value += "::" + c.cast
 		}
+		columns = append(columns, db.BatchColumn{Name: c.name, Type: c.sent})
 		names = append(names, c.name)
 		values = append(values, value)
-		params = append(params, "$"+strconv.Itoa(i+1)+"::"+c.sent+"[]")
 		if c.name != "id" && c.name != "created_at" && c.name != "data_key" {
 			sets = append(sets, c.name+" = "+value)
 		}
 	}
-	rows := "unnest(" + strings.Join(params, ", ") + ") AS t (" + strings.Join(names, ", ") + "), " +
-		"(SELECT set_config('shuke.change', $" + strconv.Itoa(len(written)+1) + ", true)) AS said"
-	return "INSERT INTO customers (" + strings.Join(names, ", ") + ") SELECT " + strings.Join(values, ", ") + " FROM " + rows +
-			" ON CONFLICT DO NOTHING RETURNING id",
-		"UPDATE customers c SET " + strings.Join(sets, ", ") + " FROM " + rows + " WHERE c.id = t.id AND c.version = t.version - 1 RETURNING c.id"
+	from := " FROM {rows}, (SELECT set_config('shuke.change', $" + strconv.Itoa(len(written)+1) + ", true)) AS said"
+	return db.NewBatch("INSERT INTO customers ("+strings.Join(names, ", ")+") SELECT "+strings.Join(values, ", ")+from+
+			" ON CONFLICT DO NOTHING RETURNING id", columns...),
+		db.NewBatch("UPDATE customers c SET "+strings.Join(sets, ", ")+from+" WHERE c.id = t.id AND c.version = t.version - 1 RETURNING c.id", columns...)
 }()
 
 const timestamp = "2006-01-02 15:04:05.999999Z07:00"
 
-// args seals customers and lays them out by column for insertSQL or updateSQL.
+// args seals customers and lays them out by column for insertRows or updateRows.
 // Keys are made for new rows; for existing ones the row's wrapped key is given.
 func (s *Service) args(cs []*Customer, wrapped map[uuid.UUID][]byte) ([]any, error) {
 	cols := make([]column, len(written))
@@ -144,13 +144,13 @@ func layOut(cols []column, c *Customer, dataKey []byte, row *sealed) error {
 	return nil
 }
 
-// write runs insertSQL or updateSQL and returns the ids that took effect.
-func (s *Service) write(ctx context.Context, tx *db.Tx, query string, cs []*Customer, wrapped map[uuid.UUID][]byte) (map[uuid.UUID]bool, error) {
+// write runs insertRows or updateRows and returns the ids that took effect.
+func (s *Service) write(ctx context.Context, tx *db.Tx, batch db.Batch, cs []*Customer, wrapped map[uuid.UUID][]byte) (map[uuid.UUID]bool, error) {
 	args, err := s.args(cs, wrapped)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := tx.Query(ctx, query, append(args, changeBy(ctx))...)
+	rows, err := tx.Query(ctx, batch.SQL(len(cs)), append(args, changeBy(ctx))...)
 	if err != nil {
 		return nil, err
 	}

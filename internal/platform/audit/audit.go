@@ -71,12 +71,15 @@ func Record(ctx context.Context, tx *db.Tx, e Entry) {
 	b.rows = append(b.rows, row{Entry: e, actor: actor, requestID: telemetry.RequestID(ctx), err: err})
 }
 
-const insertSQL = `
+var insert = db.NewBatch(`
 INSERT INTO audit_logs (id, created_at, actor_kind, actor_id, actor_name, action, object_type, object_id, store_id, request_id, reason, changes)
-SELECT id, $2, actor_kind, NULLIF(actor_id, '00000000-0000-0000-0000-000000000000'), actor_name, action, object_type, object_id,
+SELECT id, $12, actor_kind, NULLIF(actor_id, '00000000-0000-0000-0000-000000000000'), actor_name, action, object_type, object_id,
        NULLIF(store_id, '00000000-0000-0000-0000-000000000000'), request_id, reason, NULLIF(changes, '')::jsonb
-FROM unnest($1::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::uuid[], $10::text[], $11::text[], $12::text[])
-     AS t (id, actor_kind, actor_id, actor_name, action, object_type, object_id, store_id, request_id, reason, changes)`
+FROM {rows}`,
+	db.BatchColumn{Name: "id", Type: "uuid"}, db.BatchColumn{Name: "actor_kind", Type: "text"}, db.BatchColumn{Name: "actor_id", Type: "uuid"},
+	db.BatchColumn{Name: "actor_name", Type: "text"}, db.BatchColumn{Name: "action", Type: "text"}, db.BatchColumn{Name: "object_type", Type: "text"},
+	db.BatchColumn{Name: "object_id", Type: "text"}, db.BatchColumn{Name: "store_id", Type: "uuid"}, db.BatchColumn{Name: "request_id", Type: "text"},
+	db.BatchColumn{Name: "reason", Type: "text"}, db.BatchColumn{Name: "changes", Type: "text"})
 
 // write inserts the rows. Ids are made here, just before commit, because the
 // sealer looks for new rows by the time in their ids.
@@ -111,8 +114,8 @@ func write(ctx context.Context, tx *db.Tx, rows []row) error {
 			changes[i] = string(raw)
 		}
 	}
-	_, err := tx.Exec(ctx, insertSQL, ids, time.Now().UTC().Truncate(time.Microsecond), pq.Array(kinds), actorIDs, pq.Array(names), pq.Array(actions),
-		pq.Array(types), pq.Array(objects), storeIDs, pq.Array(requests), pq.Array(reasons), pq.Array(changes))
+	_, err := tx.Exec(ctx, insert.SQL(n), ids, pq.Array(kinds), actorIDs, pq.Array(names), pq.Array(actions), pq.Array(types), pq.Array(objects),
+		storeIDs, pq.Array(requests), pq.Array(reasons), pq.Array(changes), time.Now().UTC().Truncate(time.Microsecond))
 	if err != nil {
 		return fmt.Errorf("write the audit log: %w", err)
 	}

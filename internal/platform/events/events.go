@@ -84,12 +84,12 @@ const notifyEvery = 100 * time.Millisecond
 
 var lastNotified atomic.Int64 // unix nanoseconds of the last committed NOTIFY of this process
 
-const insertSQL = `
+var insert = db.NewBatch(`
 INSERT INTO outbox_events (id, type, subject_type, subject_id, store_id, payload, created_at)
 SELECT id, type, subject_type, subject_id, NULLIF(store_id, '00000000-0000-0000-0000-000000000000'), payload::jsonb, $7
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::text[])
-     WITH ORDINALITY AS t (id, type, subject_type, subject_id, store_id, payload, n)
-ORDER BY n`
+FROM {rows} ORDER BY n`,
+	db.BatchColumn{Name: "id", Type: "uuid"}, db.BatchColumn{Name: "type", Type: "text"}, db.BatchColumn{Name: "subject_type", Type: "text"},
+	db.BatchColumn{Name: "subject_id", Type: "uuid"}, db.BatchColumn{Name: "store_id", Type: "uuid"}, db.BatchColumn{Name: "payload", Type: "text"})
 
 func write(ctx context.Context, tx *db.Tx, all []Event) error {
 	if len(all) == 0 {
@@ -119,7 +119,7 @@ func write(ctx context.Context, tx *db.Tx, all []Event) error {
 			stores[i] = *e.StoreID
 		}
 	}
-	_, err := tx.Exec(ctx, insertSQL, ids, pq.Array(types), pq.Array(subjectTypes), subjects, stores, pq.Array(payloads),
+	_, err := tx.Exec(ctx, insert.SQL(n), ids, pq.Array(types), pq.Array(subjectTypes), subjects, stores, pq.Array(payloads),
 		time.Now().UTC().Truncate(time.Microsecond))
 	if err != nil {
 		return fmt.Errorf("write events: %w", err)
