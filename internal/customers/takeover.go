@@ -98,6 +98,20 @@ func (s *Service) rowKeys(h *holders, in *Input, today time.Time) (*Customer, []
 	return &c, h.values(&c), nil
 }
 
+// Identifiers are the unique values of a row, in a form to be compared only:
+// rows that share none can be taken over in any order.
+func (s *Service) Identifiers(in *Input) []string {
+	_, values, err := s.rowKeys(&holders{s: s}, in, s.clock.Today().Time())
+	if err != nil {
+		return nil // it will be refused
+	}
+	keys := make([]string, len(values))
+	for i, v := range values {
+		keys[i] = v.key
+	}
+	return keys
+}
+
 // takeOverRound deals with the rows of a batch of which no earlier open one
 // names the same customer, and returns the others.
 func (s *Service) takeOverRound(ctx context.Context, tx *db.Tx, items []BulkItem, out []BulkOutcome, open []int, last bool) (later []int, err error) {

@@ -55,11 +55,13 @@ func resultOf(r *crm.ImportRun) *Result {
 // work is one attempt at an import.
 type work struct {
 	s         *Service
-	run       *Run
+	run       *Run // as the last committed batch left it
+	id, job   uuid.UUID
+	what      customers.Takeover
 	actor     auth.Actor
 	converter *converter
-	seen      *bounded
 	batch     int
+	abreast   int // batches at a time
 }
 
 // runImport reads a file from where the last committed batch ended.
@@ -72,7 +74,8 @@ func (s *Service) runImport(ctx context.Context, p jobParameters, progress *jobs
 	if err != nil {
 		return nil, err
 	}
-	w := &work{s: s, run: filled[0]}
+	w := &work{s: s, run: filled[0], id: row.ID, job: row.JobID, what: customers.Takeover{
+		Update: row.Duplicates == importrun.DuplicatesUpdate, Review: row.Duplicates == importrun.DuplicatesReview, DryRun: row.DryRun}}
 	if w.actor, err = s.Current(ctx, row.RequestedBy); err != nil {
 		return nil, err
 	}
@@ -85,7 +88,7 @@ func (s *Service) runImport(ctx context.Context, p jobParameters, progress *jobs
 		return nil, err
 	}
 	if row.DryRun {
-		w.seen = newBounded()
+		w.what.Seen = newBounded().add
 		if err := w.restart(ctx); err != nil {
 			return nil, err
 		}
@@ -93,8 +96,12 @@ func (s *Service) runImport(ctx context.Context, p jobParameters, progress *jobs
 	if w.converter, err = s.converterOf(ctx, w.run); err != nil {
 		return nil, err
 	}
-	if w.batch = batch; row.Duplicates == importrun.DuplicatesReview {
+	w.batch, w.abreast = batch, batchesAbreast
+	if w.what.Review {
 		w.batch = reviewBatch
+	}
+	if w.what.Review || w.what.DryRun {
+		w.abreast = 1 // a batch must see what those before it did
 	}
 	source, closeFile, err := s.openRows(row.ID, &w.run.Reading)
 	if errors.Is(err, blob.ErrNotFound) {
@@ -157,13 +164,15 @@ func (s *Service) converterOf(ctx context.Context, run *Run) (*converter, error)
 	return c, nil
 }
 
-// pending is a batch on its way.
+// pending is a batch of rows as they were read.
 type pending struct {
-	items []customers.BulkItem
-	bad   []badRow // one for each item, with its cells
-	last  int64
+	items       []customers.BulkItem
+	bad         []badRow // one for each item, with its cells
+	after, last int64    // the rows' numbers: beyond the first, up to the second
+	end         bool     // nothing follows
 }
 
+// all takes the file over, several batches at a time (line.go).
 func (w *work) all(ctx context.Context, source rows, progress *jobs.Progress) error {
 	total := w.run.TotalRows
 	report := func() {
@@ -174,22 +183,32 @@ func (w *work) all(ctx context.Context, source rows, progress *jobs.Progress) er
 		progress.Set(done, total)
 	}
 	report()
+	ctx, stop := context.WithCancel(ctx)
+	l := &line{w: w, landed: report}
+	defer func() { stop(); l.wait() }()
+	read := w.run.Position
 	for {
 		if progress.Cancelled() {
+			if err := l.settle(ctx, 0); err != nil {
+				return err
+			}
 			return jobs.ErrCancelled
 		}
-		p, err := w.read(source)
-		end := errors.Is(err, io.EOF)
-		if err != nil && !end && len(p.items) == 0 {
-			return err
-		}
+		p, err := w.read(source, read)
+		p.end = errors.Is(err, io.EOF)
+		read = p.last
 		// What came before a place where the file cannot be read is taken over.
-		if len(p.items) > 0 || end {
-			if err := w.commit(ctx, p, end); err != nil {
+		if len(p.items) > 0 || p.end {
+			if err := l.add(ctx, p); err != nil {
 				return err
 			}
 		}
-		if end {
+		if err != nil {
+			if err := l.settle(ctx, 0); err != nil {
+				return err
+			}
+		}
+		if p.end {
 			total = resultOf(w.run.ImportRun).Rows
 			report()
 			return nil
@@ -197,19 +216,18 @@ func (w *work) all(ctx context.Context, source rows, progress *jobs.Progress) er
 		if err != nil {
 			return err
 		}
-		report()
 	}
 }
 
-// read collects the next rows that have not been dealt with.
-func (w *work) read(source rows) (pending, error) {
-	p := pending{items: make([]customers.BulkItem, 0, w.batch), bad: make([]badRow, 0, w.batch), last: w.run.Position}
+// read collects the next rows after one.
+func (w *work) read(source rows, after int64) (pending, error) {
+	p := pending{items: make([]customers.BulkItem, 0, w.batch), bad: make([]badRow, 0, w.batch), after: after, last: after}
 	for len(p.items) < w.batch {
 		r, err := source.next()
 		if err != nil {
 			return p, err
 		}
-		if r.number <= w.run.Position || r.empty() {
+		if r.number <= after || r.empty() {
 			continue
 		}
 		if r.number-w.run.Reading.Header > maxRows {
@@ -230,25 +248,34 @@ func (w *work) read(source rows) (pending, error) {
 // errFaulty stands for the faults found before the customers domain saw a row.
 var errFaulty = errors.New("imports: the row has faults")
 
-// commit takes a batch over and writes how far the file has come, together.
-func (w *work) commit(ctx context.Context, p pending, end bool) error {
-	var row *crm.ImportRun
-	err := w.s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		locked, err := tx.CRM.ImportRun.Query().Where(importrun.ID(w.run.ID)).ForUpdate().Only(ctx)
+// lockTimeout is how long a batch that has others beside it waits for a row
+// that somebody else holds: it may be a batch that waits for this one's turn.
+const lockTimeout = "SET LOCAL lock_timeout = '2s'"
+
+// commit takes a batch over and, when its turn has come, writes how far the
+// file has come, together. A batch without a turn is alone.
+func (w *work) commit(ctx context.Context, p *pending, turn func(context.Context) error) (row *crm.ImportRun, err error) {
+	err = w.s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		if turn != nil {
+			if _, err := tx.Exec(ctx, lockTimeout); err != nil {
+				return err
+			}
+		}
+		out, err := w.s.Customers.TakeOver(ctx, tx, w.what, p.items)
 		if err != nil {
 			return err
 		}
-		if locked.Position != w.run.Position || locked.JobID != w.run.JobID {
-			return fmt.Errorf("import %s has been taken on by another process", w.run.ID)
+		if turn != nil {
+			if err := turn(ctx); err != nil {
+				return err
+			}
 		}
-		review := locked.Duplicates == importrun.DuplicatesReview
-		what := customers.Takeover{Update: locked.Duplicates == importrun.DuplicatesUpdate, Review: review, DryRun: locked.DryRun}
-		if w.seen != nil {
-			what.Seen = w.seen.add
-		}
-		out, err := w.s.Customers.TakeOver(ctx, tx, what, p.items)
+		locked, err := tx.CRM.ImportRun.Query().Where(importrun.ID(w.id)).ForUpdate().Only(ctx)
 		if err != nil {
 			return err
+		}
+		if locked.Position != p.after || locked.JobID != w.job {
+			return fmt.Errorf("import %s has been taken on by another process", w.id)
 		}
 		var created, updated, skipped, reviews int64
 		var bad []badRow
@@ -276,35 +303,32 @@ func (w *work) commit(ctx context.Context, p pending, end bool) error {
 			}
 		}
 		if room := max(0, maxErrors-locked.FailedRows); int64(len(bad)) > room {
-			err = w.s.writeErrors(ctx, tx, w.run.ID, bad[:room])
+			err = w.s.writeErrors(ctx, tx, w.id, bad[:room])
 		} else {
-			err = w.s.writeErrors(ctx, tx, w.run.ID, bad)
+			err = w.s.writeErrors(ctx, tx, w.id, bad)
 		}
 		if err != nil {
 			return err
 		}
 		var likely int64
-		if review && !locked.DryRun {
+		if w.what.Review && !w.what.DryRun {
 			reviews = int64(len(held))
-			if err := w.s.writeReviews(ctx, tx, w.run.ID, held); err != nil {
+			if err := w.s.writeReviews(ctx, tx, w.id, held); err != nil {
 				return err
 			}
-			if likely, err = w.s.compare(ctx, tx, locked.CreatedRows, fresh, end); err != nil {
+			if likely, err = w.s.compare(ctx, tx, locked.CreatedRows, fresh, p.end); err != nil {
 				return err
 			}
 		}
 		change := tx.CRM.ImportRun.UpdateOne(locked).SetPosition(p.last).AddCreatedRows(created).AddUpdatedRows(updated).AddSkippedRows(skipped).
 			AddFailedRows(int64(len(bad))).AddHeldRows(int64(len(held))).AddLikelyRows(likely).AddOpenReviews(reviews).AddVersion(1).SetUpdatedAt(w.s.Clock.Now())
-		if end {
+		if p.end {
 			change.SetTotalRows(resultOf(locked).Rows + int64(len(out)))
 		}
 		row, err = change.Save(ctx)
 		return err
 	})
-	if err == nil {
-		w.run.ImportRun = row
-	}
-	return err
+	return row, err
 }
 
 // compare looks for people among those who were made of a batch. After a file
