@@ -1242,6 +1242,84 @@ func (e JobStatus) Valid() bool {
 	}
 }
 
+// Defines values for LifecycleCause.
+const (
+	LifecycleByApi       LifecycleCause = "api"
+	LifecycleByCalendar  LifecycleCause = "calendar"
+	LifecycleByHand      LifecycleCause = "manual"
+	LifecycleByImport    LifecycleCause = "import"
+	LifecycleByMember    LifecycleCause = "member"
+	LifecycleByMerge     LifecycleCause = "merge"
+	LifecycleByMergeUndo LifecycleCause = "merge_undo"
+	LifecycleByOrder     LifecycleCause = "order"
+	LifecycleByRelease   LifecycleCause = "release"
+	LifecycleByRules     LifecycleCause = "rules"
+	LifecycleBySystem    LifecycleCause = "system"
+	LifecycleByUnknown   LifecycleCause = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the LifecycleCause enum.
+func (e LifecycleCause) Valid() bool {
+	switch e {
+	case LifecycleByApi:
+		return true
+	case LifecycleByCalendar:
+		return true
+	case LifecycleByHand:
+		return true
+	case LifecycleByImport:
+		return true
+	case LifecycleByMember:
+		return true
+	case LifecycleByMerge:
+		return true
+	case LifecycleByMergeUndo:
+		return true
+	case LifecycleByOrder:
+		return true
+	case LifecycleByRelease:
+		return true
+	case LifecycleByRules:
+		return true
+	case LifecycleBySystem:
+		return true
+	case LifecycleByUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LifecycleRuleStage.
+const (
+	LifecycleRuleActive   LifecycleRuleStage = "active"
+	LifecycleRuleDormant  LifecycleRuleStage = "dormant"
+	LifecycleRuleLost     LifecycleRuleStage = "lost"
+	LifecycleRuleLoyal    LifecycleRuleStage = "loyal"
+	LifecycleRuleNew      LifecycleRuleStage = "new"
+	LifecycleRuleProspect LifecycleRuleStage = "prospect"
+)
+
+// Valid indicates whether the value is a known member of the LifecycleRuleStage enum.
+func (e LifecycleRuleStage) Valid() bool {
+	switch e {
+	case LifecycleRuleActive:
+		return true
+	case LifecycleRuleDormant:
+		return true
+	case LifecycleRuleLost:
+		return true
+	case LifecycleRuleLoyal:
+		return true
+	case LifecycleRuleNew:
+		return true
+	case LifecycleRuleProspect:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for LifecycleStage.
 const (
 	StageActive   LifecycleStage = "active"
@@ -2096,6 +2174,7 @@ const (
 	TimelineHandedOver       TimelineKind = "handed_over"
 	TimelineIdentityLinked   TimelineKind = "identity_linked"
 	TimelineIdentityUnlinked TimelineKind = "identity_unlinked"
+	TimelineLifecycle        TimelineKind = "lifecycle"
 	TimelineMergeUndone      TimelineKind = "merge_undone"
 	TimelineMerged           TimelineKind = "merged"
 	TimelineNote             TimelineKind = "note"
@@ -2126,6 +2205,8 @@ func (e TimelineKind) Valid() bool {
 	case TimelineIdentityLinked:
 		return true
 	case TimelineIdentityUnlinked:
+		return true
+	case TimelineLifecycle:
 		return true
 	case TimelineMergeUndone:
 		return true
@@ -2451,6 +2532,21 @@ const (
 func (e ListCustomerIdentitiesParamsInclude) Valid() bool {
 	switch e {
 	case ListCustomerIdentitiesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListCustomerLifecycleParamsInclude.
+const (
+	ListCustomerLifecycleParamsIncludeIncludeTotalCount ListCustomerLifecycleParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListCustomerLifecycleParamsInclude enum.
+func (e ListCustomerLifecycleParamsInclude) Valid() bool {
+	switch e {
+	case ListCustomerLifecycleParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -4278,6 +4374,26 @@ type CustomerIdentityList struct {
 // CustomerInclude Example: total_count
 type CustomerInclude string
 
+// CustomerLifecycle Example: {"has_more":false,"items":[{"cause":"order","changed_at":"2026-06-01T02:00:00Z","changed_by":null,"from":"new","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a17","pinned":false,"rule":"loyal","to":"loyal"}],"next_cursor":null,"pinned":false,"stage":"loyal"}
+type CustomerLifecycle struct {
+	HasMore bool              `json:"has_more"`
+	Items   []LifecycleChange `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// Pinned Whether the stage was set by hand and stays.
+	Pinned bool `json:"pinned"`
+
+	// Stage Where the customer stands with the retailer.
+	//
+	// Example: active
+	Stage LifecycleStage `json:"stage"`
+
+	// TotalCount All changes, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
 // CustomerList Example: {"has_more":false,"items":[{"address":{"city":"上海市","country":"CN","district":"黄浦区","line1":"南京东路***","region":"上海市"},"archived_at":null,"assigned_staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","birth_date":"1990-05-01","card_number":"6688001234","created_at":"2026-06-01T02:00:00Z","custom_fields":{"shoe_size":42},"email":"l***@example.com","external_id":"C-1001","gender":"male","home_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","language":"zh-CN","lifecycle_stage":"active","marketing_preferences":{"email":false,"sms":true},"name":"李*","phone":"138****0000","phone_kind":"mobile","preferences":{"genres":["文学"]},"source":"staff","status":"active","tags":["VIP"],"updated_at":"2026-07-01T02:00:00Z","version":3}],"next_cursor":null}
 type CustomerList struct {
 	HasMore bool       `json:"has_more"`
@@ -5955,10 +6071,158 @@ type JobResult map[string]interface{}
 // Example: running
 type JobStatus string
 
+// LifecycleCause Why a stage changed: an order or return, the calendar, the rules (a change of them, or of the record), by hand, an integration with a key, the customer,
+// an import, a merge of customers or its undoing, `release` of a stage set by hand, the service.
+//
+// Example: order
+type LifecycleCause string
+
+// LifecycleChange Example: {"cause":"order","changed_at":"2026-06-01T02:00:00Z","changed_by":null,"from":"new","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a17","pinned":false,"rule":"loyal","to":"loyal"}
+type LifecycleChange struct {
+	// Cause Why a stage changed: an order or return, the calendar, the rules (a change of them, or of the record), by hand, an integration with a key, the customer,
+	// an import, a merge of customers or its undoing, `release` of a stage set by hand, the service.
+	//
+	//
+	// Example: order
+	Cause     LifecycleCause `json:"cause"`
+	ChangedAt time.Time      `json:"changed_at"`
+
+	// ChangedBy The kind and id of who did it, as `staff:` and an id; null for the service itself.
+	ChangedBy nullable.Nullable[string] `json:"changed_by"`
+
+	// From Null for the stage that the customer was made with.
+	From nullable.Nullable[LifecycleStage] `json:"from"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// Pinned Whether it was set by hand.
+	Pinned bool `json:"pinned"`
+
+	// Rule Code of the rule that said so; null when none fitted, or none was asked.
+	Rule nullable.Nullable[string] `json:"rule"`
+
+	// To Where the customer stands with the retailer.
+	//
+	// Example: active
+	To LifecycleStage `json:"to"`
+}
+
+// LifecycleMove Example: {"customer_count":17,"from":"active","to":"lost"}
+type LifecycleMove struct {
+	CustomerCount int64 `json:"customer_count"`
+
+	// From Example: loyal
+	From LifecycleRuleStage `json:"from"`
+
+	// To Example: loyal
+	To LifecycleRuleStage `json:"to"`
+}
+
+// LifecyclePreview Whom rules would move.
+//
+// Example: {"customer_count":1000,"moved_count":17,"moves":[{"customer_count":17,"from":"active","to":"lost"}],"pinned_count":3,"stages":[{"customer_count":120,"stage":"loyal"}]}
+type LifecyclePreview struct {
+	// CustomerCount Customers judged, archived ones too.
+	CustomerCount int64 `json:"customer_count"`
+	MovedCount    int64 `json:"moved_count"`
+
+	// Moves Where those who move come from and go to, the most first.
+	Moves []LifecycleMove `json:"moves"`
+
+	// PinnedCount Of them, those whose stage was set by hand; they stay.
+	PinnedCount int64 `json:"pinned_count"`
+
+	// Stages How many customers would be in each stage.
+	Stages []LifecycleStageCount `json:"stages"`
+}
+
+// LifecycleRule Customers who meet every condition given are in the stage; there is at least one. Conditions on days since a purchase do not hold for those who
+// never bought.
+//
+// Example: {"code":"loyal","rfm_band":"loyal","stage":"loyal"}
+type LifecycleRule struct {
+	// Code Unique; the history of stages names it.
+	Code string `json:"code"`
+
+	// CreatedAbove They are more than this.
+	CreatedAbove *int32 `json:"created_above,omitempty"`
+
+	// CreatedBelow Business days since the customer's record was made are fewer than this.
+	CreatedBelow *int32 `json:"created_below,omitempty"`
+
+	// FirstOrderAbove They are more than this.
+	FirstOrderAbove *int32 `json:"first_order_above,omitempty"`
+
+	// FirstOrderBelow Business days since the first purchase are fewer than this.
+	FirstOrderBelow *int32 `json:"first_order_below,omitempty"`
+
+	// HasCardNumber Whether the customer holds a membership card.
+	HasCardNumber *bool `json:"has_card_number,omitempty"`
+
+	// NetSpentAtLeastAmount Spent less returned, ever, in minor currency units, is this or more.
+	NetSpentAtLeastAmount *int64 `json:"net_spent_at_least_amount,omitempty"`
+
+	// NetSpentBelowAmount It is less than this.
+	NetSpentBelowAmount *int64 `json:"net_spent_below_amount,omitempty"`
+
+	// OrderCountAtLeast Completed orders, ever, are this or more.
+	OrderCountAtLeast *int64 `json:"order_count_at_least,omitempty"`
+
+	// OrderCountAtMost They are this or fewer.
+	OrderCountAtMost *int64 `json:"order_count_at_most,omitempty"`
+
+	// RecencyAbove They are more than this.
+	RecencyAbove *int32 `json:"recency_above,omitempty"`
+
+	// RecencyBelow Business days since the last purchase are fewer than this.
+	RecencyBelow *int32 `json:"recency_below,omitempty"`
+
+	// RfmBand The customer is in this RFM band (its code).
+	RfmBand *string `json:"rfm_band,omitempty"`
+
+	// Stage Example: loyal
+	Stage LifecycleRuleStage `json:"stage"`
+}
+
+// LifecycleRuleStage Example: loyal
+type LifecycleRuleStage string
+
+// LifecycleRules Rules in force.
+//
+// Example: {"refresh_job_id":null,"rules":[{"code":"lost","recency_above":365,"stage":"lost"}],"updated_at":null,"version":0}
+type LifecycleRules struct {
+	// RefreshJobId The job that applies this version to all customers; null for the built-in rules.
+	RefreshJobId nullable.Nullable[openapi_types.UUID] `json:"refresh_job_id"`
+	Rules        []LifecycleRule                       `json:"rules"`
+
+	// UpdatedAt Null for the built-in rules.
+	UpdatedAt nullable.Nullable[time.Time] `json:"updated_at"`
+	Version   int64                        `json:"version"`
+}
+
+// LifecycleRulesInput Rules to judge customers by.
+//
+// Example: {"rules":[{"code":"lost","recency_above":365,"stage":"lost"},{"code":"loyal","rfm_band":"loyal","stage":"loyal"},{"code":"dormant","rfm_band":"dormant","stage":"dormant"},{"code":"new","first_order_below":31,"stage":"new"}]}
+type LifecycleRulesInput struct {
+	// Rules In order of precedence. Codes are unique.
+	Rules []LifecycleRule `json:"rules"`
+}
+
 // LifecycleStage Where the customer stands with the retailer.
 //
 // Example: active
 type LifecycleStage string
+
+// LifecycleStageCount Example: {"customer_count":120,"stage":"loyal"}
+type LifecycleStageCount struct {
+	CustomerCount int64 `json:"customer_count"`
+
+	// Stage Example: loyal
+	Stage LifecycleRuleStage `json:"stage"`
+}
 
 // LoginInput Example: {"password":"correct horse battery staple","username":"wang"}
 type LoginInput struct {
@@ -9946,6 +10210,31 @@ type ListCustomerIdentitiesParams struct {
 // ListCustomerIdentitiesParamsInclude defines parameters for ListCustomerIdentities.
 type ListCustomerIdentitiesParamsInclude string
 
+// ListCustomerLifecycleParams defines parameters for ListCustomerLifecycle.
+type ListCustomerLifecycleParams struct {
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListCustomerLifecycleParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListCustomerLifecycleParamsInclude defines parameters for ListCustomerLifecycle.
+type ListCustomerLifecycleParamsInclude string
+
+// ReleaseCustomerLifecycleParams defines parameters for ReleaseCustomerLifecycle.
+type ReleaseCustomerLifecycleParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // GetCustomerMetricsParams defines parameters for GetCustomerMetrics.
 type GetCustomerMetricsParams struct {
 	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
@@ -10313,6 +10602,18 @@ type StreamJobEventsParams struct {
 
 	// LastEventID The id of the last event received; a browser sends it by itself when it connects again.
 	LastEventID *LastEventId `json:"Last-Event-ID,omitempty"`
+}
+
+// GetLifecycleRulesParams defines parameters for GetLifecycleRules.
+type GetLifecycleRulesParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateLifecycleRulesParams defines parameters for UpdateLifecycleRules.
+type UpdateLifecycleRulesParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // ListMentionsParams defines parameters for ListMentions.
@@ -11392,6 +11693,12 @@ type DecideImportReviewJSONRequestBody = ImportReviewDecide
 
 // StartImportJSONRequestBody defines body for StartImport for application/json ContentType.
 type StartImportJSONRequestBody = ImportStart
+
+// UpdateLifecycleRulesJSONRequestBody defines body for UpdateLifecycleRules for application/json ContentType.
+type UpdateLifecycleRulesJSONRequestBody = LifecycleRulesInput
+
+// PreviewLifecycleRulesJSONRequestBody defines body for PreviewLifecycleRules for application/json ContentType.
+type PreviewLifecycleRulesJSONRequestBody = LifecycleRulesInput
 
 // MarkMentionsSeenJSONRequestBody defines body for MarkMentionsSeen for application/json ContentType.
 type MarkMentionsSeenJSONRequestBody = MentionsSeen
@@ -12894,6 +13201,21 @@ type ClientInterface interface {
 	// Corresponds with DELETE /v1/customers/{id}/identities/{identity_id} (the `DeleteCustomerIdentity` operationId).
 	DeleteCustomerIdentity(ctx context.Context, id CustomerId, identityId Id, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListCustomerLifecycle List how a customer came to their lifecycle stage
+	//
+	// Each change of the stage with why, by which rule or whom; the latest first. Stages follow from the rules (`GET /v1/lifecycle-rules`) until somebody,
+	// an import or a program sets another one: that one is pinned and stays.
+	//
+	// Corresponds with GET /v1/customers/{id}/lifecycle (the `ListCustomerLifecycle` operationId).
+	ListCustomerLifecycle(ctx context.Context, id CustomerId, params *ListCustomerLifecycleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReleaseCustomerLifecycle Let a customer's stage follow from the rules again
+	//
+	// Takes back that the stage was set by hand. The customer is in the stage that the rules say at once; one who is already changes nothing.
+	//
+	// Corresponds with POST /v1/customers/{id}/lifecycle/release (the `ReleaseCustomerLifecycle` operationId).
+	ReleaseCustomerLifecycle(ctx context.Context, id CustomerId, params *ReleaseCustomerLifecycleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetCustomerMetrics Read a customer's metrics
 	//
 	// What the customer's completed orders and returns add up to. Days are business days. A customer who never bought has zeros.
@@ -13054,6 +13376,7 @@ type ClientInterface interface {
 	// | `archived`, `restored` | |
 	// | `tag_added` | `tag_id`, `tag`, `origin`; `expires_at` of one that ends by itself |
 	// | `tag_removed` | `tag_id`, `tag`, `origin` |
+	// | `lifecycle` | `from`, `to`, `pinned`, `cause`; `rule` that said so |
 	// | `handed_over` | `from_staff_id`, `to_staff_id` |
 	// | `merged` | `merged_id`, `status`: `done`, `undone`; `moved`: what came along |
 	// | `merge_undone` | `merged_id` |
@@ -13425,6 +13748,61 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/jobs/{id}/events (the `StreamJobEvents` operationId).
 	StreamJobEvents(ctx context.Context, id JobId, params *StreamJobEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetLifecycleRules Read the rules of lifecycle stages
+	//
+	// The rules in force, in order of precedence. Before anybody has changed them they are the built-in ones, with version 0.
+	//
+	// Corresponds with GET /v1/lifecycle-rules (the `GetLifecycleRules` operationId).
+	GetLifecycleRules(ctx context.Context, params *GetLifecycleRulesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateLifecycleRulesWithBody Replace the rules of lifecycle stages
+	//
+	// A customer is in the stage of the first rule that fits; whom none fits is `active` if they ever bought, else a `prospect`. Stages follow orders,
+	// returns and merges at once and the calendar at business midnight, but for customers whose stage was set by hand
+	// (`POST /v1/customers/{id}/lifecycle/release`). `POST /v1/lifecycle-rules/preview` tells before whom new rules would move.
+	//
+	// Needs `If-Match`; without it the answer is 428. A job puts every customer into their new stage; `refresh_job_id` names it.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/lifecycle-rules (the `UpdateLifecycleRules` operationId).
+	UpdateLifecycleRulesWithBody(ctx context.Context, params *UpdateLifecycleRulesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateLifecycleRules Replace the rules of lifecycle stages
+	//
+	// A customer is in the stage of the first rule that fits; whom none fits is `active` if they ever bought, else a `prospect`. Stages follow orders,
+	// returns and merges at once and the calendar at business midnight, but for customers whose stage was set by hand
+	// (`POST /v1/customers/{id}/lifecycle/release`). `POST /v1/lifecycle-rules/preview` tells before whom new rules would move.
+	//
+	// Needs `If-Match`; without it the answer is 428. A job puts every customer into their new stage; `refresh_job_id` names it.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/lifecycle-rules (the `UpdateLifecycleRules` operationId).
+	UpdateLifecycleRules(ctx context.Context, params *UpdateLifecycleRulesParams, body UpdateLifecycleRulesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PreviewLifecycleRulesWithBody Count whom rules of lifecycle stages would move
+	//
+	// Judges all customers by the rules given, as their metrics stand, and changes nothing. The counts are of the whole business, as the rules are.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/lifecycle-rules/preview (the `PreviewLifecycleRules` operationId).
+	PreviewLifecycleRulesWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PreviewLifecycleRules Count whom rules of lifecycle stages would move
+	//
+	// Judges all customers by the rules given, as their metrics stand, and changes nothing. The counts are of the whole business, as the rules are.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/lifecycle-rules/preview (the `PreviewLifecycleRules` operationId).
+	PreviewLifecycleRules(ctx context.Context, body PreviewLifecycleRulesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListMentions List notes that mention me
 	//
@@ -14797,7 +15175,8 @@ type ClientInterface interface {
 	// CreateTagWithBody Create a tag
 	//
 	// A name that another tag has answers 409 `tags.duplicate`. A tag with a `condition` is automatic: customers have it while the condition
-	// holds, also beyond the caller's scope; the job `apply_job_id` gives it to those there are.
+	// holds, also beyond the caller's scope; the job `apply_job_id` gives it to those there are. It is judged with each change of the record and each
+	// order, return or change of the stage that it depends on, and after midnight.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -14807,7 +15186,8 @@ type ClientInterface interface {
 	// CreateTag Create a tag
 	//
 	// A name that another tag has answers 409 `tags.duplicate`. A tag with a `condition` is automatic: customers have it while the condition
-	// holds, also beyond the caller's scope; the job `apply_job_id` gives it to those there are.
+	// holds, also beyond the caller's scope; the job `apply_job_id` gives it to those there are. It is judged with each change of the record and each
+	// order, return or change of the stage that it depends on, and after midnight.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -17586,6 +17966,41 @@ func (c *Client) DeleteCustomerIdentity(ctx context.Context, id CustomerId, iden
 	return c.Client.Do(req)
 }
 
+// ListCustomerLifecycle List how a customer came to their lifecycle stage
+//
+// Each change of the stage with why, by which rule or whom; the latest first. Stages follow from the rules (`GET /v1/lifecycle-rules`) until somebody,
+// an import or a program sets another one: that one is pinned and stays.
+//
+// Corresponds with GET /v1/customers/{id}/lifecycle (the `ListCustomerLifecycle` operationId).
+func (c *Client) ListCustomerLifecycle(ctx context.Context, id CustomerId, params *ListCustomerLifecycleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCustomerLifecycleRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReleaseCustomerLifecycle Let a customer's stage follow from the rules again
+//
+// Takes back that the stage was set by hand. The customer is in the stage that the rules say at once; one who is already changes nothing.
+//
+// Corresponds with POST /v1/customers/{id}/lifecycle/release (the `ReleaseCustomerLifecycle` operationId).
+func (c *Client) ReleaseCustomerLifecycle(ctx context.Context, id CustomerId, params *ReleaseCustomerLifecycleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReleaseCustomerLifecycleRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetCustomerMetrics Read a customer's metrics
 //
 // What the customer's completed orders and returns add up to. Days are business days. A customer who never bought has zeros.
@@ -17916,6 +18331,7 @@ func (c *Client) RemoveCustomerTag(ctx context.Context, id CustomerId, tagId Id,
 // | `archived`, `restored` | |
 // | `tag_added` | `tag_id`, `tag`, `origin`; `expires_at` of one that ends by itself |
 // | `tag_removed` | `tag_id`, `tag`, `origin` |
+// | `lifecycle` | `from`, `to`, `pinned`, `cause`; `rule` that said so |
 // | `handed_over` | `from_staff_id`, `to_staff_id` |
 // | `merged` | `merged_id`, `status`: `done`, `undone`; `moved`: what came along |
 // | `merge_undone` | `merged_id` |
@@ -18648,6 +19064,111 @@ func (c *Client) CancelJob(ctx context.Context, id JobId, params *CancelJobParam
 // Corresponds with GET /v1/jobs/{id}/events (the `StreamJobEvents` operationId).
 func (c *Client) StreamJobEvents(ctx context.Context, id JobId, params *StreamJobEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewStreamJobEventsRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetLifecycleRules Read the rules of lifecycle stages
+//
+// The rules in force, in order of precedence. Before anybody has changed them they are the built-in ones, with version 0.
+//
+// Corresponds with GET /v1/lifecycle-rules (the `GetLifecycleRules` operationId).
+func (c *Client) GetLifecycleRules(ctx context.Context, params *GetLifecycleRulesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetLifecycleRulesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateLifecycleRulesWithBody Replace the rules of lifecycle stages
+//
+// A customer is in the stage of the first rule that fits; whom none fits is `active` if they ever bought, else a `prospect`. Stages follow orders,
+// returns and merges at once and the calendar at business midnight, but for customers whose stage was set by hand
+// (`POST /v1/customers/{id}/lifecycle/release`). `POST /v1/lifecycle-rules/preview` tells before whom new rules would move.
+//
+// Needs `If-Match`; without it the answer is 428. A job puts every customer into their new stage; `refresh_job_id` names it.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/lifecycle-rules (the `UpdateLifecycleRules` operationId).
+func (c *Client) UpdateLifecycleRulesWithBody(ctx context.Context, params *UpdateLifecycleRulesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateLifecycleRulesRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateLifecycleRules Replace the rules of lifecycle stages
+//
+// A customer is in the stage of the first rule that fits; whom none fits is `active` if they ever bought, else a `prospect`. Stages follow orders,
+// returns and merges at once and the calendar at business midnight, but for customers whose stage was set by hand
+// (`POST /v1/customers/{id}/lifecycle/release`). `POST /v1/lifecycle-rules/preview` tells before whom new rules would move.
+//
+// Needs `If-Match`; without it the answer is 428. A job puts every customer into their new stage; `refresh_job_id` names it.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/lifecycle-rules (the `UpdateLifecycleRules` operationId).
+func (c *Client) UpdateLifecycleRules(ctx context.Context, params *UpdateLifecycleRulesParams, body UpdateLifecycleRulesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateLifecycleRulesRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PreviewLifecycleRulesWithBody Count whom rules of lifecycle stages would move
+//
+// Judges all customers by the rules given, as their metrics stand, and changes nothing. The counts are of the whole business, as the rules are.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/lifecycle-rules/preview (the `PreviewLifecycleRules` operationId).
+func (c *Client) PreviewLifecycleRulesWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPreviewLifecycleRulesRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PreviewLifecycleRules Count whom rules of lifecycle stages would move
+//
+// Judges all customers by the rules given, as their metrics stand, and changes nothing. The counts are of the whole business, as the rules are.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/lifecycle-rules/preview (the `PreviewLifecycleRules` operationId).
+func (c *Client) PreviewLifecycleRules(ctx context.Context, body PreviewLifecycleRulesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPreviewLifecycleRulesRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -21429,7 +21950,8 @@ func (c *Client) ListTags(ctx context.Context, params *ListTagsParams, reqEditor
 // CreateTagWithBody Create a tag
 //
 // A name that another tag has answers 409 `tags.duplicate`. A tag with a `condition` is automatic: customers have it while the condition
-// holds, also beyond the caller's scope; the job `apply_job_id` gives it to those there are.
+// holds, also beyond the caller's scope; the job `apply_job_id` gives it to those there are. It is judged with each change of the record and each
+// order, return or change of the stage that it depends on, and after midnight.
 //
 // Takes any type of body and a specified content type.
 //
@@ -21449,7 +21971,8 @@ func (c *Client) CreateTagWithBody(ctx context.Context, params *CreateTagParams,
 // CreateTag Create a tag
 //
 // A name that another tag has answers 409 `tags.duplicate`. A tag with a `condition` is automatic: customers have it while the condition
-// holds, also beyond the caller's scope; the job `apply_job_id` gives it to those there are.
+// holds, also beyond the caller's scope; the job `apply_job_id` gives it to those there are. It is judged with each change of the record and each
+// order, return or change of the stage that it depends on, and after midnight.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -27161,6 +27684,151 @@ func NewDeleteCustomerIdentityRequest(server string, id CustomerId, identityId I
 	return req, nil
 }
 
+// NewListCustomerLifecycleRequest constructs an http.Request for the ListCustomerLifecycle method
+func NewListCustomerLifecycleRequest(server string, id CustomerId, params *ListCustomerLifecycleParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/lifecycle", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewReleaseCustomerLifecycleRequest constructs an http.Request for the ReleaseCustomerLifecycle method
+func NewReleaseCustomerLifecycleRequest(server string, id CustomerId, params *ReleaseCustomerLifecycleParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/lifecycle/release", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewGetCustomerMetricsRequest constructs an http.Request for the GetCustomerMetrics method
 func NewGetCustomerMetricsRequest(server string, id Id, params *GetCustomerMetricsParams) (*http.Request, error) {
 	var err error
@@ -29883,6 +30551,143 @@ func NewStreamJobEventsRequest(server string, id JobId, params *StreamJobEventsP
 		}
 
 	}
+
+	return req, nil
+}
+
+// NewGetLifecycleRulesRequest constructs an http.Request for the GetLifecycleRules method
+func NewGetLifecycleRulesRequest(server string, params *GetLifecycleRulesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/lifecycle-rules")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateLifecycleRulesRequest calls the generic UpdateLifecycleRules builder with application/json body
+func NewUpdateLifecycleRulesRequest(server string, params *UpdateLifecycleRulesParams, body UpdateLifecycleRulesJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateLifecycleRulesRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewUpdateLifecycleRulesRequestWithBody constructs an http.Request for the UpdateLifecycleRules method, with any body, and a specified content type
+func NewUpdateLifecycleRulesRequestWithBody(server string, params *UpdateLifecycleRulesParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/lifecycle-rules")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPreviewLifecycleRulesRequest calls the generic PreviewLifecycleRules builder with application/json body
+func NewPreviewLifecycleRulesRequest(server string, body PreviewLifecycleRulesJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPreviewLifecycleRulesRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewPreviewLifecycleRulesRequestWithBody constructs an http.Request for the PreviewLifecycleRules method, with any body, and a specified content type
+func NewPreviewLifecycleRulesRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/lifecycle-rules/preview")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -38267,6 +39072,25 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with DELETE /v1/customers/{id}/identities/{identity_id} (the `DeleteCustomerIdentity` operationId).
 	DeleteCustomerIdentityWithResponse(ctx context.Context, id CustomerId, identityId Id, reqEditors ...RequestEditorFn) (*DeleteCustomerIdentityReply, error)
 
+	// ListCustomerLifecycleWithResponse List how a customer came to their lifecycle stage
+	//
+	// Each change of the stage with why, by which rule or whom; the latest first. Stages follow from the rules (`GET /v1/lifecycle-rules`) until somebody,
+	// an import or a program sets another one: that one is pinned and stays.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{id}/lifecycle (the `ListCustomerLifecycle` operationId).
+	ListCustomerLifecycleWithResponse(ctx context.Context, id CustomerId, params *ListCustomerLifecycleParams, reqEditors ...RequestEditorFn) (*ListCustomerLifecycleReply, error)
+
+	// ReleaseCustomerLifecycleWithResponse Let a customer's stage follow from the rules again
+	//
+	// Takes back that the stage was set by hand. The customer is in the stage that the rules say at once; one who is already changes nothing.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{id}/lifecycle/release (the `ReleaseCustomerLifecycle` operationId).
+	ReleaseCustomerLifecycleWithResponse(ctx context.Context, id CustomerId, params *ReleaseCustomerLifecycleParams, reqEditors ...RequestEditorFn) (*ReleaseCustomerLifecycleReply, error)
+
 	// GetCustomerMetricsWithResponse Read a customer's metrics
 	//
 	// What the customer's completed orders and returns add up to. Days are business days. A customer who never bought has zeros.
@@ -38445,6 +39269,7 @@ type ClientWithResponsesInterface interface {
 	// | `archived`, `restored` | |
 	// | `tag_added` | `tag_id`, `tag`, `origin`; `expires_at` of one that ends by itself |
 	// | `tag_removed` | `tag_id`, `tag`, `origin` |
+	// | `lifecycle` | `from`, `to`, `pinned`, `cause`; `rule` that said so |
 	// | `handed_over` | `from_staff_id`, `to_staff_id` |
 	// | `merged` | `merged_id`, `status`: `done`, `undone`; `moved`: what came along |
 	// | `merge_undone` | `merged_id` |
@@ -38856,6 +39681,63 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/jobs/{id}/events (the `StreamJobEvents` operationId).
 	StreamJobEventsWithResponse(ctx context.Context, id JobId, params *StreamJobEventsParams, reqEditors ...RequestEditorFn) (*StreamJobEventsReply, error)
+
+	// GetLifecycleRulesWithResponse Read the rules of lifecycle stages
+	//
+	// The rules in force, in order of precedence. Before anybody has changed them they are the built-in ones, with version 0.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/lifecycle-rules (the `GetLifecycleRules` operationId).
+	GetLifecycleRulesWithResponse(ctx context.Context, params *GetLifecycleRulesParams, reqEditors ...RequestEditorFn) (*GetLifecycleRulesReply, error)
+
+	// UpdateLifecycleRulesWithBodyWithResponse Replace the rules of lifecycle stages
+	//
+	// A customer is in the stage of the first rule that fits; whom none fits is `active` if they ever bought, else a `prospect`. Stages follow orders,
+	// returns and merges at once and the calendar at business midnight, but for customers whose stage was set by hand
+	// (`POST /v1/customers/{id}/lifecycle/release`). `POST /v1/lifecycle-rules/preview` tells before whom new rules would move.
+	//
+	// Needs `If-Match`; without it the answer is 428. A job puts every customer into their new stage; `refresh_job_id` names it.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/lifecycle-rules (the `UpdateLifecycleRules` operationId).
+	UpdateLifecycleRulesWithBodyWithResponse(ctx context.Context, params *UpdateLifecycleRulesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateLifecycleRulesReply, error)
+
+	// UpdateLifecycleRulesWithResponse Replace the rules of lifecycle stages
+	//
+	// A customer is in the stage of the first rule that fits; whom none fits is `active` if they ever bought, else a `prospect`. Stages follow orders,
+	// returns and merges at once and the calendar at business midnight, but for customers whose stage was set by hand
+	// (`POST /v1/customers/{id}/lifecycle/release`). `POST /v1/lifecycle-rules/preview` tells before whom new rules would move.
+	//
+	// Needs `If-Match`; without it the answer is 428. A job puts every customer into their new stage; `refresh_job_id` names it.
+	//
+	// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/lifecycle-rules (the `UpdateLifecycleRules` operationId).
+	UpdateLifecycleRulesWithResponse(ctx context.Context, params *UpdateLifecycleRulesParams, body UpdateLifecycleRulesJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateLifecycleRulesReply, error)
+
+	// PreviewLifecycleRulesWithBodyWithResponse Count whom rules of lifecycle stages would move
+	//
+	// Judges all customers by the rules given, as their metrics stand, and changes nothing. The counts are of the whole business, as the rules are.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/lifecycle-rules/preview (the `PreviewLifecycleRules` operationId).
+	PreviewLifecycleRulesWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PreviewLifecycleRulesReply, error)
+
+	// PreviewLifecycleRulesWithResponse Count whom rules of lifecycle stages would move
+	//
+	// Judges all customers by the rules given, as their metrics stand, and changes nothing. The counts are of the whole business, as the rules are.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/lifecycle-rules/preview (the `PreviewLifecycleRules` operationId).
+	PreviewLifecycleRulesWithResponse(ctx context.Context, body PreviewLifecycleRulesJSONRequestBody, reqEditors ...RequestEditorFn) (*PreviewLifecycleRulesReply, error)
 
 	// ListMentionsWithResponse List notes that mention me
 	//
@@ -40348,7 +41230,8 @@ type ClientWithResponsesInterface interface {
 	// CreateTagWithBodyWithResponse Create a tag
 	//
 	// A name that another tag has answers 409 `tags.duplicate`. A tag with a `condition` is automatic: customers have it while the condition
-	// holds, also beyond the caller's scope; the job `apply_job_id` gives it to those there are.
+	// holds, also beyond the caller's scope; the job `apply_job_id` gives it to those there are. It is judged with each change of the record and each
+	// order, return or change of the stage that it depends on, and after midnight.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -40358,7 +41241,8 @@ type ClientWithResponsesInterface interface {
 	// CreateTagWithResponse Create a tag
 	//
 	// A name that another tag has answers 409 `tags.duplicate`. A tag with a `condition` is automatic: customers have it while the condition
-	// holds, also beyond the caller's scope; the job `apply_job_id` gives it to those there are.
+	// holds, also beyond the caller's scope; the job `apply_job_id` gives it to those there are. It is judged with each change of the record and each
+	// order, return or change of the stage that it depends on, and after midnight.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -45938,6 +46822,132 @@ func (r DeleteCustomerIdentityReply) ContentType() string {
 	return ""
 }
 
+// ListCustomerLifecycleReply200Headers the declared response headers of an HTTP 200 response for ListCustomerLifecycle
+type ListCustomerLifecycleReply200Headers struct {
+	Link *string
+}
+
+// ListCustomerLifecycleReplyDefaultHeaders the declared response headers of an HTTP default response for ListCustomerLifecycle
+type ListCustomerLifecycleReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListCustomerLifecycleReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerLifecycle
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListCustomerLifecycleReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListCustomerLifecycleReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCustomerLifecycleReply) GetJSON200() *CustomerLifecycle {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListCustomerLifecycleReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCustomerLifecycleReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCustomerLifecycleReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCustomerLifecycleReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCustomerLifecycleReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ReleaseCustomerLifecycleReply200Headers the declared response headers of an HTTP 200 response for ReleaseCustomerLifecycle
+type ReleaseCustomerLifecycleReply200Headers struct {
+	ETag *string
+}
+
+// ReleaseCustomerLifecycleReplyDefaultHeaders the declared response headers of an HTTP default response for ReleaseCustomerLifecycle
+type ReleaseCustomerLifecycleReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ReleaseCustomerLifecycleReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Customer
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ReleaseCustomerLifecycleReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ReleaseCustomerLifecycleReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReleaseCustomerLifecycleReply) GetJSON200() *Customer {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ReleaseCustomerLifecycleReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ReleaseCustomerLifecycleReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReleaseCustomerLifecycleReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReleaseCustomerLifecycleReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReleaseCustomerLifecycleReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetCustomerMetricsReply200Headers the declared response headers of an HTTP 200 response for GetCustomerMetrics
 type GetCustomerMetricsReply200Headers struct {
 	ETag *string
@@ -48461,6 +49471,188 @@ func (r StreamJobEventsReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r StreamJobEventsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetLifecycleRulesReply200Headers the declared response headers of an HTTP 200 response for GetLifecycleRules
+type GetLifecycleRulesReply200Headers struct {
+	ETag *string
+}
+
+// GetLifecycleRulesReplyDefaultHeaders the declared response headers of an HTTP default response for GetLifecycleRules
+type GetLifecycleRulesReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetLifecycleRulesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LifecycleRules
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetLifecycleRulesReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetLifecycleRulesReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetLifecycleRulesReply) GetJSON200() *LifecycleRules {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetLifecycleRulesReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetLifecycleRulesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetLifecycleRulesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetLifecycleRulesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetLifecycleRulesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateLifecycleRulesReply200Headers the declared response headers of an HTTP 200 response for UpdateLifecycleRules
+type UpdateLifecycleRulesReply200Headers struct {
+	ETag *string
+}
+
+// UpdateLifecycleRulesReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateLifecycleRules
+type UpdateLifecycleRulesReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdateLifecycleRulesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LifecycleRules
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateLifecycleRulesReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateLifecycleRulesReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateLifecycleRulesReply) GetJSON200() *LifecycleRules {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateLifecycleRulesReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateLifecycleRulesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateLifecycleRulesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateLifecycleRulesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateLifecycleRulesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PreviewLifecycleRulesReplyDefaultHeaders the declared response headers of an HTTP default response for PreviewLifecycleRules
+type PreviewLifecycleRulesReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type PreviewLifecycleRulesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LifecyclePreview
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *PreviewLifecycleRulesReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PreviewLifecycleRulesReply) GetJSON200() *LifecyclePreview {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PreviewLifecycleRulesReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PreviewLifecycleRulesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PreviewLifecycleRulesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PreviewLifecycleRulesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PreviewLifecycleRulesReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -57510,6 +58702,37 @@ func (c *ClientWithResponses) DeleteCustomerIdentityWithResponse(ctx context.Con
 	return ParseDeleteCustomerIdentityReply(rsp)
 }
 
+// ListCustomerLifecycleWithResponse List how a customer came to their lifecycle stage
+//
+// Each change of the stage with why, by which rule or whom; the latest first. Stages follow from the rules (`GET /v1/lifecycle-rules`) until somebody,
+// an import or a program sets another one: that one is pinned and stays.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{id}/lifecycle (the `ListCustomerLifecycle` operationId).
+func (c *ClientWithResponses) ListCustomerLifecycleWithResponse(ctx context.Context, id CustomerId, params *ListCustomerLifecycleParams, reqEditors ...RequestEditorFn) (*ListCustomerLifecycleReply, error) {
+	rsp, err := c.ListCustomerLifecycle(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCustomerLifecycleReply(rsp)
+}
+
+// ReleaseCustomerLifecycleWithResponse Let a customer's stage follow from the rules again
+//
+// Takes back that the stage was set by hand. The customer is in the stage that the rules say at once; one who is already changes nothing.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{id}/lifecycle/release (the `ReleaseCustomerLifecycle` operationId).
+func (c *ClientWithResponses) ReleaseCustomerLifecycleWithResponse(ctx context.Context, id CustomerId, params *ReleaseCustomerLifecycleParams, reqEditors ...RequestEditorFn) (*ReleaseCustomerLifecycleReply, error) {
+	rsp, err := c.ReleaseCustomerLifecycle(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReleaseCustomerLifecycleReply(rsp)
+}
+
 // GetCustomerMetricsWithResponse Read a customer's metrics
 //
 // What the customer's completed orders and returns add up to. Days are business days. A customer who never bought has zeros.
@@ -57790,6 +59013,7 @@ func (c *ClientWithResponses) RemoveCustomerTagWithResponse(ctx context.Context,
 // | `archived`, `restored` | |
 // | `tag_added` | `tag_id`, `tag`, `origin`; `expires_at` of one that ends by itself |
 // | `tag_removed` | `tag_id`, `tag`, `origin` |
+// | `lifecycle` | `from`, `to`, `pinned`, `cause`; `rule` that said so |
 // | `handed_over` | `from_staff_id`, `to_staff_id` |
 // | `merged` | `merged_id`, `status`: `done`, `undone`; `moved`: what came along |
 // | `merge_undone` | `merged_id` |
@@ -58422,6 +59646,93 @@ func (c *ClientWithResponses) StreamJobEventsWithResponse(ctx context.Context, i
 		return nil, err
 	}
 	return ParseStreamJobEventsReply(rsp)
+}
+
+// GetLifecycleRulesWithResponse Read the rules of lifecycle stages
+//
+// The rules in force, in order of precedence. Before anybody has changed them they are the built-in ones, with version 0.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/lifecycle-rules (the `GetLifecycleRules` operationId).
+func (c *ClientWithResponses) GetLifecycleRulesWithResponse(ctx context.Context, params *GetLifecycleRulesParams, reqEditors ...RequestEditorFn) (*GetLifecycleRulesReply, error) {
+	rsp, err := c.GetLifecycleRules(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetLifecycleRulesReply(rsp)
+}
+
+// UpdateLifecycleRulesWithBodyWithResponse Replace the rules of lifecycle stages
+//
+// A customer is in the stage of the first rule that fits; whom none fits is `active` if they ever bought, else a `prospect`. Stages follow orders,
+// returns and merges at once and the calendar at business midnight, but for customers whose stage was set by hand
+// (`POST /v1/customers/{id}/lifecycle/release`). `POST /v1/lifecycle-rules/preview` tells before whom new rules would move.
+//
+// Needs `If-Match`; without it the answer is 428. A job puts every customer into their new stage; `refresh_job_id` names it.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/lifecycle-rules (the `UpdateLifecycleRules` operationId).
+func (c *ClientWithResponses) UpdateLifecycleRulesWithBodyWithResponse(ctx context.Context, params *UpdateLifecycleRulesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateLifecycleRulesReply, error) {
+	rsp, err := c.UpdateLifecycleRulesWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateLifecycleRulesReply(rsp)
+}
+
+// UpdateLifecycleRulesWithResponse Replace the rules of lifecycle stages
+//
+// A customer is in the stage of the first rule that fits; whom none fits is `active` if they ever bought, else a `prospect`. Stages follow orders,
+// returns and merges at once and the calendar at business midnight, but for customers whose stage was set by hand
+// (`POST /v1/customers/{id}/lifecycle/release`). `POST /v1/lifecycle-rules/preview` tells before whom new rules would move.
+//
+// Needs `If-Match`; without it the answer is 428. A job puts every customer into their new stage; `refresh_job_id` names it.
+//
+// People need a proof of identity within the last 5 minutes (`POST /v1/auth/step-up`); machines do not.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/lifecycle-rules (the `UpdateLifecycleRules` operationId).
+func (c *ClientWithResponses) UpdateLifecycleRulesWithResponse(ctx context.Context, params *UpdateLifecycleRulesParams, body UpdateLifecycleRulesJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateLifecycleRulesReply, error) {
+	rsp, err := c.UpdateLifecycleRules(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateLifecycleRulesReply(rsp)
+}
+
+// PreviewLifecycleRulesWithBodyWithResponse Count whom rules of lifecycle stages would move
+//
+// Judges all customers by the rules given, as their metrics stand, and changes nothing. The counts are of the whole business, as the rules are.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/lifecycle-rules/preview (the `PreviewLifecycleRules` operationId).
+func (c *ClientWithResponses) PreviewLifecycleRulesWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PreviewLifecycleRulesReply, error) {
+	rsp, err := c.PreviewLifecycleRulesWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePreviewLifecycleRulesReply(rsp)
+}
+
+// PreviewLifecycleRulesWithResponse Count whom rules of lifecycle stages would move
+//
+// Judges all customers by the rules given, as their metrics stand, and changes nothing. The counts are of the whole business, as the rules are.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/lifecycle-rules/preview (the `PreviewLifecycleRules` operationId).
+func (c *ClientWithResponses) PreviewLifecycleRulesWithResponse(ctx context.Context, body PreviewLifecycleRulesJSONRequestBody, reqEditors ...RequestEditorFn) (*PreviewLifecycleRulesReply, error) {
+	rsp, err := c.PreviewLifecycleRules(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePreviewLifecycleRulesReply(rsp)
 }
 
 // ListMentionsWithResponse List notes that mention me
@@ -60755,7 +62066,8 @@ func (c *ClientWithResponses) ListTagsWithResponse(ctx context.Context, params *
 // CreateTagWithBodyWithResponse Create a tag
 //
 // A name that another tag has answers 409 `tags.duplicate`. A tag with a `condition` is automatic: customers have it while the condition
-// holds, also beyond the caller's scope; the job `apply_job_id` gives it to those there are.
+// holds, also beyond the caller's scope; the job `apply_job_id` gives it to those there are. It is judged with each change of the record and each
+// order, return or change of the stage that it depends on, and after midnight.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -60771,7 +62083,8 @@ func (c *ClientWithResponses) CreateTagWithBodyWithResponse(ctx context.Context,
 // CreateTagWithResponse Create a tag
 //
 // A name that another tag has answers 409 `tags.duplicate`. A tag with a `condition` is automatic: customers have it while the condition
-// holds, also beyond the caller's scope; the job `apply_job_id` gives it to those there are.
+// holds, also beyond the caller's scope; the job `apply_job_id` gives it to those there are. It is judged with each change of the record and each
+// order, return or change of the stage that it depends on, and after midnight.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -66449,6 +67762,132 @@ func ParseDeleteCustomerIdentityReply(rsp *http.Response) (*DeleteCustomerIdenti
 	return response, nil
 }
 
+// ParseListCustomerLifecycleReply parses an HTTP response from a ListCustomerLifecycleWithResponse call
+func ParseListCustomerLifecycleReply(rsp *http.Response) (*ListCustomerLifecycleReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCustomerLifecycleReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerLifecycle
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListCustomerLifecycleReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListCustomerLifecycleReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseReleaseCustomerLifecycleReply parses an HTTP response from a ReleaseCustomerLifecycleWithResponse call
+func ParseReleaseCustomerLifecycleReply(rsp *http.Response) (*ReleaseCustomerLifecycleReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReleaseCustomerLifecycleReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Customer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ReleaseCustomerLifecycleReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ReleaseCustomerLifecycleReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetCustomerMetricsReply parses an HTTP response from a GetCustomerMetricsWithResponse call
 func ParseGetCustomerMetricsReply(rsp *http.Response) (*GetCustomerMetricsReply, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -68970,6 +70409,188 @@ func ParseStreamJobEventsReply(rsp *http.Response) (*StreamJobEventsReply, error
 	switch {
 	case true:
 		var headers StreamJobEventsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetLifecycleRulesReply parses an HTTP response from a GetLifecycleRulesWithResponse call
+func ParseGetLifecycleRulesReply(rsp *http.Response) (*GetLifecycleRulesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetLifecycleRulesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LifecycleRules
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetLifecycleRulesReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetLifecycleRulesReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateLifecycleRulesReply parses an HTTP response from a UpdateLifecycleRulesWithResponse call
+func ParseUpdateLifecycleRulesReply(rsp *http.Response) (*UpdateLifecycleRulesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateLifecycleRulesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LifecycleRules
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateLifecycleRulesReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateLifecycleRulesReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePreviewLifecycleRulesReply parses an HTTP response from a PreviewLifecycleRulesWithResponse call
+func ParsePreviewLifecycleRulesReply(rsp *http.Response) (*PreviewLifecycleRulesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PreviewLifecycleRulesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LifecyclePreview
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers PreviewLifecycleRulesReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

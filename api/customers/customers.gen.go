@@ -414,6 +414,54 @@ func (e IdentityProvider) Valid() bool {
 	}
 }
 
+// Defines values for LifecycleCause.
+const (
+	LifecycleByApi       LifecycleCause = "api"
+	LifecycleByCalendar  LifecycleCause = "calendar"
+	LifecycleByHand      LifecycleCause = "manual"
+	LifecycleByImport    LifecycleCause = "import"
+	LifecycleByMember    LifecycleCause = "member"
+	LifecycleByMerge     LifecycleCause = "merge"
+	LifecycleByMergeUndo LifecycleCause = "merge_undo"
+	LifecycleByOrder     LifecycleCause = "order"
+	LifecycleByRelease   LifecycleCause = "release"
+	LifecycleByRules     LifecycleCause = "rules"
+	LifecycleBySystem    LifecycleCause = "system"
+	LifecycleByUnknown   LifecycleCause = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the LifecycleCause enum.
+func (e LifecycleCause) Valid() bool {
+	switch e {
+	case LifecycleByApi:
+		return true
+	case LifecycleByCalendar:
+		return true
+	case LifecycleByHand:
+		return true
+	case LifecycleByImport:
+		return true
+	case LifecycleByMember:
+		return true
+	case LifecycleByMerge:
+		return true
+	case LifecycleByMergeUndo:
+		return true
+	case LifecycleByOrder:
+		return true
+	case LifecycleByRelease:
+		return true
+	case LifecycleByRules:
+		return true
+	case LifecycleBySystem:
+		return true
+	case LifecycleByUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for LifecycleStage.
 const (
 	StageActive   LifecycleStage = "active"
@@ -960,6 +1008,21 @@ const (
 func (e ListCustomerIdentitiesParamsInclude) Valid() bool {
 	switch e {
 	case ListCustomerIdentitiesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListCustomerLifecycleParamsInclude.
+const (
+	ListCustomerLifecycleParamsIncludeIncludeTotalCount ListCustomerLifecycleParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListCustomerLifecycleParamsInclude enum.
+func (e ListCustomerLifecycleParamsInclude) Valid() bool {
+	switch e {
+	case ListCustomerLifecycleParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -1866,6 +1929,26 @@ type CustomerIdentityList struct {
 // CustomerInclude Example: total_count
 type CustomerInclude string
 
+// CustomerLifecycle Example: {"has_more":false,"items":[{"cause":"order","changed_at":"2026-06-01T02:00:00Z","changed_by":null,"from":"new","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a17","pinned":false,"rule":"loyal","to":"loyal"}],"next_cursor":null,"pinned":false,"stage":"loyal"}
+type CustomerLifecycle struct {
+	HasMore bool              `json:"has_more"`
+	Items   []LifecycleChange `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// Pinned Whether the stage was set by hand and stays.
+	Pinned bool `json:"pinned"`
+
+	// Stage Where the customer stands with the retailer.
+	//
+	// Example: active
+	Stage LifecycleStage `json:"stage"`
+
+	// TotalCount All changes, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
 // CustomerList Example: {"has_more":false,"items":[{"address":{"city":"上海市","country":"CN","district":"黄浦区","line1":"南京东路***","region":"上海市"},"archived_at":null,"assigned_staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","birth_date":"1990-05-01","card_number":"6688001234","created_at":"2026-06-01T02:00:00Z","custom_fields":{"shoe_size":42},"email":"l***@example.com","external_id":"C-1001","gender":"male","home_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","language":"zh-CN","lifecycle_stage":"active","marketing_preferences":{"email":false,"sms":true},"name":"李*","phone":"138****0000","phone_kind":"mobile","preferences":{"genres":["文学"]},"source":"staff","status":"active","tags":["VIP"],"updated_at":"2026-07-01T02:00:00Z","version":3}],"next_cursor":null}
 type CustomerList struct {
 	HasMore bool       `json:"has_more"`
@@ -2398,6 +2481,45 @@ type HandOverInput struct {
 
 // IdentityProvider Example: wechat_mini
 type IdentityProvider string
+
+// LifecycleCause Why a stage changed: an order or return, the calendar, the rules (a change of them, or of the record), by hand, an integration with a key, the customer,
+// an import, a merge of customers or its undoing, `release` of a stage set by hand, the service.
+//
+// Example: order
+type LifecycleCause string
+
+// LifecycleChange Example: {"cause":"order","changed_at":"2026-06-01T02:00:00Z","changed_by":null,"from":"new","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a17","pinned":false,"rule":"loyal","to":"loyal"}
+type LifecycleChange struct {
+	// Cause Why a stage changed: an order or return, the calendar, the rules (a change of them, or of the record), by hand, an integration with a key, the customer,
+	// an import, a merge of customers or its undoing, `release` of a stage set by hand, the service.
+	//
+	//
+	// Example: order
+	Cause     LifecycleCause `json:"cause"`
+	ChangedAt time.Time      `json:"changed_at"`
+
+	// ChangedBy The kind and id of who did it, as `staff:` and an id; null for the service itself.
+	ChangedBy nullable.Nullable[string] `json:"changed_by"`
+
+	// From Null for the stage that the customer was made with.
+	From nullable.Nullable[LifecycleStage] `json:"from"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id externalRef0.Id `json:"id"`
+
+	// Pinned Whether it was set by hand.
+	Pinned bool `json:"pinned"`
+
+	// Rule Code of the rule that said so; null when none fitted, or none was asked.
+	Rule nullable.Nullable[string] `json:"rule"`
+
+	// To Where the customer stands with the retailer.
+	//
+	// Example: active
+	To LifecycleStage `json:"to"`
+}
 
 // LifecycleStage Where the customer stands with the retailer.
 //
@@ -3625,6 +3747,31 @@ type ListCustomerIdentitiesParams struct {
 // ListCustomerIdentitiesParamsInclude defines parameters for ListCustomerIdentities.
 type ListCustomerIdentitiesParamsInclude string
 
+// ListCustomerLifecycleParams defines parameters for ListCustomerLifecycle.
+type ListCustomerLifecycleParams struct {
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListCustomerLifecycleParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListCustomerLifecycleParamsInclude defines parameters for ListCustomerLifecycle.
+type ListCustomerLifecycleParamsInclude string
+
+// ReleaseCustomerLifecycleParams defines parameters for ReleaseCustomerLifecycle.
+type ReleaseCustomerLifecycleParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // GetCustomerProfileParams defines parameters for GetCustomerProfile.
 type GetCustomerProfileParams struct {
 	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
@@ -4037,6 +4184,12 @@ type ServerInterface interface {
 	// DeleteCustomerIdentity Take a way to sign in off a customer
 	// (DELETE /v1/customers/{id}/identities/{identity_id})
 	DeleteCustomerIdentity(ctx echo.Context, id CustomerId, identityId externalRef0.Id) error
+	// ListCustomerLifecycle List how a customer came to their lifecycle stage
+	// (GET /v1/customers/{id}/lifecycle)
+	ListCustomerLifecycle(ctx echo.Context, id CustomerId, params ListCustomerLifecycleParams) error
+	// ReleaseCustomerLifecycle Let a customer's stage follow from the rules again
+	// (POST /v1/customers/{id}/lifecycle/release)
+	ReleaseCustomerLifecycle(ctx echo.Context, id CustomerId, params ReleaseCustomerLifecycleParams) error
 	// GetCustomerProfile Read a customer's 360° profile
 	// (GET /v1/customers/{id}/profile)
 	GetCustomerProfile(ctx echo.Context, id CustomerId, params GetCustomerProfileParams) error
@@ -5894,6 +6047,96 @@ func (w *ServerInterfaceWrapper) DeleteCustomerIdentity(ctx echo.Context) error 
 	return err
 }
 
+// ListCustomerLifecycle converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomerLifecycle(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CustomerId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCustomerLifecycleParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomerLifecycle(ctx, id, params)
+	return err
+}
+
+// ReleaseCustomerLifecycle converts echo context to params.
+func (w *ServerInterfaceWrapper) ReleaseCustomerLifecycle(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CustomerId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReleaseCustomerLifecycleParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReleaseCustomerLifecycle(ctx, id, params)
+	return err
+}
+
 // GetCustomerProfile converts echo context to params.
 func (w *ServerInterfaceWrapper) GetCustomerProfile(ctx echo.Context) error {
 	var err error
@@ -6797,6 +7040,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/customers/:id/profile", wrapper.GetCustomerProfile, options.OperationMiddlewares["getCustomerProfile"]...)
 	router.GET(options.BaseURL+"/v1/customers/:id/tags", wrapper.ListCustomerTags, options.OperationMiddlewares["listCustomerTags"]...)
 	router.POST(options.BaseURL+"/v1/customers/:id/tags", wrapper.AddCustomerTags, options.OperationMiddlewares["addCustomerTags"]...)
+	router.GET(options.BaseURL+"/v1/customers/:id/lifecycle", wrapper.ListCustomerLifecycle, options.OperationMiddlewares["listCustomerLifecycle"]...)
+	router.POST(options.BaseURL+"/v1/customers/:id/lifecycle/release", wrapper.ReleaseCustomerLifecycle, options.OperationMiddlewares["releaseCustomerLifecycle"]...)
 	router.DELETE(options.BaseURL+"/v1/customers/:id/tags/:tag_id", wrapper.RemoveCustomerTag, options.OperationMiddlewares["removeCustomerTag"]...)
 	router.GET(options.BaseURL+"/v1/customers/:id/identities", wrapper.ListCustomerIdentities, options.OperationMiddlewares["listCustomerIdentities"]...)
 	router.DELETE(options.BaseURL+"/v1/customers/:id/identities/:identity_id", wrapper.DeleteCustomerIdentity, options.OperationMiddlewares["deleteCustomerIdentity"]...)
@@ -9335,6 +9580,120 @@ func (response DeleteCustomerIdentitydefaultApplicationProblemPlusJSONResponse) 
 	return err
 }
 
+type ListCustomerLifecycleRequestObject struct {
+	Id     CustomerId `json:"id"`
+	Params ListCustomerLifecycleParams
+}
+
+type ListCustomerLifecycleResponseObject interface {
+	VisitListCustomerLifecycleResponse(w http.ResponseWriter) error
+}
+
+type ListCustomerLifecycle200ResponseHeaders struct {
+	Link *string
+}
+
+type ListCustomerLifecycle200JSONResponse struct {
+	Body    CustomerLifecycle
+	Headers ListCustomerLifecycle200ResponseHeaders
+}
+
+func (response ListCustomerLifecycle200JSONResponse) VisitListCustomerLifecycleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerLifecycledefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListCustomerLifecycledefaultApplicationProblemPlusJSONResponse) VisitListCustomerLifecycleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseCustomerLifecycleRequestObject struct {
+	Id     CustomerId `json:"id"`
+	Params ReleaseCustomerLifecycleParams
+}
+
+type ReleaseCustomerLifecycleResponseObject interface {
+	VisitReleaseCustomerLifecycleResponse(w http.ResponseWriter) error
+}
+
+type ReleaseCustomerLifecycle200ResponseHeaders struct {
+	ETag *string
+}
+
+type ReleaseCustomerLifecycle200JSONResponse struct {
+	Body    Customer
+	Headers ReleaseCustomerLifecycle200ResponseHeaders
+}
+
+func (response ReleaseCustomerLifecycle200JSONResponse) VisitReleaseCustomerLifecycleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseCustomerLifecycledefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ReleaseCustomerLifecycledefaultApplicationProblemPlusJSONResponse) VisitReleaseCustomerLifecycleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetCustomerProfileRequestObject struct {
 	Id     CustomerId `json:"id"`
 	Params GetCustomerProfileParams
@@ -10804,6 +11163,12 @@ type StrictServerInterface interface {
 	// DeleteCustomerIdentity Take a way to sign in off a customer
 	// (DELETE /v1/customers/{id}/identities/{identity_id})
 	DeleteCustomerIdentity(ctx context.Context, request DeleteCustomerIdentityRequestObject) (DeleteCustomerIdentityResponseObject, error)
+	// ListCustomerLifecycle List how a customer came to their lifecycle stage
+	// (GET /v1/customers/{id}/lifecycle)
+	ListCustomerLifecycle(ctx context.Context, request ListCustomerLifecycleRequestObject) (ListCustomerLifecycleResponseObject, error)
+	// ReleaseCustomerLifecycle Let a customer's stage follow from the rules again
+	// (POST /v1/customers/{id}/lifecycle/release)
+	ReleaseCustomerLifecycle(ctx context.Context, request ReleaseCustomerLifecycleRequestObject) (ReleaseCustomerLifecycleResponseObject, error)
 	// GetCustomerProfile Read a customer's 360° profile
 	// (GET /v1/customers/{id}/profile)
 	GetCustomerProfile(ctx context.Context, request GetCustomerProfileRequestObject) (GetCustomerProfileResponseObject, error)
@@ -12524,6 +12889,58 @@ func (sh *strictHandler) DeleteCustomerIdentity(ctx echo.Context, id CustomerId,
 		return err
 	} else if validResponse, ok := response.(DeleteCustomerIdentityResponseObject); ok {
 		return validResponse.VisitDeleteCustomerIdentityResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListCustomerLifecycle operation middleware
+func (sh *strictHandler) ListCustomerLifecycle(ctx echo.Context, id CustomerId, params ListCustomerLifecycleParams) error {
+	var request ListCustomerLifecycleRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomerLifecycle(ctx.Request().Context(), request.(ListCustomerLifecycleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomerLifecycle")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomerLifecycleResponseObject); ok {
+		return validResponse.VisitListCustomerLifecycleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReleaseCustomerLifecycle operation middleware
+func (sh *strictHandler) ReleaseCustomerLifecycle(ctx echo.Context, id CustomerId, params ReleaseCustomerLifecycleParams) error {
+	var request ReleaseCustomerLifecycleRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReleaseCustomerLifecycle(ctx.Request().Context(), request.(ReleaseCustomerLifecycleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReleaseCustomerLifecycle")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReleaseCustomerLifecycleResponseObject); ok {
+		return validResponse.VisitReleaseCustomerLifecycleResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

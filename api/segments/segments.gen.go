@@ -18,6 +18,36 @@ import (
 	externalRef0 "github.com/shuke-crm/shuke/api/common"
 )
 
+// Defines values for LifecycleRuleStage.
+const (
+	LifecycleRuleActive   LifecycleRuleStage = "active"
+	LifecycleRuleDormant  LifecycleRuleStage = "dormant"
+	LifecycleRuleLost     LifecycleRuleStage = "lost"
+	LifecycleRuleLoyal    LifecycleRuleStage = "loyal"
+	LifecycleRuleNew      LifecycleRuleStage = "new"
+	LifecycleRuleProspect LifecycleRuleStage = "prospect"
+)
+
+// Valid indicates whether the value is a known member of the LifecycleRuleStage enum.
+func (e LifecycleRuleStage) Valid() bool {
+	switch e {
+	case LifecycleRuleActive:
+		return true
+	case LifecycleRuleDormant:
+		return true
+	case LifecycleRuleLost:
+		return true
+	case LifecycleRuleLoyal:
+		return true
+	case LifecycleRuleNew:
+		return true
+	case LifecycleRuleProspect:
+		return true
+	default:
+		return false
+	}
+}
+
 // CustomerMetrics What a customer's completed orders and returns add up to. Amounts are in minor currency units.
 //
 // Example: {"average_order_amount":14222,"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","first_order_on":"2025-03-08","frequency":6,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","last_order_on":"2026-06-28","monetary_amount":88000,"net_spent_amount":118100,"order_count":9,"purchase_days":8,"recency_days":3,"return_count":1,"returned_amount":9900,"rfm_band":"loyal","spent_amount":128000,"unit_count":21,"updated_at":"2026-06-28T10:00:00Z","version":1782612000,"window_days":365}
@@ -70,6 +100,115 @@ type CustomerMetrics struct {
 	// Version Changes with the metrics.
 	Version    int64 `json:"version"`
 	WindowDays int32 `json:"window_days"`
+}
+
+// LifecycleMove Example: {"customer_count":17,"from":"active","to":"lost"}
+type LifecycleMove struct {
+	CustomerCount int64 `json:"customer_count"`
+
+	// From Example: loyal
+	From LifecycleRuleStage `json:"from"`
+
+	// To Example: loyal
+	To LifecycleRuleStage `json:"to"`
+}
+
+// LifecyclePreview Whom rules would move.
+//
+// Example: {"customer_count":1000,"moved_count":17,"moves":[{"customer_count":17,"from":"active","to":"lost"}],"pinned_count":3,"stages":[{"customer_count":120,"stage":"loyal"}]}
+type LifecyclePreview struct {
+	// CustomerCount Customers judged, archived ones too.
+	CustomerCount int64 `json:"customer_count"`
+	MovedCount    int64 `json:"moved_count"`
+
+	// Moves Where those who move come from and go to, the most first.
+	Moves []LifecycleMove `json:"moves"`
+
+	// PinnedCount Of them, those whose stage was set by hand; they stay.
+	PinnedCount int64 `json:"pinned_count"`
+
+	// Stages How many customers would be in each stage.
+	Stages []LifecycleStageCount `json:"stages"`
+}
+
+// LifecycleRule Customers who meet every condition given are in the stage; there is at least one. Conditions on days since a purchase do not hold for those who
+// never bought.
+//
+// Example: {"code":"loyal","rfm_band":"loyal","stage":"loyal"}
+type LifecycleRule struct {
+	// Code Unique; the history of stages names it.
+	Code string `json:"code"`
+
+	// CreatedAbove They are more than this.
+	CreatedAbove *int32 `json:"created_above,omitempty"`
+
+	// CreatedBelow Business days since the customer's record was made are fewer than this.
+	CreatedBelow *int32 `json:"created_below,omitempty"`
+
+	// FirstOrderAbove They are more than this.
+	FirstOrderAbove *int32 `json:"first_order_above,omitempty"`
+
+	// FirstOrderBelow Business days since the first purchase are fewer than this.
+	FirstOrderBelow *int32 `json:"first_order_below,omitempty"`
+
+	// HasCardNumber Whether the customer holds a membership card.
+	HasCardNumber *bool `json:"has_card_number,omitempty"`
+
+	// NetSpentAtLeastAmount Spent less returned, ever, in minor currency units, is this or more.
+	NetSpentAtLeastAmount *int64 `json:"net_spent_at_least_amount,omitempty"`
+
+	// NetSpentBelowAmount It is less than this.
+	NetSpentBelowAmount *int64 `json:"net_spent_below_amount,omitempty"`
+
+	// OrderCountAtLeast Completed orders, ever, are this or more.
+	OrderCountAtLeast *int64 `json:"order_count_at_least,omitempty"`
+
+	// OrderCountAtMost They are this or fewer.
+	OrderCountAtMost *int64 `json:"order_count_at_most,omitempty"`
+
+	// RecencyAbove They are more than this.
+	RecencyAbove *int32 `json:"recency_above,omitempty"`
+
+	// RecencyBelow Business days since the last purchase are fewer than this.
+	RecencyBelow *int32 `json:"recency_below,omitempty"`
+
+	// RfmBand The customer is in this RFM band (its code).
+	RfmBand *string `json:"rfm_band,omitempty"`
+
+	// Stage Example: loyal
+	Stage LifecycleRuleStage `json:"stage"`
+}
+
+// LifecycleRuleStage Example: loyal
+type LifecycleRuleStage string
+
+// LifecycleRules Rules in force.
+//
+// Example: {"refresh_job_id":null,"rules":[{"code":"lost","recency_above":365,"stage":"lost"}],"updated_at":null,"version":0}
+type LifecycleRules struct {
+	// RefreshJobId The job that applies this version to all customers; null for the built-in rules.
+	RefreshJobId nullable.Nullable[openapi_types.UUID] `json:"refresh_job_id"`
+	Rules        []LifecycleRule                       `json:"rules"`
+
+	// UpdatedAt Null for the built-in rules.
+	UpdatedAt nullable.Nullable[time.Time] `json:"updated_at"`
+	Version   int64                        `json:"version"`
+}
+
+// LifecycleRulesInput Rules to judge customers by.
+//
+// Example: {"rules":[{"code":"lost","recency_above":365,"stage":"lost"},{"code":"loyal","rfm_band":"loyal","stage":"loyal"},{"code":"dormant","rfm_band":"dormant","stage":"dormant"},{"code":"new","first_order_below":31,"stage":"new"}]}
+type LifecycleRulesInput struct {
+	// Rules In order of precedence. Codes are unique.
+	Rules []LifecycleRule `json:"rules"`
+}
+
+// LifecycleStageCount Example: {"customer_count":120,"stage":"loyal"}
+type LifecycleStageCount struct {
+	CustomerCount int64 `json:"customer_count"`
+
+	// Stage Example: loyal
+	Stage LifecycleRuleStage `json:"stage"`
 }
 
 // RFMBand Customers who meet every condition given are in the band; it has at least one. A customer who meets several bands is in the first.
@@ -162,6 +301,18 @@ type GetCustomerMetricsParams struct {
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
+// GetLifecycleRulesParams defines parameters for GetLifecycleRules.
+type GetLifecycleRulesParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateLifecycleRulesParams defines parameters for UpdateLifecycleRules.
+type UpdateLifecycleRulesParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
 // RefreshRFMParams defines parameters for RefreshRFM.
 type RefreshRFMParams struct {
 	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
@@ -181,6 +332,12 @@ type UpdateRFMSettingsParams struct {
 	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
 }
 
+// UpdateLifecycleRulesJSONRequestBody defines body for UpdateLifecycleRules for application/json ContentType.
+type UpdateLifecycleRulesJSONRequestBody = LifecycleRulesInput
+
+// PreviewLifecycleRulesJSONRequestBody defines body for PreviewLifecycleRules for application/json ContentType.
+type PreviewLifecycleRulesJSONRequestBody = LifecycleRulesInput
+
 // UpdateRFMSettingsJSONRequestBody defines body for UpdateRFMSettings for application/json ContentType.
 type UpdateRFMSettingsJSONRequestBody = RFMSettingsInput
 
@@ -189,6 +346,15 @@ type ServerInterface interface {
 	// GetCustomerMetrics Read a customer's metrics
 	// (GET /v1/customers/{id}/metrics)
 	GetCustomerMetrics(ctx echo.Context, id externalRef0.Id, params GetCustomerMetricsParams) error
+	// GetLifecycleRules Read the rules of lifecycle stages
+	// (GET /v1/lifecycle-rules)
+	GetLifecycleRules(ctx echo.Context, params GetLifecycleRulesParams) error
+	// UpdateLifecycleRules Replace the rules of lifecycle stages
+	// (PUT /v1/lifecycle-rules)
+	UpdateLifecycleRules(ctx echo.Context, params UpdateLifecycleRulesParams) error
+	// PreviewLifecycleRules Count whom rules of lifecycle stages would move
+	// (POST /v1/lifecycle-rules/preview)
+	PreviewLifecycleRules(ctx echo.Context) error
 	// GetRFMDistribution Count customers by band
 	// (GET /v1/rfm/distribution)
 	GetRFMDistribution(ctx echo.Context) error
@@ -241,6 +407,73 @@ func (w *ServerInterfaceWrapper) GetCustomerMetrics(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetCustomerMetrics(ctx, id, params)
+	return err
+}
+
+// GetLifecycleRules converts echo context to params.
+func (w *ServerInterfaceWrapper) GetLifecycleRules(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetLifecycleRulesParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetLifecycleRules(ctx, params)
+	return err
+}
+
+// UpdateLifecycleRules converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateLifecycleRules(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateLifecycleRulesParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateLifecycleRules(ctx, params)
+	return err
+}
+
+// PreviewLifecycleRules converts echo context to params.
+func (w *ServerInterfaceWrapper) PreviewLifecycleRules(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PreviewLifecycleRules(ctx)
 	return err
 }
 
@@ -391,6 +624,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PUT(options.BaseURL+"/v1/rfm/settings", wrapper.UpdateRFMSettings, options.OperationMiddlewares["updateRFMSettings"]...)
 	router.GET(options.BaseURL+"/v1/rfm/distribution", wrapper.GetRFMDistribution, options.OperationMiddlewares["getRFMDistribution"]...)
 	router.POST(options.BaseURL+"/v1/rfm/refresh", wrapper.RefreshRFM, options.OperationMiddlewares["refreshRFM"]...)
+	router.GET(options.BaseURL+"/v1/lifecycle-rules", wrapper.GetLifecycleRules, options.OperationMiddlewares["getLifecycleRules"]...)
+	router.PUT(options.BaseURL+"/v1/lifecycle-rules", wrapper.UpdateLifecycleRules, options.OperationMiddlewares["updateLifecycleRules"]...)
+	router.POST(options.BaseURL+"/v1/lifecycle-rules/preview", wrapper.PreviewLifecycleRules, options.OperationMiddlewares["previewLifecycleRules"]...)
 	router.GET(options.BaseURL+"/v1/customers/:id/metrics", wrapper.GetCustomerMetrics, options.OperationMiddlewares["getCustomerMetrics"]...)
 
 }
@@ -443,6 +679,173 @@ type GetCustomerMetricsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetCustomerMetricsdefaultApplicationProblemPlusJSONResponse) VisitGetCustomerMetricsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLifecycleRulesRequestObject struct {
+	Params GetLifecycleRulesParams
+}
+
+type GetLifecycleRulesResponseObject interface {
+	VisitGetLifecycleRulesResponse(w http.ResponseWriter) error
+}
+
+type GetLifecycleRules200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetLifecycleRules200JSONResponse struct {
+	Body    LifecycleRules
+	Headers GetLifecycleRules200ResponseHeaders
+}
+
+func (response GetLifecycleRules200JSONResponse) VisitGetLifecycleRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLifecycleRules304Response struct {
+}
+
+func (response GetLifecycleRules304Response) VisitGetLifecycleRulesResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetLifecycleRulesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetLifecycleRulesdefaultApplicationProblemPlusJSONResponse) VisitGetLifecycleRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateLifecycleRulesRequestObject struct {
+	Params UpdateLifecycleRulesParams
+	Body   *UpdateLifecycleRulesJSONRequestBody
+}
+
+type UpdateLifecycleRulesResponseObject interface {
+	VisitUpdateLifecycleRulesResponse(w http.ResponseWriter) error
+}
+
+type UpdateLifecycleRules200ResponseHeaders struct {
+	ETag *string
+}
+
+type UpdateLifecycleRules200JSONResponse struct {
+	Body    LifecycleRules
+	Headers UpdateLifecycleRules200ResponseHeaders
+}
+
+func (response UpdateLifecycleRules200JSONResponse) VisitUpdateLifecycleRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateLifecycleRulesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response UpdateLifecycleRulesdefaultApplicationProblemPlusJSONResponse) VisitUpdateLifecycleRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewLifecycleRulesRequestObject struct {
+	Body *PreviewLifecycleRulesJSONRequestBody
+}
+
+type PreviewLifecycleRulesResponseObject interface {
+	VisitPreviewLifecycleRulesResponse(w http.ResponseWriter) error
+}
+
+type PreviewLifecycleRules200JSONResponse LifecyclePreview
+
+func (response PreviewLifecycleRules200JSONResponse) VisitPreviewLifecycleRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewLifecycleRulesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response PreviewLifecycleRulesdefaultApplicationProblemPlusJSONResponse) VisitPreviewLifecycleRulesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -687,6 +1090,15 @@ type StrictServerInterface interface {
 	// GetCustomerMetrics Read a customer's metrics
 	// (GET /v1/customers/{id}/metrics)
 	GetCustomerMetrics(ctx context.Context, request GetCustomerMetricsRequestObject) (GetCustomerMetricsResponseObject, error)
+	// GetLifecycleRules Read the rules of lifecycle stages
+	// (GET /v1/lifecycle-rules)
+	GetLifecycleRules(ctx context.Context, request GetLifecycleRulesRequestObject) (GetLifecycleRulesResponseObject, error)
+	// UpdateLifecycleRules Replace the rules of lifecycle stages
+	// (PUT /v1/lifecycle-rules)
+	UpdateLifecycleRules(ctx context.Context, request UpdateLifecycleRulesRequestObject) (UpdateLifecycleRulesResponseObject, error)
+	// PreviewLifecycleRules Count whom rules of lifecycle stages would move
+	// (POST /v1/lifecycle-rules/preview)
+	PreviewLifecycleRules(ctx context.Context, request PreviewLifecycleRulesRequestObject) (PreviewLifecycleRulesResponseObject, error)
 	// GetRFMDistribution Count customers by band
 	// (GET /v1/rfm/distribution)
 	GetRFMDistribution(ctx context.Context, request GetRFMDistributionRequestObject) (GetRFMDistributionResponseObject, error)
@@ -733,6 +1145,125 @@ func (sh *strictHandler) GetCustomerMetrics(ctx echo.Context, id externalRef0.Id
 		return err
 	} else if validResponse, ok := response.(GetCustomerMetricsResponseObject); ok {
 		return validResponse.VisitGetCustomerMetricsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetLifecycleRules operation middleware
+func (sh *strictHandler) GetLifecycleRules(ctx echo.Context, params GetLifecycleRulesParams) error {
+	var request GetLifecycleRulesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetLifecycleRules(ctx.Request().Context(), request.(GetLifecycleRulesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetLifecycleRules")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetLifecycleRulesResponseObject); ok {
+		return validResponse.VisitGetLifecycleRulesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateLifecycleRules operation middleware
+func (sh *strictHandler) UpdateLifecycleRules(ctx echo.Context, params UpdateLifecycleRulesParams) error {
+	var request UpdateLifecycleRulesRequestObject
+
+	request.Params = params
+
+	var body UpdateLifecycleRulesJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateLifecycleRules(ctx.Request().Context(), request.(UpdateLifecycleRulesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateLifecycleRules")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateLifecycleRulesResponseObject); ok {
+		return validResponse.VisitUpdateLifecycleRulesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PreviewLifecycleRules operation middleware
+func (sh *strictHandler) PreviewLifecycleRules(ctx echo.Context) error {
+	var request PreviewLifecycleRulesRequestObject
+
+	var body PreviewLifecycleRulesJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PreviewLifecycleRules(ctx.Request().Context(), request.(PreviewLifecycleRulesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PreviewLifecycleRules")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PreviewLifecycleRulesResponseObject); ok {
+		return validResponse.VisitPreviewLifecycleRulesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -110,6 +110,7 @@ const (
 	TimelineHandedOver       TimelineKind = "handed_over"
 	TimelineIdentityLinked   TimelineKind = "identity_linked"
 	TimelineIdentityUnlinked TimelineKind = "identity_unlinked"
+	TimelineLifecycle        TimelineKind = "lifecycle"
 	TimelineMergeUndone      TimelineKind = "merge_undone"
 	TimelineMerged           TimelineKind = "merged"
 	TimelineNote             TimelineKind = "note"
@@ -140,6 +141,8 @@ func (e TimelineKind) Valid() bool {
 	case TimelineIdentityLinked:
 		return true
 	case TimelineIdentityUnlinked:
+		return true
+	case TimelineLifecycle:
 		return true
 	case TimelineMergeUndone:
 		return true

@@ -48,6 +48,8 @@ var owners = map[string]string{
 	"tags":                 "internal/customers",
 	"customer_tag_history": "internal/customers",
 
+	"customer_lifecycle_changes": "internal/customers",
+
 	"customer_groups":        "internal/customers",
 	"customer_group_members": "internal/customers",
 
@@ -70,7 +72,7 @@ var owners = map[string]string{
 
 	"customer_metrics": "internal/segments",
 	"customer_days":    "internal/segments",
-	"settings":         "internal/segments", // the only settings so far are RFM's
+	"settings":         "internal/segments", // the only settings so far are those of RFM and stages
 
 	"categories": "internal/catalog",
 	"products":   "internal/catalog",
@@ -130,6 +132,7 @@ var rawSQL = map[string]string{
 	"internal/customers/handover.go":          "moves the rows of one assistant that the caller's scope covers, set-based",
 	"internal/customers/http_profile_read.go": "the profile in one statement; its row is checked against the scope",
 	"internal/customers/groups.go":            "groups have no scope; members counted and locked with the scope in the condition",
+	"internal/customers/lifecycle.go":         "moves customers locked by their metrics; history of one that the caller's scope has been checked for",
 	"internal/customers/loads.go":             "customers counted by assistant, with the scope in the condition",
 	"internal/customers/list.go":              "counts with the scope in the condition",
 	"internal/customers/memberrules.go":       "one row, which has no scope",
@@ -154,17 +157,19 @@ var rawSQL = map[string]string{
 
 	"internal/timeline/removals.go": "files that are to go, which belong to nobody any more",
 
+	"internal/imports/run.go":     "how long a batch waits for another one's rows",
 	"internal/imports/queries.go": "bad rows of an import, which its caller has been checked for",
 	"internal/imports/reviews.go": "held rows of an import, which its caller has been checked for",
 
 	"internal/catalog/categories.go": "the tree, under a lock; no scope",
 	"internal/catalog/steps.go":      "set-based SKUs; no scope",
 
-	"internal/segments/jobs.go":     "recomputes everybody, as the system",
-	"internal/segments/merging.go":  "sums of two customers whose merge was permitted",
-	"internal/segments/queries.go":  "distribution, with the scope in the condition",
-	"internal/segments/settings.go": "settings have no scope",
-	"internal/segments/steps.go":    "set-based metrics of the customers of an order",
+	"internal/segments/jobs.go":      "recomputes everybody, as the system",
+	"internal/segments/lifecycle.go": "settings have no scope; a preview counts everybody and names nobody",
+	"internal/segments/merging.go":   "sums of two customers whose merge was permitted",
+	"internal/segments/queries.go":   "distribution, with the scope in the condition",
+	"internal/segments/settings.go":  "settings have no scope",
+	"internal/segments/steps.go":     "set-based metrics of the customers of an order",
 
 	"internal/orders/chunk.go":   "tickets by their natural key, for tills",
 	"internal/orders/ingest.go":  "stores, variants and staff that tickets name",

@@ -310,6 +310,7 @@ func (s *Service) bulkChange(ctx context.Context, tx *db.Tx, items []BulkItem, o
 			}
 		}
 		s.note(ctx, tx, "customers.update", EventUpdated, c, fields[c.ID])
+		noteStage(ctx, tx, c, olds[c.ID].LifecycleStage)
 	}
 	return nil
 }

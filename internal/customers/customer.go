@@ -35,9 +35,11 @@ type Customer struct {
 	Tags                 []string  // names of TagIDs, sorted
 	Warnings             []Warning // of the write that made or changed the customer
 
-	bought  *purchases // filled where automatic tags ask for it; nil: nothing
-	block   int32      // of its name tokens; set at creation, never changed
-	wrapped []byte     // data key of the row; nil for a new one
+	bought     *purchases // nil: nothing
+	factsKnown bool       // bought has been read
+	stageRule  string     // the rule by which the stage was derived just now
+	block      int32      // of its name tokens; set at creation, never changed
+	wrapped    []byte     // data key of the row; nil for a new one
 
 	provenance *schema.Provenance // nil: from before it was kept; of rows read whole
 }

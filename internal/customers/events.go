@@ -40,26 +40,36 @@ func withOrigin(ctx context.Context, origin string) context.Context {
 	return context.WithValue(ctx, originKey{}, origin)
 }
 
-// changeBy is what statements hand to the triggers that keep histories.
-func changeBy(ctx context.Context) string {
+// originOfChange is why what is done in a context is done.
+func originOfChange(ctx context.Context) string {
 	actor := auth.Must(ctx)
 	origin, ok := ctx.Value(originKey{}).(string)
 	switch {
 	case ok:
+		return origin
 	case importOf(ctx) != uuid.Nil:
-		origin = originImport
+		return originImport
 	case actor.Kind == auth.KindStaff:
-		origin = originManual
+		return originManual
 	case actor.Kind == auth.KindAPIKey:
-		origin = originAPI
+		return originAPI
 	case actor.Kind == auth.KindMember:
-		origin = originMember
-	default:
-		origin = originSystem
+		return originMember
 	}
-	said := map[string]string{"origin": origin}
-	if actor.Kind != auth.KindSystem {
+	return originSystem
+}
+
+// changeBy is what statements hand to the triggers that keep histories.
+func changeBy(ctx context.Context) string { return changeFor(ctx, "") }
+
+// changeFor is changeBy for stages that a rule gives.
+func changeFor(ctx context.Context, rule string) string {
+	said := map[string]string{"origin": originOfChange(ctx)}
+	if actor := auth.Must(ctx); actor.Kind != auth.KindSystem {
 		said["by"] = actor.Principal()
+	}
+	if rule != "" {
+		said["rule"] = rule
 	}
 	raw, err := json.Marshal(said)
 	if err != nil {

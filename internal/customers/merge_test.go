@@ -190,10 +190,20 @@ func TestMergeAndUndoLeaveAllTablesAsBefore(t *testing.T) {
 			third := w.Customer(body{"external_id": "C-3"})
 			w.pair(w.one.Id, w.other.Id, "open")
 			w.pair(w.other.Id, third.Id, "not_duplicate")
+			// Together they have a stage and a tag that neither has alone.
+			w.admin.Do(http.MethodPut, "/v1/lifecycle-rules", body{"rules": []any{body{"code": "often", "stage": "loyal", "order_count_at_least": 6}}}, "If-Match", `"0"`).Want(http.StatusOK)
+			w.admin.Do(http.MethodPost, "/v1/tags", body{"name": "多单", "condition": "order_count >= 6 && lifecycle_stage == 'loyal'"}).Want(http.StatusCreated)
+			for _, c := range []string{"C-1", "C-2"} {
+				w.buys(body{"external_id": c}, "2026-06-22T03:00:00Z", 100)
+			}
+			require.EqualValues(t, "active", w.get(w.one.Id).LifecycleStage)
 			w.Advance(time.Minute)
 			before := checksums(t, w.App)
 			m := w.merge(choices)
 			assert.NotEqual(t, before, checksums(t, w.App))
+			both := w.get(w.one.Id)
+			assert.EqualValues(t, "loyal", both.LifecycleStage)
+			assert.Contains(t, both.Tags, "多单")
 			w.Advance(time.Minute)
 			undone := w.undo(m.Id)
 			assert.Empty(t, undone.Kept)

@@ -124,6 +124,10 @@ func (s *Service) writeUndone(ctx context.Context, tx *db.Tx, one, other *surviv
 	if err != nil {
 		return nil, err
 	}
+	rules, err := s.activeRules(ctx)
+	if err != nil {
+		return nil, err
+	}
 	kept := []schema.MergeKept{}
 	sides := []*restored{{side: "survivor", record: one}, {side: "merged", record: other}}
 	for i, row := range []*crm.Customer{survivor, merged} {
@@ -134,9 +138,11 @@ func (s *Service) writeUndone(ctx context.Context, tx *db.Tx, one, other *surviv
 		if r.now, err = open(s.keys, row); err != nil {
 			return nil, err
 		}
-		// A tag that has ended by itself since is nobody's change.
+		// A tag that has ended by itself since is nobody's change, nor is one that came
+		// or went by its condition.
 		for _, c := range []*Customer{&r.now, &r.record.Before, &r.record.After} {
 			c.endTags(s.clock.Now())
+			c.withoutTags(rules.automatic)
 		}
 		if err := json.Unmarshal(current[row.ID], &r.row); err != nil {
 			return nil, err

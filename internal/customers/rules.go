@@ -267,7 +267,7 @@ func (c *Customer) identified() bool {
 
 // newCustomer is a customer with defaults only.
 func newCustomer(id uuid.UUID, now time.Time) Customer {
-	return Customer{ID: id, Gender: "unknown", Language: "zh-CN", Source: "staff", LifecycleStage: "prospect", Version: 1, CreatedAt: now, UpdatedAt: now}
+	return Customer{ID: id, Gender: "unknown", Language: "zh-CN", Source: "staff", LifecycleStage: "prospect", Version: 1, CreatedAt: now, UpdatedAt: now, factsKnown: true}
 }
 
 // tagName is the normal form of a tag's name.

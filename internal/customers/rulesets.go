@@ -13,7 +13,9 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/shuke-crm/shuke/internal/platform/apperr"
+	"github.com/shuke-crm/shuke/internal/platform/clock"
 	"github.com/shuke-crm/shuke/internal/platform/db"
+	"github.com/shuke-crm/shuke/internal/platform/lifecycle"
 )
 
 // Severity is what a broken rule does.
@@ -69,15 +71,25 @@ type Warning struct {
 	Message Labels
 }
 
-// ruleSet are the active rules and the automatic tags, compiled against the
-// custom fields of one revision. It is shared and never changed.
+// ruleSet are the active rules, the automatic tags and the rules of lifecycle
+// stages, compiled against the custom fields of one revision. It is shared and
+// never changed.
 type ruleSet struct {
-	rules, fields, conditions int64 // revisions
-	active                    []*Rule
-	custom                    []*Field // what expressions may name
-	tags                      []*autoTag
-	needPurchases             bool // some tag's condition names what the customer bought
+	revisions       ruleRevisions
+	active          []*Rule
+	custom          []*Field // what expressions may name
+	tags            []*autoTag
+	tagsByPurchases bool // some tag's condition names what the customer bought
+	tagsByStage     bool // or the stage
+	stages          lifecycle.Settings
+	dayOf           func(time.Time) clock.Day
 }
+
+type ruleRevisions struct{ rules, fields, conditions, stages int64 }
+
+// needPurchases reports whether judging a change of a record needs to know what
+// the customer bought.
+func (r *ruleSet) needPurchases() bool { return r.tagsByPurchases || r.stages.UsesCard() }
 
 // ruleCache is this process's copy of the active rules.
 type ruleCache struct {
@@ -113,12 +125,13 @@ func (s *Service) activeRules(ctx context.Context) (*ruleSet, error) {
 	}
 	c := s.db.From(ctx)
 	now := time.Now()
-	var rules, fields, conditions int64
+	var at ruleRevisions
 	if err := c.QueryRow(ctx, `SELECT max(revision) FILTER (WHERE name = 'validation_rules'), max(revision) FILTER (WHERE name = 'custom_fields'),
-		max(revision) FILTER (WHERE name = 'automatic_tags') FROM definition_revisions`).Scan(&rules, &fields, &conditions); err != nil {
+		max(revision) FILTER (WHERE name = 'automatic_tags'), coalesce((SELECT version FROM settings WHERE key = $1), 0) FROM definition_revisions`,
+		lifecycle.SettingKey).Scan(&at.rules, &at.fields, &at.conditions, &at.stages); err != nil {
 		return nil, err
 	}
-	if set != nil && set.rules == rules && set.fields == fields && set.conditions == conditions {
+	if set != nil && set.revisions == at {
 		s.rules.put(set, now)
 		return set, nil
 	}
@@ -130,7 +143,10 @@ func (s *Service) activeRules(ctx context.Context) (*ruleSet, error) {
 	if err != nil {
 		return nil, err
 	}
-	next := &ruleSet{rules: rules, fields: fields, conditions: conditions, custom: expressible(all)}
+	next := &ruleSet{revisions: at, custom: expressible(all), dayOf: s.clock.DayOf}
+	if next.stages, err = readStages(ctx, c); err != nil {
+		return nil, err
+	}
 	if err := next.readTags(ctx, c); err != nil {
 		return nil, err
 	}
@@ -209,14 +225,16 @@ func ruleOf(ctx context.Context, c *db.Clients, id uuid.UUID, tail string) (*Rul
 	return found[0], nil
 }
 
-// judge gives a customer the automatic tags whose conditions hold, and holds the
-// customer against the active rules: errors become faults, warnings stay with the
+// judge puts a customer into the stage that follows from the rules, if the write
+// can have changed it, gives the automatic tags whose conditions hold, and holds
+// the customer against the active rules: errors become faults, warnings stay with the
 // customer for the answer. An existing customer must be ready (Service.ready).
 func (r *ruleSet) judge(c *Customer, today time.Time, bad *faults) {
 	c.Warnings = nil
 	if len(*bad) > 0 {
 		return // a customer with other faults is not what the rules would see
 	}
+	r.derive(c, today)
 	r.tag(c, today)
 	if len(r.active) == 0 {
 		return

@@ -22,9 +22,9 @@ import (
 )
 
 // Automatic tags. A customer has one exactly while its condition holds: every
-// write of a customer judges it, and since conditions may name purchases, the
-// age or the days since the last purchase, a job after midnight judges
-// everybody. Those to whom a condition does not apply, because what it compares
+// write of a customer judges it, so does whatever changes what they bought
+// (Service.Bought), and since conditions may name the age or the day, a job after
+// midnight judges everybody. Those to whom a condition does not apply, because what it compares
 // is not known, do not have the tag.
 
 const (
@@ -64,6 +64,8 @@ var purchaseEnv = []cel.EnvOption{
 
 // ofPurchases finds the conditions that name one of them.
 var ofPurchases = regexp.MustCompile(`\b(order_count|purchase_days|unit_count|spent_amount|return_count|returned_amount|frequency|monetary_amount|rfm_band|recency_days|first_order_on|last_order_on)\b`)
+
+var ofStage = regexp.MustCompile(`\blifecycle_stage\b`)
 
 func (p *purchases) into(vars map[string]any, today time.Time) {
 	if p == nil {
@@ -120,7 +122,8 @@ func (r *ruleSet) readTags(ctx context.Context, c *db.Clients) error {
 			return fmt.Errorf("condition of tag %s: %w", t.id, err)
 		}
 		r.tags = append(r.tags, t)
-		r.needPurchases = r.needPurchases || ofPurchases.MatchString(condition)
+		r.tagsByPurchases = r.tagsByPurchases || ofPurchases.MatchString(condition)
+		r.tagsByStage = r.tagsByStage || ofStage.MatchString(condition)
 	}
 	return rows.Err()
 }
@@ -137,7 +140,7 @@ func (r *ruleSet) tag(c *Customer, today time.Time) {
 		return
 	}
 	vars := r.variables(subjectOf(c), today)
-	if r.needPurchases {
+	if r.tagsByPurchases {
 		c.bought.into(vars, today)
 	}
 	copied := false
@@ -170,9 +173,8 @@ func (s *Service) ready(ctx context.Context, tx *db.Tx, cs ...*Customer) error {
 		return err
 	}
 	named := make([]Customer, len(cs))
-	ids := make(pgarray.UUIDs, len(cs))
 	for n, c := range cs {
-		named[n].TagIDs, named[n].TagExpiries, ids[n] = c.TagIDs, c.TagExpiries, c.ID
+		named[n].TagIDs, named[n].TagExpiries = c.TagIDs, c.TagExpiries
 	}
 	if err := s.nameTags(ctx, named); err != nil {
 		return err
@@ -180,8 +182,17 @@ func (s *Service) ready(ctx context.Context, tx *db.Tx, cs ...*Customer) error {
 	for n, c := range cs {
 		c.TagIDs, c.TagExpiries, c.Tags = named[n].TagIDs, named[n].TagExpiries, named[n].Tags
 	}
-	if !rules.needPurchases {
+	if !rules.needPurchases() {
 		return nil
+	}
+	return s.readPurchases(ctx, tx, cs...)
+}
+
+// readPurchases fills in what customers bought.
+func (s *Service) readPurchases(ctx context.Context, tx *db.Tx, cs ...*Customer) error {
+	ids := make(pgarray.UUIDs, len(cs))
+	for n, c := range cs {
+		ids[n] = c.ID
 	}
 	rows, err := tx.Query(ctx, "SELECT m.id, "+purchaseColumns+" FROM customer_metrics m WHERE m.id = ANY ($1::uuid[])", ids)
 	if err != nil {
@@ -198,7 +209,7 @@ func (s *Service) ready(ctx context.Context, tx *db.Tx, cs ...*Customer) error {
 		by[id] = p.purchases()
 	}
 	for _, c := range cs {
-		c.bought = by[c.ID]
+		c.bought, c.factsKnown = by[c.ID], true
 	}
 	return rows.Err()
 }
@@ -302,12 +313,9 @@ type AppliedTags struct {
 // what is not right already.
 func (s *Service) runApplyTags(ctx context.Context, _ applyTags, p *jobs.Progress) (any, error) {
 	// By then no replica judges by the conditions before.
-	select {
-	case <-time.After(definitionsAge):
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err := s.AwaitRules(ctx); err != nil {
+		return nil, err
 	}
-	s.rules.stale()
 	return s.applyTags(ctx, p)
 }
 

@@ -69,6 +69,7 @@ func (s *Service) change(ctx context.Context, id uuid.UUID, ifMatch *string, f f
 			return err
 		}
 		s.note(ctx, tx, what.action, what.event, &out, what.fields)
+		noteStage(ctx, tx, &out, old.LifecycleStage)
 		return nil
 	})
 	if err != nil {

@@ -128,7 +128,8 @@ JOIN pos_tickets p ON p.store_id = k.store_id AND p.external_number = k.external
 }
 
 // findCustomers resolves whom tickets name, and holds those customers still
-// until commit: orders copy their assistant, who must not change in between.
+// until commit: orders copy their assistant, who must not change in between, and
+// their lifecycle stage and automatic tags follow from what they bought.
 func (s *Service) findCustomers(ctx context.Context, tx *db.Tx, rows []*row) error {
 	var named []*row
 	var refs []customers.Ref
@@ -159,7 +160,7 @@ func (s *Service) findCustomers(ctx context.Context, tx *db.Tx, rows []*row) err
 	if len(ids) == 0 {
 		return nil
 	}
-	found, err := tx.Query(ctx, "SELECT id, assigned_staff_id, merged_into_id IS NOT NULL FROM customers WHERE id = ANY($1::uuid[]) ORDER BY id FOR SHARE", ids)
+	found, err := tx.Query(ctx, "SELECT id, assigned_staff_id, merged_into_id IS NOT NULL FROM customers WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE", ids)
 	if err != nil {
 		return err
 	}

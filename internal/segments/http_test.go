@@ -58,3 +58,65 @@ func TestSegmentsOverHTTP(t *testing.T) {
 	accepted := admin.Do(http.MethodPost, "/v1/rfm/refresh", nil).Want(http.StatusAccepted)
 	admin.Do(http.MethodGet, accepted.Header.Get("Location"), nil).Want(http.StatusOK)
 }
+
+func TestLifecycleOverHTTP(t *testing.T) {
+	type body = map[string]any
+	app := testkit.New(t, testkit.WithWorker())
+	admin := app.Admin()
+	store := app.Store()
+	buyer := app.Customer(body{"home_store_id": store.Id})
+	rules := admin.Do(http.MethodGet, "/v1/lifecycle-rules", nil).Want(http.StatusOK)
+	assert.EqualValues(t, 0, rules.Map()["version"])
+	assert.Len(t, rules.Map()["rules"], 4)
+	admin.Do(http.MethodPost, "/v1/pos/orders", body{"create_missing_variants": true, "orders": []any{body{
+		"store_id": store.Id, "external_number": "1", "placed_at": time.Now().UTC(), "customer": body{"id": buyer.Id},
+		"lines": []any{body{"sku": "A", "quantity": 1, "unit_price_amount": 10000}}}}}).Want(http.StatusOK)
+	at := "/v1/customers/" + buyer.Id.String()
+	stage := func() any {
+		profile := admin.Do(http.MethodGet, at+"/profile", nil).Want(http.StatusOK).Map()["customer"].(body)["lifecycle_stage"]
+		assert.Equal(t, profile, admin.Do(http.MethodGet, at, nil).Map()["lifecycle_stage"])
+		return profile
+	}
+	assert.Equal(t, "new", stage(), "the cached profile too")
+	listed := admin.Do(http.MethodGet, "/v1/customers?lifecycle_stage=new&include=total_count", nil).Want(http.StatusOK).Map()
+	assert.EqualValues(t, 1, listed["total_count"])
+
+	in := body{"rules": []any{body{"code": "once", "stage": "active", "order_count_at_least": 1, "created_below": 1000}, body{"code": "all", "stage": "lost", "created_above": 0}}}
+	preview := admin.Do(http.MethodPost, "/v1/lifecycle-rules/preview", in).Want(http.StatusOK).Map()
+	assert.EqualValues(t, 1, preview["moved_count"])
+	assert.Equal(t, []any{body{"from": "new", "to": "active", "customer_count": 1.0}}, preview["moves"])
+	assert.Equal(t, "new", stage(), "a preview changes nothing")
+	app.Client("analyst", testkit.All()).Do(http.MethodPost, "/v1/lifecycle-rules/preview", in).WantProblem(http.StatusForbidden, "auth.forbidden")
+	admin.Do(http.MethodPut, "/v1/lifecycle-rules", in).WantProblem(http.StatusPreconditionRequired, "request.version_required")
+	admin.Do(http.MethodPost, "/v1/lifecycle-rules/preview", body{"rules": []any{body{"code": "x", "stage": "lost"}}}, "Accept-Language", "zh-CN").
+		WantProblem(http.StatusUnprocessableEntity, "lifecycle.rules_invalid", "/rules/0")
+	changed := admin.Do(http.MethodPut, "/v1/lifecycle-rules", in, "If-Match", rules.Header.Get("ETag")).Want(http.StatusOK).Map()
+	admin.Do(http.MethodPut, "/v1/lifecycle-rules", in, "If-Match", rules.Header.Get("ETag")).WantProblem(http.StatusPreconditionFailed, "request.version_mismatch")
+	job := "/v1/jobs/" + changed["refresh_job_id"].(string)
+	require.Eventually(t, func() bool { return admin.Do(http.MethodGet, job, nil).Map()["status"] == "succeeded" }, 20*time.Second, 50*time.Millisecond)
+	assert.EqualValues(t, 1, admin.Do(http.MethodGet, job, nil).Map()["result"].(body)["stages"])
+	assert.Equal(t, "active", stage())
+
+	admin.Do(http.MethodPatch, at, body{"lifecycle_stage": "loyal"}).Want(http.StatusOK)
+	page := admin.Do(http.MethodGet, at+"/lifecycle?limit=2&include=total_count", nil).Want(http.StatusOK)
+	assert.Equal(t, true, page.Map()["pinned"])
+	assert.EqualValues(t, 3, page.Map()["total_count"])
+	items := page.Map()["items"].([]any)
+	assert.Equal(t, "manual", items[0].(body)["cause"])
+	assert.Contains(t, items[0].(body)["changed_by"], "staff:")
+	assert.Equal(t, []any{"rules", "once"}, []any{items[1].(body)["cause"], items[1].(body)["rule"]})
+	rest := admin.Do(http.MethodGet, at+"/lifecycle?limit=2&cursor="+page.Map()["next_cursor"].(string), nil).Want(http.StatusOK).Map()
+	assert.Equal(t, "order", rest["items"].([]any)[0].(body)["cause"])
+	assert.Equal(t, false, rest["has_more"])
+
+	admin.Do(http.MethodPost, at+"/lifecycle/release", nil, "If-Match", `"1"`).WantProblem(http.StatusPreconditionFailed, "request.version_mismatch")
+	for range 2 {
+		released := admin.Do(http.MethodPost, at+"/lifecycle/release", nil, "Idempotency-Key", "release-it-once").Want(http.StatusOK).Map()
+		assert.Equal(t, "active", released["lifecycle_stage"])
+	}
+	manager, assistant := app.Client("store_manager", testkit.InStore(store.Id)), app.Client("assistant", testkit.Own())
+	assert.EqualValues(t, "active", manager.Do(http.MethodGet, at+"/lifecycle", nil).Want(http.StatusOK).Map()["stage"])
+	manager.Do(http.MethodPost, at+"/lifecycle/release", nil).WantProblem(http.StatusForbidden, "auth.forbidden")
+	assistant.Do(http.MethodGet, at+"/lifecycle", nil).WantProblem(http.StatusNotFound, "customers.not_found")
+	assistant.Do(http.MethodPost, at+"/lifecycle/release", nil).WantProblem(http.StatusNotFound, "customers.not_found")
+}

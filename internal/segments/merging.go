@@ -51,6 +51,10 @@ SELECT customer_id, day, sum(orders), sum(units), sum(spent), sum(returns), sum(
 			return err
 		}
 	}
-	_, err = s.recompute(ctx, tx, ids, settings, s.clock.Today())
+	cause := customers.CauseMerge
+	if m.Undoing {
+		cause = customers.CauseMergeUndo
+	}
+	_, err = s.recompute(ctx, tx, ids, settings, s.clock.Today(), cause)
 	return err
 }

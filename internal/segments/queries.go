@@ -50,11 +50,11 @@ func (s *Service) CustomerMetrics(ctx context.Context, id uuid.UUID) (*Seen, err
 	updated := row.UpdatedAt.UTC()
 	out.Metrics, out.UpdatedAt = fromRow(row), &updated
 	if out.RebandOn != nil && *out.RebandOn <= today {
-		fresh, err := sumDays(ctx, clients, []uuid.UUID{id}, settings.Settings, today)
+		fresh, err := s.sumDays(ctx, clients, []uuid.UUID{id}, &banding{Settings: settings.Settings}, today)
 		if err != nil {
 			return nil, err
 		}
-		if len(fresh) == 1 {
+		if len(fresh) == 1 && fresh[0].days {
 			out.Metrics = fresh[0]
 		}
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/etag"
 	"github.com/shuke-crm/shuke/internal/platform/jobs"
 	"github.com/shuke-crm/shuke/internal/platform/page"
+	"github.com/shuke-crm/shuke/internal/platform/pgarray"
 	"github.com/shuke-crm/shuke/internal/platform/pgtest"
 	"github.com/shuke-crm/shuke/internal/platform/rfm"
 )
@@ -75,7 +76,21 @@ func (d *desk) customer(store, assistant *uuid.UUID) uuid.UUID {
 
 func (d *desk) apply(deltas ...DayDelta) {
 	d.t.Helper()
-	require.NoError(d.t, d.db.InTx(d.ctx, func(ctx context.Context, tx *db.Tx) error { return d.ApplyDays(ctx, tx, deltas) }))
+	require.NoError(d.t, d.ordered(deltas))
+}
+
+// ordered applies days as package orders does: customers are locked first.
+func (d *desk) ordered(deltas []DayDelta) error {
+	return d.db.InTx(d.ctx, func(ctx context.Context, tx *db.Tx) error {
+		var ids pgarray.UUIDs
+		for _, delta := range deltas {
+			ids = append(ids, delta.CustomerID)
+		}
+		if _, err := tx.Exec(ctx, "SELECT FROM customers WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE", ids); err != nil {
+			return err
+		}
+		return d.ApplyDays(ctx, tx, deltas)
+	})
 }
 
 // bought is one order on a day, so many days before the desk's first.
@@ -209,7 +224,7 @@ func TestApplyDaysAtTheSameTime(t *testing.T) {
 			for j := range people {
 				deltas = append(deltas, d.bought(people[(i+j)%3], i%10, 100), d.bought(people[(i+j)%3], (i+5)%10, 1))
 			}
-			assert.NoError(t, d.db.InTx(d.ctx, func(ctx context.Context, tx *db.Tx) error { return d.ApplyDays(ctx, tx, deltas) }))
+			assert.NoError(t, d.ordered(deltas))
 		})
 	}
 	wg.Wait()

@@ -4,14 +4,18 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/lib/pq"
 
+	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/platform/clock"
 	"github.com/shuke-crm/shuke/internal/platform/db"
+	"github.com/shuke-crm/shuke/internal/platform/lifecycle"
 	"github.com/shuke-crm/shuke/internal/platform/pgarray"
 	"github.com/shuke-crm/shuke/internal/platform/rfm"
 )
@@ -32,8 +36,8 @@ type DayDelta struct {
 // concerned, in the caller's transaction. The result is exact for late tickets
 // and any order of arrival, also when several transactions add to one customer:
 // each first locks the customer's metrics row, so the second one sums after the
-// first has committed. Rows are locked in the order of ids: two calls wait for
-// each other but do not lock up.
+// first has committed. The caller has locked the customers before, in the order
+// of ids: their lifecycle stage and automatic tags follow.
 func (s *Service) ApplyDays(ctx context.Context, tx *db.Tx, deltas []DayDelta) error {
 	if len(deltas) == 0 {
 		return nil
@@ -50,7 +54,7 @@ func (s *Service) ApplyDays(ctx context.Context, tx *db.Tx, deltas []DayDelta) e
 	if err := addDays(ctx, tx, deltas); err != nil {
 		return err
 	}
-	_, err = s.recompute(ctx, tx, ids, settings, s.clock.Today())
+	_, err = s.recompute(ctx, tx, ids, settings, s.clock.Today(), customers.CauseOrder)
 	return err
 }
 
@@ -90,15 +94,39 @@ func customersOf(deltas []DayDelta) []uuid.UUID {
 	return ids
 }
 
-func lockSettings(ctx context.Context, tx *db.Tx) (rfm.Settings, error) {
+func lockSettings(ctx context.Context, tx *db.Tx) (*banding, error) {
 	if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock_shared($1)", int64(settingsLock)); err != nil {
-		return rfm.Settings{}, err
+		return nil, err
 	}
-	settings, err := loadSettings(ctx, tx.Clients)
+	return loadBanding(ctx, tx.Clients)
+}
+
+// loadBanding reads both settings in one statement.
+func loadBanding(ctx context.Context, c *db.Clients) (*banding, error) {
+	rows, err := c.Query(ctx, "SELECT key, value FROM settings WHERE key IN ($1, $2)", rfm.SettingKey, lifecycle.SettingKey)
 	if err != nil {
-		return rfm.Settings{}, err
+		return nil, err
 	}
-	return settings.Settings, nil
+	defer rows.Close()
+	out := &banding{rfm.Default(), lifecycle.Default()}
+	for rows.Next() {
+		var key string
+		var raw []byte
+		if err := rows.Scan(&key, &raw); err != nil {
+			return nil, err
+		}
+		if key == rfm.SettingKey {
+			out.Settings = rfm.Settings{}
+			err = json.Unmarshal(raw, &out.Settings)
+		} else {
+			out.stages = lifecycle.Settings{}
+			err = json.Unmarshal(raw, &out.stages)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("setting %s: %w", key, err)
+		}
+	}
+	return out, rows.Err()
 }
 
 // lockMetrics makes the missing rows and locks all of them. A new row copies
@@ -113,9 +141,11 @@ ORDER BY c.id FOR SHARE OF c
 ON CONFLICT (id) DO NOTHING`, pgarray.UUIDs(ids), s.clock.Now()); err != nil {
 		return err
 	}
-	_, err := tx.Exec(ctx, "SELECT FROM customer_metrics WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE", pgarray.UUIDs(ids))
+	_, err := tx.Exec(ctx, lockMetricsSQL, pgarray.UUIDs(ids))
 	return err
 }
+
+const lockMetricsSQL = "SELECT FROM customer_metrics WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE"
 
 func addDays(ctx context.Context, tx *db.Tx, deltas []DayDelta) error {
 	n := len(deltas)
@@ -137,17 +167,22 @@ ON CONFLICT (customer_id, day) DO UPDATE SET
 	return err
 }
 
-// sumDays adds up customers' days as seen on a day.
-// Plan: customer_days_pkey, one range for each customer.
-func sumDays(ctx context.Context, c *db.Clients, ids []uuid.UUID, settings rfm.Settings, today clock.Day) ([]Metrics, error) {
+// sumDays adds up customers' days as seen on a day; who has none is among them.
+// Plan: customer_days_pkey, one range for each customer, and customers_pkey.
+func (s *Service) sumDays(ctx context.Context, c *db.Clients, ids []uuid.UUID, settings *banding, today clock.Day) ([]Metrics, error) {
 	rows, err := c.Query(ctx, `
-SELECT customer_id,
-       sum(order_count), count(*) FILTER (WHERE order_count > 0), sum(unit_count), sum(spent_amount), sum(return_count), sum(returned_amount),
-       min(day) FILTER (WHERE order_count > 0), max(day) FILTER (WHERE order_count > 0),
-       count(*) FILTER (WHERE order_count > 0 AND day BETWEEN $2 AND $3),
-       coalesce(sum(spent_amount - returned_amount) FILTER (WHERE day BETWEEN $2 AND $3), 0),
-       min(day) FILTER (WHERE day BETWEEN $2 AND $3), min(day) FILTER (WHERE day > $3)
-FROM customer_days WHERE customer_id = ANY($1::uuid[]) GROUP BY customer_id`,
+SELECT c.id, d.days IS NOT NULL, coalesce(orders, 0), coalesce(days, 0), coalesce(units, 0), coalesce(spent, 0), coalesce(returns, 0), coalesce(returned, 0),
+       first, last, coalesce(f, 0), coalesce(m, 0), oldest, future,
+       c.created_at, c.card_number_index IS NOT NULL, NOT c.lifecycle_pinned AND c.merged_into_id IS NULL, c.lifecycle_stage, c.home_store_id, c.assigned_staff_id
+FROM customers c LEFT JOIN (
+  SELECT customer_id, sum(order_count) AS orders, count(*) FILTER (WHERE order_count > 0) AS days, sum(unit_count) AS units, sum(spent_amount) AS spent,
+       sum(return_count) AS returns, sum(returned_amount) AS returned,
+       min(day) FILTER (WHERE order_count > 0) AS first, max(day) FILTER (WHERE order_count > 0) AS last,
+       count(*) FILTER (WHERE order_count > 0 AND day BETWEEN $2 AND $3) AS f,
+       sum(spent_amount - returned_amount) FILTER (WHERE day BETWEEN $2 AND $3) AS m,
+       min(day) FILTER (WHERE day BETWEEN $2 AND $3) AS oldest, min(day) FILTER (WHERE day > $3) AS future
+  FROM customer_days WHERE customer_id = ANY($1::uuid[]) GROUP BY customer_id) d ON d.customer_id = c.id
+WHERE c.id = ANY($1::uuid[])`,
 		pgarray.UUIDs(ids), settings.WindowStart(today).Time(), today.Time())
 	if err != nil {
 		return nil, err
@@ -157,10 +192,13 @@ FROM customer_days WHERE customer_id = ANY($1::uuid[]) GROUP BY customer_id`,
 	for rows.Next() {
 		var m Metrics
 		var first, last, oldest, future sql.NullTime
-		if err := rows.Scan(&m.CustomerID, &m.Orders, &m.PurchaseDays, &m.Units, &m.Spent, &m.Returns, &m.Returned,
-			&first, &last, &m.Frequency, &m.Monetary, &oldest, &future); err != nil {
+		var created time.Time
+		r := &m.record
+		if err := rows.Scan(&m.CustomerID, &m.days, &m.Orders, &m.PurchaseDays, &m.Units, &m.Spent, &m.Returns, &m.Returned,
+			&first, &last, &m.Frequency, &m.Monetary, &oldest, &future, &created, &r.card, &r.free, &r.stage, &r.storeID, &r.staffID); err != nil {
 			return nil, err
 		}
+		r.created = s.clock.DayOf(created)
 		m.FirstOrder, m.LastOrder, m.oldest, m.future = dayOf(first), dayOf(last), dayOf(oldest), dayOf(future)
 		m.place(settings, today)
 		out = append(out, m)
@@ -169,21 +207,49 @@ FROM customer_days WHERE customer_id = ANY($1::uuid[]) GROUP BY customer_id`,
 }
 
 // recompute writes the metrics of customers whose rows the transaction has
-// locked, and returns those that changed.
-func (s *Service) recompute(ctx context.Context, tx *db.Tx, ids []uuid.UUID, settings rfm.Settings, today clock.Day) ([]uuid.UUID, error) {
-	all, err := sumDays(ctx, tx.Clients, ids, settings, today)
-	if err != nil || len(all) == 0 {
-		return nil, err
+// locked, those of the record too, and returns those that changed. Stages and
+// automatic tags follow; the cause is why.
+func (s *Service) recompute(ctx context.Context, tx *db.Tx, ids []uuid.UUID, settings *banding, today clock.Day, cause string) (out recomputed, err error) {
+	all, err := s.sumDays(ctx, tx.Clients, ids, settings, today)
+	if err != nil {
+		return out, err
 	}
+	var moves []customers.StageMove
+	bought := make([]Metrics, 0, len(all))
+	for _, m := range all {
+		if r := &m.record; r.free && r.stage != r.derived {
+			moves = append(moves, customers.StageMove{ID: m.CustomerID, StoreID: r.storeID, StaffID: r.staffID, From: r.stage, To: r.derived, Rule: r.derivedBy})
+		}
+		if m.days {
+			bought = append(bought, m)
+		}
+	}
+	out.stages = len(moves)
+	if out.metrics, err = s.writeMetrics(ctx, tx, bought); err != nil {
+		return out, err
+	}
+	return out, s.customers.Bought(ctx, tx, cause, out.metrics, moves)
+}
+
+// recomputed is what recompute changed.
+type recomputed struct {
+	metrics []uuid.UUID
+	stages  int
+}
+
+func (s *Service) writeMetrics(ctx context.Context, tx *db.Tx, all []Metrics) ([]uuid.UUID, error) {
 	n := len(all)
-	customers, bands := make(pgarray.UUIDs, n), make([]string, n)
+	if n == 0 {
+		return nil, nil
+	}
+	ids, bands := make(pgarray.UUIDs, n), make([]string, n)
 	first, last, reband := make([]string, n), make([]string, n), make([]string, n)
 	numbers := make([][]int64, 8)
 	for i := range numbers {
 		numbers[i] = make([]int64, n)
 	}
 	for i, m := range all {
-		customers[i], bands[i] = m.CustomerID, m.Band
+		ids[i], bands[i] = m.CustomerID, m.Band
 		first[i], last[i], reband[i] = dayText(m.FirstOrder), dayText(m.LastOrder), dayText(m.RebandOn)
 		for j, v := range []int64{m.Orders, m.PurchaseDays, m.Units, m.Spent, m.Returns, m.Returned, m.Frequency, m.Monetary} {
 			numbers[j][i] = v
@@ -202,7 +268,7 @@ WHERE m.id = t.id AND (m.first_order_on, m.last_order_on, m.order_count, m.purch
                        m.returned_amount, m.frequency, m.monetary_amount, m.rfm_band, m.reband_on)
       IS DISTINCT FROM (t.first_on, t.last_on, t.orders, t.days, t.units, t.spent, t.returns, t.returned, t.f, t.m, t.band, t.reband)
 RETURNING m.id`,
-		customers, pq.Array(first), pq.Array(last), pq.Array(numbers[0]), pq.Array(numbers[1]), pq.Array(numbers[2]), pq.Array(numbers[3]),
+		ids, pq.Array(first), pq.Array(last), pq.Array(numbers[0]), pq.Array(numbers[1]), pq.Array(numbers[2]), pq.Array(numbers[3]),
 		pq.Array(numbers[4]), pq.Array(numbers[5]), pq.Array(numbers[6]), pq.Array(numbers[7]), pq.Array(bands), s.clock.Now(), pq.Array(reband))
 	if err != nil {
 		return nil, err

@@ -87,8 +87,22 @@ var segmentProbes = map[string]probe{
 		}
 		return strange
 	},
-	"getRFMDistribution": (*cell).distribution,
-	"refreshRFM":         plain(http.MethodPost, "/v1/rfm/refresh", nil),
+	"getLifecycleRules": plain(http.MethodGet, "/v1/lifecycle-rules", nil),
+	"updateLifecycleRules": func(c *cell) byte {
+		for range 20 { // somebody else's change may come first
+			var version int64
+			c.one(&version, "SELECT coalesce((SELECT version FROM settings WHERE key = 'lifecycle'), 0)")
+			r := c.do(http.MethodPut, "/v1/lifecycle-rules", map[string]any{"rules": []any{map[string]any{"code": "lost", "stage": "lost", "recency_above": 400}}},
+				"If-Match", fmt.Sprintf(`"%d"`, version))
+			if r.Status != http.StatusPreconditionFailed {
+				return judge(r)
+			}
+		}
+		return strange
+	},
+	"previewLifecycleRules": plain(http.MethodPost, "/v1/lifecycle-rules/preview", map[string]any{"rules": []any{map[string]any{"code": "lost", "stage": "lost", "recency_above": 400}}}),
+	"getRFMDistribution":    (*cell).distribution,
+	"refreshRFM":            plain(http.MethodPost, "/v1/rfm/refresh", nil),
 	"getCustomerMetrics": func(c *cell) byte {
 		return judge(c.do(http.MethodGet, "/v1/customers/"+c.buyer().id.String()+"/metrics", nil))
 	},

@@ -184,7 +184,11 @@ var tagProbes = map[string]probe{
 	},
 	"removeCustomerTag": func(c *cell) byte { return onBuyer(http.MethodDelete, "/tags/"+uuid.NewString(), nil)(c) },
 	"listCustomerTags":  onBuyer(http.MethodGet, "/tags", nil),
-	"listTags":          plain(http.MethodGet, "/v1/tags", nil),
+
+	"listCustomerLifecycle":    onBuyer(http.MethodGet, "/lifecycle", nil),
+	"releaseCustomerLifecycle": onBuyer(http.MethodPost, "/lifecycle/release", nil),
+
+	"listTags": plain(http.MethodGet, "/v1/tags", nil),
 	"createTag": func(c *cell) byte {
 		return judge(c.do(http.MethodPost, "/v1/tags", map[string]any{"name": c.word("标签")}))
 	},

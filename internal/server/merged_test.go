@@ -11,14 +11,15 @@ import (
 // staying are tables of customers whose rows do not follow when two are merged,
 // each with the reason.
 var staying = map[string]string{
-	"customer_days":         "summed anew from orders and returns (segments.Follower)",
-	"customer_metrics":      "summed anew from orders and returns (segments.Follower)",
-	"customer_field_values": "derived from customers.custom_fields by a trigger",
-	"customer_merges":       "the record of merges",
-	"customers":             "merged_into_id: the merge itself",
-	"duplicate_candidates":  "copied to the survivor, and back (customers.followPairs)",
-	"member_exchanges":      "codes of some minutes; dropped with the sessions (member.Follower)",
-	"member_sessions":       "ended (member.Follower)",
+	"customer_days":              "summed anew from orders and returns (segments.Follower)",
+	"customer_metrics":           "summed anew from orders and returns (segments.Follower)",
+	"customer_lifecycle_changes": "the stages of each record are its own; the timeline of the survivor shows both",
+	"customer_field_values":      "derived from customers.custom_fields by a trigger",
+	"customer_merges":            "the record of merges",
+	"customers":                  "merged_into_id: the merge itself",
+	"duplicate_candidates":       "copied to the survivor, and back (customers.followPairs)",
+	"member_exchanges":           "codes of some minutes; dropped with the sessions (member.Follower)",
+	"member_sessions":            "ended (member.Follower)",
 }
 
 // TestMergesForgetNoTable fails when a table that holds something of customers

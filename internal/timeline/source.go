@@ -137,6 +137,12 @@ func ownSources() []Source {
 			Details: "jsonb_build_object('tag_id', r.tag_id, 'tag', r.tag_name, 'origin', r.removed_origin)",
 		},
 		{
+			// The history of each record stays with it when it is merged.
+			Kinds: []string{"lifecycle"}, Permission: auth.CustomersRead, From: "customer_lifecycle_changes AS r", Past: true, At: "r.changed_at",
+			ActorKind: "split_part(r.changed_by, ':', 1)", ActorID: "split_part(r.changed_by, ':', 2)",
+			Details: "jsonb_strip_nulls(jsonb_build_object('from', r.from_stage, 'to', r.to_stage, 'pinned', r.pinned, 'cause', r.cause, 'rule', r.rule))",
+		},
+		{
 			Kinds: []string{"merged"}, Permission: auth.CustomersRead, From: "customer_merges AS r", Owner: "r.survivor_id", Past: true, At: "r.merged_at",
 			ActorKind: "CASE WHEN r.merged_by IS NULL THEN 'system' ELSE 'staff' END", ActorID: "r.merged_by",
 			Details: "jsonb_build_object('merged_id', r.merged_id, 'status', r.status, 'moved', r.moved)",

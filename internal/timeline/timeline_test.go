@@ -73,7 +73,7 @@ func TestTimeline(t *testing.T) {
 	w.admin.Do(http.MethodPatch, "/v1/customers/"+other.Id.String(), body{"gender": "male"}).Want(http.StatusOK)
 
 	all := w.timeline(w.admin, "?include=total_count")
-	assert.ElementsMatch(t, []string{"tag_added", "changed", "note", "created", "order", "return", "order"}, kinds(all.Items))
+	assert.ElementsMatch(t, []string{"tag_added", "changed", "note", "created", "lifecycle", "order", "return", "order"}, kinds(all.Items))
 	assert.EqualValues(t, len(all.Items), *all.TotalCount)
 	require.True(t, slices.IsSortedFunc(all.Items, func(a, b client.TimelineItem) int { return b.OccurredAt.Compare(a.OccurredAt) }))
 	of := func(kind string) client.TimelineItem {
@@ -93,7 +93,7 @@ func TestTimeline(t *testing.T) {
 	assert.Equal(t, of("tag_added").Actor.MustGet().Name, of("created").Actor.MustGet().Name, "an administrator did both")
 
 	// The same, however it is cut.
-	for limit := 1; limit <= 8; limit++ {
+	for limit := 1; limit <= 9; limit++ {
 		require.Equal(t, all.Items, w.walk(w.admin, "", limit), limit)
 	}
 	// Filters.
@@ -122,8 +122,8 @@ func TestTimeline(t *testing.T) {
 	assert.Empty(t, w.timeline(w.Client("marketer", testkit.All()), "?kind=note").Items)
 	key := w.admin.Do(http.MethodPost, "/v1/api-keys", body{"name": "k", "permissions": []string{"customers.read"}, "all_stores": true}).Want(http.StatusCreated).Map()
 	limited := w.timeline(w.Bearer(key["key"].(string)), "?include=total_count")
-	assert.ElementsMatch(t, []string{"tag_added", "changed", "created"}, kinds(limited.Items))
-	assert.EqualValues(t, 3, *limited.TotalCount)
+	assert.ElementsMatch(t, []string{"tag_added", "changed", "created", "lifecycle"}, kinds(limited.Items))
+	assert.EqualValues(t, 4, *limited.TotalCount)
 	assert.Empty(t, w.timeline(w.Bearer(key["key"].(string)), "?kind=note&kind=order").Items)
 
 	// The other record's past comes along, and goes back.
@@ -180,6 +180,20 @@ func TestTimelineOfTags(t *testing.T) {
 	assert.Equal(t, "manual", items[0].Details["origin"])
 	assert.EqualValues(t, "staff", items[0].Actor.MustGet().Kind)
 	assert.NotEmpty(t, items[0].Actor.MustGet().Name)
+}
+
+func TestTimelineOfStages(t *testing.T) {
+	w := newShop(t)
+	w.admin.Do(http.MethodPatch, "/v1/customers/"+w.customer.Id.String(), body{"lifecycle_stage": "lost"}).Want(http.StatusOK)
+	w.Advance(time.Minute)
+	w.admin.Do(http.MethodPost, "/v1/customers/"+w.customer.Id.String()+"/lifecycle/release", nil).Want(http.StatusOK)
+	items := w.walk(w.manager, "&kind=lifecycle", 1)
+	require.GreaterOrEqual(t, len(items), 2)
+	assert.Equal(t, "release", items[0].Details["cause"])
+	assert.Equal(t, false, items[0].Details["pinned"])
+	assert.Equal(t, "lost", items[1].Details["to"])
+	assert.Equal(t, true, items[1].Details["pinned"])
+	assert.EqualValues(t, "staff", items[1].Actor.MustGet().Kind)
 }
 
 // The kinds of the contract are those of the sources.

@@ -222,6 +222,14 @@ var (
 				Unique:  false,
 				Columns: []*schema.Column{CustomersColumns[18], CustomersColumns[0]},
 			},
+			{
+				Name:    "customers_stage_idx",
+				Unique:  false,
+				Columns: []*schema.Column{CustomersColumns[29], CustomersColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "lifecycle_stage <> 'prospect'",
+				},
+			},
 		},
 	}
 	// CustomerAddressesColumns holds the columns for the "customer_addresses" table.

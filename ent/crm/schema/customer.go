@@ -80,6 +80,7 @@ func (Customer) Indexes() []ent.Index {
 		index.Fields("updated_at", "id").StorageKey("customers_updated_idx"),
 		index.Fields("merged_into_id").StorageKey("customers_merged_into_idx").Annotations(entsql.IndexWhere("merged_into_id IS NOT NULL")),
 		index.Fields("birth_date", "id").StorageKey("customers_birth_date_idx"),
+		index.Fields("lifecycle_stage", "id").StorageKey("customers_stage_idx").Annotations(entsql.IndexWhere("lifecycle_stage <> 'prospect'")),
 	}
 }
 
