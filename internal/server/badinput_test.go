@@ -77,6 +77,7 @@ func TestBadInput(t *testing.T) {
 		"patch of nothing":      {"PATCH", "/v1/customers/" + missingID, `{"name":"x"}`, 404, "customers.not_found", ""},
 		"patch read-only field": {"PATCH", "/v1/customers/" + customer.Id.String(), `{"version":9}`, 422, "request.invalid", "/version"},
 		"stale version":         {"PATCH", "/v1/customers/" + customer.Id.String(), `{"gender":"female"}`, 412, "request.version_mismatch", ""},
+		"no id in the path":     {"GET", "/v1/customers//notes", "", 404, "not_found", ""},
 		"no such route":         {"GET", "/v1/nothing", "", 404, "not_found", ""},
 		"no such method":        {"PUT", "/v1/stores", "{}", 405, "method_not_allowed", ""},
 	} {

@@ -6,12 +6,14 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"github.com/shuke-crm/shuke/internal/contract"
+	"github.com/shuke-crm/shuke/internal/platform/apperr"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/clock"
 	"github.com/shuke-crm/shuke/internal/platform/crypto"
@@ -92,6 +94,9 @@ func (e *edge) guard(handler echo.HandlerFunc) echo.HandlerFunc {
 		}
 		if err != nil {
 			return err
+		}
+		if slices.Contains(c.ParamValues(), "") {
+			return apperr.ErrNotFound.New() // "/v1/customers//notes": a client without an id to ask for
 		}
 		if err := e.limitBody(c, op); err != nil {
 			return err
