@@ -705,6 +705,30 @@ func (e ExportLanguage) Valid() bool {
 	}
 }
 
+// Defines values for ExportQualityFilterKind.
+const (
+	ExportQualityDuplicate ExportQualityFilterKind = "duplicate"
+	ExportQualityInvalid   ExportQualityFilterKind = "invalid"
+	ExportQualityMissing   ExportQualityFilterKind = "missing"
+	ExportQualityStale     ExportQualityFilterKind = "stale"
+)
+
+// Valid indicates whether the value is a known member of the ExportQualityFilterKind enum.
+func (e ExportQualityFilterKind) Valid() bool {
+	switch e {
+	case ExportQualityDuplicate:
+		return true
+	case ExportQualityInvalid:
+		return true
+	case ExportQualityMissing:
+		return true
+	case ExportQualityStale:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ExportStatus.
 const (
 	ExportCancelled ExportStatus = "cancelled"
@@ -1875,6 +1899,30 @@ func (e ProofMethod) Valid() bool {
 	}
 }
 
+// Defines values for QualityKind.
+const (
+	QualityDuplicate QualityKind = "duplicate"
+	QualityInvalid   QualityKind = "invalid"
+	QualityMissing   QualityKind = "missing"
+	QualityStale     QualityKind = "stale"
+)
+
+// Valid indicates whether the value is a known member of the QualityKind enum.
+func (e QualityKind) Valid() bool {
+	switch e {
+	case QualityDuplicate:
+		return true
+	case QualityInvalid:
+		return true
+	case QualityMissing:
+		return true
+	case QualityStale:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ReadinessStatus.
 const (
 	Ready ReadinessStatus = "ready"
@@ -2307,6 +2355,42 @@ const (
 func (e Include) Valid() bool {
 	switch e {
 	case IncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for GetDataQualityParamsGroupBy.
+const (
+	QualityByAssistant GetDataQualityParamsGroupBy = "assistant"
+	QualityBySource    GetDataQualityParamsGroupBy = "source"
+	QualityByStore     GetDataQualityParamsGroupBy = "store"
+)
+
+// Valid indicates whether the value is a known member of the GetDataQualityParamsGroupBy enum.
+func (e GetDataQualityParamsGroupBy) Valid() bool {
+	switch e {
+	case QualityByAssistant:
+		return true
+	case QualityBySource:
+		return true
+	case QualityByStore:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListDataQualityIssuesParamsInclude.
+const (
+	ListDataQualityIssuesParamsIncludeIncludeTotalCount ListDataQualityIssuesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListDataQualityIssuesParamsInclude enum.
+func (e ListDataQualityIssuesParamsInclude) Valid() bool {
+	switch e {
+	case ListDataQualityIssuesParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -4568,6 +4652,22 @@ type CustomerProvenance struct {
 	Fields []FieldProvenance `json:"fields"`
 }
 
+// CustomerRef A customer as other resources mention one; the name is masked.
+//
+// Example: {"external_id":"C-1001","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","name":"李*"}
+type CustomerRef struct {
+	// ExternalId The id in the system the customer came from.
+	ExternalId nullable.Nullable[string] `json:"external_id,omitempty"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// Name Masked.
+	Name string `json:"name"`
+}
+
 // CustomerReveal Example: {"fields":["phone"],"reason":"客户来电核对"}
 type CustomerReveal struct {
 	Fields []RevealField `json:"fields"`
@@ -4778,6 +4878,62 @@ type CustomerWarning struct {
 
 	// Rule The code of the rule.
 	Rule string `json:"rule"`
+}
+
+// DataQuality How good the customers' records are.
+//
+// Example: {"as_of":"2026-07-01T00:05:00Z","details":[{"customers":40,"problem":"missing.custom_fields.shoe_size","share":0.004}],"groups":[],"stale_days":365,"total":{"completeness":[{"field":"phone","filled":9100,"missing":900,"problem":"missing.phone","share":0.91}],"customers":10000,"duplicate":35,"invalid":60,"missing":4000,"problems":[{"customers":12,"problem":"invalid.birth_date","share":0.0012}],"stale":900,"with_problems":4100}}
+type DataQuality struct {
+	// AsOf When the judging began that the figures come from; null when nothing has been judged yet.
+	AsOf nullable.Nullable[time.Time] `json:"as_of"`
+
+	// Details Single custom fields and validation rules, those with any customer, by name.
+	Details []QualityFigure `json:"details"`
+
+	// Groups With `group_by`, the largest first; else empty.
+	Groups    []QualityGroup `json:"groups"`
+	StaleDays int32          `json:"stale_days"`
+
+	// Total The figures of some customers. A customer may have several problems, so the parts of a kind add up to more than the kind.
+	//
+	// Example: {"completeness":[{"field":"phone","filled":9100,"missing":900,"problem":"missing.phone","share":0.91}],"customers":10000,"duplicate":35,"invalid":60,"missing":4000,"problems":[{"customers":12,"problem":"invalid.birth_date","share":0.0012}],"stale":900,"with_problems":4100}
+	Total QualityFigures `json:"total"`
+}
+
+// DataQualityIssue A customer and what is wrong with their record.
+//
+// Example: {"active_on":"2026-06-20","assigned_staff_id":null,"changed_on":"2026-06-28","customer":{"external_id":"C-1001","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","name":"李*"},"home_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","problems":["missing.birth_date","invalid.custom_fields","invalid.custom_fields.shoe_size"],"source":"import"}
+type DataQualityIssue struct {
+	// ActiveOn Business day on which the customer last bought, signed in or came to be known.
+	ActiveOn        openapi_types.Date                    `json:"active_on"`
+	AssignedStaffId nullable.Nullable[openapi_types.UUID] `json:"assigned_staff_id"`
+
+	// ChangedOn Business day of the last change of the record.
+	ChangedOn openapi_types.Date `json:"changed_on"`
+
+	// Customer A customer as other resources mention one; the name is masked.
+	//
+	// Example: {"external_id":"C-1001","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","name":"李*"}
+	Customer    CustomerRef                           `json:"customer"`
+	HomeStoreId nullable.Nullable[openapi_types.UUID] `json:"home_store_id"`
+
+	// Problems All of them, not only what was asked for.
+	Problems []string `json:"problems"`
+	Source   string   `json:"source"`
+}
+
+// DataQualityIssueList A page of customers to mend.
+//
+// Example: {"as_of":"2026-07-01T00:05:00Z","has_more":false,"items":[{"active_on":"2026-06-20","assigned_staff_id":null,"changed_on":"2026-06-28","customer":{"external_id":"C-1001","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","name":"李*"},"home_store_id":null,"problems":["missing.birth_date"],"source":"import"}],"next_cursor":null}
+type DataQualityIssueList struct {
+	// AsOf When the judging began; null when nothing has been judged yet.
+	AsOf       nullable.Nullable[time.Time] `json:"as_of"`
+	HasMore    bool                         `json:"has_more"`
+	Items      []DataQualityIssue           `json:"items"`
+	NextCursor nullable.Nullable[string]    `json:"next_cursor"`
+
+	// TotalCount Of all pages, with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
 // Delegation Example: {"created_at":"2026-07-01T02:00:00Z","created_by":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","ends_at":"2026-07-20T00:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a18","reason":"annual leave","staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","starts_at":"2026-07-06T00:00:00Z","status":"planned","to_staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14"}
@@ -5038,9 +5194,16 @@ type ExportFilter struct {
 	// CustomerId A UUIDv7, so ids sort by the time of creation.
 	//
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
-	CustomerId *Id     `json:"customer_id,omitempty"`
-	Email      *string `json:"email,omitempty"`
-	ExternalId *string `json:"external_id,omitempty"`
+	CustomerId *Id `json:"customer_id,omitempty"`
+
+	// DataQuality Customers whose records need mending, as `GET /v1/analytics/data-quality/issues` lists them: `store_id` and `assigned_staff_id` are
+	// filters of the export itself. Needs `kind` or `problem`. The file holds who is behind the figure when it is written.
+	//
+	//
+	// Example: {"problem":"missing.birth_date"}
+	DataQuality *ExportQualityFilter `json:"data_quality,omitempty"`
+	Email       *string              `json:"email,omitempty"`
+	ExternalId  *string              `json:"external_id,omitempty"`
 
 	// GroupId A UUIDv7, so ids sort by the time of creation.
 	//
@@ -5109,6 +5272,22 @@ type ExportList struct {
 	// TotalCount All items, when asked for with `include=total_count`.
 	TotalCount *int64 `json:"total_count,omitempty"`
 }
+
+// ExportQualityFilter Customers whose records need mending, as `GET /v1/analytics/data-quality/issues` lists them: `store_id` and `assigned_staff_id` are
+// filters of the export itself. Needs `kind` or `problem`. The file holds who is behind the figure when it is written.
+//
+// Example: {"problem":"missing.birth_date"}
+type ExportQualityFilter struct {
+	Kind    *ExportQualityFilterKind `json:"kind,omitempty"`
+	Problem *string                  `json:"problem,omitempty"`
+
+	// Source Channel of first contact.
+	Source    *string `json:"source,omitempty"`
+	StaleDays *int32  `json:"stale_days,omitempty"`
+}
+
+// ExportQualityFilterKind defines model for ExportQualityFilter.Kind.
+type ExportQualityFilterKind string
 
 // ExportStarted An export and the job at work on it.
 //
@@ -8244,6 +8423,80 @@ type ProfileTier struct {
 // Example: totp
 type ProofMethod string
 
+// QualityCompleteness How many customers have a field. Of `custom_fields`, how many have all that are required of them.
+//
+// Example: {"field":"birth_date","filled":7400,"missing":2600,"problem":"missing.birth_date","share":0.74}
+type QualityCompleteness struct {
+	Field   string `json:"field"`
+	Filled  int64  `json:"filled"`
+	Missing int64  `json:"missing"`
+
+	// Problem What those without it are listed by.
+	Problem string `json:"problem"`
+
+	// Share Filled, of all customers counted; 0 when there are none.
+	Share float64 `json:"share"`
+}
+
+// QualityFigure Customers with a problem.
+//
+// Example: {"customers":12,"problem":"invalid.birth_date","share":0.0012}
+type QualityFigure struct {
+	Customers int64 `json:"customers"`
+
+	// Problem What `GET /v1/analytics/data-quality/issues` lists them by.
+	Problem string `json:"problem"`
+
+	// Share Of all customers counted; 0 when there are none.
+	Share float64 `json:"share"`
+}
+
+// QualityFigures The figures of some customers. A customer may have several problems, so the parts of a kind add up to more than the kind.
+//
+// Example: {"completeness":[{"field":"phone","filled":9100,"missing":900,"problem":"missing.phone","share":0.91}],"customers":10000,"duplicate":35,"invalid":60,"missing":4000,"problems":[{"customers":12,"problem":"invalid.birth_date","share":0.0012}],"stale":900,"with_problems":4100}
+type QualityFigures struct {
+	// Completeness Each field of kind `missing`, always all of them in the same order.
+	Completeness []QualityCompleteness `json:"completeness"`
+
+	// Customers Active customers counted.
+	Customers int64 `json:"customers"`
+
+	// Duplicate Suspected duplicates (`kind=duplicate`).
+	Duplicate int64 `json:"duplicate"`
+
+	// Invalid Those with any invalid value (`kind=invalid`).
+	Invalid int64 `json:"invalid"`
+
+	// Missing Those who lack anything (`kind=missing`).
+	Missing int64 `json:"missing"`
+
+	// Problems Each problem of the other kinds, always all of them in the same order.
+	Problems []QualityFigure `json:"problems"`
+
+	// Stale Those stale in any way (`kind=stale`).
+	Stale int64 `json:"stale"`
+
+	// WithProblems Those with any problem, of whatever kind.
+	WithProblems int64 `json:"with_problems"`
+}
+
+// QualityGroup The figures of one group; the one that is grouped by is given, null for customers without any.
+//
+// Example: {"figures":{"completeness":[{"field":"phone","filled":91,"missing":9,"problem":"missing.phone","share":0.91}],"customers":100,"duplicate":0,"invalid":1,"missing":40,"problems":[{"customers":1,"problem":"invalid.birth_date","share":0.01}],"stale":9,"with_problems":41},"source":"import"}
+type QualityGroup struct {
+	AssignedStaffId nullable.Nullable[openapi_types.UUID] `json:"assigned_staff_id,omitempty"`
+
+	// Figures The figures of some customers. A customer may have several problems, so the parts of a kind add up to more than the kind.
+	//
+	// Example: {"completeness":[{"field":"phone","filled":9100,"missing":900,"problem":"missing.phone","share":0.91}],"customers":10000,"duplicate":35,"invalid":60,"missing":4000,"problems":[{"customers":12,"problem":"invalid.birth_date","share":0.0012}],"stale":900,"with_problems":4100}
+	Figures QualityFigures                        `json:"figures"`
+	Source  *string                               `json:"source,omitempty"`
+	StoreId nullable.Nullable[openapi_types.UUID] `json:"store_id,omitempty"`
+}
+
+// QualityKind defines model for QualityKind.
+type QualityKind string
+
 // RFMBand Customers who meet every condition given are in the band; it has at least one. A customer who meets several bands is in the first.
 //
 // Example: {"code":"loyal","frequency_at_least":5,"monetary_at_least_amount":50000,"name":"忠诚顾客","recency_below":15}
@@ -9537,6 +9790,19 @@ type NoteId = Id
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type ProductId = Id
 
+// QualitySource defines model for QualitySource.
+type QualitySource = string
+
+// QualityStaff A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type QualityStaff = Id
+
+// QualityStore A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type QualityStore = Id
+
 // RegionId A UUIDv7, so ids sort by the time of creation.
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
@@ -9556,6 +9822,9 @@ type SessionId = Id
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type StaffId = Id
+
+// StaleDays defines model for StaleDays.
+type StaleDays = int32
 
 // StoreId A UUIDv7, so ids sort by the time of creation.
 //
@@ -9582,6 +9851,67 @@ type VariantId = Id
 
 // OAuthProblem Example: {"code":"oauth.invalid_client","error":"invalid_client","error_description":"The client id or the secret is wrong.","request_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11"}
 type OAuthProblem = OAuthError
+
+// GetDataQualityParams defines parameters for GetDataQuality.
+type GetDataQualityParams struct {
+	// GroupBy Figures for each home store, each channel of first contact, or each assistant, beside those of all.
+	GroupBy *GetDataQualityParamsGroupBy `form:"group_by,omitempty" json:"group_by,omitempty"`
+
+	// StoreId Customers of this home store.
+	StoreId *QualityStore `form:"store_id,omitempty" json:"store_id,omitempty"`
+
+	// AssignedStaffId Customers of this assistant.
+	AssignedStaffId *QualityStaff `form:"assigned_staff_id,omitempty" json:"assigned_staff_id,omitempty"`
+
+	// Source Customers whose channel of first contact is this.
+	Source *QualitySource `form:"source,omitempty" json:"source,omitempty"`
+
+	// StaleDays After how many business days without change, or without a sign of life, a record is stale.
+	StaleDays *StaleDays `form:"stale_days,omitempty" json:"stale_days,omitempty"`
+}
+
+// GetDataQualityParamsGroupBy defines parameters for GetDataQuality.
+type GetDataQualityParamsGroupBy string
+
+// ListDataQualityIssuesParams defines parameters for ListDataQualityIssues.
+type ListDataQualityIssuesParams struct {
+	// Kind Any problem of this kind.
+	Kind *QualityKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Problem This problem, as figures name it.
+	Problem *string `form:"problem,omitempty" json:"problem,omitempty"`
+
+	// StoreId Customers of this home store.
+	StoreId *QualityStore `form:"store_id,omitempty" json:"store_id,omitempty"`
+
+	// AssignedStaffId Customers of this assistant.
+	AssignedStaffId *QualityStaff `form:"assigned_staff_id,omitempty" json:"assigned_staff_id,omitempty"`
+
+	// Source Customers whose channel of first contact is this.
+	Source *QualitySource `form:"source,omitempty" json:"source,omitempty"`
+
+	// StaleDays After how many business days without change, or without a sign of life, a record is stale.
+	StaleDays *StaleDays `form:"stale_days,omitempty" json:"stale_days,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListDataQualityIssuesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListDataQualityIssuesParamsInclude defines parameters for ListDataQualityIssues.
+type ListDataQualityIssuesParamsInclude string
+
+// RefreshDataQualityParams defines parameters for RefreshDataQuality.
+type RefreshDataQualityParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
 
 // ListApiKeysParams defines parameters for ListApiKeys.
 type ListApiKeysParams struct {
@@ -11967,6 +12297,62 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetDataQuality See how good the customers' records are
+	//
+	// How many active customers within the caller's scope lack something, have a value that a write would refuse today, are out of date or
+	// may be somebody's duplicate. Each figure has a `problem`; `GET /v1/analytics/data-quality/issues?problem=…` with the same filters
+	// lists exactly the customers behind it.
+	//
+	// Records are judged by a job, not by this request: everything that changed within 5 minutes, everybody after a change of custom fields
+	// or validation rules and once a day, or when asked for (`POST /v1/analytics/data-quality/refresh`). `as_of` says when the judging of
+	// what is shown began; what was written since may not be in it. Archived and merged customers leave the figures, and customers move with
+	// their store and assistant, at once. `as_of: null` means that nothing has been judged yet; all figures are then 0.
+	//
+	// What the problems mean:
+	//
+	// | problem | a customer has it when |
+	// | --- | --- |
+	// | `missing.name`, `.phone`, `.email`, `.card_number`, `.external_id`, `.address`, `.birth_date`, `.home_store_id`, `.assigned_staff_id` | the field is empty |
+	// | `missing.contact` | there is neither a phone nor an e-mail |
+	// | `missing.gender` | the gender is `unknown` |
+	// | `missing.marketing_preferences` | no channel was declared, neither for nor against |
+	// | `missing.consent` | no consent for any purpose is in force |
+	// | `missing.provenance` | it is not recorded where the values came from (records older than that) |
+	// | `missing.custom_fields` | a custom field that is required of customers of their store is empty |
+	// | `invalid.name`, `.phone`, `.email`, `.card_number`, `.address`, `.birth_date`, `.language`, `.source` | the value is there, and a write of the same value would be refused today (a birth date: before 1900 or after today) |
+	// | `invalid.custom_fields` | a custom field's value would be refused by its definition today, or refers to something that is no more |
+	// | `invalid.rules`, `invalid.warnings` | an active validation rule of severity `error`, or `warning`, is broken |
+	// | `invalid.unreadable` | sealed values cannot be opened; those count as missing too |
+	// | `stale.unchanged` | the record was not changed, by anybody or anything, within the last `stale_days` business days, today not counted |
+	// | `stale.inactive` | neither created, nor bought (completed orders), nor signed in as a member within those days |
+	// | `duplicate.suspected` | they are in an open pair of `GET /v1/customer-duplicates` with another active customer |
+	//
+	// `missing.custom_fields.<key>`, `invalid.custom_fields.<key>` and `invalid.rules.<code>` name one field or rule. Custom fields that the
+	// caller may not see count in the sums and are not named.
+	//
+	// Corresponds with GET /v1/analytics/data-quality (the `GetDataQuality` operationId).
+	GetDataQuality(ctx context.Context, params *GetDataQualityParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListDataQualityIssues List customers whose records need mending
+	//
+	// The active customers within the caller's scope behind the figures of `GET /v1/analytics/data-quality`, the newest first, each with all
+	// their problems, as judged `as_of`. `total_count` is the figure for the same filters. Without `kind` and `problem` it is everybody with
+	// any problem. Export the same list with `POST /v1/exports`, `filter.data_quality`.
+	//
+	// Somebody mended leaves the list when they are judged anew, within 5 minutes. Who is archived or leaves the scope leaves it at once; a
+	// page may therefore hold fewer items than asked for while `has_more` is true.
+	//
+	// Corresponds with GET /v1/analytics/data-quality/issues (the `ListDataQualityIssues` operationId).
+	ListDataQualityIssues(ctx context.Context, params *ListDataQualityIssuesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RefreshDataQuality Judge the customers' records anew
+	//
+	// Judges all active customers now, as a job: the next `as_of` is when it began. Cancelled or cut short, it goes on later where it was.
+	// One at a time: while one runs the answer is 409 `analytics.refresh_running`.
+	//
+	// Corresponds with POST /v1/analytics/data-quality/refresh (the `RefreshDataQuality` operationId).
+	RefreshDataQuality(ctx context.Context, params *RefreshDataQualityParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListApiKeys List API keys
 	//
@@ -15503,6 +15889,92 @@ func (c *Client) GetOpenAPIYAML(ctx context.Context, reqEditors ...RequestEditor
 // Corresponds with GET /readyz (the `GetReadiness` operationId).
 func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetReadinessRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetDataQuality See how good the customers' records are
+//
+// How many active customers within the caller's scope lack something, have a value that a write would refuse today, are out of date or
+// may be somebody's duplicate. Each figure has a `problem`; `GET /v1/analytics/data-quality/issues?problem=…` with the same filters
+// lists exactly the customers behind it.
+//
+// Records are judged by a job, not by this request: everything that changed within 5 minutes, everybody after a change of custom fields
+// or validation rules and once a day, or when asked for (`POST /v1/analytics/data-quality/refresh`). `as_of` says when the judging of
+// what is shown began; what was written since may not be in it. Archived and merged customers leave the figures, and customers move with
+// their store and assistant, at once. `as_of: null` means that nothing has been judged yet; all figures are then 0.
+//
+// What the problems mean:
+//
+// | problem | a customer has it when |
+// | --- | --- |
+// | `missing.name`, `.phone`, `.email`, `.card_number`, `.external_id`, `.address`, `.birth_date`, `.home_store_id`, `.assigned_staff_id` | the field is empty |
+// | `missing.contact` | there is neither a phone nor an e-mail |
+// | `missing.gender` | the gender is `unknown` |
+// | `missing.marketing_preferences` | no channel was declared, neither for nor against |
+// | `missing.consent` | no consent for any purpose is in force |
+// | `missing.provenance` | it is not recorded where the values came from (records older than that) |
+// | `missing.custom_fields` | a custom field that is required of customers of their store is empty |
+// | `invalid.name`, `.phone`, `.email`, `.card_number`, `.address`, `.birth_date`, `.language`, `.source` | the value is there, and a write of the same value would be refused today (a birth date: before 1900 or after today) |
+// | `invalid.custom_fields` | a custom field's value would be refused by its definition today, or refers to something that is no more |
+// | `invalid.rules`, `invalid.warnings` | an active validation rule of severity `error`, or `warning`, is broken |
+// | `invalid.unreadable` | sealed values cannot be opened; those count as missing too |
+// | `stale.unchanged` | the record was not changed, by anybody or anything, within the last `stale_days` business days, today not counted |
+// | `stale.inactive` | neither created, nor bought (completed orders), nor signed in as a member within those days |
+// | `duplicate.suspected` | they are in an open pair of `GET /v1/customer-duplicates` with another active customer |
+//
+// `missing.custom_fields.<key>`, `invalid.custom_fields.<key>` and `invalid.rules.<code>` name one field or rule. Custom fields that the
+// caller may not see count in the sums and are not named.
+//
+// Corresponds with GET /v1/analytics/data-quality (the `GetDataQuality` operationId).
+func (c *Client) GetDataQuality(ctx context.Context, params *GetDataQualityParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetDataQualityRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListDataQualityIssues List customers whose records need mending
+//
+// The active customers within the caller's scope behind the figures of `GET /v1/analytics/data-quality`, the newest first, each with all
+// their problems, as judged `as_of`. `total_count` is the figure for the same filters. Without `kind` and `problem` it is everybody with
+// any problem. Export the same list with `POST /v1/exports`, `filter.data_quality`.
+//
+// Somebody mended leaves the list when they are judged anew, within 5 minutes. Who is archived or leaves the scope leaves it at once; a
+// page may therefore hold fewer items than asked for while `has_more` is true.
+//
+// Corresponds with GET /v1/analytics/data-quality/issues (the `ListDataQualityIssues` operationId).
+func (c *Client) ListDataQualityIssues(ctx context.Context, params *ListDataQualityIssuesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListDataQualityIssuesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RefreshDataQuality Judge the customers' records anew
+//
+// Judges all active customers now, as a job: the next `as_of` is when it began. Cancelled or cut short, it goes on later where it was.
+// One at a time: while one runs the answer is 409 `analytics.refresh_running`.
+//
+// Corresponds with POST /v1/analytics/data-quality/refresh (the `RefreshDataQuality` operationId).
+func (c *Client) RefreshDataQuality(ctx context.Context, params *RefreshDataQualityParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRefreshDataQualityRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -22589,6 +23061,300 @@ func NewGetReadinessRequest(server string) (*http.Request, error) {
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetDataQualityRequest constructs an http.Request for the GetDataQuality method
+func NewGetDataQualityRequest(server string, params *GetDataQualityParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/analytics/data-quality")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.GroupBy != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "group_by", *params.GroupBy, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.StoreId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "store_id", *params.StoreId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.AssignedStaffId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "assigned_staff_id", *params.AssignedStaffId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Source != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "source", *params.Source, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.StaleDays != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "stale_days", *params.StaleDays, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListDataQualityIssuesRequest constructs an http.Request for the ListDataQualityIssues method
+func NewListDataQualityIssuesRequest(server string, params *ListDataQualityIssuesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/analytics/data-quality/issues")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Kind != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "kind", *params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Problem != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "problem", *params.Problem, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.StoreId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "store_id", *params.StoreId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.AssignedStaffId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "assigned_staff_id", *params.AssignedStaffId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Source != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "source", *params.Source, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.StaleDays != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "stale_days", *params.StaleDays, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRefreshDataQualityRequest constructs an http.Request for the RefreshDataQuality method
+func NewRefreshDataQualityRequest(server string, params *RefreshDataQualityParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/analytics/data-quality/refresh")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -37745,6 +38511,68 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadinessWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetReadinessReply, error)
 
+	// GetDataQualityWithResponse See how good the customers' records are
+	//
+	// How many active customers within the caller's scope lack something, have a value that a write would refuse today, are out of date or
+	// may be somebody's duplicate. Each figure has a `problem`; `GET /v1/analytics/data-quality/issues?problem=…` with the same filters
+	// lists exactly the customers behind it.
+	//
+	// Records are judged by a job, not by this request: everything that changed within 5 minutes, everybody after a change of custom fields
+	// or validation rules and once a day, or when asked for (`POST /v1/analytics/data-quality/refresh`). `as_of` says when the judging of
+	// what is shown began; what was written since may not be in it. Archived and merged customers leave the figures, and customers move with
+	// their store and assistant, at once. `as_of: null` means that nothing has been judged yet; all figures are then 0.
+	//
+	// What the problems mean:
+	//
+	// | problem | a customer has it when |
+	// | --- | --- |
+	// | `missing.name`, `.phone`, `.email`, `.card_number`, `.external_id`, `.address`, `.birth_date`, `.home_store_id`, `.assigned_staff_id` | the field is empty |
+	// | `missing.contact` | there is neither a phone nor an e-mail |
+	// | `missing.gender` | the gender is `unknown` |
+	// | `missing.marketing_preferences` | no channel was declared, neither for nor against |
+	// | `missing.consent` | no consent for any purpose is in force |
+	// | `missing.provenance` | it is not recorded where the values came from (records older than that) |
+	// | `missing.custom_fields` | a custom field that is required of customers of their store is empty |
+	// | `invalid.name`, `.phone`, `.email`, `.card_number`, `.address`, `.birth_date`, `.language`, `.source` | the value is there, and a write of the same value would be refused today (a birth date: before 1900 or after today) |
+	// | `invalid.custom_fields` | a custom field's value would be refused by its definition today, or refers to something that is no more |
+	// | `invalid.rules`, `invalid.warnings` | an active validation rule of severity `error`, or `warning`, is broken |
+	// | `invalid.unreadable` | sealed values cannot be opened; those count as missing too |
+	// | `stale.unchanged` | the record was not changed, by anybody or anything, within the last `stale_days` business days, today not counted |
+	// | `stale.inactive` | neither created, nor bought (completed orders), nor signed in as a member within those days |
+	// | `duplicate.suspected` | they are in an open pair of `GET /v1/customer-duplicates` with another active customer |
+	//
+	// `missing.custom_fields.<key>`, `invalid.custom_fields.<key>` and `invalid.rules.<code>` name one field or rule. Custom fields that the
+	// caller may not see count in the sums and are not named.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/analytics/data-quality (the `GetDataQuality` operationId).
+	GetDataQualityWithResponse(ctx context.Context, params *GetDataQualityParams, reqEditors ...RequestEditorFn) (*GetDataQualityReply, error)
+
+	// ListDataQualityIssuesWithResponse List customers whose records need mending
+	//
+	// The active customers within the caller's scope behind the figures of `GET /v1/analytics/data-quality`, the newest first, each with all
+	// their problems, as judged `as_of`. `total_count` is the figure for the same filters. Without `kind` and `problem` it is everybody with
+	// any problem. Export the same list with `POST /v1/exports`, `filter.data_quality`.
+	//
+	// Somebody mended leaves the list when they are judged anew, within 5 minutes. Who is archived or leaves the scope leaves it at once; a
+	// page may therefore hold fewer items than asked for while `has_more` is true.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/analytics/data-quality/issues (the `ListDataQualityIssues` operationId).
+	ListDataQualityIssuesWithResponse(ctx context.Context, params *ListDataQualityIssuesParams, reqEditors ...RequestEditorFn) (*ListDataQualityIssuesReply, error)
+
+	// RefreshDataQualityWithResponse Judge the customers' records anew
+	//
+	// Judges all active customers now, as a job: the next `as_of` is when it began. Cancelled or cut short, it goes on later where it was.
+	// One at a time: while one runs the answer is 409 `analytics.refresh_running`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/analytics/data-quality/refresh (the `RefreshDataQuality` operationId).
+	RefreshDataQualityWithResponse(ctx context.Context, params *RefreshDataQualityParams, reqEditors ...RequestEditorFn) (*RefreshDataQualityReply, error)
+
 	// ListApiKeysWithResponse List API keys
 	//
 	// Newest first, without their secrets. A caller who does not see the whole business sees the keys that reach no further than they do.
@@ -41873,6 +42701,188 @@ func (r GetReadinessReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetReadinessReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetDataQualityReplyDefaultHeaders the declared response headers of an HTTP default response for GetDataQuality
+type GetDataQualityReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetDataQualityReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DataQuality
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetDataQualityReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetDataQualityReply) GetJSON200() *DataQuality {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetDataQualityReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetDataQualityReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetDataQualityReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetDataQualityReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetDataQualityReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListDataQualityIssuesReply200Headers the declared response headers of an HTTP 200 response for ListDataQualityIssues
+type ListDataQualityIssuesReply200Headers struct {
+	Link *string
+}
+
+// ListDataQualityIssuesReplyDefaultHeaders the declared response headers of an HTTP default response for ListDataQualityIssues
+type ListDataQualityIssuesReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListDataQualityIssuesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DataQualityIssueList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListDataQualityIssuesReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListDataQualityIssuesReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListDataQualityIssuesReply) GetJSON200() *DataQualityIssueList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListDataQualityIssuesReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListDataQualityIssuesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListDataQualityIssuesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListDataQualityIssuesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListDataQualityIssuesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RefreshDataQualityReply202Headers the declared response headers of an HTTP 202 response for RefreshDataQuality
+type RefreshDataQualityReply202Headers struct {
+	Location *string
+}
+
+// RefreshDataQualityReplyDefaultHeaders the declared response headers of an HTTP default response for RefreshDataQuality
+type RefreshDataQualityReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type RefreshDataQualityReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *JobAccepted
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *RefreshDataQualityReply202Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RefreshDataQualityReplyDefaultHeaders
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r RefreshDataQualityReply) GetJSON202() *JobAccepted {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RefreshDataQualityReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RefreshDataQualityReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RefreshDataQualityReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RefreshDataQualityReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RefreshDataQualityReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -56643,6 +57653,86 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 	return ParseGetReadinessReply(rsp)
 }
 
+// GetDataQualityWithResponse See how good the customers' records are
+//
+// How many active customers within the caller's scope lack something, have a value that a write would refuse today, are out of date or
+// may be somebody's duplicate. Each figure has a `problem`; `GET /v1/analytics/data-quality/issues?problem=…` with the same filters
+// lists exactly the customers behind it.
+//
+// Records are judged by a job, not by this request: everything that changed within 5 minutes, everybody after a change of custom fields
+// or validation rules and once a day, or when asked for (`POST /v1/analytics/data-quality/refresh`). `as_of` says when the judging of
+// what is shown began; what was written since may not be in it. Archived and merged customers leave the figures, and customers move with
+// their store and assistant, at once. `as_of: null` means that nothing has been judged yet; all figures are then 0.
+//
+// What the problems mean:
+//
+// | problem | a customer has it when |
+// | --- | --- |
+// | `missing.name`, `.phone`, `.email`, `.card_number`, `.external_id`, `.address`, `.birth_date`, `.home_store_id`, `.assigned_staff_id` | the field is empty |
+// | `missing.contact` | there is neither a phone nor an e-mail |
+// | `missing.gender` | the gender is `unknown` |
+// | `missing.marketing_preferences` | no channel was declared, neither for nor against |
+// | `missing.consent` | no consent for any purpose is in force |
+// | `missing.provenance` | it is not recorded where the values came from (records older than that) |
+// | `missing.custom_fields` | a custom field that is required of customers of their store is empty |
+// | `invalid.name`, `.phone`, `.email`, `.card_number`, `.address`, `.birth_date`, `.language`, `.source` | the value is there, and a write of the same value would be refused today (a birth date: before 1900 or after today) |
+// | `invalid.custom_fields` | a custom field's value would be refused by its definition today, or refers to something that is no more |
+// | `invalid.rules`, `invalid.warnings` | an active validation rule of severity `error`, or `warning`, is broken |
+// | `invalid.unreadable` | sealed values cannot be opened; those count as missing too |
+// | `stale.unchanged` | the record was not changed, by anybody or anything, within the last `stale_days` business days, today not counted |
+// | `stale.inactive` | neither created, nor bought (completed orders), nor signed in as a member within those days |
+// | `duplicate.suspected` | they are in an open pair of `GET /v1/customer-duplicates` with another active customer |
+//
+// `missing.custom_fields.<key>`, `invalid.custom_fields.<key>` and `invalid.rules.<code>` name one field or rule. Custom fields that the
+// caller may not see count in the sums and are not named.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/analytics/data-quality (the `GetDataQuality` operationId).
+func (c *ClientWithResponses) GetDataQualityWithResponse(ctx context.Context, params *GetDataQualityParams, reqEditors ...RequestEditorFn) (*GetDataQualityReply, error) {
+	rsp, err := c.GetDataQuality(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetDataQualityReply(rsp)
+}
+
+// ListDataQualityIssuesWithResponse List customers whose records need mending
+//
+// The active customers within the caller's scope behind the figures of `GET /v1/analytics/data-quality`, the newest first, each with all
+// their problems, as judged `as_of`. `total_count` is the figure for the same filters. Without `kind` and `problem` it is everybody with
+// any problem. Export the same list with `POST /v1/exports`, `filter.data_quality`.
+//
+// Somebody mended leaves the list when they are judged anew, within 5 minutes. Who is archived or leaves the scope leaves it at once; a
+// page may therefore hold fewer items than asked for while `has_more` is true.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/analytics/data-quality/issues (the `ListDataQualityIssues` operationId).
+func (c *ClientWithResponses) ListDataQualityIssuesWithResponse(ctx context.Context, params *ListDataQualityIssuesParams, reqEditors ...RequestEditorFn) (*ListDataQualityIssuesReply, error) {
+	rsp, err := c.ListDataQualityIssues(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListDataQualityIssuesReply(rsp)
+}
+
+// RefreshDataQualityWithResponse Judge the customers' records anew
+//
+// Judges all active customers now, as a job: the next `as_of` is when it began. Cancelled or cut short, it goes on later where it was.
+// One at a time: while one runs the answer is 409 `analytics.refresh_running`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/analytics/data-quality/refresh (the `RefreshDataQuality` operationId).
+func (c *ClientWithResponses) RefreshDataQualityWithResponse(ctx context.Context, params *RefreshDataQualityParams, reqEditors ...RequestEditorFn) (*RefreshDataQualityReply, error) {
+	rsp, err := c.RefreshDataQuality(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRefreshDataQualityReply(rsp)
+}
+
 // ListApiKeysWithResponse List API keys
 //
 // Newest first, without their secrets. A caller who does not see the whole business sees the keys that reach no further than they do.
@@ -62802,6 +63892,185 @@ func ParseGetReadinessReply(rsp *http.Response) (*GetReadinessReply, error) {
 	switch {
 	case true:
 		var headers GetReadinessReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetDataQualityReply parses an HTTP response from a GetDataQualityWithResponse call
+func ParseGetDataQualityReply(rsp *http.Response) (*GetDataQualityReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetDataQualityReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DataQuality
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetDataQualityReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListDataQualityIssuesReply parses an HTTP response from a ListDataQualityIssuesWithResponse call
+func ParseListDataQualityIssuesReply(rsp *http.Response) (*ListDataQualityIssuesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListDataQualityIssuesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DataQualityIssueList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListDataQualityIssuesReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListDataQualityIssuesReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRefreshDataQualityReply parses an HTTP response from a RefreshDataQualityWithResponse call
+func ParseRefreshDataQualityReply(rsp *http.Response) (*RefreshDataQualityReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RefreshDataQualityReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest JobAccepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers RefreshDataQualityReply202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers202 = &headers
+	case true:
+		var headers RefreshDataQualityReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

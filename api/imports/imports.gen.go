@@ -234,6 +234,30 @@ func (e ExportLanguage) Valid() bool {
 	}
 }
 
+// Defines values for ExportQualityFilterKind.
+const (
+	ExportQualityDuplicate ExportQualityFilterKind = "duplicate"
+	ExportQualityInvalid   ExportQualityFilterKind = "invalid"
+	ExportQualityMissing   ExportQualityFilterKind = "missing"
+	ExportQualityStale     ExportQualityFilterKind = "stale"
+)
+
+// Valid indicates whether the value is a known member of the ExportQualityFilterKind enum.
+func (e ExportQualityFilterKind) Valid() bool {
+	switch e {
+	case ExportQualityDuplicate:
+		return true
+	case ExportQualityInvalid:
+		return true
+	case ExportQualityMissing:
+		return true
+	case ExportQualityStale:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ExportStatus.
 const (
 	ExportCancelled ExportStatus = "cancelled"
@@ -667,8 +691,15 @@ type ExportFilter struct {
 	//
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 	CustomerId *externalRef0.Id `json:"customer_id,omitempty"`
-	Email      *string          `json:"email,omitempty"`
-	ExternalId *string          `json:"external_id,omitempty"`
+
+	// DataQuality Customers whose records need mending, as `GET /v1/analytics/data-quality/issues` lists them: `store_id` and `assigned_staff_id` are
+	// filters of the export itself. Needs `kind` or `problem`. The file holds who is behind the figure when it is written.
+	//
+	//
+	// Example: {"problem":"missing.birth_date"}
+	DataQuality *ExportQualityFilter `json:"data_quality,omitempty"`
+	Email       *string              `json:"email,omitempty"`
+	ExternalId  *string              `json:"external_id,omitempty"`
 
 	// GroupId A UUIDv7, so ids sort by the time of creation.
 	//
@@ -737,6 +768,22 @@ type ExportList struct {
 	// TotalCount All items, when asked for with `include=total_count`.
 	TotalCount *int64 `json:"total_count,omitempty"`
 }
+
+// ExportQualityFilter Customers whose records need mending, as `GET /v1/analytics/data-quality/issues` lists them: `store_id` and `assigned_staff_id` are
+// filters of the export itself. Needs `kind` or `problem`. The file holds who is behind the figure when it is written.
+//
+// Example: {"problem":"missing.birth_date"}
+type ExportQualityFilter struct {
+	Kind    *ExportQualityFilterKind `json:"kind,omitempty"`
+	Problem *string                  `json:"problem,omitempty"`
+
+	// Source Channel of first contact.
+	Source    *string `json:"source,omitempty"`
+	StaleDays *int32  `json:"stale_days,omitempty"`
+}
+
+// ExportQualityFilterKind defines model for ExportQualityFilter.Kind.
+type ExportQualityFilterKind string
 
 // ExportStarted An export and the job at work on it.
 //

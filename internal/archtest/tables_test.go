@@ -74,6 +74,9 @@ var owners = map[string]string{
 	"customer_days":    "internal/segments",
 	"settings":         "internal/segments", // the only settings so far are those of RFM and stages
 
+	"customer_quality": "internal/analytics",
+	"quality_passes":   "internal/analytics",
+
 	"categories": "internal/catalog",
 	"products":   "internal/catalog",
 	"variants":   "internal/catalog",
@@ -135,6 +138,7 @@ var rawSQL = map[string]string{
 	"internal/customers/lifecycle.go":         "moves customers locked by their metrics; history of one that the caller's scope has been checked for",
 	"internal/customers/loads.go":             "customers counted by assistant, with the scope in the condition",
 	"internal/customers/list.go":              "counts with the scope in the condition",
+	"internal/customers/quality.go":           "judges everybody, as the system",
 	"internal/customers/memberrules.go":       "one row, which has no scope",
 	"internal/customers/merge.go":             "whole rows of two customers that the caller's scope has been checked for; merges with the survivor's scope in the condition",
 	"internal/customers/merge_auto.go":        "pairs merged by the system under a setting of its own; each merge reads both customers through entities",
@@ -179,6 +183,9 @@ var rawSQL = map[string]string{
 
 	"internal/member/merging.go": "consents of two customers whose merge was permitted",
 	"internal/member/queries.go": "who a member is, before there is an actor; names under a lock; sessions and exchanges set-based",
+
+	"internal/analytics/jobs.go":    "judges everybody, as the system",
+	"internal/analytics/queries.go": "figures and lists, with the scope in the condition",
 
 	"internal/operations/keys.go":    "rewraps data keys, by the command line only",
 	"internal/operations/manage.go":  "the head of the audit chain",

@@ -109,6 +109,7 @@ var (
 	ErrTagLifetime   = apperr.Define(apperr.Invalid, "tags.lifetime_of_automatic", "An automatic tag lasts as long as its condition holds; it has no lifetime.", "自动标签随条件成立与否而变，不能设置有效期。")
 	ErrTagsAutomatic = apperr.Define(apperr.Conflict, "tags.too_many_automatic", "There are {max} automatic tags already.", "自动标签已达 {max} 个。")
 	ErrFieldInTag    = apperr.Define(apperr.Conflict, "custom_fields.used_by_tag", "The condition of an automatic tag uses this field as it is; change the tag first.", "有自动标签的条件正在使用该字段，请先修改该标签。")
+	ErrProblem       = apperr.Define(apperr.Invalid, "customers.problem_unknown", "There is no such problem to look for.", "没有这种数据质量问题。")
 	ErrTagName       = apperr.Define(apperr.Invalid, "tags.name_invalid", "A tag's name has 1 to 64 visible characters.", "标签名称须为 1 到 64 个可见字符。")
 )
 

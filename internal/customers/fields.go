@@ -281,7 +281,7 @@ func (s *Service) useFields(ctx context.Context, tx *db.Tx, actor auth.Actor, in
 		return nil, err
 	}
 	use := &fieldUse{set: set, actor: actor}
-	return use, use.refer(ctx, tx, inputs)
+	return use, use.refer(ctx, tx.Clients, inputs)
 }
 
 // shown leaves of a customer's custom fields what the caller may see.

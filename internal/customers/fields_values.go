@@ -304,7 +304,7 @@ func (f *Field) parse(values []string) (any, *apperr.Field) {
 
 // refer asks which of the things that inputs refer to exist, set-based and as
 // far as the caller sees.
-func (u *fieldUse) refer(ctx context.Context, tx *db.Tx, inputs []*Input) error {
+func (u *fieldUse) refer(ctx context.Context, tx *db.Clients, inputs []*Input) error {
 	wanted := map[string][]uuid.UUID{}
 	for _, in := range inputs {
 		if in.CustomFields == nil {

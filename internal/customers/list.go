@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/shuke-crm/shuke/internal/platform/apperr"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 	"github.com/shuke-crm/shuke/internal/platform/pgarray"
@@ -28,6 +29,7 @@ type Filter struct {
 	CreatedAfter, CreatedBefore          *time.Time
 	UpdatedAfter                         *time.Time
 	Fields                               []FieldFilter // custom fields
+	Quality                              QualityFilter // the zero value does not filter
 	Sort                                 Sort
 
 	led uuid.UUID // who goes on in place of the one that the identifiers name
@@ -247,6 +249,19 @@ func (s *Service) plan(ctx context.Context, f *Filter) (*query, error) {
 	}
 	if f.UpdatedAfter != nil {
 		w.and("c.updated_at >= ?", *f.UpdatedAfter)
+	}
+	if f.Quality != (QualityFilter{}) {
+		if err := s.CheckQuality(ctx, f.Quality); err != nil {
+			if e := apperr.From(err); e != nil {
+				faults(e.Fields).under("/data_quality")
+			}
+			return nil, err
+		}
+		c, err := f.Quality.exists(s.clock.Today().Time())
+		if err != nil {
+			return nil, err
+		}
+		w.and(c.sql, c.args...)
 	}
 	if len(f.Fields) > 0 || strings.Contains(string(f.Sort), sortByField) {
 		set, err := s.definitions(ctx)

@@ -139,7 +139,8 @@ func fromAPIExportFilter(kind string, f *importsapi.ExportFilter) (ExportFilter,
 			"/filter/card_number": f.CardNumber != nil, "/filter/name": f.Name != nil, "/filter/external_id": f.ExternalId != nil, "/filter/tag": f.Tag != nil,
 			"/filter/assigned_staff_id": f.AssignedStaffId != nil, "/filter/lifecycle_stage": f.LifecycleStage != nil, "/filter/rfm_band": f.RfmBand != nil,
 			"/filter/status": f.Status != nil, "/filter/created_after": f.CreatedAfter != nil, "/filter/created_before": f.CreatedBefore != nil,
-			"/filter/updated_after": f.UpdatedAfter != nil, "/filter/custom_fields": f.CustomFields != nil, "/filter/group_id": f.GroupId != nil}
+			"/filter/updated_after": f.UpdatedAfter != nil, "/filter/custom_fields": f.CustomFields != nil, "/filter/group_id": f.GroupId != nil,
+			"/filter/data_quality": f.DataQuality != nil}
 	}
 	for at, set := range foreign {
 		if set {
@@ -154,11 +155,18 @@ func fromAPIExportFilter(kind string, f *importsapi.ExportFilter) (ExportFilter,
 	for _, c := range pointed(f.CustomFields) {
 		custom = append(custom, customers.FieldFilter{Key: c.Key, Op: customers.FieldOp(c.Op), Values: pointed(c.Values)})
 	}
+	var quality customers.QualityFilter
+	if q := f.DataQuality; q != nil {
+		quality = customers.QualityFilter{Kind: plainText(q.Kind), Problem: plainText(q.Problem), Source: plainText(q.Source)}
+		if q.StaleDays != nil {
+			quality.StaleDays = int(*q.StaleDays)
+		}
+	}
 	return ExportFilter{Customers: &customers.Filter{
 		Phone: plainText(f.Phone), PhoneLast4: plainText(f.PhoneLast4), Email: plainText(f.Email), CardNumber: plainText(f.CardNumber), Name: plainText(f.Name),
 		ExternalID: plainText(f.ExternalId), Tag: plainText(f.Tag), GroupID: orNilID(f.GroupId), StoreID: orNilID(f.StoreId), AssignedStaffID: orNilID(f.AssignedStaffId),
 		LifecycleStage: plainText(f.LifecycleStage), RFMBand: plainText(f.RfmBand), Archived: plainText(f.Status) == "archived",
-		CreatedAfter: f.CreatedAfter, CreatedBefore: f.CreatedBefore, UpdatedAfter: f.UpdatedAfter, Fields: custom,
+		CreatedAfter: f.CreatedAfter, CreatedBefore: f.CreatedBefore, UpdatedAfter: f.UpdatedAfter, Fields: custom, Quality: quality,
 	}}, nil
 }
 

@@ -34,6 +34,8 @@ var mutants = []mutant{
 	{"customers/bulk.go", "!actor.Can(needed)", "!actor.Can(needed) && false", "bulkCustomers/delete"},
 	{"customers/tags.go", "|| !auth.Must(ctx).Can(auth.TagsManage) {", "|| !auth.Must(ctx).Can(auth.CustomersRead) {", "addCustomerTags/new"},
 	{"segments/queries.go", "last_order_on IS NOT NULL AND \"+where+\" GROUP BY", "last_order_on IS NOT NULL AND (\"+where+\" OR TRUE) GROUP BY", "getRFMDistribution"},
+	{"analytics/queries.go", "where + \" AND \" + within", "where + \" AND (\" + within + \" OR TRUE)\"", "getDataQuality"},
+	{"customers/quality.go", "w.and(sc.sql, sc.args...)", "w.and(\"TRUE\")", "listDataQualityIssues/moved"},
 	{"operations/queries.go", "parts := []string{where}", "parts := []string{\"(\" + where + \" OR TRUE)\"}", "listAuditLogs"},
 	{"operations/queries.go", "!actor.Can(auth.JobsRead)", "!actor.Can(auth.JobsRead) && false", "getJob"},
 	{"operations/manage.go", "!own && !actor.Can(auth.JobsManage)", "!own && !actor.Can(auth.JobsManage) && false", "cancelJob"},

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
+	analyticsapi "github.com/shuke-crm/shuke/api/analytics"
 	catalogapi "github.com/shuke-crm/shuke/api/catalog"
 	customersapi "github.com/shuke-crm/shuke/api/customers"
 	formsapi "github.com/shuke-crm/shuke/api/forms"
@@ -24,6 +25,7 @@ import (
 	ordersapi "github.com/shuke-crm/shuke/api/orders"
 	segmentsapi "github.com/shuke-crm/shuke/api/segments"
 	timelineapi "github.com/shuke-crm/shuke/api/timeline"
+	"github.com/shuke-crm/shuke/internal/analytics"
 	"github.com/shuke-crm/shuke/internal/catalog"
 	"github.com/shuke-crm/shuke/internal/contract"
 	"github.com/shuke-crm/shuke/internal/customers"
@@ -105,6 +107,7 @@ type Server struct {
 	Orders     *orders.Service
 	Member     *member.Service
 	Forms      *forms.Service
+	Analytics  *analytics.Service
 	Operations *operations.Service
 	Jobs       *jobs.Queue
 	Events     *events.Dispatcher
@@ -226,6 +229,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 		s.Customers.Follow(f)
 	}
 	s.Timeline.Use(slices.Concat(orders.TimelineSources(), member.TimelineSources())...) // every domain's; the contract's TimelineKind names the kinds
+	s.Analytics = analytics.New(analytics.Deps{DB: d.DB, Clock: d.Clock, Queue: s.Jobs, Pages: pages, Customers: s.Customers})
 	s.Operations = operations.New(operations.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Jobs: s.Jobs, Keys: d.Keys, Log: d.Log})
 	return nil
 }
@@ -252,6 +256,7 @@ func (s *Server) register() {
 	importsapi.RegisterHandlers(r, importsapi.NewStrictHandler(imports.API{Service: s.Imports}, nil))
 	memberapi.RegisterHandlers(r, memberapi.NewStrictHandler(member.API{Service: s.Member}, nil))
 	formsapi.RegisterHandlers(r, formsapi.NewStrictHandler(forms.API{Service: s.Forms}, nil))
+	analyticsapi.RegisterHandlers(r, analyticsapi.NewStrictHandler(analytics.API{Service: s.Analytics}, nil))
 	operationsapi.RegisterHandlers(r, operationsapi.NewStrictHandler(operations.API{Service: s.Operations}, nil))
 	s.health.register(r)
 	metrics := s.deps.Metrics.Handler()

@@ -38,6 +38,8 @@ const (
 	CatalogReadCost      Permission = "catalog.read_cost"
 	SegmentsRead         Permission = "segments.read"
 	SegmentsManage       Permission = "segments.manage"
+	AnalyticsRead        Permission = "analytics.read"
+	AnalyticsRun         Permission = "analytics.run"
 	StoresRead           Permission = "stores.read"
 	StoresManage         Permission = "stores.manage"
 	StaffRead            Permission = "staff.read"
@@ -104,6 +106,8 @@ var Catalogue = []Explained{
 	{CatalogReadCost, "See cost prices.", "查看成本价。"},
 	{SegmentsRead, "Read metrics, RFM settings and distribution.", "查看顾客指标和 RFM 设置。"},
 	{SegmentsManage, "Change RFM settings and refresh metrics.", "修改 RFM 设置并刷新指标。"},
+	{AnalyticsRead, "Read figures about customers and sales within the scope.", "查看权限范围内的顾客和销售分析数据。"},
+	{AnalyticsRun, "Have figures about the whole business computed anew.", "重新计算全部分析数据。"},
 	{StoresRead, "Read stores, regions and merchants.", "查看门店、区域和商户。"},
 	{StoresManage, "Change stores, regions and merchants.", "管理门店、区域和商户。"},
 	{StaffRead, "Read staff within the scope.", "查看权限范围内的员工。"},
@@ -128,11 +132,11 @@ type BuiltInRole struct {
 // changes no customer record; the assistant sees own customers only.
 var BuiltInRoles = []BuiltInRole{
 	{"administrator", "Administrator", "管理员", "all", All()},
-	{"store_manager", "Store manager", "店长", "store", []Permission{CustomersRead, CustomersLookup, NotesRead, OrdersRead, CatalogRead, CatalogReadCost, SegmentsRead, StoresRead, StaffRead, RolesRead, ExportsCreate}},
+	{"store_manager", "Store manager", "店长", "store", []Permission{CustomersRead, CustomersLookup, NotesRead, OrdersRead, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, StoresRead, StaffRead, RolesRead, ExportsCreate}},
 	{"assistant", "Shop assistant", "导购", "own", []Permission{CustomersRead, CustomersCreate, CustomersUpdate, CustomersReveal, CustomersLookup, NotesRead, NotesWrite, OrdersRead, OrdersIngest, CatalogRead, SegmentsRead, StoresRead, FormsSubmit}},
 	{"service_agent", "Service agent", "客服", "store", []Permission{CustomersRead, CustomersReveal, CustomersLookup, CustomersIdentities, NotesRead, NotesWrite, OrdersRead, CatalogRead, SegmentsRead, StoresRead}},
-	{"marketer", "Marketer", "营销", "all", []Permission{CustomersRead, OrdersRead, CatalogRead, SegmentsRead, SegmentsManage, TagsManage, GroupsManage, StoresRead, ExportsCreate}},
-	{"analyst", "Analyst", "分析师", "all", []Permission{CustomersRead, OrdersRead, CatalogRead, CatalogReadCost, SegmentsRead, StoresRead, ExportsCreate}},
+	{"marketer", "Marketer", "营销", "all", []Permission{CustomersRead, OrdersRead, CatalogRead, SegmentsRead, AnalyticsRead, AnalyticsRun, SegmentsManage, TagsManage, GroupsManage, StoresRead, ExportsCreate}},
+	{"analyst", "Analyst", "分析师", "all", []Permission{CustomersRead, OrdersRead, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, AnalyticsRun, StoresRead, ExportsCreate}},
 	{"inventory_clerk", "Inventory clerk", "库存员", "store", []Permission{CatalogRead, CatalogManage, CatalogReadCost, StoresRead}},
 	{"auditor", "Auditor", "审计员", "all", []Permission{AuditRead, JobsRead, StaffRead, RolesRead, StoresRead}},
 }

@@ -26,7 +26,8 @@ var MergeUndone = Leaving{
 		"audit_logs": "tells of the merge", "audit_seals": "seals that", "outbox_events": "tells of the merge",
 		"customer_merges": "the record of the merge", "idempotency_keys": "answers kept for repetition",
 		"member_exchanges": "one-time codes of some minutes, void with the sessions",
-		"sessions":         "the caller's own: when they last proved who they are",
+		"customer_quality": "judged anew within minutes; its readers say as of when", "quality_passes": "says as of when",
+		"sessions": "the caller's own: when they last proved who they are",
 	},
 	Columns: []string{"version", "updated_at"},
 	ColumnsOf: map[string][]string{
