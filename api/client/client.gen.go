@@ -75,6 +75,24 @@ func (e ApiKeyUpdateEndPrevious) Valid() bool {
 	}
 }
 
+// Defines values for AssignmentMethod.
+const (
+	AssignFewestCustomers AssignmentMethod = "fewest_customers"
+	AssignRoundRobin      AssignmentMethod = "round_robin"
+)
+
+// Valid indicates whether the value is a known member of the AssignmentMethod enum.
+func (e AssignmentMethod) Valid() bool {
+	switch e {
+	case AssignFewestCustomers:
+		return true
+	case AssignRoundRobin:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for AttachmentKind.
 const (
 	AttachmentDocument AttachmentKind = "document"
@@ -2412,6 +2430,21 @@ func (e ListApiKeysParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for ListAssignmentRulesParamsInclude.
+const (
+	ListAssignmentRulesParamsIncludeIncludeTotalCount ListAssignmentRulesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListAssignmentRulesParamsInclude enum.
+func (e ListAssignmentRulesParamsInclude) Valid() bool {
+	switch e {
+	case ListAssignmentRulesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListAuditLogsParamsInclude.
 const (
 	ListAuditLogsParamsIncludeIncludeTotalCount ListAuditLogsParamsInclude = "total_count"
@@ -3327,6 +3360,161 @@ type Apparel struct {
 	// SizeSystem How sizes are written, for example `GB/T 1335`.
 	SizeSystem *string `json:"size_system,omitempty"`
 	Style      *string `json:"style,omitempty"`
+}
+
+// AssignmentForecast Example: {"customer_count":17,"rule":{"active":true,"created_at":"2026-06-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a19","method":"round_robin","name":"新客轮流","position":10,"sources":["pos"],"staff_ids":[],"stages":[],"store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","tag_ids":[],"updated_at":"2026-06-01T02:00:00Z","version":1},"shares":[]}
+type AssignmentForecast struct {
+	CustomerCount int64 `json:"customer_count"`
+
+	// Rule Example: {"active":true,"created_at":"2026-06-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a19","method":"round_robin","name":"新客轮流","position":10,"sources":["pos"],"staff_ids":[],"stages":[],"store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","tag_ids":[],"updated_at":"2026-06-01T02:00:00Z","version":1}
+	Rule AssignmentRule `json:"rule"`
+
+	// Shares What each of its people would get.
+	Shares []AssignmentShare `json:"shares"`
+}
+
+// AssignmentMethod Whoever has the fewest active customers gets the next one, or everybody in turn.
+//
+// Example: round_robin
+type AssignmentMethod string
+
+// AssignmentPreview Example: {"customer_count":17,"rules":[],"unmatched_count":17}
+type AssignmentPreview struct {
+	// CustomerCount Customers without an assistant.
+	CustomerCount int64                `json:"customer_count"`
+	Rules         []AssignmentForecast `json:"rules"`
+
+	// UnmatchedCount Of them, those for whom there is no rule.
+	UnmatchedCount int64 `json:"unmatched_count"`
+}
+
+// AssignmentRule Example: {"active":true,"created_at":"2026-06-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a19","method":"round_robin","name":"新客轮流","position":10,"sources":["pos"],"staff_ids":[],"stages":[],"store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","tag_ids":[],"updated_at":"2026-06-01T02:00:00Z","version":1}
+type AssignmentRule struct {
+	Active    bool      `json:"active"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// Method Whoever has the fewest active customers gets the next one, or everybody in turn.
+	//
+	// Example: round_robin
+	Method AssignmentMethod `json:"method"`
+	Name   string           `json:"name"`
+
+	// Position Rules are tried in this order, lower ones first.
+	Position int32 `json:"position"`
+
+	// Sources Only customers from one of these sources; empty for any.
+	Sources []string `json:"sources"`
+
+	// StaffIds Active staff of the store to choose among; empty for all its assistants. Who leaves the store or the company is passed over.
+	StaffIds []Id `json:"staff_ids"`
+
+	// Stages Only customers in one of these lifecycle stages; empty for any.
+	Stages []LifecycleStage `json:"stages"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId Id `json:"store_id"`
+
+	// TagIds Only customers with at least one of these tags; empty for any.
+	TagIds    []Id      `json:"tag_ids"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// AssignmentRuleCreate Example: {"active":true,"method":"round_robin","name":"新客轮流","position":10,"sources":["pos"],"staff_ids":[],"stages":[],"store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","tag_ids":[]}
+type AssignmentRuleCreate struct {
+	Active *bool `json:"active,omitempty"`
+
+	// Method Whoever has the fewest active customers gets the next one, or everybody in turn.
+	//
+	// Example: round_robin
+	Method *AssignmentMethod `json:"method,omitempty"`
+	Name   string            `json:"name"`
+
+	// Position Rules are tried in this order, lower ones first.
+	Position int32 `json:"position"`
+
+	// Sources Only customers from one of these sources; empty for any.
+	Sources *[]string `json:"sources,omitempty"`
+
+	// StaffIds Active staff of the store to choose among; empty for all its assistants. Who leaves the store or the company is passed over.
+	StaffIds *[]Id `json:"staff_ids,omitempty"`
+
+	// Stages Only customers in one of these lifecycle stages; empty for any.
+	Stages *[]LifecycleStage `json:"stages,omitempty"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId Id `json:"store_id"`
+
+	// TagIds Only customers with at least one of these tags; empty for any.
+	TagIds *[]Id `json:"tag_ids,omitempty"`
+}
+
+// AssignmentRuleList Example: {"has_more":false,"items":[],"next_cursor":null}
+type AssignmentRuleList struct {
+	HasMore bool             `json:"has_more"`
+	Items   []AssignmentRule `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All rules, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// AssignmentRuleUpdate Example: {"active":false}
+type AssignmentRuleUpdate struct {
+	Active *bool `json:"active,omitempty"`
+
+	// Method Whoever has the fewest active customers gets the next one, or everybody in turn.
+	//
+	// Example: round_robin
+	Method *AssignmentMethod `json:"method,omitempty"`
+	Name   *string           `json:"name,omitempty"`
+
+	// Position Rules are tried in this order, lower ones first.
+	Position *int32 `json:"position,omitempty"`
+
+	// Sources Only customers from one of these sources; empty for any.
+	Sources *[]string `json:"sources,omitempty"`
+
+	// StaffIds Active staff of the store to choose among; empty for all its assistants. Who leaves the store or the company is passed over.
+	StaffIds *[]Id `json:"staff_ids,omitempty"`
+
+	// Stages Only customers in one of these lifecycle stages; empty for any.
+	Stages *[]LifecycleStage `json:"stages,omitempty"`
+
+	// TagIds Only customers with at least one of these tags; empty for any.
+	TagIds *[]Id `json:"tag_ids,omitempty"`
+}
+
+// AssignmentShare Example: {"customer_count":17,"staff":{"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","name":"小王"}}
+type AssignmentShare struct {
+	CustomerCount int64 `json:"customer_count"`
+
+	// Staff A member of staff as other resources mention one.
+	//
+	// Example: {"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","name":"王店员"}
+	Staff StaffRef `json:"staff"`
+}
+
+// AssignmentTarget Example: {"store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"}
+type AssignmentTarget struct {
+	// ImportId Only customers whom this import made.
+	ImportId *openapi_types.UUID `json:"import_id,omitempty"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId Id `json:"store_id"`
 }
 
 // Attachment Example: {"author":{"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","kind":"staff","name":"王店员"},"caption":"试穿墨绿外套","content_type":"image/jpeg","created_at":"2026-07-01T02:00:00Z","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","file_name":"IMG_2031.jpg","height":4032,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a61","kind":"outfit","size_bytes":2480113,"thumbnail_url":"/v1/files/AZLxpHwee1KcVT8_fwwqEXQAAAAAaGNt0L4rT3zq0aB1c2d3e4f5Zw","updated_at":"2026-07-01T02:00:00Z","url":"/v1/files/AZLxpHwee1KcVT8_fwwqEWYAAAAAaGNt0L4rT3zq0aB1c2d3e4f5Zw","urls_expire_at":"2026-07-01T02:30:00Z","version":1,"width":3024}
@@ -5803,6 +5991,9 @@ type HandOverInput struct {
 
 	// Reason For the audit log.
 	Reason string `json:"reason"`
+
+	// To Instead of `to_staff_id`: several who share the customers, by their `share`; when nobody has one, whoever has the fewest customers gets the next.
+	To *[]Successor `json:"to,omitempty"`
 
 	// ToStaffId A UUIDv7, so ids sort by the time of creation.
 	//
@@ -9182,6 +9373,17 @@ type StreamTicketInput struct {
 	Path string `json:"path"`
 }
 
+// Successor Example: {"share":2,"staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14"}
+type Successor struct {
+	// Share This one's part of all shares given.
+	Share *int32 `json:"share,omitempty"`
+
+	// StaffId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StaffId Id `json:"staff_id"`
+}
+
 // Tag Example: {"apply_job_id":null,"category":"level","color":"#d4af37","condition":null,"created_at":"2026-06-01T02:00:00Z","description":"Invited by the store manager.","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","lifetime_days":365,"name":"VIP","updated_at":"2026-06-01T02:00:00Z","version":1}
 type Tag struct {
 	// ApplyJobId The job that applies the condition to everybody.
@@ -9694,6 +9896,11 @@ type AcceptLanguage = string
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type ApiKeyId = Id
 
+// AssignmentRuleId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type AssignmentRuleId = Id
+
 // AttachmentId A UUIDv7, so ids sort by the time of creation.
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
@@ -9955,6 +10162,59 @@ type RotateApiKeyParams struct {
 	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
 	// and 409 while the first one is still at work.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListAssignmentRulesParams defines parameters for ListAssignmentRules.
+type ListAssignmentRulesParams struct {
+	// StoreId Only the rules of this store.
+	StoreId *Id `form:"store_id,omitempty" json:"store_id,omitempty"`
+
+	// Active Only rules that are on, or off.
+	Active *bool `form:"active,omitempty" json:"active,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListAssignmentRulesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListAssignmentRulesParamsInclude defines parameters for ListAssignmentRules.
+type ListAssignmentRulesParamsInclude string
+
+// CreateAssignmentRuleParams defines parameters for CreateAssignmentRule.
+type CreateAssignmentRuleParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ApplyAssignmentParams defines parameters for ApplyAssignment.
+type ApplyAssignmentParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteAssignmentRuleParams defines parameters for DeleteAssignmentRule.
+type DeleteAssignmentRuleParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetAssignmentRuleParams defines parameters for GetAssignmentRule.
+type GetAssignmentRuleParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateAssignmentRuleParams defines parameters for UpdateAssignmentRule.
+type UpdateAssignmentRuleParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // ListAuditLogsParams defines parameters for ListAuditLogs.
@@ -11880,6 +12140,18 @@ type UpdateApiKeyJSONRequestBody = ApiKeyUpdate
 // RotateApiKeyJSONRequestBody defines body for RotateApiKey for application/json ContentType.
 type RotateApiKeyJSONRequestBody = ApiKeyRotate
 
+// CreateAssignmentRuleJSONRequestBody defines body for CreateAssignmentRule for application/json ContentType.
+type CreateAssignmentRuleJSONRequestBody = AssignmentRuleCreate
+
+// ApplyAssignmentJSONRequestBody defines body for ApplyAssignment for application/json ContentType.
+type ApplyAssignmentJSONRequestBody = AssignmentTarget
+
+// PreviewAssignmentJSONRequestBody defines body for PreviewAssignment for application/json ContentType.
+type PreviewAssignmentJSONRequestBody = AssignmentTarget
+
+// UpdateAssignmentRuleJSONRequestBody defines body for UpdateAssignmentRule for application/json ContentType.
+type UpdateAssignmentRuleJSONRequestBody = AssignmentRuleUpdate
+
 // LoginJSONRequestBody defines body for Login for application/json ContentType.
 type LoginJSONRequestBody = LoginInput
 
@@ -12460,6 +12732,105 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/api-keys/{id}/rotate (the `RotateApiKey` operationId).
 	RotateApiKey(ctx context.Context, id ApiKeyId, params *RotateApiKeyParams, body RotateApiKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListAssignmentRules List the rules by which customers get their assistant
+	//
+	// The rules of the stores in the caller's scope, by store and in the order in which they are tried.
+	//
+	// Corresponds with GET /v1/assignment-rules (the `ListAssignmentRules` operationId).
+	ListAssignmentRules(ctx context.Context, params *ListAssignmentRulesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateAssignmentRuleWithBody Create a rule
+	//
+	// A customer made without an assistant, singly, in bulk or by signing up, gets one by the first active rule of their home store whose conditions
+	// hold: whoever of its people has the fewest customers, or whose turn it is. Customers made with `assigned_staff_id`, also null, and rows of an
+	// import are left alone; `POST /v1/assignment-rules/apply` deals with those.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/assignment-rules (the `CreateAssignmentRule` operationId).
+	CreateAssignmentRuleWithBody(ctx context.Context, params *CreateAssignmentRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateAssignmentRule Create a rule
+	//
+	// A customer made without an assistant, singly, in bulk or by signing up, gets one by the first active rule of their home store whose conditions
+	// hold: whoever of its people has the fewest customers, or whose turn it is. Customers made with `assigned_staff_id`, also null, and rows of an
+	// import are left alone; `POST /v1/assignment-rules/apply` deals with those.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/assignment-rules (the `CreateAssignmentRule` operationId).
+	CreateAssignmentRule(ctx context.Context, params *CreateAssignmentRuleParams, body CreateAssignmentRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ApplyAssignmentWithBody Give customers without an assistant one
+	//
+	// A job gives the store's active customers without an assistant, or those of them that an import made, one by the rules that are on, as far as the
+	// caller may change them. Needs `customers.update` as well.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/assignment-rules/apply (the `ApplyAssignment` operationId).
+	ApplyAssignmentWithBody(ctx context.Context, params *ApplyAssignmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ApplyAssignment Give customers without an assistant one
+	//
+	// A job gives the store's active customers without an assistant, or those of them that an import made, one by the rules that are on, as far as the
+	// caller may change them. Needs `customers.update` as well.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/assignment-rules/apply (the `ApplyAssignment` operationId).
+	ApplyAssignment(ctx context.Context, params *ApplyAssignmentParams, body ApplyAssignmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PreviewAssignmentWithBody See what applying the rules would do
+	//
+	// Who would get how many of the store's customers without an assistant, by the rules that are on, as far as the caller may change them. Needs `customers.update` as well.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/assignment-rules/preview (the `PreviewAssignment` operationId).
+	PreviewAssignmentWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PreviewAssignment See what applying the rules would do
+	//
+	// Who would get how many of the store's customers without an assistant, by the rules that are on, as far as the caller may change them. Needs `customers.update` as well.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/assignment-rules/preview (the `PreviewAssignment` operationId).
+	PreviewAssignment(ctx context.Context, body PreviewAssignmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteAssignmentRule Delete a rule
+	//
+	// Customers keep the assistants they have.
+	//
+	// Corresponds with DELETE /v1/assignment-rules/{id} (the `DeleteAssignmentRule` operationId).
+	DeleteAssignmentRule(ctx context.Context, id AssignmentRuleId, params *DeleteAssignmentRuleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetAssignmentRule Read a rule
+	//
+	// One rule of a store in the caller's scope.
+	//
+	// Corresponds with GET /v1/assignment-rules/{id} (the `GetAssignmentRule` operationId).
+	GetAssignmentRule(ctx context.Context, id AssignmentRuleId, params *GetAssignmentRuleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateAssignmentRuleWithBody Change a rule
+	//
+	// A merge patch; `active` turns the rule on or off. Customers keep the assistants they have.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/assignment-rules/{id} (the `UpdateAssignmentRule` operationId).
+	UpdateAssignmentRuleWithBody(ctx context.Context, id AssignmentRuleId, params *UpdateAssignmentRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateAssignmentRule Change a rule
+	//
+	// A merge patch; `active` turns the rule on or off. Customers keep the assistants they have.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/assignment-rules/{id} (the `UpdateAssignmentRule` operationId).
+	UpdateAssignmentRule(ctx context.Context, id AssignmentRuleId, params *UpdateAssignmentRuleParams, body UpdateAssignmentRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListAuditLogs List audit entries
 	//
@@ -13254,8 +13625,8 @@ type ClientInterface interface {
 
 	// HandOverCustomersWithBody Hand all customers of an assistant over
 	//
-	// For good, when somebody leaves or moves; for a leave, `POST /v1/staff/{id}/delegations` is meant. They go to one colleague, or with
-	// `distribute_in_store` evenly to the active assistants of the same store. Only customers that the caller may change are moved, archived
+	// For good, when somebody leaves or moves; for a leave, `POST /v1/staff/{id}/delegations` is meant. They go to one colleague, to several (`to`) by
+	// shares or so that all come to look after as many as each other, or with `distribute_in_store` so to the active assistants of the same store. Only customers that the caller may change are moved, archived
 	// ones too; `customer_count` says how many there are, the job's result how many were moved. Each move is in the audit log, and the new
 	// assistant sees the customer at once. Needs `customers.update` as well.
 	//
@@ -13268,8 +13639,8 @@ type ClientInterface interface {
 
 	// HandOverCustomers Hand all customers of an assistant over
 	//
-	// For good, when somebody leaves or moves; for a leave, `POST /v1/staff/{id}/delegations` is meant. They go to one colleague, or with
-	// `distribute_in_store` evenly to the active assistants of the same store. Only customers that the caller may change are moved, archived
+	// For good, when somebody leaves or moves; for a leave, `POST /v1/staff/{id}/delegations` is meant. They go to one colleague, to several (`to`) by
+	// shares or so that all come to look after as many as each other, or with `distribute_in_store` so to the active assistants of the same store. Only customers that the caller may change are moved, archived
 	// ones too; `customer_count` says how many there are, the job's result how many were moved. Each move is in the audit log, and the new
 	// assistant sees the customer at once. Needs `customers.update` as well.
 	//
@@ -13763,7 +14134,7 @@ type ClientInterface interface {
 	// | `tag_added` | `tag_id`, `tag`, `origin`; `expires_at` of one that ends by itself |
 	// | `tag_removed` | `tag_id`, `tag`, `origin` |
 	// | `lifecycle` | `from`, `to`, `pinned`, `cause`; `rule` that said so |
-	// | `handed_over` | `from_staff_id`, `to_staff_id` |
+	// | `handed_over` | `from_staff_id`, `to_staff_id`; `rule_id` of one who had no assistant and got one by a rule |
 	// | `merged` | `merged_id`, `status`: `done`, `undone`; `moved`: what came along |
 	// | `merge_undone` | `merged_id` |
 	// | `order` | `order_number`, `channel`, `status`, `currency`, `total_amount`, `returned_amount`, `unit_count` |
@@ -16182,6 +16553,215 @@ func (c *Client) RotateApiKey(ctx context.Context, id ApiKeyId, params *RotateAp
 	return c.Client.Do(req)
 }
 
+// ListAssignmentRules List the rules by which customers get their assistant
+//
+// The rules of the stores in the caller's scope, by store and in the order in which they are tried.
+//
+// Corresponds with GET /v1/assignment-rules (the `ListAssignmentRules` operationId).
+func (c *Client) ListAssignmentRules(ctx context.Context, params *ListAssignmentRulesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAssignmentRulesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateAssignmentRuleWithBody Create a rule
+//
+// A customer made without an assistant, singly, in bulk or by signing up, gets one by the first active rule of their home store whose conditions
+// hold: whoever of its people has the fewest customers, or whose turn it is. Customers made with `assigned_staff_id`, also null, and rows of an
+// import are left alone; `POST /v1/assignment-rules/apply` deals with those.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/assignment-rules (the `CreateAssignmentRule` operationId).
+func (c *Client) CreateAssignmentRuleWithBody(ctx context.Context, params *CreateAssignmentRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateAssignmentRuleRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateAssignmentRule Create a rule
+//
+// A customer made without an assistant, singly, in bulk or by signing up, gets one by the first active rule of their home store whose conditions
+// hold: whoever of its people has the fewest customers, or whose turn it is. Customers made with `assigned_staff_id`, also null, and rows of an
+// import are left alone; `POST /v1/assignment-rules/apply` deals with those.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/assignment-rules (the `CreateAssignmentRule` operationId).
+func (c *Client) CreateAssignmentRule(ctx context.Context, params *CreateAssignmentRuleParams, body CreateAssignmentRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateAssignmentRuleRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ApplyAssignmentWithBody Give customers without an assistant one
+//
+// A job gives the store's active customers without an assistant, or those of them that an import made, one by the rules that are on, as far as the
+// caller may change them. Needs `customers.update` as well.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/assignment-rules/apply (the `ApplyAssignment` operationId).
+func (c *Client) ApplyAssignmentWithBody(ctx context.Context, params *ApplyAssignmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApplyAssignmentRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ApplyAssignment Give customers without an assistant one
+//
+// A job gives the store's active customers without an assistant, or those of them that an import made, one by the rules that are on, as far as the
+// caller may change them. Needs `customers.update` as well.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/assignment-rules/apply (the `ApplyAssignment` operationId).
+func (c *Client) ApplyAssignment(ctx context.Context, params *ApplyAssignmentParams, body ApplyAssignmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApplyAssignmentRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PreviewAssignmentWithBody See what applying the rules would do
+//
+// Who would get how many of the store's customers without an assistant, by the rules that are on, as far as the caller may change them. Needs `customers.update` as well.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/assignment-rules/preview (the `PreviewAssignment` operationId).
+func (c *Client) PreviewAssignmentWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPreviewAssignmentRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PreviewAssignment See what applying the rules would do
+//
+// Who would get how many of the store's customers without an assistant, by the rules that are on, as far as the caller may change them. Needs `customers.update` as well.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/assignment-rules/preview (the `PreviewAssignment` operationId).
+func (c *Client) PreviewAssignment(ctx context.Context, body PreviewAssignmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPreviewAssignmentRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteAssignmentRule Delete a rule
+//
+// Customers keep the assistants they have.
+//
+// Corresponds with DELETE /v1/assignment-rules/{id} (the `DeleteAssignmentRule` operationId).
+func (c *Client) DeleteAssignmentRule(ctx context.Context, id AssignmentRuleId, params *DeleteAssignmentRuleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteAssignmentRuleRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAssignmentRule Read a rule
+//
+// One rule of a store in the caller's scope.
+//
+// Corresponds with GET /v1/assignment-rules/{id} (the `GetAssignmentRule` operationId).
+func (c *Client) GetAssignmentRule(ctx context.Context, id AssignmentRuleId, params *GetAssignmentRuleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAssignmentRuleRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateAssignmentRuleWithBody Change a rule
+//
+// A merge patch; `active` turns the rule on or off. Customers keep the assistants they have.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/assignment-rules/{id} (the `UpdateAssignmentRule` operationId).
+func (c *Client) UpdateAssignmentRuleWithBody(ctx context.Context, id AssignmentRuleId, params *UpdateAssignmentRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateAssignmentRuleRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateAssignmentRule Change a rule
+//
+// A merge patch; `active` turns the rule on or off. Customers keep the assistants they have.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/assignment-rules/{id} (the `UpdateAssignmentRule` operationId).
+func (c *Client) UpdateAssignmentRule(ctx context.Context, id AssignmentRuleId, params *UpdateAssignmentRuleParams, body UpdateAssignmentRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateAssignmentRuleRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListAuditLogs List audit entries
 //
 // The newest first. Filters combine. Values of personal fields are never in an entry, only the names of the fields.
@@ -17745,8 +18325,8 @@ func (c *Client) BulkCustomers(ctx context.Context, params *BulkCustomersParams,
 
 // HandOverCustomersWithBody Hand all customers of an assistant over
 //
-// For good, when somebody leaves or moves; for a leave, `POST /v1/staff/{id}/delegations` is meant. They go to one colleague, or with
-// `distribute_in_store` evenly to the active assistants of the same store. Only customers that the caller may change are moved, archived
+// For good, when somebody leaves or moves; for a leave, `POST /v1/staff/{id}/delegations` is meant. They go to one colleague, to several (`to`) by
+// shares or so that all come to look after as many as each other, or with `distribute_in_store` so to the active assistants of the same store. Only customers that the caller may change are moved, archived
 // ones too; `customer_count` says how many there are, the job's result how many were moved. Each move is in the audit log, and the new
 // assistant sees the customer at once. Needs `customers.update` as well.
 //
@@ -17769,8 +18349,8 @@ func (c *Client) HandOverCustomersWithBody(ctx context.Context, params *HandOver
 
 // HandOverCustomers Hand all customers of an assistant over
 //
-// For good, when somebody leaves or moves; for a leave, `POST /v1/staff/{id}/delegations` is meant. They go to one colleague, or with
-// `distribute_in_store` evenly to the active assistants of the same store. Only customers that the caller may change are moved, archived
+// For good, when somebody leaves or moves; for a leave, `POST /v1/staff/{id}/delegations` is meant. They go to one colleague, to several (`to`) by
+// shares or so that all come to look after as many as each other, or with `distribute_in_store` so to the active assistants of the same store. Only customers that the caller may change are moved, archived
 // ones too; `customer_count` says how many there are, the job's result how many were moved. Each move is in the audit log, and the new
 // assistant sees the customer at once. Needs `customers.update` as well.
 //
@@ -18804,7 +19384,7 @@ func (c *Client) RemoveCustomerTag(ctx context.Context, id CustomerId, tagId Id,
 // | `tag_added` | `tag_id`, `tag`, `origin`; `expires_at` of one that ends by itself |
 // | `tag_removed` | `tag_id`, `tag`, `origin` |
 // | `lifecycle` | `from`, `to`, `pinned`, `cause`; `rule` that said so |
-// | `handed_over` | `from_staff_id`, `to_staff_id` |
+// | `handed_over` | `from_staff_id`, `to_staff_id`; `rule_id` of one who had no assistant and got one by a rule |
 // | `merged` | `merged_id`, `status`: `done`, `undone`; `moved`: what came along |
 // | `merge_undone` | `merged_id` |
 // | `order` | `order_number`, `channel`, `status`, `currency`, `total_amount`, `returned_amount`, `unit_count` |
@@ -23705,6 +24285,418 @@ func NewRotateApiKeyRequestWithBody(server string, id ApiKeyId, params *RotateAp
 			}
 
 			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListAssignmentRulesRequest constructs an http.Request for the ListAssignmentRules method
+func NewListAssignmentRulesRequest(server string, params *ListAssignmentRulesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/assignment-rules")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.StoreId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "store_id", *params.StoreId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Active != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "active", *params.Active, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateAssignmentRuleRequest calls the generic CreateAssignmentRule builder with application/json body
+func NewCreateAssignmentRuleRequest(server string, params *CreateAssignmentRuleParams, body CreateAssignmentRuleJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateAssignmentRuleRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateAssignmentRuleRequestWithBody constructs an http.Request for the CreateAssignmentRule method, with any body, and a specified content type
+func NewCreateAssignmentRuleRequestWithBody(server string, params *CreateAssignmentRuleParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/assignment-rules")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewApplyAssignmentRequest calls the generic ApplyAssignment builder with application/json body
+func NewApplyAssignmentRequest(server string, params *ApplyAssignmentParams, body ApplyAssignmentJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewApplyAssignmentRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewApplyAssignmentRequestWithBody constructs an http.Request for the ApplyAssignment method, with any body, and a specified content type
+func NewApplyAssignmentRequestWithBody(server string, params *ApplyAssignmentParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/assignment-rules/apply")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPreviewAssignmentRequest calls the generic PreviewAssignment builder with application/json body
+func NewPreviewAssignmentRequest(server string, body PreviewAssignmentJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPreviewAssignmentRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewPreviewAssignmentRequestWithBody constructs an http.Request for the PreviewAssignment method, with any body, and a specified content type
+func NewPreviewAssignmentRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/assignment-rules/preview")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteAssignmentRuleRequest constructs an http.Request for the DeleteAssignmentRule method
+func NewDeleteAssignmentRuleRequest(server string, id AssignmentRuleId, params *DeleteAssignmentRuleParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/assignment-rules/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetAssignmentRuleRequest constructs an http.Request for the GetAssignmentRule method
+func NewGetAssignmentRuleRequest(server string, id AssignmentRuleId, params *GetAssignmentRuleParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/assignment-rules/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateAssignmentRuleRequest calls the generic UpdateAssignmentRule builder with application/json body
+func NewUpdateAssignmentRuleRequest(server string, id AssignmentRuleId, params *UpdateAssignmentRuleParams, body UpdateAssignmentRuleJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateAssignmentRuleRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewUpdateAssignmentRuleRequestWithBody constructs an http.Request for the UpdateAssignmentRule method, with any body, and a specified content type
+func NewUpdateAssignmentRuleRequestWithBody(server string, id AssignmentRuleId, params *UpdateAssignmentRuleParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/assignment-rules/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
 		}
 
 	}
@@ -38686,6 +39678,111 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/api-keys/{id}/rotate (the `RotateApiKey` operationId).
 	RotateApiKeyWithResponse(ctx context.Context, id ApiKeyId, params *RotateApiKeyParams, body RotateApiKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateApiKeyReply, error)
 
+	// ListAssignmentRulesWithResponse List the rules by which customers get their assistant
+	//
+	// The rules of the stores in the caller's scope, by store and in the order in which they are tried.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/assignment-rules (the `ListAssignmentRules` operationId).
+	ListAssignmentRulesWithResponse(ctx context.Context, params *ListAssignmentRulesParams, reqEditors ...RequestEditorFn) (*ListAssignmentRulesReply, error)
+
+	// CreateAssignmentRuleWithBodyWithResponse Create a rule
+	//
+	// A customer made without an assistant, singly, in bulk or by signing up, gets one by the first active rule of their home store whose conditions
+	// hold: whoever of its people has the fewest customers, or whose turn it is. Customers made with `assigned_staff_id`, also null, and rows of an
+	// import are left alone; `POST /v1/assignment-rules/apply` deals with those.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/assignment-rules (the `CreateAssignmentRule` operationId).
+	CreateAssignmentRuleWithBodyWithResponse(ctx context.Context, params *CreateAssignmentRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateAssignmentRuleReply, error)
+
+	// CreateAssignmentRuleWithResponse Create a rule
+	//
+	// A customer made without an assistant, singly, in bulk or by signing up, gets one by the first active rule of their home store whose conditions
+	// hold: whoever of its people has the fewest customers, or whose turn it is. Customers made with `assigned_staff_id`, also null, and rows of an
+	// import are left alone; `POST /v1/assignment-rules/apply` deals with those.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/assignment-rules (the `CreateAssignmentRule` operationId).
+	CreateAssignmentRuleWithResponse(ctx context.Context, params *CreateAssignmentRuleParams, body CreateAssignmentRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateAssignmentRuleReply, error)
+
+	// ApplyAssignmentWithBodyWithResponse Give customers without an assistant one
+	//
+	// A job gives the store's active customers without an assistant, or those of them that an import made, one by the rules that are on, as far as the
+	// caller may change them. Needs `customers.update` as well.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/assignment-rules/apply (the `ApplyAssignment` operationId).
+	ApplyAssignmentWithBodyWithResponse(ctx context.Context, params *ApplyAssignmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ApplyAssignmentReply, error)
+
+	// ApplyAssignmentWithResponse Give customers without an assistant one
+	//
+	// A job gives the store's active customers without an assistant, or those of them that an import made, one by the rules that are on, as far as the
+	// caller may change them. Needs `customers.update` as well.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/assignment-rules/apply (the `ApplyAssignment` operationId).
+	ApplyAssignmentWithResponse(ctx context.Context, params *ApplyAssignmentParams, body ApplyAssignmentJSONRequestBody, reqEditors ...RequestEditorFn) (*ApplyAssignmentReply, error)
+
+	// PreviewAssignmentWithBodyWithResponse See what applying the rules would do
+	//
+	// Who would get how many of the store's customers without an assistant, by the rules that are on, as far as the caller may change them. Needs `customers.update` as well.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/assignment-rules/preview (the `PreviewAssignment` operationId).
+	PreviewAssignmentWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PreviewAssignmentReply, error)
+
+	// PreviewAssignmentWithResponse See what applying the rules would do
+	//
+	// Who would get how many of the store's customers without an assistant, by the rules that are on, as far as the caller may change them. Needs `customers.update` as well.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/assignment-rules/preview (the `PreviewAssignment` operationId).
+	PreviewAssignmentWithResponse(ctx context.Context, body PreviewAssignmentJSONRequestBody, reqEditors ...RequestEditorFn) (*PreviewAssignmentReply, error)
+
+	// DeleteAssignmentRuleWithResponse Delete a rule
+	//
+	// Customers keep the assistants they have.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/assignment-rules/{id} (the `DeleteAssignmentRule` operationId).
+	DeleteAssignmentRuleWithResponse(ctx context.Context, id AssignmentRuleId, params *DeleteAssignmentRuleParams, reqEditors ...RequestEditorFn) (*DeleteAssignmentRuleReply, error)
+
+	// GetAssignmentRuleWithResponse Read a rule
+	//
+	// One rule of a store in the caller's scope.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/assignment-rules/{id} (the `GetAssignmentRule` operationId).
+	GetAssignmentRuleWithResponse(ctx context.Context, id AssignmentRuleId, params *GetAssignmentRuleParams, reqEditors ...RequestEditorFn) (*GetAssignmentRuleReply, error)
+
+	// UpdateAssignmentRuleWithBodyWithResponse Change a rule
+	//
+	// A merge patch; `active` turns the rule on or off. Customers keep the assistants they have.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/assignment-rules/{id} (the `UpdateAssignmentRule` operationId).
+	UpdateAssignmentRuleWithBodyWithResponse(ctx context.Context, id AssignmentRuleId, params *UpdateAssignmentRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateAssignmentRuleReply, error)
+
+	// UpdateAssignmentRuleWithResponse Change a rule
+	//
+	// A merge patch; `active` turns the rule on or off. Customers keep the assistants they have.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/assignment-rules/{id} (the `UpdateAssignmentRule` operationId).
+	UpdateAssignmentRuleWithResponse(ctx context.Context, id AssignmentRuleId, params *UpdateAssignmentRuleParams, body UpdateAssignmentRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateAssignmentRuleReply, error)
+
 	// ListAuditLogsWithResponse List audit entries
 	//
 	// The newest first. Filters combine. Values of personal fields are never in an entry, only the names of the fields.
@@ -39533,8 +40630,8 @@ type ClientWithResponsesInterface interface {
 
 	// HandOverCustomersWithBodyWithResponse Hand all customers of an assistant over
 	//
-	// For good, when somebody leaves or moves; for a leave, `POST /v1/staff/{id}/delegations` is meant. They go to one colleague, or with
-	// `distribute_in_store` evenly to the active assistants of the same store. Only customers that the caller may change are moved, archived
+	// For good, when somebody leaves or moves; for a leave, `POST /v1/staff/{id}/delegations` is meant. They go to one colleague, to several (`to`) by
+	// shares or so that all come to look after as many as each other, or with `distribute_in_store` so to the active assistants of the same store. Only customers that the caller may change are moved, archived
 	// ones too; `customer_count` says how many there are, the job's result how many were moved. Each move is in the audit log, and the new
 	// assistant sees the customer at once. Needs `customers.update` as well.
 	//
@@ -39547,8 +40644,8 @@ type ClientWithResponsesInterface interface {
 
 	// HandOverCustomersWithResponse Hand all customers of an assistant over
 	//
-	// For good, when somebody leaves or moves; for a leave, `POST /v1/staff/{id}/delegations` is meant. They go to one colleague, or with
-	// `distribute_in_store` evenly to the active assistants of the same store. Only customers that the caller may change are moved, archived
+	// For good, when somebody leaves or moves; for a leave, `POST /v1/staff/{id}/delegations` is meant. They go to one colleague, to several (`to`) by
+	// shares or so that all come to look after as many as each other, or with `distribute_in_store` so to the active assistants of the same store. Only customers that the caller may change are moved, archived
 	// ones too; `customer_count` says how many there are, the job's result how many were moved. Each move is in the audit log, and the new
 	// assistant sees the customer at once. Needs `customers.update` as well.
 	//
@@ -40098,7 +41195,7 @@ type ClientWithResponsesInterface interface {
 	// | `tag_added` | `tag_id`, `tag`, `origin`; `expires_at` of one that ends by itself |
 	// | `tag_removed` | `tag_id`, `tag`, `origin` |
 	// | `lifecycle` | `from`, `to`, `pinned`, `cause`; `rule` that said so |
-	// | `handed_over` | `from_staff_id`, `to_staff_id` |
+	// | `handed_over` | `from_staff_id`, `to_staff_id`; `rule_id` of one who had no assistant and got one by a rule |
 	// | `merged` | `merged_id`, `status`: `done`, `undone`; `moved`: what came along |
 	// | `merge_undone` | `merged_id` |
 	// | `order` | `order_number`, `channel`, `status`, `currency`, `total_amount`, `returned_amount`, `unit_count` |
@@ -43248,6 +44345,427 @@ func (r RotateApiKeyReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RotateApiKeyReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListAssignmentRulesReply200Headers the declared response headers of an HTTP 200 response for ListAssignmentRules
+type ListAssignmentRulesReply200Headers struct {
+	Link *string
+}
+
+// ListAssignmentRulesReplyDefaultHeaders the declared response headers of an HTTP default response for ListAssignmentRules
+type ListAssignmentRulesReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListAssignmentRulesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AssignmentRuleList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListAssignmentRulesReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListAssignmentRulesReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAssignmentRulesReply) GetJSON200() *AssignmentRuleList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListAssignmentRulesReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAssignmentRulesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAssignmentRulesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAssignmentRulesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAssignmentRulesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateAssignmentRuleReply201Headers the declared response headers of an HTTP 201 response for CreateAssignmentRule
+type CreateAssignmentRuleReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateAssignmentRuleReplyDefaultHeaders the declared response headers of an HTTP default response for CreateAssignmentRule
+type CreateAssignmentRuleReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateAssignmentRuleReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *AssignmentRule
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateAssignmentRuleReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateAssignmentRuleReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateAssignmentRuleReply) GetJSON201() *AssignmentRule {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateAssignmentRuleReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateAssignmentRuleReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateAssignmentRuleReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateAssignmentRuleReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateAssignmentRuleReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ApplyAssignmentReply202Headers the declared response headers of an HTTP 202 response for ApplyAssignment
+type ApplyAssignmentReply202Headers struct {
+	Location *string
+}
+
+// ApplyAssignmentReplyDefaultHeaders the declared response headers of an HTTP default response for ApplyAssignment
+type ApplyAssignmentReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ApplyAssignmentReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *JobAccepted
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *ApplyAssignmentReply202Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ApplyAssignmentReplyDefaultHeaders
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r ApplyAssignmentReply) GetJSON202() *JobAccepted {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ApplyAssignmentReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ApplyAssignmentReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ApplyAssignmentReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ApplyAssignmentReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ApplyAssignmentReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PreviewAssignmentReplyDefaultHeaders the declared response headers of an HTTP default response for PreviewAssignment
+type PreviewAssignmentReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type PreviewAssignmentReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AssignmentPreview
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *PreviewAssignmentReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PreviewAssignmentReply) GetJSON200() *AssignmentPreview {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PreviewAssignmentReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PreviewAssignmentReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PreviewAssignmentReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PreviewAssignmentReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PreviewAssignmentReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteAssignmentRuleReplyDefaultHeaders the declared response headers of an HTTP default response for DeleteAssignmentRule
+type DeleteAssignmentRuleReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type DeleteAssignmentRuleReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteAssignmentRuleReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteAssignmentRuleReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteAssignmentRuleReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteAssignmentRuleReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteAssignmentRuleReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteAssignmentRuleReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetAssignmentRuleReply200Headers the declared response headers of an HTTP 200 response for GetAssignmentRule
+type GetAssignmentRuleReply200Headers struct {
+	ETag *string
+}
+
+// GetAssignmentRuleReplyDefaultHeaders the declared response headers of an HTTP default response for GetAssignmentRule
+type GetAssignmentRuleReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetAssignmentRuleReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AssignmentRule
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetAssignmentRuleReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetAssignmentRuleReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetAssignmentRuleReply) GetJSON200() *AssignmentRule {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetAssignmentRuleReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAssignmentRuleReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAssignmentRuleReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAssignmentRuleReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAssignmentRuleReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateAssignmentRuleReply200Headers the declared response headers of an HTTP 200 response for UpdateAssignmentRule
+type UpdateAssignmentRuleReply200Headers struct {
+	ETag *string
+}
+
+// UpdateAssignmentRuleReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateAssignmentRule
+type UpdateAssignmentRuleReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdateAssignmentRuleReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AssignmentRule
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateAssignmentRuleReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateAssignmentRuleReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateAssignmentRuleReply) GetJSON200() *AssignmentRule {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateAssignmentRuleReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateAssignmentRuleReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateAssignmentRuleReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateAssignmentRuleReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateAssignmentRuleReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -57900,6 +59418,177 @@ func (c *ClientWithResponses) RotateApiKeyWithResponse(ctx context.Context, id A
 	return ParseRotateApiKeyReply(rsp)
 }
 
+// ListAssignmentRulesWithResponse List the rules by which customers get their assistant
+//
+// The rules of the stores in the caller's scope, by store and in the order in which they are tried.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/assignment-rules (the `ListAssignmentRules` operationId).
+func (c *ClientWithResponses) ListAssignmentRulesWithResponse(ctx context.Context, params *ListAssignmentRulesParams, reqEditors ...RequestEditorFn) (*ListAssignmentRulesReply, error) {
+	rsp, err := c.ListAssignmentRules(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAssignmentRulesReply(rsp)
+}
+
+// CreateAssignmentRuleWithBodyWithResponse Create a rule
+//
+// A customer made without an assistant, singly, in bulk or by signing up, gets one by the first active rule of their home store whose conditions
+// hold: whoever of its people has the fewest customers, or whose turn it is. Customers made with `assigned_staff_id`, also null, and rows of an
+// import are left alone; `POST /v1/assignment-rules/apply` deals with those.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/assignment-rules (the `CreateAssignmentRule` operationId).
+func (c *ClientWithResponses) CreateAssignmentRuleWithBodyWithResponse(ctx context.Context, params *CreateAssignmentRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateAssignmentRuleReply, error) {
+	rsp, err := c.CreateAssignmentRuleWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateAssignmentRuleReply(rsp)
+}
+
+// CreateAssignmentRuleWithResponse Create a rule
+//
+// A customer made without an assistant, singly, in bulk or by signing up, gets one by the first active rule of their home store whose conditions
+// hold: whoever of its people has the fewest customers, or whose turn it is. Customers made with `assigned_staff_id`, also null, and rows of an
+// import are left alone; `POST /v1/assignment-rules/apply` deals with those.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/assignment-rules (the `CreateAssignmentRule` operationId).
+func (c *ClientWithResponses) CreateAssignmentRuleWithResponse(ctx context.Context, params *CreateAssignmentRuleParams, body CreateAssignmentRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateAssignmentRuleReply, error) {
+	rsp, err := c.CreateAssignmentRule(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateAssignmentRuleReply(rsp)
+}
+
+// ApplyAssignmentWithBodyWithResponse Give customers without an assistant one
+//
+// A job gives the store's active customers without an assistant, or those of them that an import made, one by the rules that are on, as far as the
+// caller may change them. Needs `customers.update` as well.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/assignment-rules/apply (the `ApplyAssignment` operationId).
+func (c *ClientWithResponses) ApplyAssignmentWithBodyWithResponse(ctx context.Context, params *ApplyAssignmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ApplyAssignmentReply, error) {
+	rsp, err := c.ApplyAssignmentWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseApplyAssignmentReply(rsp)
+}
+
+// ApplyAssignmentWithResponse Give customers without an assistant one
+//
+// A job gives the store's active customers without an assistant, or those of them that an import made, one by the rules that are on, as far as the
+// caller may change them. Needs `customers.update` as well.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/assignment-rules/apply (the `ApplyAssignment` operationId).
+func (c *ClientWithResponses) ApplyAssignmentWithResponse(ctx context.Context, params *ApplyAssignmentParams, body ApplyAssignmentJSONRequestBody, reqEditors ...RequestEditorFn) (*ApplyAssignmentReply, error) {
+	rsp, err := c.ApplyAssignment(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseApplyAssignmentReply(rsp)
+}
+
+// PreviewAssignmentWithBodyWithResponse See what applying the rules would do
+//
+// Who would get how many of the store's customers without an assistant, by the rules that are on, as far as the caller may change them. Needs `customers.update` as well.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/assignment-rules/preview (the `PreviewAssignment` operationId).
+func (c *ClientWithResponses) PreviewAssignmentWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PreviewAssignmentReply, error) {
+	rsp, err := c.PreviewAssignmentWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePreviewAssignmentReply(rsp)
+}
+
+// PreviewAssignmentWithResponse See what applying the rules would do
+//
+// Who would get how many of the store's customers without an assistant, by the rules that are on, as far as the caller may change them. Needs `customers.update` as well.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/assignment-rules/preview (the `PreviewAssignment` operationId).
+func (c *ClientWithResponses) PreviewAssignmentWithResponse(ctx context.Context, body PreviewAssignmentJSONRequestBody, reqEditors ...RequestEditorFn) (*PreviewAssignmentReply, error) {
+	rsp, err := c.PreviewAssignment(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePreviewAssignmentReply(rsp)
+}
+
+// DeleteAssignmentRuleWithResponse Delete a rule
+//
+// Customers keep the assistants they have.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/assignment-rules/{id} (the `DeleteAssignmentRule` operationId).
+func (c *ClientWithResponses) DeleteAssignmentRuleWithResponse(ctx context.Context, id AssignmentRuleId, params *DeleteAssignmentRuleParams, reqEditors ...RequestEditorFn) (*DeleteAssignmentRuleReply, error) {
+	rsp, err := c.DeleteAssignmentRule(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteAssignmentRuleReply(rsp)
+}
+
+// GetAssignmentRuleWithResponse Read a rule
+//
+// One rule of a store in the caller's scope.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/assignment-rules/{id} (the `GetAssignmentRule` operationId).
+func (c *ClientWithResponses) GetAssignmentRuleWithResponse(ctx context.Context, id AssignmentRuleId, params *GetAssignmentRuleParams, reqEditors ...RequestEditorFn) (*GetAssignmentRuleReply, error) {
+	rsp, err := c.GetAssignmentRule(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAssignmentRuleReply(rsp)
+}
+
+// UpdateAssignmentRuleWithBodyWithResponse Change a rule
+//
+// A merge patch; `active` turns the rule on or off. Customers keep the assistants they have.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/assignment-rules/{id} (the `UpdateAssignmentRule` operationId).
+func (c *ClientWithResponses) UpdateAssignmentRuleWithBodyWithResponse(ctx context.Context, id AssignmentRuleId, params *UpdateAssignmentRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateAssignmentRuleReply, error) {
+	rsp, err := c.UpdateAssignmentRuleWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateAssignmentRuleReply(rsp)
+}
+
+// UpdateAssignmentRuleWithResponse Change a rule
+//
+// A merge patch; `active` turns the rule on or off. Customers keep the assistants they have.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/assignment-rules/{id} (the `UpdateAssignmentRule` operationId).
+func (c *ClientWithResponses) UpdateAssignmentRuleWithResponse(ctx context.Context, id AssignmentRuleId, params *UpdateAssignmentRuleParams, body UpdateAssignmentRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateAssignmentRuleReply, error) {
+	rsp, err := c.UpdateAssignmentRule(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateAssignmentRuleReply(rsp)
+}
+
 // ListAuditLogsWithResponse List audit entries
 //
 // The newest first. Filters combine. Values of personal fields are never in an entry, only the names of the fields.
@@ -59209,8 +60898,8 @@ func (c *ClientWithResponses) BulkCustomersWithResponse(ctx context.Context, par
 
 // HandOverCustomersWithBodyWithResponse Hand all customers of an assistant over
 //
-// For good, when somebody leaves or moves; for a leave, `POST /v1/staff/{id}/delegations` is meant. They go to one colleague, or with
-// `distribute_in_store` evenly to the active assistants of the same store. Only customers that the caller may change are moved, archived
+// For good, when somebody leaves or moves; for a leave, `POST /v1/staff/{id}/delegations` is meant. They go to one colleague, to several (`to`) by
+// shares or so that all come to look after as many as each other, or with `distribute_in_store` so to the active assistants of the same store. Only customers that the caller may change are moved, archived
 // ones too; `customer_count` says how many there are, the job's result how many were moved. Each move is in the audit log, and the new
 // assistant sees the customer at once. Needs `customers.update` as well.
 //
@@ -59229,8 +60918,8 @@ func (c *ClientWithResponses) HandOverCustomersWithBodyWithResponse(ctx context.
 
 // HandOverCustomersWithResponse Hand all customers of an assistant over
 //
-// For good, when somebody leaves or moves; for a leave, `POST /v1/staff/{id}/delegations` is meant. They go to one colleague, or with
-// `distribute_in_store` evenly to the active assistants of the same store. Only customers that the caller may change are moved, archived
+// For good, when somebody leaves or moves; for a leave, `POST /v1/staff/{id}/delegations` is meant. They go to one colleague, to several (`to`) by
+// shares or so that all come to look after as many as each other, or with `distribute_in_store` so to the active assistants of the same store. Only customers that the caller may change are moved, archived
 // ones too; `customer_count` says how many there are, the job's result how many were moved. Each move is in the audit log, and the new
 // assistant sees the customer at once. Needs `customers.update` as well.
 //
@@ -60104,7 +61793,7 @@ func (c *ClientWithResponses) RemoveCustomerTagWithResponse(ctx context.Context,
 // | `tag_added` | `tag_id`, `tag`, `origin`; `expires_at` of one that ends by itself |
 // | `tag_removed` | `tag_id`, `tag`, `origin` |
 // | `lifecycle` | `from`, `to`, `pinned`, `cause`; `rule` that said so |
-// | `handed_over` | `from_staff_id`, `to_staff_id` |
+// | `handed_over` | `from_staff_id`, `to_staff_id`; `rule_id` of one who had no assistant and got one by a rule |
 // | `merged` | `merged_id`, `status`: `done`, `undone`; `moved`: what came along |
 // | `merge_undone` | `merged_id` |
 // | `order` | `order_number`, `channel`, `status`, `currency`, `total_amount`, `returned_amount`, `unit_count` |
@@ -64445,6 +66134,433 @@ func ParseRotateApiKeyReply(rsp *http.Response) (*RotateApiKeyReply, error) {
 		response.Headers200 = &headers
 	case true:
 		var headers RotateApiKeyReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListAssignmentRulesReply parses an HTTP response from a ListAssignmentRulesWithResponse call
+func ParseListAssignmentRulesReply(rsp *http.Response) (*ListAssignmentRulesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAssignmentRulesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AssignmentRuleList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListAssignmentRulesReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListAssignmentRulesReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateAssignmentRuleReply parses an HTTP response from a CreateAssignmentRuleWithResponse call
+func ParseCreateAssignmentRuleReply(rsp *http.Response) (*CreateAssignmentRuleReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateAssignmentRuleReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest AssignmentRule
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateAssignmentRuleReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateAssignmentRuleReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseApplyAssignmentReply parses an HTTP response from a ApplyAssignmentWithResponse call
+func ParseApplyAssignmentReply(rsp *http.Response) (*ApplyAssignmentReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ApplyAssignmentReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest JobAccepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers ApplyAssignmentReply202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers202 = &headers
+	case true:
+		var headers ApplyAssignmentReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePreviewAssignmentReply parses an HTTP response from a PreviewAssignmentWithResponse call
+func ParsePreviewAssignmentReply(rsp *http.Response) (*PreviewAssignmentReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PreviewAssignmentReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AssignmentPreview
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers PreviewAssignmentReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteAssignmentRuleReply parses an HTTP response from a DeleteAssignmentRuleWithResponse call
+func ParseDeleteAssignmentRuleReply(rsp *http.Response) (*DeleteAssignmentRuleReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteAssignmentRuleReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteAssignmentRuleReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetAssignmentRuleReply parses an HTTP response from a GetAssignmentRuleWithResponse call
+func ParseGetAssignmentRuleReply(rsp *http.Response) (*GetAssignmentRuleReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAssignmentRuleReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AssignmentRule
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetAssignmentRuleReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetAssignmentRuleReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateAssignmentRuleReply parses an HTTP response from a UpdateAssignmentRuleWithResponse call
+func ParseUpdateAssignmentRuleReply(rsp *http.Response) (*UpdateAssignmentRuleReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateAssignmentRuleReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AssignmentRule
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateAssignmentRuleReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateAssignmentRuleReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

@@ -18,6 +18,24 @@ import (
 	externalRef0 "github.com/shuke-crm/shuke/api/common"
 )
 
+// Defines values for AssignmentMethod.
+const (
+	AssignFewestCustomers AssignmentMethod = "fewest_customers"
+	AssignRoundRobin      AssignmentMethod = "round_robin"
+)
+
+// Valid indicates whether the value is a known member of the AssignmentMethod enum.
+func (e AssignmentMethod) Valid() bool {
+	switch e {
+	case AssignFewestCustomers:
+		return true
+	case AssignRoundRobin:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for AutoMergeIdentifier.
 const (
 	AutoMergeCardNumber AutoMergeIdentifier = "card_number"
@@ -864,6 +882,21 @@ func (e ValidationSeverity) Valid() bool {
 	}
 }
 
+// Defines values for ListAssignmentRulesParamsInclude.
+const (
+	ListAssignmentRulesParamsIncludeIncludeTotalCount ListAssignmentRulesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListAssignmentRulesParamsInclude enum.
+func (e ListAssignmentRulesParamsInclude) Valid() bool {
+	switch e {
+	case ListAssignmentRulesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListCustomFieldsParamsInclude.
 const (
 	ListCustomFieldsParamsIncludeIncludeTotalCount ListCustomFieldsParamsInclude = "total_count"
@@ -1087,6 +1120,161 @@ func (e ListValidationRulesParamsInclude) Valid() bool {
 	default:
 		return false
 	}
+}
+
+// AssignmentForecast Example: {"customer_count":17,"rule":{"active":true,"created_at":"2026-06-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a19","method":"round_robin","name":"新客轮流","position":10,"sources":["pos"],"staff_ids":[],"stages":[],"store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","tag_ids":[],"updated_at":"2026-06-01T02:00:00Z","version":1},"shares":[]}
+type AssignmentForecast struct {
+	CustomerCount int64 `json:"customer_count"`
+
+	// Rule Example: {"active":true,"created_at":"2026-06-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a19","method":"round_robin","name":"新客轮流","position":10,"sources":["pos"],"staff_ids":[],"stages":[],"store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","tag_ids":[],"updated_at":"2026-06-01T02:00:00Z","version":1}
+	Rule AssignmentRule `json:"rule"`
+
+	// Shares What each of its people would get.
+	Shares []AssignmentShare `json:"shares"`
+}
+
+// AssignmentMethod Whoever has the fewest active customers gets the next one, or everybody in turn.
+//
+// Example: round_robin
+type AssignmentMethod string
+
+// AssignmentPreview Example: {"customer_count":17,"rules":[],"unmatched_count":17}
+type AssignmentPreview struct {
+	// CustomerCount Customers without an assistant.
+	CustomerCount int64                `json:"customer_count"`
+	Rules         []AssignmentForecast `json:"rules"`
+
+	// UnmatchedCount Of them, those for whom there is no rule.
+	UnmatchedCount int64 `json:"unmatched_count"`
+}
+
+// AssignmentRule Example: {"active":true,"created_at":"2026-06-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a19","method":"round_robin","name":"新客轮流","position":10,"sources":["pos"],"staff_ids":[],"stages":[],"store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","tag_ids":[],"updated_at":"2026-06-01T02:00:00Z","version":1}
+type AssignmentRule struct {
+	Active    bool      `json:"active"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id externalRef0.Id `json:"id"`
+
+	// Method Whoever has the fewest active customers gets the next one, or everybody in turn.
+	//
+	// Example: round_robin
+	Method AssignmentMethod `json:"method"`
+	Name   string           `json:"name"`
+
+	// Position Rules are tried in this order, lower ones first.
+	Position int32 `json:"position"`
+
+	// Sources Only customers from one of these sources; empty for any.
+	Sources []string `json:"sources"`
+
+	// StaffIds Active staff of the store to choose among; empty for all its assistants. Who leaves the store or the company is passed over.
+	StaffIds []externalRef0.Id `json:"staff_ids"`
+
+	// Stages Only customers in one of these lifecycle stages; empty for any.
+	Stages []LifecycleStage `json:"stages"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId externalRef0.Id `json:"store_id"`
+
+	// TagIds Only customers with at least one of these tags; empty for any.
+	TagIds    []externalRef0.Id `json:"tag_ids"`
+	UpdatedAt time.Time         `json:"updated_at"`
+	Version   int64             `json:"version"`
+}
+
+// AssignmentRuleCreate Example: {"active":true,"method":"round_robin","name":"新客轮流","position":10,"sources":["pos"],"staff_ids":[],"stages":[],"store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","tag_ids":[]}
+type AssignmentRuleCreate struct {
+	Active *bool `json:"active,omitempty"`
+
+	// Method Whoever has the fewest active customers gets the next one, or everybody in turn.
+	//
+	// Example: round_robin
+	Method *AssignmentMethod `json:"method,omitempty"`
+	Name   string            `json:"name"`
+
+	// Position Rules are tried in this order, lower ones first.
+	Position int32 `json:"position"`
+
+	// Sources Only customers from one of these sources; empty for any.
+	Sources *[]string `json:"sources,omitempty"`
+
+	// StaffIds Active staff of the store to choose among; empty for all its assistants. Who leaves the store or the company is passed over.
+	StaffIds *[]externalRef0.Id `json:"staff_ids,omitempty"`
+
+	// Stages Only customers in one of these lifecycle stages; empty for any.
+	Stages *[]LifecycleStage `json:"stages,omitempty"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId externalRef0.Id `json:"store_id"`
+
+	// TagIds Only customers with at least one of these tags; empty for any.
+	TagIds *[]externalRef0.Id `json:"tag_ids,omitempty"`
+}
+
+// AssignmentRuleList Example: {"has_more":false,"items":[],"next_cursor":null}
+type AssignmentRuleList struct {
+	HasMore bool             `json:"has_more"`
+	Items   []AssignmentRule `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All rules, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// AssignmentRuleUpdate Example: {"active":false}
+type AssignmentRuleUpdate struct {
+	Active *bool `json:"active,omitempty"`
+
+	// Method Whoever has the fewest active customers gets the next one, or everybody in turn.
+	//
+	// Example: round_robin
+	Method *AssignmentMethod `json:"method,omitempty"`
+	Name   *string           `json:"name,omitempty"`
+
+	// Position Rules are tried in this order, lower ones first.
+	Position *int32 `json:"position,omitempty"`
+
+	// Sources Only customers from one of these sources; empty for any.
+	Sources *[]string `json:"sources,omitempty"`
+
+	// StaffIds Active staff of the store to choose among; empty for all its assistants. Who leaves the store or the company is passed over.
+	StaffIds *[]externalRef0.Id `json:"staff_ids,omitempty"`
+
+	// Stages Only customers in one of these lifecycle stages; empty for any.
+	Stages *[]LifecycleStage `json:"stages,omitempty"`
+
+	// TagIds Only customers with at least one of these tags; empty for any.
+	TagIds *[]externalRef0.Id `json:"tag_ids,omitempty"`
+}
+
+// AssignmentShare Example: {"customer_count":17,"staff":{"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","name":"小王"}}
+type AssignmentShare struct {
+	CustomerCount int64 `json:"customer_count"`
+
+	// Staff A member of staff as other resources mention one.
+	//
+	// Example: {"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","name":"王店员"}
+	Staff externalRef0.StaffRef `json:"staff"`
+}
+
+// AssignmentTarget Example: {"store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"}
+type AssignmentTarget struct {
+	// ImportId Only customers whom this import made.
+	ImportId *openapi_types.UUID `json:"import_id,omitempty"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId externalRef0.Id `json:"store_id"`
 }
 
 // AutoMergeIdentifier defines model for AutoMergeIdentifier.
@@ -2473,6 +2661,9 @@ type HandOverInput struct {
 	// Reason For the audit log.
 	Reason string `json:"reason"`
 
+	// To Instead of `to_staff_id`: several who share the customers, by their `share`; when nobody has one, whoever has the fewest customers gets the next.
+	To *[]Successor `json:"to,omitempty"`
+
 	// ToStaffId A UUIDv7, so ids sort by the time of creation.
 	//
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
@@ -2975,6 +3166,17 @@ type StaffLoadList struct {
 	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
+// Successor Example: {"share":2,"staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14"}
+type Successor struct {
+	// Share This one's part of all shares given.
+	Share *int32 `json:"share,omitempty"`
+
+	// StaffId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StaffId externalRef0.Id `json:"staff_id"`
+}
+
 // Tag Example: {"apply_job_id":null,"category":"level","color":"#d4af37","condition":null,"created_at":"2026-06-01T02:00:00Z","description":"Invited by the store manager.","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16","lifetime_days":365,"name":"VIP","updated_at":"2026-06-01T02:00:00Z","version":1}
 type Tag struct {
 	// ApplyJobId The job that applies the condition to everybody.
@@ -3273,6 +3475,11 @@ type ValidationTrial struct {
 	Samples []externalRef0.Id `json:"samples"`
 }
 
+// AssignmentRuleId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type AssignmentRuleId = externalRef0.Id
+
 // CustomFieldId A UUIDv7, so ids sort by the time of creation.
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
@@ -3302,6 +3509,59 @@ type TagId = externalRef0.Id
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type ValidationRuleId = externalRef0.Id
+
+// ListAssignmentRulesParams defines parameters for ListAssignmentRules.
+type ListAssignmentRulesParams struct {
+	// StoreId Only the rules of this store.
+	StoreId *externalRef0.Id `form:"store_id,omitempty" json:"store_id,omitempty"`
+
+	// Active Only rules that are on, or off.
+	Active *bool `form:"active,omitempty" json:"active,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListAssignmentRulesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListAssignmentRulesParamsInclude defines parameters for ListAssignmentRules.
+type ListAssignmentRulesParamsInclude string
+
+// CreateAssignmentRuleParams defines parameters for CreateAssignmentRule.
+type CreateAssignmentRuleParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ApplyAssignmentParams defines parameters for ApplyAssignment.
+type ApplyAssignmentParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteAssignmentRuleParams defines parameters for DeleteAssignmentRule.
+type DeleteAssignmentRuleParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetAssignmentRuleParams defines parameters for GetAssignmentRule.
+type GetAssignmentRuleParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateAssignmentRuleParams defines parameters for UpdateAssignmentRule.
+type UpdateAssignmentRuleParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
 
 // ListCustomFieldsParams defines parameters for ListCustomFields.
 type ListCustomFieldsParams struct {
@@ -3960,6 +4220,18 @@ type TryValidationRuleParams struct {
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// CreateAssignmentRuleJSONRequestBody defines body for CreateAssignmentRule for application/json ContentType.
+type CreateAssignmentRuleJSONRequestBody = AssignmentRuleCreate
+
+// ApplyAssignmentJSONRequestBody defines body for ApplyAssignment for application/json ContentType.
+type ApplyAssignmentJSONRequestBody = AssignmentTarget
+
+// PreviewAssignmentJSONRequestBody defines body for PreviewAssignment for application/json ContentType.
+type PreviewAssignmentJSONRequestBody = AssignmentTarget
+
+// UpdateAssignmentRuleJSONRequestBody defines body for UpdateAssignmentRule for application/json ContentType.
+type UpdateAssignmentRuleJSONRequestBody = AssignmentRuleUpdate
+
 // CreateCustomFieldJSONRequestBody defines body for CreateCustomField for application/json ContentType.
 type CreateCustomFieldJSONRequestBody = CustomFieldCreate
 
@@ -4046,6 +4318,27 @@ type UpdateValidationRuleJSONRequestBody = ValidationRuleUpdate
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ListAssignmentRules List the rules by which customers get their assistant
+	// (GET /v1/assignment-rules)
+	ListAssignmentRules(ctx echo.Context, params ListAssignmentRulesParams) error
+	// CreateAssignmentRule Create a rule
+	// (POST /v1/assignment-rules)
+	CreateAssignmentRule(ctx echo.Context, params CreateAssignmentRuleParams) error
+	// ApplyAssignment Give customers without an assistant one
+	// (POST /v1/assignment-rules/apply)
+	ApplyAssignment(ctx echo.Context, params ApplyAssignmentParams) error
+	// PreviewAssignment See what applying the rules would do
+	// (POST /v1/assignment-rules/preview)
+	PreviewAssignment(ctx echo.Context) error
+	// DeleteAssignmentRule Delete a rule
+	// (DELETE /v1/assignment-rules/{id})
+	DeleteAssignmentRule(ctx echo.Context, id AssignmentRuleId, params DeleteAssignmentRuleParams) error
+	// GetAssignmentRule Read a rule
+	// (GET /v1/assignment-rules/{id})
+	GetAssignmentRule(ctx echo.Context, id AssignmentRuleId, params GetAssignmentRuleParams) error
+	// UpdateAssignmentRule Change a rule
+	// (PATCH /v1/assignment-rules/{id})
+	UpdateAssignmentRule(ctx echo.Context, id AssignmentRuleId, params UpdateAssignmentRuleParams) error
 	// ListCustomFields List custom fields
 	// (GET /v1/custom-fields)
 	ListCustomFields(ctx echo.Context, params ListCustomFieldsParams) error
@@ -4267,6 +4560,227 @@ type ServerInterface interface {
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// ListAssignmentRules converts echo context to params.
+func (w *ServerInterfaceWrapper) ListAssignmentRules(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAssignmentRulesParams
+	// ------------- Optional query parameter "store_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "store_id", ctx.QueryParams(), &params.StoreId, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter store_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "active" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "active", ctx.QueryParams(), &params.Active, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter active: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListAssignmentRules(ctx, params)
+	return err
+}
+
+// CreateAssignmentRule converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateAssignmentRule(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateAssignmentRuleParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateAssignmentRule(ctx, params)
+	return err
+}
+
+// ApplyAssignment converts echo context to params.
+func (w *ServerInterfaceWrapper) ApplyAssignment(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ApplyAssignmentParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ApplyAssignment(ctx, params)
+	return err
+}
+
+// PreviewAssignment converts echo context to params.
+func (w *ServerInterfaceWrapper) PreviewAssignment(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PreviewAssignment(ctx)
+	return err
+}
+
+// DeleteAssignmentRule converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteAssignmentRule(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id AssignmentRuleId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteAssignmentRuleParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteAssignmentRule(ctx, id, params)
+	return err
+}
+
+// GetAssignmentRule converts echo context to params.
+func (w *ServerInterfaceWrapper) GetAssignmentRule(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id AssignmentRuleId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetAssignmentRuleParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetAssignmentRule(ctx, id, params)
+	return err
+}
+
+// UpdateAssignmentRule converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateAssignmentRule(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id AssignmentRuleId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateAssignmentRuleParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateAssignmentRule(ctx, id, params)
+	return err
 }
 
 // ListCustomFields converts echo context to params.
@@ -7072,6 +7586,13 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/validation-rules/:id/activate", wrapper.ActivateValidationRule, options.OperationMiddlewares["activateValidationRule"]...)
 	router.POST(options.BaseURL+"/v1/validation-rules/:id/deactivate", wrapper.DeactivateValidationRule, options.OperationMiddlewares["deactivateValidationRule"]...)
 	router.GET(options.BaseURL+"/v1/staff-loads", wrapper.ListStaffLoads, options.OperationMiddlewares["listStaffLoads"]...)
+	router.GET(options.BaseURL+"/v1/assignment-rules", wrapper.ListAssignmentRules, options.OperationMiddlewares["listAssignmentRules"]...)
+	router.POST(options.BaseURL+"/v1/assignment-rules", wrapper.CreateAssignmentRule, options.OperationMiddlewares["createAssignmentRule"]...)
+	router.POST(options.BaseURL+"/v1/assignment-rules/preview", wrapper.PreviewAssignment, options.OperationMiddlewares["previewAssignment"]...)
+	router.POST(options.BaseURL+"/v1/assignment-rules/apply", wrapper.ApplyAssignment, options.OperationMiddlewares["applyAssignment"]...)
+	router.DELETE(options.BaseURL+"/v1/assignment-rules/:id", wrapper.DeleteAssignmentRule, options.OperationMiddlewares["deleteAssignmentRule"]...)
+	router.GET(options.BaseURL+"/v1/assignment-rules/:id", wrapper.GetAssignmentRule, options.OperationMiddlewares["getAssignmentRule"]...)
+	router.PATCH(options.BaseURL+"/v1/assignment-rules/:id", wrapper.UpdateAssignmentRule, options.OperationMiddlewares["updateAssignmentRule"]...)
 	router.GET(options.BaseURL+"/v1/customer-groups", wrapper.ListCustomerGroups, options.OperationMiddlewares["listCustomerGroups"]...)
 	router.POST(options.BaseURL+"/v1/customer-groups", wrapper.CreateCustomerGroup, options.OperationMiddlewares["createCustomerGroup"]...)
 	router.DELETE(options.BaseURL+"/v1/customer-groups/:id", wrapper.DeleteCustomerGroup, options.OperationMiddlewares["deleteCustomerGroup"]...)
@@ -7098,6 +7619,390 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/customer-merges/:id", wrapper.GetCustomerMerge, options.OperationMiddlewares["getCustomerMerge"]...)
 	router.POST(options.BaseURL+"/v1/customer-merges/:id/undo", wrapper.UndoCustomerMerge, options.OperationMiddlewares["undoCustomerMerge"]...)
 
+}
+
+type ListAssignmentRulesRequestObject struct {
+	Params ListAssignmentRulesParams
+}
+
+type ListAssignmentRulesResponseObject interface {
+	VisitListAssignmentRulesResponse(w http.ResponseWriter) error
+}
+
+type ListAssignmentRules200ResponseHeaders struct {
+	Link *string
+}
+
+type ListAssignmentRules200JSONResponse struct {
+	Body    AssignmentRuleList
+	Headers ListAssignmentRules200ResponseHeaders
+}
+
+func (response ListAssignmentRules200JSONResponse) VisitListAssignmentRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAssignmentRulesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListAssignmentRulesdefaultApplicationProblemPlusJSONResponse) VisitListAssignmentRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAssignmentRuleRequestObject struct {
+	Params CreateAssignmentRuleParams
+	Body   *CreateAssignmentRuleJSONRequestBody
+}
+
+type CreateAssignmentRuleResponseObject interface {
+	VisitCreateAssignmentRuleResponse(w http.ResponseWriter) error
+}
+
+type CreateAssignmentRule201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateAssignmentRule201JSONResponse struct {
+	Body    AssignmentRule
+	Headers CreateAssignmentRule201ResponseHeaders
+}
+
+func (response CreateAssignmentRule201JSONResponse) VisitCreateAssignmentRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAssignmentRuledefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CreateAssignmentRuledefaultApplicationProblemPlusJSONResponse) VisitCreateAssignmentRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApplyAssignmentRequestObject struct {
+	Params ApplyAssignmentParams
+	Body   *ApplyAssignmentJSONRequestBody
+}
+
+type ApplyAssignmentResponseObject interface {
+	VisitApplyAssignmentResponse(w http.ResponseWriter) error
+}
+
+type ApplyAssignment202ResponseHeaders struct {
+	Location *string
+}
+
+type ApplyAssignment202JSONResponse struct {
+	Body    externalRef0.JobAccepted
+	Headers ApplyAssignment202ResponseHeaders
+}
+
+func (response ApplyAssignment202JSONResponse) VisitApplyAssignmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApplyAssignmentdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ApplyAssignmentdefaultApplicationProblemPlusJSONResponse) VisitApplyAssignmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewAssignmentRequestObject struct {
+	Body *PreviewAssignmentJSONRequestBody
+}
+
+type PreviewAssignmentResponseObject interface {
+	VisitPreviewAssignmentResponse(w http.ResponseWriter) error
+}
+
+type PreviewAssignment200JSONResponse AssignmentPreview
+
+func (response PreviewAssignment200JSONResponse) VisitPreviewAssignmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewAssignmentdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response PreviewAssignmentdefaultApplicationProblemPlusJSONResponse) VisitPreviewAssignmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAssignmentRuleRequestObject struct {
+	Id     AssignmentRuleId `json:"id"`
+	Params DeleteAssignmentRuleParams
+}
+
+type DeleteAssignmentRuleResponseObject interface {
+	VisitDeleteAssignmentRuleResponse(w http.ResponseWriter) error
+}
+
+type DeleteAssignmentRule204Response struct {
+}
+
+func (response DeleteAssignmentRule204Response) VisitDeleteAssignmentRuleResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteAssignmentRuledefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response DeleteAssignmentRuledefaultApplicationProblemPlusJSONResponse) VisitDeleteAssignmentRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAssignmentRuleRequestObject struct {
+	Id     AssignmentRuleId `json:"id"`
+	Params GetAssignmentRuleParams
+}
+
+type GetAssignmentRuleResponseObject interface {
+	VisitGetAssignmentRuleResponse(w http.ResponseWriter) error
+}
+
+type GetAssignmentRule200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetAssignmentRule200JSONResponse struct {
+	Body    AssignmentRule
+	Headers GetAssignmentRule200ResponseHeaders
+}
+
+func (response GetAssignmentRule200JSONResponse) VisitGetAssignmentRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAssignmentRule304Response struct {
+}
+
+func (response GetAssignmentRule304Response) VisitGetAssignmentRuleResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetAssignmentRuledefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetAssignmentRuledefaultApplicationProblemPlusJSONResponse) VisitGetAssignmentRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateAssignmentRuleRequestObject struct {
+	Id     AssignmentRuleId `json:"id"`
+	Params UpdateAssignmentRuleParams
+	Body   *UpdateAssignmentRuleJSONRequestBody
+}
+
+type UpdateAssignmentRuleResponseObject interface {
+	VisitUpdateAssignmentRuleResponse(w http.ResponseWriter) error
+}
+
+type UpdateAssignmentRule200ResponseHeaders struct {
+	ETag *string
+}
+
+type UpdateAssignmentRule200JSONResponse struct {
+	Body    AssignmentRule
+	Headers UpdateAssignmentRule200ResponseHeaders
+}
+
+func (response UpdateAssignmentRule200JSONResponse) VisitUpdateAssignmentRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateAssignmentRuledefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response UpdateAssignmentRuledefaultApplicationProblemPlusJSONResponse) VisitUpdateAssignmentRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type ListCustomFieldsRequestObject struct {
@@ -11025,6 +11930,27 @@ func (response TryValidationRuledefaultApplicationProblemPlusJSONResponse) Visit
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ListAssignmentRules List the rules by which customers get their assistant
+	// (GET /v1/assignment-rules)
+	ListAssignmentRules(ctx context.Context, request ListAssignmentRulesRequestObject) (ListAssignmentRulesResponseObject, error)
+	// CreateAssignmentRule Create a rule
+	// (POST /v1/assignment-rules)
+	CreateAssignmentRule(ctx context.Context, request CreateAssignmentRuleRequestObject) (CreateAssignmentRuleResponseObject, error)
+	// ApplyAssignment Give customers without an assistant one
+	// (POST /v1/assignment-rules/apply)
+	ApplyAssignment(ctx context.Context, request ApplyAssignmentRequestObject) (ApplyAssignmentResponseObject, error)
+	// PreviewAssignment See what applying the rules would do
+	// (POST /v1/assignment-rules/preview)
+	PreviewAssignment(ctx context.Context, request PreviewAssignmentRequestObject) (PreviewAssignmentResponseObject, error)
+	// DeleteAssignmentRule Delete a rule
+	// (DELETE /v1/assignment-rules/{id})
+	DeleteAssignmentRule(ctx context.Context, request DeleteAssignmentRuleRequestObject) (DeleteAssignmentRuleResponseObject, error)
+	// GetAssignmentRule Read a rule
+	// (GET /v1/assignment-rules/{id})
+	GetAssignmentRule(ctx context.Context, request GetAssignmentRuleRequestObject) (GetAssignmentRuleResponseObject, error)
+	// UpdateAssignmentRule Change a rule
+	// (PATCH /v1/assignment-rules/{id})
+	UpdateAssignmentRule(ctx context.Context, request UpdateAssignmentRuleRequestObject) (UpdateAssignmentRuleResponseObject, error)
 	// ListCustomFields List custom fields
 	// (GET /v1/custom-fields)
 	ListCustomFields(ctx context.Context, request ListCustomFieldsRequestObject) (ListCustomFieldsResponseObject, error)
@@ -11253,6 +12179,274 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// ListAssignmentRules operation middleware
+func (sh *strictHandler) ListAssignmentRules(ctx echo.Context, params ListAssignmentRulesParams) error {
+	var request ListAssignmentRulesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAssignmentRules(ctx.Request().Context(), request.(ListAssignmentRulesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAssignmentRules")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListAssignmentRulesResponseObject); ok {
+		return validResponse.VisitListAssignmentRulesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateAssignmentRule operation middleware
+func (sh *strictHandler) CreateAssignmentRule(ctx echo.Context, params CreateAssignmentRuleParams) error {
+	var request CreateAssignmentRuleRequestObject
+
+	request.Params = params
+
+	var body CreateAssignmentRuleJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateAssignmentRule(ctx.Request().Context(), request.(CreateAssignmentRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateAssignmentRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateAssignmentRuleResponseObject); ok {
+		return validResponse.VisitCreateAssignmentRuleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ApplyAssignment operation middleware
+func (sh *strictHandler) ApplyAssignment(ctx echo.Context, params ApplyAssignmentParams) error {
+	var request ApplyAssignmentRequestObject
+
+	request.Params = params
+
+	var body ApplyAssignmentJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ApplyAssignment(ctx.Request().Context(), request.(ApplyAssignmentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ApplyAssignment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ApplyAssignmentResponseObject); ok {
+		return validResponse.VisitApplyAssignmentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PreviewAssignment operation middleware
+func (sh *strictHandler) PreviewAssignment(ctx echo.Context) error {
+	var request PreviewAssignmentRequestObject
+
+	var body PreviewAssignmentJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PreviewAssignment(ctx.Request().Context(), request.(PreviewAssignmentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PreviewAssignment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PreviewAssignmentResponseObject); ok {
+		return validResponse.VisitPreviewAssignmentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteAssignmentRule operation middleware
+func (sh *strictHandler) DeleteAssignmentRule(ctx echo.Context, id AssignmentRuleId, params DeleteAssignmentRuleParams) error {
+	var request DeleteAssignmentRuleRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteAssignmentRule(ctx.Request().Context(), request.(DeleteAssignmentRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteAssignmentRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteAssignmentRuleResponseObject); ok {
+		return validResponse.VisitDeleteAssignmentRuleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetAssignmentRule operation middleware
+func (sh *strictHandler) GetAssignmentRule(ctx echo.Context, id AssignmentRuleId, params GetAssignmentRuleParams) error {
+	var request GetAssignmentRuleRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAssignmentRule(ctx.Request().Context(), request.(GetAssignmentRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAssignmentRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetAssignmentRuleResponseObject); ok {
+		return validResponse.VisitGetAssignmentRuleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateAssignmentRule operation middleware
+func (sh *strictHandler) UpdateAssignmentRule(ctx echo.Context, id AssignmentRuleId, params UpdateAssignmentRuleParams) error {
+	var request UpdateAssignmentRuleRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body UpdateAssignmentRuleJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateAssignmentRule(ctx.Request().Context(), request.(UpdateAssignmentRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateAssignmentRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateAssignmentRuleResponseObject); ok {
+		return validResponse.VisitUpdateAssignmentRuleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // ListCustomFields operation middleware

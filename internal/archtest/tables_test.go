@@ -50,6 +50,7 @@ var owners = map[string]string{
 
 	"customer_lifecycle_changes": "internal/customers",
 
+	"assignment_rules":       "internal/customers",
 	"customer_groups":        "internal/customers",
 	"customer_group_members": "internal/customers",
 
@@ -136,6 +137,8 @@ var rawSQL = map[string]string{
 	"internal/customers/http_profile_read.go": "the profile in one statement; its row is checked against the scope",
 	"internal/customers/groups.go":            "groups have no scope; members counted and locked with the scope in the condition",
 	"internal/customers/lifecycle.go":         "moves customers locked by their metrics; history of one that the caller's scope has been checked for",
+	"internal/customers/assignment.go":        "rules, with the scope over their store in the condition; turns and loads under their lock",
+	"internal/customers/assignment_apply.go":  "customers without an assistant, set-based, and rules, with the scope in the condition",
 	"internal/customers/loads.go":             "customers counted by assistant, with the scope in the condition",
 	"internal/customers/list.go":              "counts with the scope in the condition",
 	"internal/customers/quality.go":           "judges everybody, as the system",

@@ -54,6 +54,10 @@ func (s *Service) CreateMany(ctx context.Context, tx *db.Tx, inputs []*Input) ([
 	if err != nil {
 		return nil, err
 	}
+	assistants, err := s.assignNew(ctx, tx, r, inputs)
+	if err != nil {
+		return nil, err
+	}
 	now := s.clock.Now()
 	today := s.clock.Today().Time()
 	rows := make([]*Customer, 0, len(inputs))
@@ -71,6 +75,9 @@ func (s *Service) CreateMany(ctx context.Context, tx *db.Tx, inputs []*Input) ([
 		names.assign(&c, in, &bad)
 		if len(bad) == 0 && !in.nameless && !c.identified() {
 			bad.add("", ErrNoIdentity)
+		}
+		if len(bad) == 0 {
+			assistants.give(&c, in, r.rules, today)
 		}
 		r.rules.judge(&c, today, &bad)
 		if err := bad.err(); err != nil {
@@ -95,10 +102,18 @@ func (s *Service) CreateMany(ctx context.Context, tx *db.Tx, inputs []*Input) ([
 	if err != nil {
 		return nil, err
 	}
+	if assistants != nil {
+		if err := assistants.save(ctx, tx); err != nil {
+			return nil, err
+		}
+	}
 	var refused []*Customer
 	for n, c := range rows {
 		if done[c.ID] {
 			out[at[n]].Customer = c
+			if c.assignedBy != uuid.Nil {
+				noteAssigned(ctx, tx, c)
+			}
 			s.note(ctx, tx, "customers.create", EventCreated, c, c.differences(&Customer{Gender: c.Gender, Language: c.Language, Source: c.Source, LifecycleStage: c.LifecycleStage}))
 		} else {
 			refused = append(refused, c)

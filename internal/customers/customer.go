@@ -38,6 +38,7 @@ type Customer struct {
 	bought     *purchases // nil: nothing
 	factsKnown bool       // bought has been read
 	stageRule  string     // the rule by which the stage was derived just now
+	assignedBy uuid.UUID  // the rule by which the assistant was chosen just now
 	block      int32      // of its name tokens; set at creation, never changed
 	wrapped    []byte     // data key of the row; nil for a new one
 

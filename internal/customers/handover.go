@@ -35,8 +35,15 @@ const (
 type HandOverInput struct {
 	From       uuid.UUID
 	To         *uuid.UUID
-	Distribute bool // among the colleagues of From's store instead
+	Distribute bool        // among the colleagues of From's store instead
+	Among      []Successor // or among these
 	Reason     string
+}
+
+// Successor is one of several who take over.
+type Successor struct {
+	StaffID uuid.UUID
+	Share   int64 // of all shares; 0 for everybody: whoever has the fewest customers gets the next
 }
 
 // handOver is what the job needs: it moves what the caller may change, and the
@@ -44,6 +51,7 @@ type HandOverInput struct {
 type handOver struct {
 	From   uuid.UUID   `json:"from_staff_id"`
 	To     []uuid.UUID `json:"to_staff_ids"`
+	Shares []int64     `json:"shares,omitempty"` // of To; none: to whoever has the fewest
 	Reason string      `json:"reason"`
 	Kind   auth.Kind   `json:"actor_kind"`
 	Actor  uuid.UUID   `json:"actor_id"`
@@ -67,8 +75,12 @@ func (s *Service) HandOver(ctx context.Context, in HandOverInput) (job *platform
 		return nil, 0, err
 	case !actor.Can(auth.CustomersUpdate):
 		return nil, 0, apperr.ErrForbidden.New().Arg("permission", auth.CustomersUpdate)
-	case (in.To != nil) == in.Distribute:
+	case one(in.To != nil)+one(in.Distribute)+one(len(in.Among) > 0) != 1:
 		return nil, 0, ErrHandOverTo.At("/to_staff_id")
+	}
+	shares, err := sharesOf(in.Among)
+	if err != nil {
+		return nil, 0, err
 	}
 	if in.Reason = strings.TrimSpace(in.Reason); utf8.RuneCountInString(in.Reason) < 2 {
 		return nil, 0, ErrReason.At("/reason")
@@ -93,15 +105,42 @@ func (s *Service) HandOver(ctx context.Context, in HandOverInput) (job *platform
 		if err := tx.QueryRow(ctx, count.numbered(), count.args...).Scan(&customers); err != nil {
 			return err
 		}
-		job, err = s.queue.StartVisible(ctx, tx, jobHandOver, handOver{from.ID, to, in.Reason, actor.Kind, actor.ID, scope})
+		job, err = s.queue.StartVisible(ctx, tx, jobHandOver, handOver{from.ID, to, shares, in.Reason, actor.Kind, actor.ID, scope})
 		if err != nil {
 			return err
 		}
 		audit.Record(ctx, tx, audit.Entry{Action: "customers.hand_over.start", ObjectType: "staff", ObjectID: from.ID.String(), StoreID: from.StoreID,
-			Reason: in.Reason, Changes: map[string]any{"to_staff_ids": to, "customers": customers, "job_id": job.ID}})
+			Reason: in.Reason, Changes: map[string]any{"to_staff_ids": to, "shares": shares, "customers": customers, "job_id": job.ID}})
 		return nil
 	})
 	return job, customers, err
+}
+
+func one(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+// sharesOf are the shares of successors; none when nobody has one.
+// Errors: ErrHandOverShares, ErrRepeated.
+func sharesOf(among []Successor) ([]int64, error) {
+	var shares []int64
+	seen := map[uuid.UUID]bool{}
+	for i, a := range among {
+		at := "/to/" + itoa(i)
+		switch {
+		case seen[a.StaffID]:
+			return nil, ErrRepeated.At(at + "/staff_id")
+		case (a.Share > 0) != (among[0].Share > 0):
+			return nil, ErrHandOverShares.At(at + "/share")
+		}
+		if seen[a.StaffID] = true; a.Share > 0 {
+			shares = append(shares, a.Share)
+		}
+	}
+	return shares, nil
 }
 
 // takers are those who get the customers: active and within the caller's reach;
@@ -114,6 +153,22 @@ func (s *Service) takers(ctx context.Context, tx *db.Tx, from *platform.Staff, i
 			return nil, ErrStaff.At("/to_staff_id")
 		}
 		return []uuid.UUID{id}, err
+	}
+	if len(in.Among) > 0 {
+		out := make([]uuid.UUID, len(in.Among))
+		for i, a := range in.Among {
+			out[i] = a.StaffID
+		}
+		found, err := q.Where(staff.IDIn(out...)).IDs(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for i, id := range out {
+			if !slices.Contains(found, id) {
+				return nil, ErrStaff.At("/to/" + itoa(i) + "/staff_id")
+			}
+		}
+		return out, nil
 	}
 	if from.StoreID == nil {
 		return nil, ErrNobody.At("/distribute_in_store")
@@ -128,11 +183,8 @@ func (s *Service) takers(ctx context.Context, tx *db.Tx, from *platform.Staff, i
 	}
 	var out []uuid.UUID
 	for _, p := range colleagues {
-		for _, g := range p.Edges.Grants {
-			if slices.Contains(g.Edges.Role.Permissions, string(auth.CustomersRead)) {
-				out = append(out, p.ID)
-				break
-			}
+		if looksAfterOwn(p) {
+			out = append(out, p.ID)
 		}
 	}
 	if len(out) == 0 {
@@ -144,16 +196,11 @@ func (s *Service) takers(ctx context.Context, tx *db.Tx, from *platform.Staff, i
 // runHandOver moves batch by batch. A second attempt goes on where the first
 // one broke off: what was moved is no longer From's.
 func (s *Service) runHandOver(ctx context.Context, h handOver, p *jobs.Progress) (*HandOverResult, error) {
-	name := ""
-	if h.Kind == auth.KindStaff {
-		person, err := s.db.Platform.Staff.Get(auth.System(ctx, jobHandOver), h.Actor)
-		if err != nil {
-			return nil, err
-		}
-		name = person.Username
+	ctx, err := s.onBehalf(ctx, jobHandOver, h.Kind, h.Actor, h.Scope)
+	if err != nil {
+		return nil, err
 	}
-	ctx = auth.With(ctx, auth.Actor{Kind: h.Kind, ID: h.Actor, Name: name, Scope: h.Scope})
-	loads, err := s.loadsOf(ctx, h.To)
+	loads, err := h.loads(ctx, s.db.Clients)
 	if err != nil {
 		return nil, err
 	}
@@ -181,14 +228,28 @@ func (s *Service) runHandOver(ctx context.Context, h handOver, p *jobs.Progress)
 	}
 }
 
-// load is how many customers somebody looks after.
+// load is how many customers somebody looks after; of one with a share, how many
+// they were given.
 type load struct {
-	staff     uuid.UUID
-	customers int64
+	staff            uuid.UUID
+	customers, share int64
 }
 
-func (s *Service) loadsOf(ctx context.Context, people []uuid.UUID) ([]load, error) {
-	rows, err := s.db.Query(ctx, `
+// loads are those of the successors as the job begins. A second attempt divides
+// what is left by the same shares.
+func (h handOver) loads(ctx context.Context, c *db.Clients) ([]load, error) {
+	if len(h.Shares) == 0 {
+		return loadsOf(ctx, c, h.To)
+	}
+	out := make([]load, len(h.To))
+	for i, id := range h.To {
+		out[i] = load{staff: id, share: h.Shares[i]}
+	}
+	return out, nil
+}
+
+func loadsOf(ctx context.Context, c *db.Clients, people []uuid.UUID) ([]load, error) {
+	rows, err := c.Query(ctx, `
 		SELECT p.id, (SELECT count(*) FROM customers c WHERE c.assigned_staff_id = p.id AND c.archived_at IS NULL)
 		FROM unnest($1::uuid[]) p (id) ORDER BY p.id`, pgarray.UUIDs(people))
 	if err != nil {
@@ -206,11 +267,13 @@ func (s *Service) loadsOf(ctx context.Context, people []uuid.UUID) ([]load, erro
 	return out, rows.Err()
 }
 
-// next is whoever has the fewest customers; they get one more.
+// next is whoever has the fewest customers, for their share if they have one; they
+// get one more.
 func next(loads []load) uuid.UUID {
 	least := 0
 	for i := range loads {
-		if loads[i].customers < loads[least].customers {
+		a, b := &loads[i], &loads[least]
+		if a.share > 0 && (a.customers+1)*b.share < (b.customers+1)*a.share || a.share == 0 && a.customers < b.customers {
 			least = i
 		}
 	}

@@ -14,7 +14,17 @@ import (
 // HandOverCustomers implements handOverCustomers.
 func (a API) HandOverCustomers(ctx context.Context, r customersapi.HandOverCustomersRequestObject) (customersapi.HandOverCustomersResponseObject, error) {
 	b := r.Body
-	job, n, err := a.HandOver(ctx, HandOverInput{From: b.FromStaffId, To: b.ToStaffId, Distribute: b.DistributeInStore != nil && *b.DistributeInStore, Reason: b.Reason})
+	in := HandOverInput{From: b.FromStaffId, To: b.ToStaffId, Distribute: b.DistributeInStore != nil && *b.DistributeInStore, Reason: b.Reason}
+	if b.To != nil {
+		for _, to := range *b.To {
+			share := int64(0)
+			if to.Share != nil {
+				share = int64(*to.Share)
+			}
+			in.Among = append(in.Among, Successor{to.StaffId, share})
+		}
+	}
+	job, n, err := a.HandOver(ctx, in)
 	if err != nil {
 		return nil, err
 	}

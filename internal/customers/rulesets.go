@@ -83,9 +83,10 @@ type ruleSet struct {
 	tagsByStage     bool // or the stage
 	stages          lifecycle.Settings
 	dayOf           func(time.Time) clock.Day
+	assigning       map[uuid.UUID]bool // stores with rules for assistants
 }
 
-type ruleRevisions struct{ rules, fields, conditions, stages int64 }
+type ruleRevisions struct{ rules, fields, conditions, stages, assignments int64 }
 
 // needPurchases reports whether judging a change of a record needs to know what
 // the customer bought.
@@ -127,8 +128,8 @@ func (s *Service) activeRules(ctx context.Context) (*ruleSet, error) {
 	now := time.Now()
 	var at ruleRevisions
 	if err := c.QueryRow(ctx, `SELECT max(revision) FILTER (WHERE name = 'validation_rules'), max(revision) FILTER (WHERE name = 'custom_fields'),
-		max(revision) FILTER (WHERE name = 'automatic_tags'), coalesce((SELECT version FROM settings WHERE key = $1), 0) FROM definition_revisions`,
-		lifecycle.SettingKey).Scan(&at.rules, &at.fields, &at.conditions, &at.stages); err != nil {
+		max(revision) FILTER (WHERE name = 'automatic_tags'), max(revision) FILTER (WHERE name = 'assignment_rules'), coalesce((SELECT version FROM settings WHERE key = $1), 0) FROM definition_revisions`,
+		lifecycle.SettingKey).Scan(&at.rules, &at.fields, &at.conditions, &at.assignments, &at.stages); err != nil {
 		return nil, err
 	}
 	if set != nil && set.revisions == at {
@@ -146,6 +147,14 @@ func (s *Service) activeRules(ctx context.Context) (*ruleSet, error) {
 	next := &ruleSet{revisions: at, custom: expressible(all), dayOf: s.clock.DayOf}
 	if next.stages, err = readStages(ctx, c); err != nil {
 		return nil, err
+	}
+	assigned, err := readAssignmentRules(ctx, c, "WHERE a.active")
+	if err != nil {
+		return nil, err
+	}
+	next.assigning = map[uuid.UUID]bool{}
+	for _, a := range assigned {
+		next.assigning[a.StoreID] = true
 	}
 	if err := next.readTags(ctx, c); err != nil {
 		return nil, err

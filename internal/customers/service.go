@@ -53,6 +53,7 @@ func New(d Deps) *Service {
 	}
 	if d.Queue != nil {
 		jobs.RegisterVisible(d.Queue, jobHandOver, func(ctx context.Context, h handOver, p *jobs.Progress) (any, error) { return s.runHandOver(ctx, h, p) })
+		jobs.RegisterVisible(d.Queue, jobAssign, s.runAssign)
 		s.registerScan(d.Queue)
 		s.registerAutoMerge(d.Queue)
 		jobs.RegisterVisible(d.Queue, jobReplaceChoices, s.runReplaceChoices)

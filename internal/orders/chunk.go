@@ -73,6 +73,9 @@ func (s *Service) chunk(ctx context.Context, tx *db.Tx, rows []*row, create bool
 	if err := w.insert(ctx, tx); err != nil {
 		return err
 	}
+	if err := lockCustomers(ctx, tx, fresh); err != nil {
+		return err
+	}
 	if err := s.link(ctx, tx, fresh); err != nil {
 		return err
 	}
@@ -127,9 +130,10 @@ JOIN pos_tickets p ON p.store_id = k.store_id AND p.external_number = k.external
 	return found.Err()
 }
 
-// findCustomers resolves whom tickets name, and holds those customers still
-// until commit: orders copy their assistant, who must not change in between, and
-// their lifecycle stage and automatic tags follow from what they bought.
+// findCustomers resolves whom tickets name, and keeps those customers from being
+// merged until commit. What orders copy of them may still change: lockCustomers
+// looks again, so that tickets of the same customers wait for each other only from
+// there on.
 func (s *Service) findCustomers(ctx context.Context, tx *db.Tx, rows []*row) error {
 	var named []*row
 	var refs []customers.Ref
@@ -160,7 +164,7 @@ func (s *Service) findCustomers(ctx context.Context, tx *db.Tx, rows []*row) err
 	if len(ids) == 0 {
 		return nil
 	}
-	found, err := tx.Query(ctx, "SELECT id, assigned_staff_id, merged_into_id IS NOT NULL FROM customers WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE", ids)
+	found, err := tx.Query(ctx, "SELECT id, assigned_staff_id, merged_into_id IS NOT NULL FROM customers WHERE id = ANY($1::uuid[]) ORDER BY id FOR KEY SHARE", ids)
 	if err != nil {
 		return err
 	}
@@ -180,6 +184,42 @@ func (s *Service) findCustomers(ctx context.Context, tx *db.Tx, rows []*row) err
 	}
 	for _, r := range named {
 		r.customer.AssignedStaffID = assistants[r.customer.ID]
+	}
+	return found.Err()
+}
+
+// lockCustomers locks customers in the order of their ids, before their orders and
+// metrics: their lifecycle stage and automatic tags follow from what they bought.
+// Orders have copied their assistants; where one has changed since, the chunk
+// begins anew.
+func lockCustomers(ctx context.Context, tx *db.Tx, rows []*row) error {
+	assistants := make(map[uuid.UUID]uuid.UUID, len(rows))
+	var ids pgarray.UUIDs
+	for _, r := range rows {
+		if id := r.customer.ID; id != uuid.Nil {
+			if _, seen := assistants[id]; !seen {
+				ids = append(ids, id)
+			}
+			assistants[id] = r.customer.AssignedStaffID
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	found, err := tx.Query(ctx, "SELECT id, assigned_staff_id FROM customers WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE", ids)
+	if err != nil {
+		return err
+	}
+	defer found.Close()
+	for found.Next() {
+		var id uuid.UUID
+		var assistant uuid.NullUUID
+		if err := found.Scan(&id, &assistant); err != nil {
+			return err
+		}
+		if assistants[id] != assistant.UUID {
+			return db.ErrAgain
+		}
 	}
 	return found.Err()
 }

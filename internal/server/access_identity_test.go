@@ -372,8 +372,40 @@ var handOverProbes = map[string]probe{
 		who := c.person("loaded", c.storeAt())
 		return among(c.do(http.MethodGet, "/v1/staff-loads?staff_id="+who.staff.String(), nil), who.staff)
 	},
+	"listAssignmentRules": func(c *cell) byte {
+		id := c.assignmentRule()
+		return among(c.do(http.MethodGet, "/v1/assignment-rules?limit=200&store_id="+c.storeAt().String(), nil), id)
+	},
+	"getAssignmentRule": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/assignment-rules/"+c.assignmentRule().String(), nil))
+	},
+	"createAssignmentRule": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/assignment-rules", map[string]any{"store_id": c.storeAt(), "name": "x", "position": 1, "active": false}))
+	},
+	"updateAssignmentRule": func(c *cell) byte {
+		return judge(c.do(http.MethodPatch, "/v1/assignment-rules/"+c.assignmentRule().String(), map[string]any{"position": 2}))
+	},
+	"deleteAssignmentRule": func(c *cell) byte {
+		return judge(c.do(http.MethodDelete, "/v1/assignment-rules/"+c.assignmentRule().String(), nil))
+	},
+	"previewAssignment": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/assignment-rules/preview", map[string]any{"store_id": c.storeAt()}))
+	},
+	"applyAssignment": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/assignment-rules/apply", map[string]any{"store_id": c.storeAt()}))
+	},
 	"handOverCustomers":        func(c *cell) byte { return c.handOver(c.somebody(true), c.storeAt2()) },
 	"handOverCustomers/deputy": func(c *cell) byte { return c.handOver(c.person("leaver", c.a).staff, c.b) },
+}
+
+// assignmentRule is a rule of the object's store that is off.
+func (c *cell) assignmentRule() uuid.UUID {
+	id := c.id()
+	if c.object != "none" {
+		c.exec(`INSERT INTO assignment_rules (id, store_id, name, position, active, method, created_at, updated_at)
+			VALUES ($1, $2, 'x', 1, false, 'round_robin', now(), now())`, id, c.storeAt())
+	}
+	return id
 }
 
 // storeAt2 is the store of those who take over: of the same place.

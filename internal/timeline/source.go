@@ -115,13 +115,14 @@ func ownSources() []Source {
 			// reveals nor sign-ins.
 			Kinds: []string{"created", "changed", "archived", "restored", "handed_over", "identity_unlinked"},
 			Kind: `CASE r.action WHEN 'customers.create' THEN 'created' WHEN 'customers.archive' THEN 'archived' WHEN 'customers.restore' THEN 'restored'
- WHEN 'customers.hand_over' THEN 'handed_over'
+ WHEN 'customers.hand_over' THEN 'handed_over' WHEN 'customers.assign' THEN 'handed_over'
  WHEN 'member.unlink' THEN 'identity_unlinked' ELSE 'changed' END`,
 			Permission: auth.CustomersRead, From: "audit_logs AS r", Owner: "r.object_id", Text: true, Past: true, ByID: true,
 			Where: `r.object_type = 'customer' AND r.action IN ('customers.create', 'customers.update', 'customers.archive', 'customers.restore',
- 'customers.hand_over', 'member.unlink')`,
+ 'customers.hand_over', 'customers.assign', 'member.unlink')`,
 			ActorKind: "r.actor_kind", ActorID: "r.actor_id", Store: "r.store_id",
 			Details: `jsonb_strip_nulls(CASE r.action
+ WHEN 'customers.assign' THEN jsonb_build_object('to_staff_id', r.changes->'assigned_staff_id'->1, 'rule_id', r.changes->'rule_id')
  WHEN 'customers.hand_over' THEN jsonb_build_object('from_staff_id', r.changes->'assigned_staff_id'->0, 'to_staff_id', r.changes->'assigned_staff_id'->1)
  WHEN 'member.unlink' THEN jsonb_build_object('provider', r.changes->'provider')
  ELSE jsonb_build_object('fields', r.changes->'fields', 'import_id', r.changes->'import_id') END)`,

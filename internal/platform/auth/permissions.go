@@ -25,6 +25,7 @@ const (
 	NotesManage          Permission = "notes.manage"
 	TagsManage           Permission = "tags.manage"
 	GroupsManage         Permission = "customer_groups.manage"
+	AssignmentManage     Permission = "assignment_rules.manage"
 	CustomFieldsManage   Permission = "custom_fields.manage"
 	ValidationManage     Permission = "validation_rules.manage"
 	MemberRulesManage    Permission = "member_rules.manage"
@@ -93,6 +94,7 @@ var Catalogue = []Explained{
 	{ExportsManage, "See and delete everybody's exports, when held over the whole business.", "查看和删除所有人的导出（须拥有全部范围）。"},
 	{TagsManage, "Define tags.", "管理标签。"},
 	{GroupsManage, "Define groups of customers, and put customers within the scope into them and take them out.", "管理顾客分组，并将权限范围内的顾客加入或移出分组。"},
+	{AssignmentManage, "Decide by which rules customers of one's stores get their assistant, and apply them.", "管理本人权限范围内门店的导购分配规则并执行分配。"},
 	{CustomFieldsManage, "Define custom fields, and see and change all of them.", "管理自定义字段，并可查看和修改全部自定义字段。"},
 	{ValidationManage, "Define, try and activate validation rules.", "管理、试运行并启用校验规则。"},
 	{MemberRulesManage, "Decide what members may see and change of their own record.", "设置会员可查看和修改的本人资料字段。"},
