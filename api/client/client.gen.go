@@ -2106,6 +2106,123 @@ func (e StaffStatus) Valid() bool {
 	}
 }
 
+// Defines values for StockDocumentStatus.
+const (
+	Created   StockDocumentStatus = "created"
+	Duplicate StockDocumentStatus = "duplicate"
+)
+
+// Valid indicates whether the value is a known member of the StockDocumentStatus enum.
+func (e StockDocumentStatus) Valid() bool {
+	switch e {
+	case Created:
+		return true
+	case Duplicate:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StockFactKind.
+const (
+	StockFactKindAdjustment StockFactKind = "adjustment"
+	StockFactKindDamage     StockFactKind = "damage"
+	StockFactKindDisposal   StockFactKind = "disposal"
+	StockFactKindReceipt    StockFactKind = "receipt"
+	StockFactKindRepair     StockFactKind = "repair"
+	StockFactKindReturn     StockFactKind = "return"
+	StockFactKindSale       StockFactKind = "sale"
+)
+
+// Valid indicates whether the value is a known member of the StockFactKind enum.
+func (e StockFactKind) Valid() bool {
+	switch e {
+	case StockFactKindAdjustment:
+		return true
+	case StockFactKindDamage:
+		return true
+	case StockFactKindDisposal:
+		return true
+	case StockFactKindReceipt:
+		return true
+	case StockFactKindRepair:
+		return true
+	case StockFactKindReturn:
+		return true
+	case StockFactKindSale:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StockMovementKind.
+const (
+	StockMovementKindAdjustment  StockMovementKind = "adjustment"
+	StockMovementKindCount       StockMovementKind = "count"
+	StockMovementKindDamage      StockMovementKind = "damage"
+	StockMovementKindDisposal    StockMovementKind = "disposal"
+	StockMovementKindReceipt     StockMovementKind = "receipt"
+	StockMovementKindRepair      StockMovementKind = "repair"
+	StockMovementKindReturn      StockMovementKind = "return"
+	StockMovementKindSale        StockMovementKind = "sale"
+	StockMovementKindTransferIn  StockMovementKind = "transfer_in"
+	StockMovementKindTransferOut StockMovementKind = "transfer_out"
+)
+
+// Valid indicates whether the value is a known member of the StockMovementKind enum.
+func (e StockMovementKind) Valid() bool {
+	switch e {
+	case StockMovementKindAdjustment:
+		return true
+	case StockMovementKindCount:
+		return true
+	case StockMovementKindDamage:
+		return true
+	case StockMovementKindDisposal:
+		return true
+	case StockMovementKindReceipt:
+		return true
+	case StockMovementKindRepair:
+		return true
+	case StockMovementKindReturn:
+		return true
+	case StockMovementKindSale:
+		return true
+	case StockMovementKindTransferIn:
+		return true
+	case StockMovementKindTransferOut:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StockReservationStatus.
+const (
+	Committed StockReservationStatus = "committed"
+	Expired   StockReservationStatus = "expired"
+	Open      StockReservationStatus = "open"
+	Released  StockReservationStatus = "released"
+)
+
+// Valid indicates whether the value is a known member of the StockReservationStatus enum.
+func (e StockReservationStatus) Valid() bool {
+	switch e {
+	case Committed:
+		return true
+	case Expired:
+		return true
+	case Open:
+		return true
+	case Released:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for StoreSort.
 const (
 	StoreByCode      StoreSort = "code"
@@ -3114,6 +3231,51 @@ const (
 func (e ListDelegationsParamsInclude) Valid() bool {
 	switch e {
 	case ListDelegationsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListStockLevelsParamsInclude.
+const (
+	ListStockLevelsParamsIncludeIncludeTotalCount ListStockLevelsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListStockLevelsParamsInclude enum.
+func (e ListStockLevelsParamsInclude) Valid() bool {
+	switch e {
+	case ListStockLevelsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListStockMovementsParamsInclude.
+const (
+	ListStockMovementsParamsIncludeIncludeTotalCount ListStockMovementsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListStockMovementsParamsInclude enum.
+func (e ListStockMovementsParamsInclude) Valid() bool {
+	switch e {
+	case ListStockMovementsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListStockReservationsParamsInclude.
+const (
+	ListStockReservationsParamsIncludeIncludeTotalCount ListStockReservationsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListStockReservationsParamsInclude enum.
+func (e ListStockReservationsParamsInclude) Valid() bool {
+	switch e {
+	case ListStockReservationsParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -9251,6 +9413,311 @@ type StepUpInput struct {
 	Password *string     `json:"password,omitempty"`
 }
 
+// StockDocument Movements that were written together.
+//
+// Example: {"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b22","movements":[{"actor":"wang.li","created_at":"2026-11-22T02:00:00Z","damaged_change":0,"document_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b22","external_number":"GR-20261122-07","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b21","incoming_change":0,"kind":"receipt","line_number":1,"occurred_at":"2026-11-22T01:30:00Z","on_hand_after":12,"on_hand_change":10,"reason":"","sku":"HLM-001","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b11","title":"红楼梦","unit_cost_amount":3200,"variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b12"}],"status":"created","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b11"}
+type StockDocument struct {
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id        Id              `json:"id"`
+	Movements []StockMovement `json:"movements"`
+
+	// Status Whether it was recorded now or had been before.
+	Status StockDocumentStatus `json:"status"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId Id `json:"store_id"`
+}
+
+// StockDocumentStatus Whether it was recorded now or had been before.
+type StockDocumentStatus string
+
+// StockFactKind What happened; transfers and counts are resources of their own.
+//
+// Example: receipt
+type StockFactKind string
+
+// StockLevel How many pieces of a variant a store has.
+//
+// Example: {"available":10,"created_at":"2026-07-01T02:00:00Z","damaged":1,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b01","incoming":0,"low_stock_threshold":3,"on_hand":12,"reserved":2,"sku":"HLM-001","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b11","title":"红楼梦","updated_at":"2026-11-22T02:00:00Z","variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b12","version":7}
+type StockLevel struct {
+	// Available on_hand − reserved. Negative when pieces were used up that are promised.
+	Available int64     `json:"available"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Damaged In the store, not fit for sale.
+	Damaged int64 `json:"damaged"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// Incoming Sent by another store, not arrived.
+	Incoming int64 `json:"incoming"`
+
+	// LowStockThreshold An alert from this many available pieces down.
+	LowStockThreshold nullable.Nullable[int64] `json:"low_stock_threshold"`
+
+	// OnHand Fit for sale, in the store.
+	OnHand int64 `json:"on_hand"`
+
+	// Reserved Of them promised to somebody.
+	Reserved int64  `json:"reserved"`
+	Sku      string `json:"sku"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId Id `json:"store_id"`
+
+	// Title Title of the product.
+	Title     string    `json:"title"`
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId Id    `json:"variant_id"`
+	Version   int64 `json:"version"`
+}
+
+// StockLevelList A page of them.
+//
+// Example: {"has_more":false,"items":[{"available":10,"created_at":"2026-07-01T02:00:00Z","damaged":1,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b01","incoming":0,"low_stock_threshold":3,"on_hand":12,"reserved":2,"sku":"HLM-001","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b11","title":"红楼梦","updated_at":"2026-11-22T02:00:00Z","variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b12","version":7}],"next_cursor":null}
+type StockLevelList struct {
+	HasMore bool         `json:"has_more"`
+	Items   []StockLevel `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All that match, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// StockLevelUpdate What to change of a level.
+//
+// Example: {"low_stock_threshold":3}
+type StockLevelUpdate struct {
+	// LowStockThreshold An alert from this many available pieces down; null: none.
+	LowStockThreshold nullable.Nullable[int64] `json:"low_stock_threshold,omitempty"`
+}
+
+// StockMovement A line of the stock ledger. Quantities are pieces; lines written together have the same document.
+//
+// Example: {"actor":"wang.li","created_at":"2026-11-22T02:00:00Z","damaged_change":0,"document_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b22","external_number":"GR-20261122-07","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b21","incoming_change":0,"kind":"receipt","line_number":1,"occurred_at":"2026-11-22T01:30:00Z","on_hand_after":12,"on_hand_change":10,"reason":"","sku":"HLM-001","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b11","title":"红楼梦","unit_cost_amount":3200,"variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b12"}
+type StockMovement struct {
+	// Actor User name of staff, name of a key or job.
+	Actor     string    `json:"actor"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// DamagedChange Change of the damaged pieces.
+	DamagedChange int64 `json:"damaged_change"`
+
+	// DocumentId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	DocumentId     Id                        `json:"document_id"`
+	ExternalNumber nullable.Nullable[string] `json:"external_number"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// IncomingChange Change of the pieces on their way.
+	IncomingChange int64 `json:"incoming_change"`
+
+	// Kind What happened.
+	//
+	// Example: receipt
+	Kind       StockMovementKind `json:"kind"`
+	LineNumber int32             `json:"line_number"`
+
+	// OccurredAt When it happened in the store.
+	OccurredAt time.Time `json:"occurred_at"`
+
+	// OnHandAfter Pieces fit for sale after it.
+	OnHandAfter int64 `json:"on_hand_after"`
+
+	// OnHandChange Change of the pieces fit for sale.
+	OnHandChange int64  `json:"on_hand_change"`
+	Reason       string `json:"reason"`
+	Sku          string `json:"sku"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId Id     `json:"store_id"`
+	Title   string `json:"title"`
+
+	// UnitCostAmount Cost of a piece, in minor units; only for those who may see costs.
+	UnitCostAmount nullable.Nullable[int64] `json:"unit_cost_amount,omitempty"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId Id `json:"variant_id"`
+}
+
+// StockMovementKind What happened.
+//
+// Example: receipt
+type StockMovementKind string
+
+// StockMovementLine A variant and how many pieces of it. The variant is named by exactly one of `variant_id` and `sku`; each once in a document.
+//
+// Example: {"quantity":10,"sku":"HLM-001","unit_cost_amount":3200}
+type StockMovementLine struct {
+	// Quantity Pieces: more than none; of an adjustment also less.
+	Quantity int64   `json:"quantity"`
+	Sku      *string `json:"sku,omitempty"`
+
+	// UnitCostAmount Cost of a piece in minor units, of a receipt.
+	UnitCostAmount *int64 `json:"unit_cost_amount,omitempty"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId *Id `json:"variant_id,omitempty"`
+}
+
+// StockMovementList A page of them.
+//
+// Example: {"has_more":false,"items":[{"actor":"wang.li","created_at":"2026-11-22T02:00:00Z","damaged_change":0,"document_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b22","external_number":"GR-20261122-07","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b21","incoming_change":0,"kind":"receipt","line_number":1,"occurred_at":"2026-11-22T01:30:00Z","on_hand_after":12,"on_hand_change":10,"reason":"","sku":"HLM-001","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b11","title":"红楼梦","unit_cost_amount":3200,"variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b12"}],"next_cursor":null}
+type StockMovementList struct {
+	HasMore bool            `json:"has_more"`
+	Items   []StockMovement `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All that match, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// StockMovementsCreate A document of movements in one store.
+//
+// Example: {"external_number":"GR-20261122-07","kind":"receipt","lines":[{"quantity":10,"sku":"HLM-001","unit_cost_amount":3200}],"store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b11"}
+type StockMovementsCreate struct {
+	// ExternalNumber The sender’s number, unique in the store.
+	ExternalNumber *string `json:"external_number,omitempty"`
+
+	// Kind What happened; transfers and counts are resources of their own.
+	//
+	// Example: receipt
+	Kind  StockFactKind       `json:"kind"`
+	Lines []StockMovementLine `json:"lines"`
+
+	// OccurredAt When it happened; now if left out. Not in the future.
+	OccurredAt *time.Time `json:"occurred_at,omitempty"`
+
+	// Reason Why; needed for an adjustment. No personal data.
+	Reason *string `json:"reason,omitempty"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId Id `json:"store_id"`
+}
+
+// StockReservation Pieces promised to somebody for a limited time.
+//
+// Example: {"created_at":"2026-11-22T02:00:00Z","expires_at":"2026-11-22T02:15:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b02","lines":[{"quantity":2,"sku":"HLM-001","title":"红楼梦","variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b12"}],"reference":"basket 4711","status":"open","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b11","updated_at":"2026-11-22T02:00:00Z","version":1}
+type StockReservation struct {
+	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id    Id                     `json:"id"`
+	Lines []StockReservationLine `json:"lines"`
+
+	// Reference What it is for.
+	Reference string `json:"reference"`
+
+	// Status `open`: the pieces are promised. `committed`: they have left the store. `released`: given up. `expired`: its time was over.
+	//
+	//
+	// Example: open
+	Status StockReservationStatus `json:"status"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId   Id        `json:"store_id"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// StockReservationCreate What to reserve.
+//
+// Example: {"expires_in_seconds":900,"lines":[{"quantity":2,"sku":"HLM-001"}],"reference":"basket 4711","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b11"}
+type StockReservationCreate struct {
+	// ExpiresInSeconds How long, in seconds.
+	ExpiresInSeconds *int32                 `json:"expires_in_seconds,omitempty"`
+	Lines            []StockReservationWish `json:"lines"`
+
+	// Reference What it is for. No personal data.
+	Reference *string `json:"reference,omitempty"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId Id `json:"store_id"`
+}
+
+// StockReservationLine Pieces of one variant.
+//
+// Example: {"quantity":2,"sku":"HLM-001","title":"红楼梦","variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b12"}
+type StockReservationLine struct {
+	Quantity int64  `json:"quantity"`
+	Sku      string `json:"sku"`
+	Title    string `json:"title"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId Id `json:"variant_id"`
+}
+
+// StockReservationList A page of them.
+//
+// Example: {"has_more":false,"items":[{"created_at":"2026-11-22T02:00:00Z","expires_at":"2026-11-22T02:15:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b02","lines":[{"quantity":2,"sku":"HLM-001","title":"红楼梦","variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b12"}],"reference":"basket 4711","status":"open","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b11","updated_at":"2026-11-22T02:00:00Z","version":1}],"next_cursor":null}
+type StockReservationList struct {
+	HasMore bool               `json:"has_more"`
+	Items   []StockReservation `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All that match, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// StockReservationStatus `open`: the pieces are promised. `committed`: they have left the store. `released`: given up. `expired`: its time was over.
+//
+// Example: open
+type StockReservationStatus string
+
+// StockReservationWish A variant, by exactly one of `variant_id` and `sku`, and how many pieces of it.
+//
+// Example: {"quantity":2,"sku":"HLM-001"}
+type StockReservationWish struct {
+	Quantity int64   `json:"quantity"`
+	Sku      *string `json:"sku,omitempty"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId *Id `json:"variant_id,omitempty"`
+}
+
 // Store Example: {"address":"南京东路1号","city":"上海","code":"SH01","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","merchant_id":null,"name":"上海一店","phone":"021-55550100","region_id":null,"status":"open","updated_at":"2026-07-01T02:00:00Z","version":1}
 type Store struct {
 	Address nullable.Nullable[string] `json:"address"`
@@ -10032,6 +10499,16 @@ type StaffId = Id
 
 // StaleDays defines model for StaleDays.
 type StaleDays = int32
+
+// StockLevelId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type StockLevelId = Id
+
+// StockReservationId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type StockReservationId = Id
 
 // StoreId A UUIDv7, so ids sort by the time of creation.
 //
@@ -11917,6 +12394,142 @@ type ResetStaffPasswordParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListStockLevelsParams defines parameters for ListStockLevels.
+type ListStockLevelsParams struct {
+	// StoreId Only this store.
+	StoreId *Id `form:"store_id,omitempty" json:"store_id,omitempty"`
+
+	// VariantId Only this variant.
+	VariantId *Id `form:"variant_id,omitempty" json:"variant_id,omitempty"`
+
+	// ProductId Only variants of this product.
+	ProductId *Id `form:"product_id,omitempty" json:"product_id,omitempty"`
+
+	// Sku Only the variant with this SKU.
+	Sku *string `form:"sku,omitempty" json:"sku,omitempty"`
+
+	// Barcode Only variants with this barcode.
+	Barcode *string `form:"barcode,omitempty" json:"barcode,omitempty"`
+
+	// Low Only levels whose available pieces are at or below their threshold; those without one are not among them.
+	Low *bool `form:"low,omitempty" json:"low,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListStockLevelsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListStockLevelsParamsInclude defines parameters for ListStockLevels.
+type ListStockLevelsParamsInclude string
+
+// GetStockLevelParams defines parameters for GetStockLevel.
+type GetStockLevelParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateStockLevelParams defines parameters for UpdateStockLevel.
+type UpdateStockLevelParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListStockMovementsParams defines parameters for ListStockMovements.
+type ListStockMovementsParams struct {
+	// StoreId Only this store.
+	StoreId *Id `form:"store_id,omitempty" json:"store_id,omitempty"`
+
+	// VariantId Only this variant.
+	VariantId *Id `form:"variant_id,omitempty" json:"variant_id,omitempty"`
+
+	// DocumentId Only lines of this document.
+	DocumentId *Id `form:"document_id,omitempty" json:"document_id,omitempty"`
+
+	// ExternalNumber Only lines of the document with this number of the sender.
+	ExternalNumber *string `form:"external_number,omitempty" json:"external_number,omitempty"`
+
+	// Kind Only movements of this kind.
+	Kind *StockMovementKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// OccurredAfter Only from this instant on.
+	OccurredAfter *time.Time `form:"occurred_after,omitempty" json:"occurred_after,omitempty"`
+
+	// OccurredBefore Only before this instant.
+	OccurredBefore *time.Time `form:"occurred_before,omitempty" json:"occurred_before,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListStockMovementsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListStockMovementsParamsInclude defines parameters for ListStockMovements.
+type ListStockMovementsParamsInclude string
+
+// CreateStockMovementsParams defines parameters for CreateStockMovements.
+type CreateStockMovementsParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListStockReservationsParams defines parameters for ListStockReservations.
+type ListStockReservationsParams struct {
+	// StoreId Only this store.
+	StoreId *Id `form:"store_id,omitempty" json:"store_id,omitempty"`
+
+	// Status Only reservations in this state.
+	Status *StockReservationStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListStockReservationsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListStockReservationsParamsInclude defines parameters for ListStockReservations.
+type ListStockReservationsParamsInclude string
+
+// CreateStockReservationParams defines parameters for CreateStockReservation.
+type CreateStockReservationParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetStockReservationParams defines parameters for GetStockReservation.
+type GetStockReservationParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// CommitStockReservationParams defines parameters for CommitStockReservation.
+type CommitStockReservationParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ReleaseStockReservationParams defines parameters for ReleaseStockReservation.
+type ReleaseStockReservationParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListStoresParams defines parameters for ListStores.
 type ListStoresParams struct {
 	// Status Only stores in this state.
@@ -12412,6 +13025,15 @@ type CreateGrantJSONRequestBody = GrantInput
 
 // ResetStaffPasswordJSONRequestBody defines body for ResetStaffPassword for application/json ContentType.
 type ResetStaffPasswordJSONRequestBody = PasswordResetInput
+
+// UpdateStockLevelJSONRequestBody defines body for UpdateStockLevel for application/json ContentType.
+type UpdateStockLevelJSONRequestBody = StockLevelUpdate
+
+// CreateStockMovementsJSONRequestBody defines body for CreateStockMovements for application/json ContentType.
+type CreateStockMovementsJSONRequestBody = StockMovementsCreate
+
+// CreateStockReservationJSONRequestBody defines body for CreateStockReservation for application/json ContentType.
+type CreateStockReservationJSONRequestBody = StockReservationCreate
 
 // CreateStoreJSONRequestBody defines body for CreateStore for application/json ContentType.
 type CreateStoreJSONRequestBody = StoreCreate
@@ -15829,6 +16451,140 @@ type ClientInterface interface {
 	//
 	// Corresponds with DELETE /v1/staff/{id}/sessions (the `RevokeStaffSessions` operationId).
 	RevokeStaffSessions(ctx context.Context, id StaffId, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListStockLevels List stock levels
+	//
+	// Of the stores within the scope, and of the store one works in; the newest first. A variant that a store never had has no level there. Filters combine.
+	//
+	// Corresponds with GET /v1/stock-levels (the `ListStockLevels` operationId).
+	ListStockLevels(ctx context.Context, params *ListStockLevelsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetStockLevel Read a stock level
+	//
+	// A level as it is now.
+	//
+	// Corresponds with GET /v1/stock-levels/{id} (the `GetStockLevel` operationId).
+	GetStockLevel(ctx context.Context, id StockLevelId, params *GetStockLevelParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateStockLevelWithBody Change what a level is watched by
+	//
+	// The threshold of alerts. Quantities change by movements only.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/stock-levels/{id} (the `UpdateStockLevel` operationId).
+	UpdateStockLevelWithBody(ctx context.Context, id StockLevelId, params *UpdateStockLevelParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateStockLevel Change what a level is watched by
+	//
+	// The threshold of alerts. Quantities change by movements only.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/stock-levels/{id} (the `UpdateStockLevel` operationId).
+	UpdateStockLevel(ctx context.Context, id StockLevelId, params *UpdateStockLevelParams, body UpdateStockLevelJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListStockMovements List stock movements
+	//
+	// The ledger of the stores within the scope, the newest first. The sum of a variant's changes in a store is its level there.
+	//
+	// Corresponds with GET /v1/stock-movements (the `ListStockMovements` operationId).
+	ListStockMovements(ctx context.Context, params *ListStockMovementsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateStockMovementsWithBody Record what happened to stock
+	//
+	// One document of up to 1,000 lines in one store: all of it takes effect or none. `kind` says what happened:
+	//
+	// | kind | pieces fit for sale | damaged pieces |
+	// |---|---|---|
+	// | `receipt` | + quantity | |
+	// | `sale` | − quantity | |
+	// | `return` | + quantity | |
+	// | `damage` | − quantity | + quantity |
+	// | `repair` | + quantity | − quantity |
+	// | `disposal` | | − quantity |
+	// | `adjustment` | + quantity, which may be negative | |
+	//
+	// These are facts, so they may use up pieces that are reserved (`available` is then negative until somebody mends it), but never more than
+	// there are: 409 `inventory.insufficient` with the line's pointer. A document with an `external_number` that the store has already is the same
+	// document sent again: it answers 201 with `status` `duplicate` and what was recorded the first time, and changes nothing.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/stock-movements (the `CreateStockMovements` operationId).
+	CreateStockMovementsWithBody(ctx context.Context, params *CreateStockMovementsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateStockMovements Record what happened to stock
+	//
+	// One document of up to 1,000 lines in one store: all of it takes effect or none. `kind` says what happened:
+	//
+	// | kind | pieces fit for sale | damaged pieces |
+	// |---|---|---|
+	// | `receipt` | + quantity | |
+	// | `sale` | − quantity | |
+	// | `return` | + quantity | |
+	// | `damage` | − quantity | + quantity |
+	// | `repair` | + quantity | − quantity |
+	// | `disposal` | | − quantity |
+	// | `adjustment` | + quantity, which may be negative | |
+	//
+	// These are facts, so they may use up pieces that are reserved (`available` is then negative until somebody mends it), but never more than
+	// there are: 409 `inventory.insufficient` with the line's pointer. A document with an `external_number` that the store has already is the same
+	// document sent again: it answers 201 with `status` `duplicate` and what was recorded the first time, and changes nothing.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/stock-movements (the `CreateStockMovements` operationId).
+	CreateStockMovements(ctx context.Context, params *CreateStockMovementsParams, body CreateStockMovementsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListStockReservations List reservations
+	//
+	// Of the stores within the scope, the newest first.
+	//
+	// Corresponds with GET /v1/stock-reservations (the `ListStockReservations` operationId).
+	ListStockReservations(ctx context.Context, params *ListStockReservationsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateStockReservationWithBody Reserve stock
+	//
+	// Promises pieces of one store to somebody for a limited time: all lines or none. What is not available answers 409
+	// `inventory.insufficient` with the line's pointer and how many are. When the time is over, the pieces are free again.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/stock-reservations (the `CreateStockReservation` operationId).
+	CreateStockReservationWithBody(ctx context.Context, params *CreateStockReservationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateStockReservation Reserve stock
+	//
+	// Promises pieces of one store to somebody for a limited time: all lines or none. What is not available answers 409
+	// `inventory.insufficient` with the line's pointer and how many are. When the time is over, the pieces are free again.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/stock-reservations (the `CreateStockReservation` operationId).
+	CreateStockReservation(ctx context.Context, params *CreateStockReservationParams, body CreateStockReservationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetStockReservation Read a reservation
+	//
+	// With its lines.
+	//
+	// Corresponds with GET /v1/stock-reservations/{id} (the `GetStockReservation` operationId).
+	GetStockReservation(ctx context.Context, id StockReservationId, params *GetStockReservationParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CommitStockReservation Hand out what is reserved
+	//
+	// The pieces leave the store as sold: a document of kind `sale`. One that has ended, or whose time is over, answers 409
+	// `inventory.reservation_ended`.
+	//
+	// Corresponds with POST /v1/stock-reservations/{id}/commit (the `CommitStockReservation` operationId).
+	CommitStockReservation(ctx context.Context, id StockReservationId, params *CommitStockReservationParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReleaseStockReservation Release a reservation
+	//
+	// The pieces are free again. One that has ended answers 409 `inventory.reservation_ended`.
+	//
+	// Corresponds with POST /v1/stock-reservations/{id}/release (the `ReleaseStockReservation` operationId).
+	ReleaseStockReservation(ctx context.Context, id StockReservationId, params *ReleaseStockReservationParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListStores List stores
 	//
@@ -22780,6 +23536,270 @@ func (c *Client) ResetStaffPassword(ctx context.Context, id StaffId, params *Res
 // Corresponds with DELETE /v1/staff/{id}/sessions (the `RevokeStaffSessions` operationId).
 func (c *Client) RevokeStaffSessions(ctx context.Context, id StaffId, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRevokeStaffSessionsRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListStockLevels List stock levels
+//
+// Of the stores within the scope, and of the store one works in; the newest first. A variant that a store never had has no level there. Filters combine.
+//
+// Corresponds with GET /v1/stock-levels (the `ListStockLevels` operationId).
+func (c *Client) ListStockLevels(ctx context.Context, params *ListStockLevelsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListStockLevelsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetStockLevel Read a stock level
+//
+// A level as it is now.
+//
+// Corresponds with GET /v1/stock-levels/{id} (the `GetStockLevel` operationId).
+func (c *Client) GetStockLevel(ctx context.Context, id StockLevelId, params *GetStockLevelParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStockLevelRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateStockLevelWithBody Change what a level is watched by
+//
+// The threshold of alerts. Quantities change by movements only.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/stock-levels/{id} (the `UpdateStockLevel` operationId).
+func (c *Client) UpdateStockLevelWithBody(ctx context.Context, id StockLevelId, params *UpdateStockLevelParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateStockLevelRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateStockLevel Change what a level is watched by
+//
+// The threshold of alerts. Quantities change by movements only.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/stock-levels/{id} (the `UpdateStockLevel` operationId).
+func (c *Client) UpdateStockLevel(ctx context.Context, id StockLevelId, params *UpdateStockLevelParams, body UpdateStockLevelJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateStockLevelRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListStockMovements List stock movements
+//
+// The ledger of the stores within the scope, the newest first. The sum of a variant's changes in a store is its level there.
+//
+// Corresponds with GET /v1/stock-movements (the `ListStockMovements` operationId).
+func (c *Client) ListStockMovements(ctx context.Context, params *ListStockMovementsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListStockMovementsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateStockMovementsWithBody Record what happened to stock
+//
+// One document of up to 1,000 lines in one store: all of it takes effect or none. `kind` says what happened:
+//
+// | kind | pieces fit for sale | damaged pieces |
+// |---|---|---|
+// | `receipt` | + quantity | |
+// | `sale` | − quantity | |
+// | `return` | + quantity | |
+// | `damage` | − quantity | + quantity |
+// | `repair` | + quantity | − quantity |
+// | `disposal` | | − quantity |
+// | `adjustment` | + quantity, which may be negative | |
+//
+// These are facts, so they may use up pieces that are reserved (`available` is then negative until somebody mends it), but never more than
+// there are: 409 `inventory.insufficient` with the line's pointer. A document with an `external_number` that the store has already is the same
+// document sent again: it answers 201 with `status` `duplicate` and what was recorded the first time, and changes nothing.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/stock-movements (the `CreateStockMovements` operationId).
+func (c *Client) CreateStockMovementsWithBody(ctx context.Context, params *CreateStockMovementsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateStockMovementsRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateStockMovements Record what happened to stock
+//
+// One document of up to 1,000 lines in one store: all of it takes effect or none. `kind` says what happened:
+//
+// | kind | pieces fit for sale | damaged pieces |
+// |---|---|---|
+// | `receipt` | + quantity | |
+// | `sale` | − quantity | |
+// | `return` | + quantity | |
+// | `damage` | − quantity | + quantity |
+// | `repair` | + quantity | − quantity |
+// | `disposal` | | − quantity |
+// | `adjustment` | + quantity, which may be negative | |
+//
+// These are facts, so they may use up pieces that are reserved (`available` is then negative until somebody mends it), but never more than
+// there are: 409 `inventory.insufficient` with the line's pointer. A document with an `external_number` that the store has already is the same
+// document sent again: it answers 201 with `status` `duplicate` and what was recorded the first time, and changes nothing.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/stock-movements (the `CreateStockMovements` operationId).
+func (c *Client) CreateStockMovements(ctx context.Context, params *CreateStockMovementsParams, body CreateStockMovementsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateStockMovementsRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListStockReservations List reservations
+//
+// Of the stores within the scope, the newest first.
+//
+// Corresponds with GET /v1/stock-reservations (the `ListStockReservations` operationId).
+func (c *Client) ListStockReservations(ctx context.Context, params *ListStockReservationsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListStockReservationsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateStockReservationWithBody Reserve stock
+//
+// Promises pieces of one store to somebody for a limited time: all lines or none. What is not available answers 409
+// `inventory.insufficient` with the line's pointer and how many are. When the time is over, the pieces are free again.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/stock-reservations (the `CreateStockReservation` operationId).
+func (c *Client) CreateStockReservationWithBody(ctx context.Context, params *CreateStockReservationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateStockReservationRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateStockReservation Reserve stock
+//
+// Promises pieces of one store to somebody for a limited time: all lines or none. What is not available answers 409
+// `inventory.insufficient` with the line's pointer and how many are. When the time is over, the pieces are free again.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/stock-reservations (the `CreateStockReservation` operationId).
+func (c *Client) CreateStockReservation(ctx context.Context, params *CreateStockReservationParams, body CreateStockReservationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateStockReservationRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetStockReservation Read a reservation
+//
+// With its lines.
+//
+// Corresponds with GET /v1/stock-reservations/{id} (the `GetStockReservation` operationId).
+func (c *Client) GetStockReservation(ctx context.Context, id StockReservationId, params *GetStockReservationParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStockReservationRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CommitStockReservation Hand out what is reserved
+//
+// The pieces leave the store as sold: a document of kind `sale`. One that has ended, or whose time is over, answers 409
+// `inventory.reservation_ended`.
+//
+// Corresponds with POST /v1/stock-reservations/{id}/commit (the `CommitStockReservation` operationId).
+func (c *Client) CommitStockReservation(ctx context.Context, id StockReservationId, params *CommitStockReservationParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCommitStockReservationRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReleaseStockReservation Release a reservation
+//
+// The pieces are free again. One that has ended answers 409 `inventory.reservation_ended`.
+//
+// Corresponds with POST /v1/stock-reservations/{id}/release (the `ReleaseStockReservation` operationId).
+func (c *Client) ReleaseStockReservation(ctx context.Context, id StockReservationId, params *ReleaseStockReservationParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReleaseStockReservationRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -37876,6 +38896,788 @@ func NewRevokeStaffSessionsRequest(server string, id StaffId) (*http.Request, er
 	return req, nil
 }
 
+// NewListStockLevelsRequest constructs an http.Request for the ListStockLevels method
+func NewListStockLevelsRequest(server string, params *ListStockLevelsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stock-levels")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.StoreId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "store_id", *params.StoreId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.VariantId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "variant_id", *params.VariantId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ProductId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "product_id", *params.ProductId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Sku != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sku", *params.Sku, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Barcode != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "barcode", *params.Barcode, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Low != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "low", *params.Low, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetStockLevelRequest constructs an http.Request for the GetStockLevel method
+func NewGetStockLevelRequest(server string, id StockLevelId, params *GetStockLevelParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stock-levels/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateStockLevelRequest calls the generic UpdateStockLevel builder with application/json body
+func NewUpdateStockLevelRequest(server string, id StockLevelId, params *UpdateStockLevelParams, body UpdateStockLevelJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateStockLevelRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewUpdateStockLevelRequestWithBody constructs an http.Request for the UpdateStockLevel method, with any body, and a specified content type
+func NewUpdateStockLevelRequestWithBody(server string, id StockLevelId, params *UpdateStockLevelParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stock-levels/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListStockMovementsRequest constructs an http.Request for the ListStockMovements method
+func NewListStockMovementsRequest(server string, params *ListStockMovementsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stock-movements")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.StoreId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "store_id", *params.StoreId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.VariantId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "variant_id", *params.VariantId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.DocumentId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "document_id", *params.DocumentId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ExternalNumber != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "external_number", *params.ExternalNumber, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Kind != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "kind", *params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.OccurredAfter != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "occurred_after", *params.OccurredAfter, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.OccurredBefore != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "occurred_before", *params.OccurredBefore, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateStockMovementsRequest calls the generic CreateStockMovements builder with application/json body
+func NewCreateStockMovementsRequest(server string, params *CreateStockMovementsParams, body CreateStockMovementsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateStockMovementsRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateStockMovementsRequestWithBody constructs an http.Request for the CreateStockMovements method, with any body, and a specified content type
+func NewCreateStockMovementsRequestWithBody(server string, params *CreateStockMovementsParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stock-movements")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListStockReservationsRequest constructs an http.Request for the ListStockReservations method
+func NewListStockReservationsRequest(server string, params *ListStockReservationsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stock-reservations")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.StoreId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "store_id", *params.StoreId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateStockReservationRequest calls the generic CreateStockReservation builder with application/json body
+func NewCreateStockReservationRequest(server string, params *CreateStockReservationParams, body CreateStockReservationJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateStockReservationRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateStockReservationRequestWithBody constructs an http.Request for the CreateStockReservation method, with any body, and a specified content type
+func NewCreateStockReservationRequestWithBody(server string, params *CreateStockReservationParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stock-reservations")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetStockReservationRequest constructs an http.Request for the GetStockReservation method
+func NewGetStockReservationRequest(server string, id StockReservationId, params *GetStockReservationParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stock-reservations/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCommitStockReservationRequest constructs an http.Request for the CommitStockReservation method
+func NewCommitStockReservationRequest(server string, id StockReservationId, params *CommitStockReservationParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stock-reservations/%s/commit", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewReleaseStockReservationRequest constructs an http.Request for the ReleaseStockReservation method
+func NewReleaseStockReservationRequest(server string, id StockReservationId, params *ReleaseStockReservationParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stock-reservations/%s/release", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListStoresRequest constructs an http.Request for the ListStores method
 func NewListStoresRequest(server string, params *ListStoresParams) (*http.Request, error) {
 	var err error
@@ -43042,6 +44844,154 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with DELETE /v1/staff/{id}/sessions (the `RevokeStaffSessions` operationId).
 	RevokeStaffSessionsWithResponse(ctx context.Context, id StaffId, reqEditors ...RequestEditorFn) (*RevokeStaffSessionsReply, error)
+
+	// ListStockLevelsWithResponse List stock levels
+	//
+	// Of the stores within the scope, and of the store one works in; the newest first. A variant that a store never had has no level there. Filters combine.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/stock-levels (the `ListStockLevels` operationId).
+	ListStockLevelsWithResponse(ctx context.Context, params *ListStockLevelsParams, reqEditors ...RequestEditorFn) (*ListStockLevelsReply, error)
+
+	// GetStockLevelWithResponse Read a stock level
+	//
+	// A level as it is now.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/stock-levels/{id} (the `GetStockLevel` operationId).
+	GetStockLevelWithResponse(ctx context.Context, id StockLevelId, params *GetStockLevelParams, reqEditors ...RequestEditorFn) (*GetStockLevelReply, error)
+
+	// UpdateStockLevelWithBodyWithResponse Change what a level is watched by
+	//
+	// The threshold of alerts. Quantities change by movements only.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/stock-levels/{id} (the `UpdateStockLevel` operationId).
+	UpdateStockLevelWithBodyWithResponse(ctx context.Context, id StockLevelId, params *UpdateStockLevelParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateStockLevelReply, error)
+
+	// UpdateStockLevelWithResponse Change what a level is watched by
+	//
+	// The threshold of alerts. Quantities change by movements only.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/stock-levels/{id} (the `UpdateStockLevel` operationId).
+	UpdateStockLevelWithResponse(ctx context.Context, id StockLevelId, params *UpdateStockLevelParams, body UpdateStockLevelJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateStockLevelReply, error)
+
+	// ListStockMovementsWithResponse List stock movements
+	//
+	// The ledger of the stores within the scope, the newest first. The sum of a variant's changes in a store is its level there.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/stock-movements (the `ListStockMovements` operationId).
+	ListStockMovementsWithResponse(ctx context.Context, params *ListStockMovementsParams, reqEditors ...RequestEditorFn) (*ListStockMovementsReply, error)
+
+	// CreateStockMovementsWithBodyWithResponse Record what happened to stock
+	//
+	// One document of up to 1,000 lines in one store: all of it takes effect or none. `kind` says what happened:
+	//
+	// | kind | pieces fit for sale | damaged pieces |
+	// |---|---|---|
+	// | `receipt` | + quantity | |
+	// | `sale` | − quantity | |
+	// | `return` | + quantity | |
+	// | `damage` | − quantity | + quantity |
+	// | `repair` | + quantity | − quantity |
+	// | `disposal` | | − quantity |
+	// | `adjustment` | + quantity, which may be negative | |
+	//
+	// These are facts, so they may use up pieces that are reserved (`available` is then negative until somebody mends it), but never more than
+	// there are: 409 `inventory.insufficient` with the line's pointer. A document with an `external_number` that the store has already is the same
+	// document sent again: it answers 201 with `status` `duplicate` and what was recorded the first time, and changes nothing.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/stock-movements (the `CreateStockMovements` operationId).
+	CreateStockMovementsWithBodyWithResponse(ctx context.Context, params *CreateStockMovementsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateStockMovementsReply, error)
+
+	// CreateStockMovementsWithResponse Record what happened to stock
+	//
+	// One document of up to 1,000 lines in one store: all of it takes effect or none. `kind` says what happened:
+	//
+	// | kind | pieces fit for sale | damaged pieces |
+	// |---|---|---|
+	// | `receipt` | + quantity | |
+	// | `sale` | − quantity | |
+	// | `return` | + quantity | |
+	// | `damage` | − quantity | + quantity |
+	// | `repair` | + quantity | − quantity |
+	// | `disposal` | | − quantity |
+	// | `adjustment` | + quantity, which may be negative | |
+	//
+	// These are facts, so they may use up pieces that are reserved (`available` is then negative until somebody mends it), but never more than
+	// there are: 409 `inventory.insufficient` with the line's pointer. A document with an `external_number` that the store has already is the same
+	// document sent again: it answers 201 with `status` `duplicate` and what was recorded the first time, and changes nothing.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/stock-movements (the `CreateStockMovements` operationId).
+	CreateStockMovementsWithResponse(ctx context.Context, params *CreateStockMovementsParams, body CreateStockMovementsJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateStockMovementsReply, error)
+
+	// ListStockReservationsWithResponse List reservations
+	//
+	// Of the stores within the scope, the newest first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/stock-reservations (the `ListStockReservations` operationId).
+	ListStockReservationsWithResponse(ctx context.Context, params *ListStockReservationsParams, reqEditors ...RequestEditorFn) (*ListStockReservationsReply, error)
+
+	// CreateStockReservationWithBodyWithResponse Reserve stock
+	//
+	// Promises pieces of one store to somebody for a limited time: all lines or none. What is not available answers 409
+	// `inventory.insufficient` with the line's pointer and how many are. When the time is over, the pieces are free again.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/stock-reservations (the `CreateStockReservation` operationId).
+	CreateStockReservationWithBodyWithResponse(ctx context.Context, params *CreateStockReservationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateStockReservationReply, error)
+
+	// CreateStockReservationWithResponse Reserve stock
+	//
+	// Promises pieces of one store to somebody for a limited time: all lines or none. What is not available answers 409
+	// `inventory.insufficient` with the line's pointer and how many are. When the time is over, the pieces are free again.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/stock-reservations (the `CreateStockReservation` operationId).
+	CreateStockReservationWithResponse(ctx context.Context, params *CreateStockReservationParams, body CreateStockReservationJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateStockReservationReply, error)
+
+	// GetStockReservationWithResponse Read a reservation
+	//
+	// With its lines.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/stock-reservations/{id} (the `GetStockReservation` operationId).
+	GetStockReservationWithResponse(ctx context.Context, id StockReservationId, params *GetStockReservationParams, reqEditors ...RequestEditorFn) (*GetStockReservationReply, error)
+
+	// CommitStockReservationWithResponse Hand out what is reserved
+	//
+	// The pieces leave the store as sold: a document of kind `sale`. One that has ended, or whose time is over, answers 409
+	// `inventory.reservation_ended`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/stock-reservations/{id}/commit (the `CommitStockReservation` operationId).
+	CommitStockReservationWithResponse(ctx context.Context, id StockReservationId, params *CommitStockReservationParams, reqEditors ...RequestEditorFn) (*CommitStockReservationReply, error)
+
+	// ReleaseStockReservationWithResponse Release a reservation
+	//
+	// The pieces are free again. One that has ended answers 409 `inventory.reservation_ended`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/stock-reservations/{id}/release (the `ReleaseStockReservation` operationId).
+	ReleaseStockReservationWithResponse(ctx context.Context, id StockReservationId, params *ReleaseStockReservationParams, reqEditors ...RequestEditorFn) (*ReleaseStockReservationReply, error)
 
 	// ListStoresWithResponse List stores
 	//
@@ -57606,6 +59556,637 @@ func (r RevokeStaffSessionsReply) ContentType() string {
 	return ""
 }
 
+// ListStockLevelsReply200Headers the declared response headers of an HTTP 200 response for ListStockLevels
+type ListStockLevelsReply200Headers struct {
+	Link *string
+}
+
+// ListStockLevelsReplyDefaultHeaders the declared response headers of an HTTP default response for ListStockLevels
+type ListStockLevelsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListStockLevelsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StockLevelList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListStockLevelsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListStockLevelsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListStockLevelsReply) GetJSON200() *StockLevelList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListStockLevelsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListStockLevelsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListStockLevelsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListStockLevelsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListStockLevelsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetStockLevelReply200Headers the declared response headers of an HTTP 200 response for GetStockLevel
+type GetStockLevelReply200Headers struct {
+	ETag *string
+}
+
+// GetStockLevelReplyDefaultHeaders the declared response headers of an HTTP default response for GetStockLevel
+type GetStockLevelReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetStockLevelReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StockLevel
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetStockLevelReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetStockLevelReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetStockLevelReply) GetJSON200() *StockLevel {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetStockLevelReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetStockLevelReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetStockLevelReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetStockLevelReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetStockLevelReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateStockLevelReply200Headers the declared response headers of an HTTP 200 response for UpdateStockLevel
+type UpdateStockLevelReply200Headers struct {
+	ETag *string
+}
+
+// UpdateStockLevelReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateStockLevel
+type UpdateStockLevelReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdateStockLevelReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StockLevel
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateStockLevelReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateStockLevelReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateStockLevelReply) GetJSON200() *StockLevel {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateStockLevelReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateStockLevelReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateStockLevelReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateStockLevelReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateStockLevelReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListStockMovementsReply200Headers the declared response headers of an HTTP 200 response for ListStockMovements
+type ListStockMovementsReply200Headers struct {
+	Link *string
+}
+
+// ListStockMovementsReplyDefaultHeaders the declared response headers of an HTTP default response for ListStockMovements
+type ListStockMovementsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListStockMovementsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StockMovementList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListStockMovementsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListStockMovementsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListStockMovementsReply) GetJSON200() *StockMovementList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListStockMovementsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListStockMovementsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListStockMovementsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListStockMovementsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListStockMovementsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateStockMovementsReply201Headers the declared response headers of an HTTP 201 response for CreateStockMovements
+type CreateStockMovementsReply201Headers struct {
+	Location *string
+}
+
+// CreateStockMovementsReplyDefaultHeaders the declared response headers of an HTTP default response for CreateStockMovements
+type CreateStockMovementsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateStockMovementsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *StockDocument
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateStockMovementsReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateStockMovementsReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateStockMovementsReply) GetJSON201() *StockDocument {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateStockMovementsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateStockMovementsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateStockMovementsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateStockMovementsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateStockMovementsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListStockReservationsReply200Headers the declared response headers of an HTTP 200 response for ListStockReservations
+type ListStockReservationsReply200Headers struct {
+	Link *string
+}
+
+// ListStockReservationsReplyDefaultHeaders the declared response headers of an HTTP default response for ListStockReservations
+type ListStockReservationsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListStockReservationsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StockReservationList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListStockReservationsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListStockReservationsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListStockReservationsReply) GetJSON200() *StockReservationList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListStockReservationsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListStockReservationsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListStockReservationsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListStockReservationsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListStockReservationsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateStockReservationReply201Headers the declared response headers of an HTTP 201 response for CreateStockReservation
+type CreateStockReservationReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateStockReservationReplyDefaultHeaders the declared response headers of an HTTP default response for CreateStockReservation
+type CreateStockReservationReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateStockReservationReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *StockReservation
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateStockReservationReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateStockReservationReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateStockReservationReply) GetJSON201() *StockReservation {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateStockReservationReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateStockReservationReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateStockReservationReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateStockReservationReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateStockReservationReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetStockReservationReply200Headers the declared response headers of an HTTP 200 response for GetStockReservation
+type GetStockReservationReply200Headers struct {
+	ETag *string
+}
+
+// GetStockReservationReplyDefaultHeaders the declared response headers of an HTTP default response for GetStockReservation
+type GetStockReservationReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetStockReservationReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StockReservation
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetStockReservationReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetStockReservationReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetStockReservationReply) GetJSON200() *StockReservation {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetStockReservationReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetStockReservationReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetStockReservationReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetStockReservationReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetStockReservationReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CommitStockReservationReply200Headers the declared response headers of an HTTP 200 response for CommitStockReservation
+type CommitStockReservationReply200Headers struct {
+	ETag *string
+}
+
+// CommitStockReservationReplyDefaultHeaders the declared response headers of an HTTP default response for CommitStockReservation
+type CommitStockReservationReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CommitStockReservationReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StockReservation
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *CommitStockReservationReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CommitStockReservationReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CommitStockReservationReply) GetJSON200() *StockReservation {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CommitStockReservationReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CommitStockReservationReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CommitStockReservationReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CommitStockReservationReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CommitStockReservationReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ReleaseStockReservationReply200Headers the declared response headers of an HTTP 200 response for ReleaseStockReservation
+type ReleaseStockReservationReply200Headers struct {
+	ETag *string
+}
+
+// ReleaseStockReservationReplyDefaultHeaders the declared response headers of an HTTP default response for ReleaseStockReservation
+type ReleaseStockReservationReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ReleaseStockReservationReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StockReservation
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ReleaseStockReservationReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ReleaseStockReservationReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReleaseStockReservationReply) GetJSON200() *StockReservation {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ReleaseStockReservationReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ReleaseStockReservationReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReleaseStockReservationReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReleaseStockReservationReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReleaseStockReservationReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListStoresReply200Headers the declared response headers of an HTTP 200 response for ListStores
 type ListStoresReply200Headers struct {
 	Link *string
@@ -64665,6 +67246,232 @@ func (c *ClientWithResponses) RevokeStaffSessionsWithResponse(ctx context.Contex
 		return nil, err
 	}
 	return ParseRevokeStaffSessionsReply(rsp)
+}
+
+// ListStockLevelsWithResponse List stock levels
+//
+// Of the stores within the scope, and of the store one works in; the newest first. A variant that a store never had has no level there. Filters combine.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/stock-levels (the `ListStockLevels` operationId).
+func (c *ClientWithResponses) ListStockLevelsWithResponse(ctx context.Context, params *ListStockLevelsParams, reqEditors ...RequestEditorFn) (*ListStockLevelsReply, error) {
+	rsp, err := c.ListStockLevels(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListStockLevelsReply(rsp)
+}
+
+// GetStockLevelWithResponse Read a stock level
+//
+// A level as it is now.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/stock-levels/{id} (the `GetStockLevel` operationId).
+func (c *ClientWithResponses) GetStockLevelWithResponse(ctx context.Context, id StockLevelId, params *GetStockLevelParams, reqEditors ...RequestEditorFn) (*GetStockLevelReply, error) {
+	rsp, err := c.GetStockLevel(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetStockLevelReply(rsp)
+}
+
+// UpdateStockLevelWithBodyWithResponse Change what a level is watched by
+//
+// The threshold of alerts. Quantities change by movements only.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/stock-levels/{id} (the `UpdateStockLevel` operationId).
+func (c *ClientWithResponses) UpdateStockLevelWithBodyWithResponse(ctx context.Context, id StockLevelId, params *UpdateStockLevelParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateStockLevelReply, error) {
+	rsp, err := c.UpdateStockLevelWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateStockLevelReply(rsp)
+}
+
+// UpdateStockLevelWithResponse Change what a level is watched by
+//
+// The threshold of alerts. Quantities change by movements only.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/stock-levels/{id} (the `UpdateStockLevel` operationId).
+func (c *ClientWithResponses) UpdateStockLevelWithResponse(ctx context.Context, id StockLevelId, params *UpdateStockLevelParams, body UpdateStockLevelJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateStockLevelReply, error) {
+	rsp, err := c.UpdateStockLevel(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateStockLevelReply(rsp)
+}
+
+// ListStockMovementsWithResponse List stock movements
+//
+// The ledger of the stores within the scope, the newest first. The sum of a variant's changes in a store is its level there.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/stock-movements (the `ListStockMovements` operationId).
+func (c *ClientWithResponses) ListStockMovementsWithResponse(ctx context.Context, params *ListStockMovementsParams, reqEditors ...RequestEditorFn) (*ListStockMovementsReply, error) {
+	rsp, err := c.ListStockMovements(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListStockMovementsReply(rsp)
+}
+
+// CreateStockMovementsWithBodyWithResponse Record what happened to stock
+//
+// One document of up to 1,000 lines in one store: all of it takes effect or none. `kind` says what happened:
+//
+// | kind | pieces fit for sale | damaged pieces |
+// |---|---|---|
+// | `receipt` | + quantity | |
+// | `sale` | − quantity | |
+// | `return` | + quantity | |
+// | `damage` | − quantity | + quantity |
+// | `repair` | + quantity | − quantity |
+// | `disposal` | | − quantity |
+// | `adjustment` | + quantity, which may be negative | |
+//
+// These are facts, so they may use up pieces that are reserved (`available` is then negative until somebody mends it), but never more than
+// there are: 409 `inventory.insufficient` with the line's pointer. A document with an `external_number` that the store has already is the same
+// document sent again: it answers 201 with `status` `duplicate` and what was recorded the first time, and changes nothing.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/stock-movements (the `CreateStockMovements` operationId).
+func (c *ClientWithResponses) CreateStockMovementsWithBodyWithResponse(ctx context.Context, params *CreateStockMovementsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateStockMovementsReply, error) {
+	rsp, err := c.CreateStockMovementsWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateStockMovementsReply(rsp)
+}
+
+// CreateStockMovementsWithResponse Record what happened to stock
+//
+// One document of up to 1,000 lines in one store: all of it takes effect or none. `kind` says what happened:
+//
+// | kind | pieces fit for sale | damaged pieces |
+// |---|---|---|
+// | `receipt` | + quantity | |
+// | `sale` | − quantity | |
+// | `return` | + quantity | |
+// | `damage` | − quantity | + quantity |
+// | `repair` | + quantity | − quantity |
+// | `disposal` | | − quantity |
+// | `adjustment` | + quantity, which may be negative | |
+//
+// These are facts, so they may use up pieces that are reserved (`available` is then negative until somebody mends it), but never more than
+// there are: 409 `inventory.insufficient` with the line's pointer. A document with an `external_number` that the store has already is the same
+// document sent again: it answers 201 with `status` `duplicate` and what was recorded the first time, and changes nothing.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/stock-movements (the `CreateStockMovements` operationId).
+func (c *ClientWithResponses) CreateStockMovementsWithResponse(ctx context.Context, params *CreateStockMovementsParams, body CreateStockMovementsJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateStockMovementsReply, error) {
+	rsp, err := c.CreateStockMovements(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateStockMovementsReply(rsp)
+}
+
+// ListStockReservationsWithResponse List reservations
+//
+// Of the stores within the scope, the newest first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/stock-reservations (the `ListStockReservations` operationId).
+func (c *ClientWithResponses) ListStockReservationsWithResponse(ctx context.Context, params *ListStockReservationsParams, reqEditors ...RequestEditorFn) (*ListStockReservationsReply, error) {
+	rsp, err := c.ListStockReservations(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListStockReservationsReply(rsp)
+}
+
+// CreateStockReservationWithBodyWithResponse Reserve stock
+//
+// Promises pieces of one store to somebody for a limited time: all lines or none. What is not available answers 409
+// `inventory.insufficient` with the line's pointer and how many are. When the time is over, the pieces are free again.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/stock-reservations (the `CreateStockReservation` operationId).
+func (c *ClientWithResponses) CreateStockReservationWithBodyWithResponse(ctx context.Context, params *CreateStockReservationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateStockReservationReply, error) {
+	rsp, err := c.CreateStockReservationWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateStockReservationReply(rsp)
+}
+
+// CreateStockReservationWithResponse Reserve stock
+//
+// Promises pieces of one store to somebody for a limited time: all lines or none. What is not available answers 409
+// `inventory.insufficient` with the line's pointer and how many are. When the time is over, the pieces are free again.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/stock-reservations (the `CreateStockReservation` operationId).
+func (c *ClientWithResponses) CreateStockReservationWithResponse(ctx context.Context, params *CreateStockReservationParams, body CreateStockReservationJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateStockReservationReply, error) {
+	rsp, err := c.CreateStockReservation(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateStockReservationReply(rsp)
+}
+
+// GetStockReservationWithResponse Read a reservation
+//
+// With its lines.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/stock-reservations/{id} (the `GetStockReservation` operationId).
+func (c *ClientWithResponses) GetStockReservationWithResponse(ctx context.Context, id StockReservationId, params *GetStockReservationParams, reqEditors ...RequestEditorFn) (*GetStockReservationReply, error) {
+	rsp, err := c.GetStockReservation(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetStockReservationReply(rsp)
+}
+
+// CommitStockReservationWithResponse Hand out what is reserved
+//
+// The pieces leave the store as sold: a document of kind `sale`. One that has ended, or whose time is over, answers 409
+// `inventory.reservation_ended`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/stock-reservations/{id}/commit (the `CommitStockReservation` operationId).
+func (c *ClientWithResponses) CommitStockReservationWithResponse(ctx context.Context, id StockReservationId, params *CommitStockReservationParams, reqEditors ...RequestEditorFn) (*CommitStockReservationReply, error) {
+	rsp, err := c.CommitStockReservation(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCommitStockReservationReply(rsp)
+}
+
+// ReleaseStockReservationWithResponse Release a reservation
+//
+// The pieces are free again. One that has ended answers 409 `inventory.reservation_ended`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/stock-reservations/{id}/release (the `ReleaseStockReservation` operationId).
+func (c *ClientWithResponses) ReleaseStockReservationWithResponse(ctx context.Context, id StockReservationId, params *ReleaseStockReservationParams, reqEditors ...RequestEditorFn) (*ReleaseStockReservationReply, error) {
+	rsp, err := c.ReleaseStockReservation(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReleaseStockReservationReply(rsp)
 }
 
 // ListStoresWithResponse List stores
@@ -79410,6 +82217,649 @@ func ParseRevokeStaffSessionsReply(rsp *http.Response) (*RevokeStaffSessionsRepl
 	switch {
 	case true:
 		var headers RevokeStaffSessionsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListStockLevelsReply parses an HTTP response from a ListStockLevelsWithResponse call
+func ParseListStockLevelsReply(rsp *http.Response) (*ListStockLevelsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListStockLevelsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StockLevelList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListStockLevelsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListStockLevelsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetStockLevelReply parses an HTTP response from a GetStockLevelWithResponse call
+func ParseGetStockLevelReply(rsp *http.Response) (*GetStockLevelReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetStockLevelReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StockLevel
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetStockLevelReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetStockLevelReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateStockLevelReply parses an HTTP response from a UpdateStockLevelWithResponse call
+func ParseUpdateStockLevelReply(rsp *http.Response) (*UpdateStockLevelReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateStockLevelReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StockLevel
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateStockLevelReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateStockLevelReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListStockMovementsReply parses an HTTP response from a ListStockMovementsWithResponse call
+func ParseListStockMovementsReply(rsp *http.Response) (*ListStockMovementsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListStockMovementsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StockMovementList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListStockMovementsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListStockMovementsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateStockMovementsReply parses an HTTP response from a CreateStockMovementsWithResponse call
+func ParseCreateStockMovementsReply(rsp *http.Response) (*CreateStockMovementsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateStockMovementsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest StockDocument
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateStockMovementsReply201Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateStockMovementsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListStockReservationsReply parses an HTTP response from a ListStockReservationsWithResponse call
+func ParseListStockReservationsReply(rsp *http.Response) (*ListStockReservationsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListStockReservationsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StockReservationList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListStockReservationsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListStockReservationsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateStockReservationReply parses an HTTP response from a CreateStockReservationWithResponse call
+func ParseCreateStockReservationReply(rsp *http.Response) (*CreateStockReservationReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateStockReservationReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest StockReservation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateStockReservationReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateStockReservationReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetStockReservationReply parses an HTTP response from a GetStockReservationWithResponse call
+func ParseGetStockReservationReply(rsp *http.Response) (*GetStockReservationReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetStockReservationReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StockReservation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetStockReservationReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetStockReservationReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCommitStockReservationReply parses an HTTP response from a CommitStockReservationWithResponse call
+func ParseCommitStockReservationReply(rsp *http.Response) (*CommitStockReservationReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CommitStockReservationReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StockReservation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers CommitStockReservationReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers CommitStockReservationReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseReleaseStockReservationReply parses an HTTP response from a ReleaseStockReservationWithResponse call
+func ParseReleaseStockReservationReply(rsp *http.Response) (*ReleaseStockReservationReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReleaseStockReservationReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StockReservation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ReleaseStockReservationReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ReleaseStockReservationReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

@@ -22,6 +22,11 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturn"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturnline"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
+	"github.com/shuke-crm/shuke/ent/commerce/stockdocument"
+	"github.com/shuke-crm/shuke/ent/commerce/stocklevel"
+	"github.com/shuke-crm/shuke/ent/commerce/stockmovement"
+	"github.com/shuke-crm/shuke/ent/commerce/stockreservation"
+	"github.com/shuke-crm/shuke/ent/commerce/stockreservationline"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
 
 	stdsql "database/sql"
@@ -44,6 +49,16 @@ type Client struct {
 	OrderReturnLine *OrderReturnLineClient
 	// Product is the client for interacting with the Product builders.
 	Product *ProductClient
+	// StockDocument is the client for interacting with the StockDocument builders.
+	StockDocument *StockDocumentClient
+	// StockLevel is the client for interacting with the StockLevel builders.
+	StockLevel *StockLevelClient
+	// StockMovement is the client for interacting with the StockMovement builders.
+	StockMovement *StockMovementClient
+	// StockReservation is the client for interacting with the StockReservation builders.
+	StockReservation *StockReservationClient
+	// StockReservationLine is the client for interacting with the StockReservationLine builders.
+	StockReservationLine *StockReservationLineClient
 	// Variant is the client for interacting with the Variant builders.
 	Variant *VariantClient
 }
@@ -63,6 +78,11 @@ func (c *Client) init() {
 	c.OrderReturn = NewOrderReturnClient(c.config)
 	c.OrderReturnLine = NewOrderReturnLineClient(c.config)
 	c.Product = NewProductClient(c.config)
+	c.StockDocument = NewStockDocumentClient(c.config)
+	c.StockLevel = NewStockLevelClient(c.config)
+	c.StockMovement = NewStockMovementClient(c.config)
+	c.StockReservation = NewStockReservationClient(c.config)
+	c.StockReservationLine = NewStockReservationLineClient(c.config)
 	c.Variant = NewVariantClient(c.config)
 }
 
@@ -154,15 +174,20 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 	cfg := c.config
 	cfg.driver = tx
 	return &Tx{
-		ctx:             ctx,
-		config:          cfg,
-		Category:        NewCategoryClient(cfg),
-		Order:           NewOrderClient(cfg),
-		OrderLine:       NewOrderLineClient(cfg),
-		OrderReturn:     NewOrderReturnClient(cfg),
-		OrderReturnLine: NewOrderReturnLineClient(cfg),
-		Product:         NewProductClient(cfg),
-		Variant:         NewVariantClient(cfg),
+		ctx:                  ctx,
+		config:               cfg,
+		Category:             NewCategoryClient(cfg),
+		Order:                NewOrderClient(cfg),
+		OrderLine:            NewOrderLineClient(cfg),
+		OrderReturn:          NewOrderReturnClient(cfg),
+		OrderReturnLine:      NewOrderReturnLineClient(cfg),
+		Product:              NewProductClient(cfg),
+		StockDocument:        NewStockDocumentClient(cfg),
+		StockLevel:           NewStockLevelClient(cfg),
+		StockMovement:        NewStockMovementClient(cfg),
+		StockReservation:     NewStockReservationClient(cfg),
+		StockReservationLine: NewStockReservationLineClient(cfg),
+		Variant:              NewVariantClient(cfg),
 	}, nil
 }
 
@@ -180,15 +205,20 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 	cfg := c.config
 	cfg.driver = &txDriver{tx: tx, drv: c.driver}
 	return &Tx{
-		ctx:             ctx,
-		config:          cfg,
-		Category:        NewCategoryClient(cfg),
-		Order:           NewOrderClient(cfg),
-		OrderLine:       NewOrderLineClient(cfg),
-		OrderReturn:     NewOrderReturnClient(cfg),
-		OrderReturnLine: NewOrderReturnLineClient(cfg),
-		Product:         NewProductClient(cfg),
-		Variant:         NewVariantClient(cfg),
+		ctx:                  ctx,
+		config:               cfg,
+		Category:             NewCategoryClient(cfg),
+		Order:                NewOrderClient(cfg),
+		OrderLine:            NewOrderLineClient(cfg),
+		OrderReturn:          NewOrderReturnClient(cfg),
+		OrderReturnLine:      NewOrderReturnLineClient(cfg),
+		Product:              NewProductClient(cfg),
+		StockDocument:        NewStockDocumentClient(cfg),
+		StockLevel:           NewStockLevelClient(cfg),
+		StockMovement:        NewStockMovementClient(cfg),
+		StockReservation:     NewStockReservationClient(cfg),
+		StockReservationLine: NewStockReservationLineClient(cfg),
+		Variant:              NewVariantClient(cfg),
 	}, nil
 }
 
@@ -219,7 +249,8 @@ func (c *Client) Close() error {
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.Category, c.Order, c.OrderLine, c.OrderReturn, c.OrderReturnLine, c.Product,
-		c.Variant,
+		c.StockDocument, c.StockLevel, c.StockMovement, c.StockReservation,
+		c.StockReservationLine, c.Variant,
 	} {
 		n.Use(hooks...)
 	}
@@ -230,7 +261,8 @@ func (c *Client) Use(hooks ...Hook) {
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.Category, c.Order, c.OrderLine, c.OrderReturn, c.OrderReturnLine, c.Product,
-		c.Variant,
+		c.StockDocument, c.StockLevel, c.StockMovement, c.StockReservation,
+		c.StockReservationLine, c.Variant,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -251,6 +283,16 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.OrderReturnLine.mutate(ctx, m)
 	case *ProductMutation:
 		return c.Product.mutate(ctx, m)
+	case *StockDocumentMutation:
+		return c.StockDocument.mutate(ctx, m)
+	case *StockLevelMutation:
+		return c.StockLevel.mutate(ctx, m)
+	case *StockMovementMutation:
+		return c.StockMovement.mutate(ctx, m)
+	case *StockReservationMutation:
+		return c.StockReservation.mutate(ctx, m)
+	case *StockReservationLineMutation:
+		return c.StockReservationLine.mutate(ctx, m)
 	case *VariantMutation:
 		return c.Variant.mutate(ctx, m)
 	default:
@@ -1222,6 +1264,788 @@ func (c *ProductClient) mutate(ctx context.Context, m *ProductMutation) (Value, 
 	}
 }
 
+// StockDocumentClient is a client for the StockDocument schema.
+type StockDocumentClient struct {
+	config
+}
+
+// NewStockDocumentClient returns a client for the StockDocument from the given config.
+func NewStockDocumentClient(c config) *StockDocumentClient {
+	return &StockDocumentClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `stockdocument.Hooks(f(g(h())))`.
+func (c *StockDocumentClient) Use(hooks ...Hook) {
+	c.hooks.StockDocument = append(c.hooks.StockDocument, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `stockdocument.Intercept(f(g(h())))`.
+func (c *StockDocumentClient) Intercept(interceptors ...Interceptor) {
+	c.inters.StockDocument = append(c.inters.StockDocument, interceptors...)
+}
+
+// Create returns a builder for creating a StockDocument entity.
+func (c *StockDocumentClient) Create() *StockDocumentCreate {
+	mutation := newStockDocumentMutation(c.config, OpCreate)
+	return &StockDocumentCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of StockDocument entities.
+func (c *StockDocumentClient) CreateBulk(builders ...*StockDocumentCreate) *StockDocumentCreateBulk {
+	return &StockDocumentCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *StockDocumentClient) MapCreateBulk(slice any, setFunc func(*StockDocumentCreate, int)) *StockDocumentCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &StockDocumentCreateBulk{err: fmt.Errorf("calling to StockDocumentClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*StockDocumentCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &StockDocumentCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for StockDocument.
+func (c *StockDocumentClient) Update() *StockDocumentUpdate {
+	mutation := newStockDocumentMutation(c.config, OpUpdate)
+	return &StockDocumentUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *StockDocumentClient) UpdateOne(_m *StockDocument) *StockDocumentUpdateOne {
+	mutation := newStockDocumentMutation(c.config, OpUpdateOne, withStockDocument(_m))
+	return &StockDocumentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *StockDocumentClient) UpdateOneID(id uuid.UUID) *StockDocumentUpdateOne {
+	mutation := newStockDocumentMutation(c.config, OpUpdateOne, withStockDocumentID(id))
+	return &StockDocumentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for StockDocument.
+func (c *StockDocumentClient) Delete() *StockDocumentDelete {
+	mutation := newStockDocumentMutation(c.config, OpDelete)
+	return &StockDocumentDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *StockDocumentClient) DeleteOne(_m *StockDocument) *StockDocumentDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *StockDocumentClient) DeleteOneID(id uuid.UUID) *StockDocumentDeleteOne {
+	builder := c.Delete().Where(stockdocument.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &StockDocumentDeleteOne{builder}
+}
+
+// Query returns a query builder for StockDocument.
+func (c *StockDocumentClient) Query() *StockDocumentQuery {
+	return &StockDocumentQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeStockDocument},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a StockDocument entity by its id.
+func (c *StockDocumentClient) Get(ctx context.Context, id uuid.UUID) (*StockDocument, error) {
+	return c.Query().Where(stockdocument.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *StockDocumentClient) GetX(ctx context.Context, id uuid.UUID) *StockDocument {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryMovements queries the movements edge of a StockDocument.
+func (c *StockDocumentClient) QueryMovements(_m *StockDocument) *StockMovementQuery {
+	query := (&StockMovementClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(stockdocument.Table, stockdocument.FieldID, id),
+			sqlgraph.To(stockmovement.Table, stockmovement.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, stockdocument.MovementsTable, stockdocument.MovementsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *StockDocumentClient) Hooks() []Hook {
+	hooks := c.hooks.StockDocument
+	return append(hooks[:len(hooks):len(hooks)], stockdocument.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *StockDocumentClient) Interceptors() []Interceptor {
+	return c.inters.StockDocument
+}
+
+func (c *StockDocumentClient) mutate(ctx context.Context, m *StockDocumentMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&StockDocumentCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&StockDocumentUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&StockDocumentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&StockDocumentDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("commerce: unknown StockDocument mutation op: %q", m.Op())
+	}
+}
+
+// StockLevelClient is a client for the StockLevel schema.
+type StockLevelClient struct {
+	config
+}
+
+// NewStockLevelClient returns a client for the StockLevel from the given config.
+func NewStockLevelClient(c config) *StockLevelClient {
+	return &StockLevelClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `stocklevel.Hooks(f(g(h())))`.
+func (c *StockLevelClient) Use(hooks ...Hook) {
+	c.hooks.StockLevel = append(c.hooks.StockLevel, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `stocklevel.Intercept(f(g(h())))`.
+func (c *StockLevelClient) Intercept(interceptors ...Interceptor) {
+	c.inters.StockLevel = append(c.inters.StockLevel, interceptors...)
+}
+
+// Create returns a builder for creating a StockLevel entity.
+func (c *StockLevelClient) Create() *StockLevelCreate {
+	mutation := newStockLevelMutation(c.config, OpCreate)
+	return &StockLevelCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of StockLevel entities.
+func (c *StockLevelClient) CreateBulk(builders ...*StockLevelCreate) *StockLevelCreateBulk {
+	return &StockLevelCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *StockLevelClient) MapCreateBulk(slice any, setFunc func(*StockLevelCreate, int)) *StockLevelCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &StockLevelCreateBulk{err: fmt.Errorf("calling to StockLevelClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*StockLevelCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &StockLevelCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for StockLevel.
+func (c *StockLevelClient) Update() *StockLevelUpdate {
+	mutation := newStockLevelMutation(c.config, OpUpdate)
+	return &StockLevelUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *StockLevelClient) UpdateOne(_m *StockLevel) *StockLevelUpdateOne {
+	mutation := newStockLevelMutation(c.config, OpUpdateOne, withStockLevel(_m))
+	return &StockLevelUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *StockLevelClient) UpdateOneID(id uuid.UUID) *StockLevelUpdateOne {
+	mutation := newStockLevelMutation(c.config, OpUpdateOne, withStockLevelID(id))
+	return &StockLevelUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for StockLevel.
+func (c *StockLevelClient) Delete() *StockLevelDelete {
+	mutation := newStockLevelMutation(c.config, OpDelete)
+	return &StockLevelDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *StockLevelClient) DeleteOne(_m *StockLevel) *StockLevelDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *StockLevelClient) DeleteOneID(id uuid.UUID) *StockLevelDeleteOne {
+	builder := c.Delete().Where(stocklevel.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &StockLevelDeleteOne{builder}
+}
+
+// Query returns a query builder for StockLevel.
+func (c *StockLevelClient) Query() *StockLevelQuery {
+	return &StockLevelQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeStockLevel},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a StockLevel entity by its id.
+func (c *StockLevelClient) Get(ctx context.Context, id uuid.UUID) (*StockLevel, error) {
+	return c.Query().Where(stocklevel.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *StockLevelClient) GetX(ctx context.Context, id uuid.UUID) *StockLevel {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryVariant queries the variant edge of a StockLevel.
+func (c *StockLevelClient) QueryVariant(_m *StockLevel) *VariantQuery {
+	query := (&VariantClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(stocklevel.Table, stocklevel.FieldID, id),
+			sqlgraph.To(variant.Table, variant.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, stocklevel.VariantTable, stocklevel.VariantColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *StockLevelClient) Hooks() []Hook {
+	hooks := c.hooks.StockLevel
+	return append(hooks[:len(hooks):len(hooks)], stocklevel.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *StockLevelClient) Interceptors() []Interceptor {
+	return c.inters.StockLevel
+}
+
+func (c *StockLevelClient) mutate(ctx context.Context, m *StockLevelMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&StockLevelCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&StockLevelUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&StockLevelUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&StockLevelDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("commerce: unknown StockLevel mutation op: %q", m.Op())
+	}
+}
+
+// StockMovementClient is a client for the StockMovement schema.
+type StockMovementClient struct {
+	config
+}
+
+// NewStockMovementClient returns a client for the StockMovement from the given config.
+func NewStockMovementClient(c config) *StockMovementClient {
+	return &StockMovementClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `stockmovement.Hooks(f(g(h())))`.
+func (c *StockMovementClient) Use(hooks ...Hook) {
+	c.hooks.StockMovement = append(c.hooks.StockMovement, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `stockmovement.Intercept(f(g(h())))`.
+func (c *StockMovementClient) Intercept(interceptors ...Interceptor) {
+	c.inters.StockMovement = append(c.inters.StockMovement, interceptors...)
+}
+
+// Create returns a builder for creating a StockMovement entity.
+func (c *StockMovementClient) Create() *StockMovementCreate {
+	mutation := newStockMovementMutation(c.config, OpCreate)
+	return &StockMovementCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of StockMovement entities.
+func (c *StockMovementClient) CreateBulk(builders ...*StockMovementCreate) *StockMovementCreateBulk {
+	return &StockMovementCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *StockMovementClient) MapCreateBulk(slice any, setFunc func(*StockMovementCreate, int)) *StockMovementCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &StockMovementCreateBulk{err: fmt.Errorf("calling to StockMovementClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*StockMovementCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &StockMovementCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for StockMovement.
+func (c *StockMovementClient) Update() *StockMovementUpdate {
+	mutation := newStockMovementMutation(c.config, OpUpdate)
+	return &StockMovementUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *StockMovementClient) UpdateOne(_m *StockMovement) *StockMovementUpdateOne {
+	mutation := newStockMovementMutation(c.config, OpUpdateOne, withStockMovement(_m))
+	return &StockMovementUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *StockMovementClient) UpdateOneID(id uuid.UUID) *StockMovementUpdateOne {
+	mutation := newStockMovementMutation(c.config, OpUpdateOne, withStockMovementID(id))
+	return &StockMovementUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for StockMovement.
+func (c *StockMovementClient) Delete() *StockMovementDelete {
+	mutation := newStockMovementMutation(c.config, OpDelete)
+	return &StockMovementDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *StockMovementClient) DeleteOne(_m *StockMovement) *StockMovementDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *StockMovementClient) DeleteOneID(id uuid.UUID) *StockMovementDeleteOne {
+	builder := c.Delete().Where(stockmovement.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &StockMovementDeleteOne{builder}
+}
+
+// Query returns a query builder for StockMovement.
+func (c *StockMovementClient) Query() *StockMovementQuery {
+	return &StockMovementQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeStockMovement},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a StockMovement entity by its id.
+func (c *StockMovementClient) Get(ctx context.Context, id uuid.UUID) (*StockMovement, error) {
+	return c.Query().Where(stockmovement.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *StockMovementClient) GetX(ctx context.Context, id uuid.UUID) *StockMovement {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryDocument queries the document edge of a StockMovement.
+func (c *StockMovementClient) QueryDocument(_m *StockMovement) *StockDocumentQuery {
+	query := (&StockDocumentClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(stockmovement.Table, stockmovement.FieldID, id),
+			sqlgraph.To(stockdocument.Table, stockdocument.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, stockmovement.DocumentTable, stockmovement.DocumentColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryVariant queries the variant edge of a StockMovement.
+func (c *StockMovementClient) QueryVariant(_m *StockMovement) *VariantQuery {
+	query := (&VariantClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(stockmovement.Table, stockmovement.FieldID, id),
+			sqlgraph.To(variant.Table, variant.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, stockmovement.VariantTable, stockmovement.VariantColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *StockMovementClient) Hooks() []Hook {
+	hooks := c.hooks.StockMovement
+	return append(hooks[:len(hooks):len(hooks)], stockmovement.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *StockMovementClient) Interceptors() []Interceptor {
+	return c.inters.StockMovement
+}
+
+func (c *StockMovementClient) mutate(ctx context.Context, m *StockMovementMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&StockMovementCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&StockMovementUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&StockMovementUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&StockMovementDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("commerce: unknown StockMovement mutation op: %q", m.Op())
+	}
+}
+
+// StockReservationClient is a client for the StockReservation schema.
+type StockReservationClient struct {
+	config
+}
+
+// NewStockReservationClient returns a client for the StockReservation from the given config.
+func NewStockReservationClient(c config) *StockReservationClient {
+	return &StockReservationClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `stockreservation.Hooks(f(g(h())))`.
+func (c *StockReservationClient) Use(hooks ...Hook) {
+	c.hooks.StockReservation = append(c.hooks.StockReservation, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `stockreservation.Intercept(f(g(h())))`.
+func (c *StockReservationClient) Intercept(interceptors ...Interceptor) {
+	c.inters.StockReservation = append(c.inters.StockReservation, interceptors...)
+}
+
+// Create returns a builder for creating a StockReservation entity.
+func (c *StockReservationClient) Create() *StockReservationCreate {
+	mutation := newStockReservationMutation(c.config, OpCreate)
+	return &StockReservationCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of StockReservation entities.
+func (c *StockReservationClient) CreateBulk(builders ...*StockReservationCreate) *StockReservationCreateBulk {
+	return &StockReservationCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *StockReservationClient) MapCreateBulk(slice any, setFunc func(*StockReservationCreate, int)) *StockReservationCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &StockReservationCreateBulk{err: fmt.Errorf("calling to StockReservationClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*StockReservationCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &StockReservationCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for StockReservation.
+func (c *StockReservationClient) Update() *StockReservationUpdate {
+	mutation := newStockReservationMutation(c.config, OpUpdate)
+	return &StockReservationUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *StockReservationClient) UpdateOne(_m *StockReservation) *StockReservationUpdateOne {
+	mutation := newStockReservationMutation(c.config, OpUpdateOne, withStockReservation(_m))
+	return &StockReservationUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *StockReservationClient) UpdateOneID(id uuid.UUID) *StockReservationUpdateOne {
+	mutation := newStockReservationMutation(c.config, OpUpdateOne, withStockReservationID(id))
+	return &StockReservationUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for StockReservation.
+func (c *StockReservationClient) Delete() *StockReservationDelete {
+	mutation := newStockReservationMutation(c.config, OpDelete)
+	return &StockReservationDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *StockReservationClient) DeleteOne(_m *StockReservation) *StockReservationDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *StockReservationClient) DeleteOneID(id uuid.UUID) *StockReservationDeleteOne {
+	builder := c.Delete().Where(stockreservation.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &StockReservationDeleteOne{builder}
+}
+
+// Query returns a query builder for StockReservation.
+func (c *StockReservationClient) Query() *StockReservationQuery {
+	return &StockReservationQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeStockReservation},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a StockReservation entity by its id.
+func (c *StockReservationClient) Get(ctx context.Context, id uuid.UUID) (*StockReservation, error) {
+	return c.Query().Where(stockreservation.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *StockReservationClient) GetX(ctx context.Context, id uuid.UUID) *StockReservation {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryLines queries the lines edge of a StockReservation.
+func (c *StockReservationClient) QueryLines(_m *StockReservation) *StockReservationLineQuery {
+	query := (&StockReservationLineClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(stockreservation.Table, stockreservation.FieldID, id),
+			sqlgraph.To(stockreservationline.Table, stockreservationline.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, stockreservation.LinesTable, stockreservation.LinesColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *StockReservationClient) Hooks() []Hook {
+	hooks := c.hooks.StockReservation
+	return append(hooks[:len(hooks):len(hooks)], stockreservation.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *StockReservationClient) Interceptors() []Interceptor {
+	return c.inters.StockReservation
+}
+
+func (c *StockReservationClient) mutate(ctx context.Context, m *StockReservationMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&StockReservationCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&StockReservationUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&StockReservationUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&StockReservationDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("commerce: unknown StockReservation mutation op: %q", m.Op())
+	}
+}
+
+// StockReservationLineClient is a client for the StockReservationLine schema.
+type StockReservationLineClient struct {
+	config
+}
+
+// NewStockReservationLineClient returns a client for the StockReservationLine from the given config.
+func NewStockReservationLineClient(c config) *StockReservationLineClient {
+	return &StockReservationLineClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `stockreservationline.Hooks(f(g(h())))`.
+func (c *StockReservationLineClient) Use(hooks ...Hook) {
+	c.hooks.StockReservationLine = append(c.hooks.StockReservationLine, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `stockreservationline.Intercept(f(g(h())))`.
+func (c *StockReservationLineClient) Intercept(interceptors ...Interceptor) {
+	c.inters.StockReservationLine = append(c.inters.StockReservationLine, interceptors...)
+}
+
+// Create returns a builder for creating a StockReservationLine entity.
+func (c *StockReservationLineClient) Create() *StockReservationLineCreate {
+	mutation := newStockReservationLineMutation(c.config, OpCreate)
+	return &StockReservationLineCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of StockReservationLine entities.
+func (c *StockReservationLineClient) CreateBulk(builders ...*StockReservationLineCreate) *StockReservationLineCreateBulk {
+	return &StockReservationLineCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *StockReservationLineClient) MapCreateBulk(slice any, setFunc func(*StockReservationLineCreate, int)) *StockReservationLineCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &StockReservationLineCreateBulk{err: fmt.Errorf("calling to StockReservationLineClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*StockReservationLineCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &StockReservationLineCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for StockReservationLine.
+func (c *StockReservationLineClient) Update() *StockReservationLineUpdate {
+	mutation := newStockReservationLineMutation(c.config, OpUpdate)
+	return &StockReservationLineUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *StockReservationLineClient) UpdateOne(_m *StockReservationLine) *StockReservationLineUpdateOne {
+	mutation := newStockReservationLineMutation(c.config, OpUpdateOne, withStockReservationLine(_m))
+	return &StockReservationLineUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *StockReservationLineClient) UpdateOneID(id uuid.UUID) *StockReservationLineUpdateOne {
+	mutation := newStockReservationLineMutation(c.config, OpUpdateOne, withStockReservationLineID(id))
+	return &StockReservationLineUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for StockReservationLine.
+func (c *StockReservationLineClient) Delete() *StockReservationLineDelete {
+	mutation := newStockReservationLineMutation(c.config, OpDelete)
+	return &StockReservationLineDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *StockReservationLineClient) DeleteOne(_m *StockReservationLine) *StockReservationLineDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *StockReservationLineClient) DeleteOneID(id uuid.UUID) *StockReservationLineDeleteOne {
+	builder := c.Delete().Where(stockreservationline.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &StockReservationLineDeleteOne{builder}
+}
+
+// Query returns a query builder for StockReservationLine.
+func (c *StockReservationLineClient) Query() *StockReservationLineQuery {
+	return &StockReservationLineQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeStockReservationLine},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a StockReservationLine entity by its id.
+func (c *StockReservationLineClient) Get(ctx context.Context, id uuid.UUID) (*StockReservationLine, error) {
+	return c.Query().Where(stockreservationline.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *StockReservationLineClient) GetX(ctx context.Context, id uuid.UUID) *StockReservationLine {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryReservation queries the reservation edge of a StockReservationLine.
+func (c *StockReservationLineClient) QueryReservation(_m *StockReservationLine) *StockReservationQuery {
+	query := (&StockReservationClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(stockreservationline.Table, stockreservationline.FieldID, id),
+			sqlgraph.To(stockreservation.Table, stockreservation.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, stockreservationline.ReservationTable, stockreservationline.ReservationColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryVariant queries the variant edge of a StockReservationLine.
+func (c *StockReservationLineClient) QueryVariant(_m *StockReservationLine) *VariantQuery {
+	query := (&VariantClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(stockreservationline.Table, stockreservationline.FieldID, id),
+			sqlgraph.To(variant.Table, variant.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, stockreservationline.VariantTable, stockreservationline.VariantColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *StockReservationLineClient) Hooks() []Hook {
+	hooks := c.hooks.StockReservationLine
+	return append(hooks[:len(hooks):len(hooks)], stockreservationline.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *StockReservationLineClient) Interceptors() []Interceptor {
+	return c.inters.StockReservationLine
+}
+
+func (c *StockReservationLineClient) mutate(ctx context.Context, m *StockReservationLineMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&StockReservationLineCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&StockReservationLineUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&StockReservationLineUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&StockReservationLineDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("commerce: unknown StockReservationLine mutation op: %q", m.Op())
+	}
+}
+
 // VariantClient is a client for the Variant schema.
 type VariantClient struct {
 	config
@@ -1376,11 +2200,13 @@ func (c *VariantClient) mutate(ctx context.Context, m *VariantMutation) (Value, 
 type (
 	hooks struct {
 		Category, Order, OrderLine, OrderReturn, OrderReturnLine, Product,
-		Variant []ent.Hook
+		StockDocument, StockLevel, StockMovement, StockReservation,
+		StockReservationLine, Variant []ent.Hook
 	}
 	inters struct {
 		Category, Order, OrderLine, OrderReturn, OrderReturnLine, Product,
-		Variant []ent.Interceptor
+		StockDocument, StockLevel, StockMovement, StockReservation,
+		StockReservationLine, Variant []ent.Interceptor
 	}
 )
 

@@ -18,6 +18,11 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturn"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturnline"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
+	"github.com/shuke-crm/shuke/ent/commerce/stockdocument"
+	"github.com/shuke-crm/shuke/ent/commerce/stocklevel"
+	"github.com/shuke-crm/shuke/ent/commerce/stockmovement"
+	"github.com/shuke-crm/shuke/ent/commerce/stockreservation"
+	"github.com/shuke-crm/shuke/ent/commerce/stockreservationline"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
 )
 
@@ -79,13 +84,18 @@ var (
 func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
-			category.Table:        category.ValidColumn,
-			order.Table:           order.ValidColumn,
-			orderline.Table:       orderline.ValidColumn,
-			orderreturn.Table:     orderreturn.ValidColumn,
-			orderreturnline.Table: orderreturnline.ValidColumn,
-			product.Table:         product.ValidColumn,
-			variant.Table:         variant.ValidColumn,
+			category.Table:             category.ValidColumn,
+			order.Table:                order.ValidColumn,
+			orderline.Table:            orderline.ValidColumn,
+			orderreturn.Table:          orderreturn.ValidColumn,
+			orderreturnline.Table:      orderreturnline.ValidColumn,
+			product.Table:              product.ValidColumn,
+			stockdocument.Table:        stockdocument.ValidColumn,
+			stocklevel.Table:           stocklevel.ValidColumn,
+			stockmovement.Table:        stockmovement.ValidColumn,
+			stockreservation.Table:     stockreservation.ValidColumn,
+			stockreservationline.Table: stockreservationline.ValidColumn,
+			variant.Table:              variant.ValidColumn,
 		})
 	})
 	return columnCheck(t, c)

@@ -20,6 +20,11 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/predicate"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
 	"github.com/shuke-crm/shuke/ent/commerce/schema"
+	"github.com/shuke-crm/shuke/ent/commerce/stockdocument"
+	"github.com/shuke-crm/shuke/ent/commerce/stocklevel"
+	"github.com/shuke-crm/shuke/ent/commerce/stockmovement"
+	"github.com/shuke-crm/shuke/ent/commerce/stockreservation"
+	"github.com/shuke-crm/shuke/ent/commerce/stockreservationline"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
 )
 
@@ -32,13 +37,18 @@ const (
 	OpUpdateOne = ent.OpUpdateOne
 
 	// Node types.
-	TypeCategory        = "Category"
-	TypeOrder           = "Order"
-	TypeOrderLine       = "OrderLine"
-	TypeOrderReturn     = "OrderReturn"
-	TypeOrderReturnLine = "OrderReturnLine"
-	TypeProduct         = "Product"
-	TypeVariant         = "Variant"
+	TypeCategory             = "Category"
+	TypeOrder                = "Order"
+	TypeOrderLine            = "OrderLine"
+	TypeOrderReturn          = "OrderReturn"
+	TypeOrderReturnLine      = "OrderReturnLine"
+	TypeProduct              = "Product"
+	TypeStockDocument        = "StockDocument"
+	TypeStockLevel           = "StockLevel"
+	TypeStockMovement        = "StockMovement"
+	TypeStockReservation     = "StockReservation"
+	TypeStockReservationLine = "StockReservationLine"
+	TypeVariant              = "Variant"
 )
 
 // CategoryMutation represents an operation that mutates the Category nodes in the graph.
@@ -7570,6 +7580,4593 @@ func (m *ProductMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown Product edge %s", name)
+}
+
+// StockDocumentMutation represents an operation that mutates the StockDocument nodes in the graph.
+type StockDocumentMutation struct {
+	config
+	op               Op
+	typ              string
+	id               *uuid.UUID
+	store_id         *uuid.UUID
+	external_number  *string
+	origin           *stockdocument.Origin
+	origin_id        *uuid.UUID
+	actor            *string
+	line_count       *int
+	addline_count    *int
+	created_at       *time.Time
+	clearedFields    map[string]struct{}
+	movements        map[uuid.UUID]struct{}
+	removedmovements map[uuid.UUID]struct{}
+	clearedmovements bool
+	done             bool
+	oldValue         func(context.Context) (*StockDocument, error)
+	predicates       []predicate.StockDocument
+}
+
+var _ ent.Mutation = (*StockDocumentMutation)(nil)
+
+// stockdocumentOption allows management of the mutation configuration using functional options.
+type stockdocumentOption func(*StockDocumentMutation)
+
+// newStockDocumentMutation creates new mutation for the StockDocument entity.
+func newStockDocumentMutation(c config, op Op, opts ...stockdocumentOption) *StockDocumentMutation {
+	m := &StockDocumentMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeStockDocument,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withStockDocumentID sets the ID field of the mutation.
+func withStockDocumentID(id uuid.UUID) stockdocumentOption {
+	return func(m *StockDocumentMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *StockDocument
+		)
+		m.oldValue = func(ctx context.Context) (*StockDocument, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().StockDocument.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withStockDocument sets the old StockDocument of the mutation.
+func withStockDocument(node *StockDocument) stockdocumentOption {
+	return func(m *StockDocumentMutation) {
+		m.oldValue = func(context.Context) (*StockDocument, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m StockDocumentMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m StockDocumentMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("commerce: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of StockDocument entities.
+func (m *StockDocumentMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *StockDocumentMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *StockDocumentMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().StockDocument.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetStoreID sets the "store_id" field.
+func (m *StockDocumentMutation) SetStoreID(u uuid.UUID) {
+	m.store_id = &u
+}
+
+// StoreID returns the value of the "store_id" field in the mutation.
+func (m *StockDocumentMutation) StoreID() (r uuid.UUID, exists bool) {
+	v := m.store_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStoreID returns the old "store_id" field's value of the StockDocument entity.
+// If the StockDocument object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockDocumentMutation) OldStoreID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStoreID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStoreID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStoreID: %w", err)
+	}
+	return oldValue.StoreID, nil
+}
+
+// ResetStoreID resets all changes to the "store_id" field.
+func (m *StockDocumentMutation) ResetStoreID() {
+	m.store_id = nil
+}
+
+// SetExternalNumber sets the "external_number" field.
+func (m *StockDocumentMutation) SetExternalNumber(s string) {
+	m.external_number = &s
+}
+
+// ExternalNumber returns the value of the "external_number" field in the mutation.
+func (m *StockDocumentMutation) ExternalNumber() (r string, exists bool) {
+	v := m.external_number
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldExternalNumber returns the old "external_number" field's value of the StockDocument entity.
+// If the StockDocument object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockDocumentMutation) OldExternalNumber(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldExternalNumber is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldExternalNumber requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldExternalNumber: %w", err)
+	}
+	return oldValue.ExternalNumber, nil
+}
+
+// ClearExternalNumber clears the value of the "external_number" field.
+func (m *StockDocumentMutation) ClearExternalNumber() {
+	m.external_number = nil
+	m.clearedFields[stockdocument.FieldExternalNumber] = struct{}{}
+}
+
+// ExternalNumberCleared returns if the "external_number" field was cleared in this mutation.
+func (m *StockDocumentMutation) ExternalNumberCleared() bool {
+	_, ok := m.clearedFields[stockdocument.FieldExternalNumber]
+	return ok
+}
+
+// ResetExternalNumber resets all changes to the "external_number" field.
+func (m *StockDocumentMutation) ResetExternalNumber() {
+	m.external_number = nil
+	delete(m.clearedFields, stockdocument.FieldExternalNumber)
+}
+
+// SetOrigin sets the "origin" field.
+func (m *StockDocumentMutation) SetOrigin(s stockdocument.Origin) {
+	m.origin = &s
+}
+
+// Origin returns the value of the "origin" field in the mutation.
+func (m *StockDocumentMutation) Origin() (r stockdocument.Origin, exists bool) {
+	v := m.origin
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrigin returns the old "origin" field's value of the StockDocument entity.
+// If the StockDocument object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockDocumentMutation) OldOrigin(ctx context.Context) (v stockdocument.Origin, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrigin is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrigin requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrigin: %w", err)
+	}
+	return oldValue.Origin, nil
+}
+
+// ResetOrigin resets all changes to the "origin" field.
+func (m *StockDocumentMutation) ResetOrigin() {
+	m.origin = nil
+}
+
+// SetOriginID sets the "origin_id" field.
+func (m *StockDocumentMutation) SetOriginID(u uuid.UUID) {
+	m.origin_id = &u
+}
+
+// OriginID returns the value of the "origin_id" field in the mutation.
+func (m *StockDocumentMutation) OriginID() (r uuid.UUID, exists bool) {
+	v := m.origin_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOriginID returns the old "origin_id" field's value of the StockDocument entity.
+// If the StockDocument object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockDocumentMutation) OldOriginID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOriginID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOriginID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOriginID: %w", err)
+	}
+	return oldValue.OriginID, nil
+}
+
+// ClearOriginID clears the value of the "origin_id" field.
+func (m *StockDocumentMutation) ClearOriginID() {
+	m.origin_id = nil
+	m.clearedFields[stockdocument.FieldOriginID] = struct{}{}
+}
+
+// OriginIDCleared returns if the "origin_id" field was cleared in this mutation.
+func (m *StockDocumentMutation) OriginIDCleared() bool {
+	_, ok := m.clearedFields[stockdocument.FieldOriginID]
+	return ok
+}
+
+// ResetOriginID resets all changes to the "origin_id" field.
+func (m *StockDocumentMutation) ResetOriginID() {
+	m.origin_id = nil
+	delete(m.clearedFields, stockdocument.FieldOriginID)
+}
+
+// SetActor sets the "actor" field.
+func (m *StockDocumentMutation) SetActor(s string) {
+	m.actor = &s
+}
+
+// Actor returns the value of the "actor" field in the mutation.
+func (m *StockDocumentMutation) Actor() (r string, exists bool) {
+	v := m.actor
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldActor returns the old "actor" field's value of the StockDocument entity.
+// If the StockDocument object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockDocumentMutation) OldActor(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldActor is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldActor requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldActor: %w", err)
+	}
+	return oldValue.Actor, nil
+}
+
+// ResetActor resets all changes to the "actor" field.
+func (m *StockDocumentMutation) ResetActor() {
+	m.actor = nil
+}
+
+// SetLineCount sets the "line_count" field.
+func (m *StockDocumentMutation) SetLineCount(i int) {
+	m.line_count = &i
+	m.addline_count = nil
+}
+
+// LineCount returns the value of the "line_count" field in the mutation.
+func (m *StockDocumentMutation) LineCount() (r int, exists bool) {
+	v := m.line_count
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLineCount returns the old "line_count" field's value of the StockDocument entity.
+// If the StockDocument object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockDocumentMutation) OldLineCount(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLineCount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLineCount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLineCount: %w", err)
+	}
+	return oldValue.LineCount, nil
+}
+
+// AddLineCount adds i to the "line_count" field.
+func (m *StockDocumentMutation) AddLineCount(i int) {
+	if m.addline_count != nil {
+		*m.addline_count += i
+	} else {
+		m.addline_count = &i
+	}
+}
+
+// AddedLineCount returns the value that was added to the "line_count" field in this mutation.
+func (m *StockDocumentMutation) AddedLineCount() (r int, exists bool) {
+	v := m.addline_count
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetLineCount resets all changes to the "line_count" field.
+func (m *StockDocumentMutation) ResetLineCount() {
+	m.line_count = nil
+	m.addline_count = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *StockDocumentMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *StockDocumentMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the StockDocument entity.
+// If the StockDocument object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockDocumentMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *StockDocumentMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// AddMovementIDs adds the "movements" edge to the StockMovement entity by ids.
+func (m *StockDocumentMutation) AddMovementIDs(ids ...uuid.UUID) {
+	if m.movements == nil {
+		m.movements = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		m.movements[ids[i]] = struct{}{}
+	}
+}
+
+// ClearMovements clears the "movements" edge to the StockMovement entity.
+func (m *StockDocumentMutation) ClearMovements() {
+	m.clearedmovements = true
+}
+
+// MovementsCleared reports if the "movements" edge to the StockMovement entity was cleared.
+func (m *StockDocumentMutation) MovementsCleared() bool {
+	return m.clearedmovements
+}
+
+// RemoveMovementIDs removes the "movements" edge to the StockMovement entity by IDs.
+func (m *StockDocumentMutation) RemoveMovementIDs(ids ...uuid.UUID) {
+	if m.removedmovements == nil {
+		m.removedmovements = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		delete(m.movements, ids[i])
+		m.removedmovements[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedMovements returns the removed IDs of the "movements" edge to the StockMovement entity.
+func (m *StockDocumentMutation) RemovedMovementsIDs() (ids []uuid.UUID) {
+	for id := range m.removedmovements {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// MovementsIDs returns the "movements" edge IDs in the mutation.
+func (m *StockDocumentMutation) MovementsIDs() (ids []uuid.UUID) {
+	for id := range m.movements {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetMovements resets all changes to the "movements" edge.
+func (m *StockDocumentMutation) ResetMovements() {
+	m.movements = nil
+	m.clearedmovements = false
+	m.removedmovements = nil
+}
+
+// Where appends a list predicates to the StockDocumentMutation builder.
+func (m *StockDocumentMutation) Where(ps ...predicate.StockDocument) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the StockDocumentMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *StockDocumentMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.StockDocument, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *StockDocumentMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *StockDocumentMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (StockDocument).
+func (m *StockDocumentMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *StockDocumentMutation) Fields() []string {
+	fields := make([]string, 0, 7)
+	if m.store_id != nil {
+		fields = append(fields, stockdocument.FieldStoreID)
+	}
+	if m.external_number != nil {
+		fields = append(fields, stockdocument.FieldExternalNumber)
+	}
+	if m.origin != nil {
+		fields = append(fields, stockdocument.FieldOrigin)
+	}
+	if m.origin_id != nil {
+		fields = append(fields, stockdocument.FieldOriginID)
+	}
+	if m.actor != nil {
+		fields = append(fields, stockdocument.FieldActor)
+	}
+	if m.line_count != nil {
+		fields = append(fields, stockdocument.FieldLineCount)
+	}
+	if m.created_at != nil {
+		fields = append(fields, stockdocument.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *StockDocumentMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case stockdocument.FieldStoreID:
+		return m.StoreID()
+	case stockdocument.FieldExternalNumber:
+		return m.ExternalNumber()
+	case stockdocument.FieldOrigin:
+		return m.Origin()
+	case stockdocument.FieldOriginID:
+		return m.OriginID()
+	case stockdocument.FieldActor:
+		return m.Actor()
+	case stockdocument.FieldLineCount:
+		return m.LineCount()
+	case stockdocument.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *StockDocumentMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case stockdocument.FieldStoreID:
+		return m.OldStoreID(ctx)
+	case stockdocument.FieldExternalNumber:
+		return m.OldExternalNumber(ctx)
+	case stockdocument.FieldOrigin:
+		return m.OldOrigin(ctx)
+	case stockdocument.FieldOriginID:
+		return m.OldOriginID(ctx)
+	case stockdocument.FieldActor:
+		return m.OldActor(ctx)
+	case stockdocument.FieldLineCount:
+		return m.OldLineCount(ctx)
+	case stockdocument.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown StockDocument field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StockDocumentMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case stockdocument.FieldStoreID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStoreID(v)
+		return nil
+	case stockdocument.FieldExternalNumber:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetExternalNumber(v)
+		return nil
+	case stockdocument.FieldOrigin:
+		v, ok := value.(stockdocument.Origin)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrigin(v)
+		return nil
+	case stockdocument.FieldOriginID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOriginID(v)
+		return nil
+	case stockdocument.FieldActor:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetActor(v)
+		return nil
+	case stockdocument.FieldLineCount:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLineCount(v)
+		return nil
+	case stockdocument.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StockDocument field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *StockDocumentMutation) AddedFields() []string {
+	var fields []string
+	if m.addline_count != nil {
+		fields = append(fields, stockdocument.FieldLineCount)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *StockDocumentMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case stockdocument.FieldLineCount:
+		return m.AddedLineCount()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StockDocumentMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case stockdocument.FieldLineCount:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddLineCount(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StockDocument numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *StockDocumentMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(stockdocument.FieldExternalNumber) {
+		fields = append(fields, stockdocument.FieldExternalNumber)
+	}
+	if m.FieldCleared(stockdocument.FieldOriginID) {
+		fields = append(fields, stockdocument.FieldOriginID)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *StockDocumentMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *StockDocumentMutation) ClearField(name string) error {
+	switch name {
+	case stockdocument.FieldExternalNumber:
+		m.ClearExternalNumber()
+		return nil
+	case stockdocument.FieldOriginID:
+		m.ClearOriginID()
+		return nil
+	}
+	return fmt.Errorf("unknown StockDocument nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *StockDocumentMutation) ResetField(name string) error {
+	switch name {
+	case stockdocument.FieldStoreID:
+		m.ResetStoreID()
+		return nil
+	case stockdocument.FieldExternalNumber:
+		m.ResetExternalNumber()
+		return nil
+	case stockdocument.FieldOrigin:
+		m.ResetOrigin()
+		return nil
+	case stockdocument.FieldOriginID:
+		m.ResetOriginID()
+		return nil
+	case stockdocument.FieldActor:
+		m.ResetActor()
+		return nil
+	case stockdocument.FieldLineCount:
+		m.ResetLineCount()
+		return nil
+	case stockdocument.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown StockDocument field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *StockDocumentMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.movements != nil {
+		edges = append(edges, stockdocument.EdgeMovements)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *StockDocumentMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case stockdocument.EdgeMovements:
+		ids := make([]ent.Value, 0, len(m.movements))
+		for id := range m.movements {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *StockDocumentMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.removedmovements != nil {
+		edges = append(edges, stockdocument.EdgeMovements)
+	}
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *StockDocumentMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case stockdocument.EdgeMovements:
+		ids := make([]ent.Value, 0, len(m.removedmovements))
+		for id := range m.removedmovements {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *StockDocumentMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedmovements {
+		edges = append(edges, stockdocument.EdgeMovements)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *StockDocumentMutation) EdgeCleared(name string) bool {
+	switch name {
+	case stockdocument.EdgeMovements:
+		return m.clearedmovements
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *StockDocumentMutation) ClearEdge(name string) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown StockDocument unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *StockDocumentMutation) ResetEdge(name string) error {
+	switch name {
+	case stockdocument.EdgeMovements:
+		m.ResetMovements()
+		return nil
+	}
+	return fmt.Errorf("unknown StockDocument edge %s", name)
+}
+
+// StockLevelMutation represents an operation that mutates the StockLevel nodes in the graph.
+type StockLevelMutation struct {
+	config
+	op                     Op
+	typ                    string
+	id                     *uuid.UUID
+	store_id               *uuid.UUID
+	on_hand                *int64
+	addon_hand             *int64
+	reserved               *int64
+	addreserved            *int64
+	incoming               *int64
+	addincoming            *int64
+	damaged                *int64
+	adddamaged             *int64
+	low_stock_threshold    *int64
+	addlow_stock_threshold *int64
+	version                *int64
+	addversion             *int64
+	created_at             *time.Time
+	updated_at             *time.Time
+	clearedFields          map[string]struct{}
+	variant                *uuid.UUID
+	clearedvariant         bool
+	done                   bool
+	oldValue               func(context.Context) (*StockLevel, error)
+	predicates             []predicate.StockLevel
+}
+
+var _ ent.Mutation = (*StockLevelMutation)(nil)
+
+// stocklevelOption allows management of the mutation configuration using functional options.
+type stocklevelOption func(*StockLevelMutation)
+
+// newStockLevelMutation creates new mutation for the StockLevel entity.
+func newStockLevelMutation(c config, op Op, opts ...stocklevelOption) *StockLevelMutation {
+	m := &StockLevelMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeStockLevel,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withStockLevelID sets the ID field of the mutation.
+func withStockLevelID(id uuid.UUID) stocklevelOption {
+	return func(m *StockLevelMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *StockLevel
+		)
+		m.oldValue = func(ctx context.Context) (*StockLevel, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().StockLevel.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withStockLevel sets the old StockLevel of the mutation.
+func withStockLevel(node *StockLevel) stocklevelOption {
+	return func(m *StockLevelMutation) {
+		m.oldValue = func(context.Context) (*StockLevel, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m StockLevelMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m StockLevelMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("commerce: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of StockLevel entities.
+func (m *StockLevelMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *StockLevelMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *StockLevelMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().StockLevel.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetStoreID sets the "store_id" field.
+func (m *StockLevelMutation) SetStoreID(u uuid.UUID) {
+	m.store_id = &u
+}
+
+// StoreID returns the value of the "store_id" field in the mutation.
+func (m *StockLevelMutation) StoreID() (r uuid.UUID, exists bool) {
+	v := m.store_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStoreID returns the old "store_id" field's value of the StockLevel entity.
+// If the StockLevel object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockLevelMutation) OldStoreID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStoreID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStoreID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStoreID: %w", err)
+	}
+	return oldValue.StoreID, nil
+}
+
+// ResetStoreID resets all changes to the "store_id" field.
+func (m *StockLevelMutation) ResetStoreID() {
+	m.store_id = nil
+}
+
+// SetVariantID sets the "variant_id" field.
+func (m *StockLevelMutation) SetVariantID(u uuid.UUID) {
+	m.variant = &u
+}
+
+// VariantID returns the value of the "variant_id" field in the mutation.
+func (m *StockLevelMutation) VariantID() (r uuid.UUID, exists bool) {
+	v := m.variant
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVariantID returns the old "variant_id" field's value of the StockLevel entity.
+// If the StockLevel object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockLevelMutation) OldVariantID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVariantID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVariantID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVariantID: %w", err)
+	}
+	return oldValue.VariantID, nil
+}
+
+// ResetVariantID resets all changes to the "variant_id" field.
+func (m *StockLevelMutation) ResetVariantID() {
+	m.variant = nil
+}
+
+// SetOnHand sets the "on_hand" field.
+func (m *StockLevelMutation) SetOnHand(i int64) {
+	m.on_hand = &i
+	m.addon_hand = nil
+}
+
+// OnHand returns the value of the "on_hand" field in the mutation.
+func (m *StockLevelMutation) OnHand() (r int64, exists bool) {
+	v := m.on_hand
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOnHand returns the old "on_hand" field's value of the StockLevel entity.
+// If the StockLevel object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockLevelMutation) OldOnHand(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOnHand is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOnHand requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOnHand: %w", err)
+	}
+	return oldValue.OnHand, nil
+}
+
+// AddOnHand adds i to the "on_hand" field.
+func (m *StockLevelMutation) AddOnHand(i int64) {
+	if m.addon_hand != nil {
+		*m.addon_hand += i
+	} else {
+		m.addon_hand = &i
+	}
+}
+
+// AddedOnHand returns the value that was added to the "on_hand" field in this mutation.
+func (m *StockLevelMutation) AddedOnHand() (r int64, exists bool) {
+	v := m.addon_hand
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetOnHand resets all changes to the "on_hand" field.
+func (m *StockLevelMutation) ResetOnHand() {
+	m.on_hand = nil
+	m.addon_hand = nil
+}
+
+// SetReserved sets the "reserved" field.
+func (m *StockLevelMutation) SetReserved(i int64) {
+	m.reserved = &i
+	m.addreserved = nil
+}
+
+// Reserved returns the value of the "reserved" field in the mutation.
+func (m *StockLevelMutation) Reserved() (r int64, exists bool) {
+	v := m.reserved
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReserved returns the old "reserved" field's value of the StockLevel entity.
+// If the StockLevel object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockLevelMutation) OldReserved(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReserved is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReserved requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReserved: %w", err)
+	}
+	return oldValue.Reserved, nil
+}
+
+// AddReserved adds i to the "reserved" field.
+func (m *StockLevelMutation) AddReserved(i int64) {
+	if m.addreserved != nil {
+		*m.addreserved += i
+	} else {
+		m.addreserved = &i
+	}
+}
+
+// AddedReserved returns the value that was added to the "reserved" field in this mutation.
+func (m *StockLevelMutation) AddedReserved() (r int64, exists bool) {
+	v := m.addreserved
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetReserved resets all changes to the "reserved" field.
+func (m *StockLevelMutation) ResetReserved() {
+	m.reserved = nil
+	m.addreserved = nil
+}
+
+// SetIncoming sets the "incoming" field.
+func (m *StockLevelMutation) SetIncoming(i int64) {
+	m.incoming = &i
+	m.addincoming = nil
+}
+
+// Incoming returns the value of the "incoming" field in the mutation.
+func (m *StockLevelMutation) Incoming() (r int64, exists bool) {
+	v := m.incoming
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldIncoming returns the old "incoming" field's value of the StockLevel entity.
+// If the StockLevel object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockLevelMutation) OldIncoming(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldIncoming is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldIncoming requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldIncoming: %w", err)
+	}
+	return oldValue.Incoming, nil
+}
+
+// AddIncoming adds i to the "incoming" field.
+func (m *StockLevelMutation) AddIncoming(i int64) {
+	if m.addincoming != nil {
+		*m.addincoming += i
+	} else {
+		m.addincoming = &i
+	}
+}
+
+// AddedIncoming returns the value that was added to the "incoming" field in this mutation.
+func (m *StockLevelMutation) AddedIncoming() (r int64, exists bool) {
+	v := m.addincoming
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetIncoming resets all changes to the "incoming" field.
+func (m *StockLevelMutation) ResetIncoming() {
+	m.incoming = nil
+	m.addincoming = nil
+}
+
+// SetDamaged sets the "damaged" field.
+func (m *StockLevelMutation) SetDamaged(i int64) {
+	m.damaged = &i
+	m.adddamaged = nil
+}
+
+// Damaged returns the value of the "damaged" field in the mutation.
+func (m *StockLevelMutation) Damaged() (r int64, exists bool) {
+	v := m.damaged
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDamaged returns the old "damaged" field's value of the StockLevel entity.
+// If the StockLevel object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockLevelMutation) OldDamaged(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDamaged is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDamaged requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDamaged: %w", err)
+	}
+	return oldValue.Damaged, nil
+}
+
+// AddDamaged adds i to the "damaged" field.
+func (m *StockLevelMutation) AddDamaged(i int64) {
+	if m.adddamaged != nil {
+		*m.adddamaged += i
+	} else {
+		m.adddamaged = &i
+	}
+}
+
+// AddedDamaged returns the value that was added to the "damaged" field in this mutation.
+func (m *StockLevelMutation) AddedDamaged() (r int64, exists bool) {
+	v := m.adddamaged
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetDamaged resets all changes to the "damaged" field.
+func (m *StockLevelMutation) ResetDamaged() {
+	m.damaged = nil
+	m.adddamaged = nil
+}
+
+// SetLowStockThreshold sets the "low_stock_threshold" field.
+func (m *StockLevelMutation) SetLowStockThreshold(i int64) {
+	m.low_stock_threshold = &i
+	m.addlow_stock_threshold = nil
+}
+
+// LowStockThreshold returns the value of the "low_stock_threshold" field in the mutation.
+func (m *StockLevelMutation) LowStockThreshold() (r int64, exists bool) {
+	v := m.low_stock_threshold
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLowStockThreshold returns the old "low_stock_threshold" field's value of the StockLevel entity.
+// If the StockLevel object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockLevelMutation) OldLowStockThreshold(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLowStockThreshold is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLowStockThreshold requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLowStockThreshold: %w", err)
+	}
+	return oldValue.LowStockThreshold, nil
+}
+
+// AddLowStockThreshold adds i to the "low_stock_threshold" field.
+func (m *StockLevelMutation) AddLowStockThreshold(i int64) {
+	if m.addlow_stock_threshold != nil {
+		*m.addlow_stock_threshold += i
+	} else {
+		m.addlow_stock_threshold = &i
+	}
+}
+
+// AddedLowStockThreshold returns the value that was added to the "low_stock_threshold" field in this mutation.
+func (m *StockLevelMutation) AddedLowStockThreshold() (r int64, exists bool) {
+	v := m.addlow_stock_threshold
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearLowStockThreshold clears the value of the "low_stock_threshold" field.
+func (m *StockLevelMutation) ClearLowStockThreshold() {
+	m.low_stock_threshold = nil
+	m.addlow_stock_threshold = nil
+	m.clearedFields[stocklevel.FieldLowStockThreshold] = struct{}{}
+}
+
+// LowStockThresholdCleared returns if the "low_stock_threshold" field was cleared in this mutation.
+func (m *StockLevelMutation) LowStockThresholdCleared() bool {
+	_, ok := m.clearedFields[stocklevel.FieldLowStockThreshold]
+	return ok
+}
+
+// ResetLowStockThreshold resets all changes to the "low_stock_threshold" field.
+func (m *StockLevelMutation) ResetLowStockThreshold() {
+	m.low_stock_threshold = nil
+	m.addlow_stock_threshold = nil
+	delete(m.clearedFields, stocklevel.FieldLowStockThreshold)
+}
+
+// SetVersion sets the "version" field.
+func (m *StockLevelMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *StockLevelMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the StockLevel entity.
+// If the StockLevel object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockLevelMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *StockLevelMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *StockLevelMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *StockLevelMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *StockLevelMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *StockLevelMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the StockLevel entity.
+// If the StockLevel object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockLevelMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *StockLevelMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *StockLevelMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *StockLevelMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the StockLevel entity.
+// If the StockLevel object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockLevelMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *StockLevelMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// ClearVariant clears the "variant" edge to the Variant entity.
+func (m *StockLevelMutation) ClearVariant() {
+	m.clearedvariant = true
+	m.clearedFields[stocklevel.FieldVariantID] = struct{}{}
+}
+
+// VariantCleared reports if the "variant" edge to the Variant entity was cleared.
+func (m *StockLevelMutation) VariantCleared() bool {
+	return m.clearedvariant
+}
+
+// VariantIDs returns the "variant" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// VariantID instead. It exists only for internal usage by the builders.
+func (m *StockLevelMutation) VariantIDs() (ids []uuid.UUID) {
+	if id := m.variant; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetVariant resets all changes to the "variant" edge.
+func (m *StockLevelMutation) ResetVariant() {
+	m.variant = nil
+	m.clearedvariant = false
+}
+
+// Where appends a list predicates to the StockLevelMutation builder.
+func (m *StockLevelMutation) Where(ps ...predicate.StockLevel) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the StockLevelMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *StockLevelMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.StockLevel, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *StockLevelMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *StockLevelMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (StockLevel).
+func (m *StockLevelMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *StockLevelMutation) Fields() []string {
+	fields := make([]string, 0, 10)
+	if m.store_id != nil {
+		fields = append(fields, stocklevel.FieldStoreID)
+	}
+	if m.variant != nil {
+		fields = append(fields, stocklevel.FieldVariantID)
+	}
+	if m.on_hand != nil {
+		fields = append(fields, stocklevel.FieldOnHand)
+	}
+	if m.reserved != nil {
+		fields = append(fields, stocklevel.FieldReserved)
+	}
+	if m.incoming != nil {
+		fields = append(fields, stocklevel.FieldIncoming)
+	}
+	if m.damaged != nil {
+		fields = append(fields, stocklevel.FieldDamaged)
+	}
+	if m.low_stock_threshold != nil {
+		fields = append(fields, stocklevel.FieldLowStockThreshold)
+	}
+	if m.version != nil {
+		fields = append(fields, stocklevel.FieldVersion)
+	}
+	if m.created_at != nil {
+		fields = append(fields, stocklevel.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, stocklevel.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *StockLevelMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case stocklevel.FieldStoreID:
+		return m.StoreID()
+	case stocklevel.FieldVariantID:
+		return m.VariantID()
+	case stocklevel.FieldOnHand:
+		return m.OnHand()
+	case stocklevel.FieldReserved:
+		return m.Reserved()
+	case stocklevel.FieldIncoming:
+		return m.Incoming()
+	case stocklevel.FieldDamaged:
+		return m.Damaged()
+	case stocklevel.FieldLowStockThreshold:
+		return m.LowStockThreshold()
+	case stocklevel.FieldVersion:
+		return m.Version()
+	case stocklevel.FieldCreatedAt:
+		return m.CreatedAt()
+	case stocklevel.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *StockLevelMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case stocklevel.FieldStoreID:
+		return m.OldStoreID(ctx)
+	case stocklevel.FieldVariantID:
+		return m.OldVariantID(ctx)
+	case stocklevel.FieldOnHand:
+		return m.OldOnHand(ctx)
+	case stocklevel.FieldReserved:
+		return m.OldReserved(ctx)
+	case stocklevel.FieldIncoming:
+		return m.OldIncoming(ctx)
+	case stocklevel.FieldDamaged:
+		return m.OldDamaged(ctx)
+	case stocklevel.FieldLowStockThreshold:
+		return m.OldLowStockThreshold(ctx)
+	case stocklevel.FieldVersion:
+		return m.OldVersion(ctx)
+	case stocklevel.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case stocklevel.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown StockLevel field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StockLevelMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case stocklevel.FieldStoreID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStoreID(v)
+		return nil
+	case stocklevel.FieldVariantID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVariantID(v)
+		return nil
+	case stocklevel.FieldOnHand:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOnHand(v)
+		return nil
+	case stocklevel.FieldReserved:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReserved(v)
+		return nil
+	case stocklevel.FieldIncoming:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetIncoming(v)
+		return nil
+	case stocklevel.FieldDamaged:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDamaged(v)
+		return nil
+	case stocklevel.FieldLowStockThreshold:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLowStockThreshold(v)
+		return nil
+	case stocklevel.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case stocklevel.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case stocklevel.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StockLevel field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *StockLevelMutation) AddedFields() []string {
+	var fields []string
+	if m.addon_hand != nil {
+		fields = append(fields, stocklevel.FieldOnHand)
+	}
+	if m.addreserved != nil {
+		fields = append(fields, stocklevel.FieldReserved)
+	}
+	if m.addincoming != nil {
+		fields = append(fields, stocklevel.FieldIncoming)
+	}
+	if m.adddamaged != nil {
+		fields = append(fields, stocklevel.FieldDamaged)
+	}
+	if m.addlow_stock_threshold != nil {
+		fields = append(fields, stocklevel.FieldLowStockThreshold)
+	}
+	if m.addversion != nil {
+		fields = append(fields, stocklevel.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *StockLevelMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case stocklevel.FieldOnHand:
+		return m.AddedOnHand()
+	case stocklevel.FieldReserved:
+		return m.AddedReserved()
+	case stocklevel.FieldIncoming:
+		return m.AddedIncoming()
+	case stocklevel.FieldDamaged:
+		return m.AddedDamaged()
+	case stocklevel.FieldLowStockThreshold:
+		return m.AddedLowStockThreshold()
+	case stocklevel.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StockLevelMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case stocklevel.FieldOnHand:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddOnHand(v)
+		return nil
+	case stocklevel.FieldReserved:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddReserved(v)
+		return nil
+	case stocklevel.FieldIncoming:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddIncoming(v)
+		return nil
+	case stocklevel.FieldDamaged:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddDamaged(v)
+		return nil
+	case stocklevel.FieldLowStockThreshold:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddLowStockThreshold(v)
+		return nil
+	case stocklevel.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StockLevel numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *StockLevelMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(stocklevel.FieldLowStockThreshold) {
+		fields = append(fields, stocklevel.FieldLowStockThreshold)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *StockLevelMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *StockLevelMutation) ClearField(name string) error {
+	switch name {
+	case stocklevel.FieldLowStockThreshold:
+		m.ClearLowStockThreshold()
+		return nil
+	}
+	return fmt.Errorf("unknown StockLevel nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *StockLevelMutation) ResetField(name string) error {
+	switch name {
+	case stocklevel.FieldStoreID:
+		m.ResetStoreID()
+		return nil
+	case stocklevel.FieldVariantID:
+		m.ResetVariantID()
+		return nil
+	case stocklevel.FieldOnHand:
+		m.ResetOnHand()
+		return nil
+	case stocklevel.FieldReserved:
+		m.ResetReserved()
+		return nil
+	case stocklevel.FieldIncoming:
+		m.ResetIncoming()
+		return nil
+	case stocklevel.FieldDamaged:
+		m.ResetDamaged()
+		return nil
+	case stocklevel.FieldLowStockThreshold:
+		m.ResetLowStockThreshold()
+		return nil
+	case stocklevel.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case stocklevel.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case stocklevel.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown StockLevel field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *StockLevelMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.variant != nil {
+		edges = append(edges, stocklevel.EdgeVariant)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *StockLevelMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case stocklevel.EdgeVariant:
+		if id := m.variant; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *StockLevelMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *StockLevelMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *StockLevelMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedvariant {
+		edges = append(edges, stocklevel.EdgeVariant)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *StockLevelMutation) EdgeCleared(name string) bool {
+	switch name {
+	case stocklevel.EdgeVariant:
+		return m.clearedvariant
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *StockLevelMutation) ClearEdge(name string) error {
+	switch name {
+	case stocklevel.EdgeVariant:
+		m.ClearVariant()
+		return nil
+	}
+	return fmt.Errorf("unknown StockLevel unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *StockLevelMutation) ResetEdge(name string) error {
+	switch name {
+	case stocklevel.EdgeVariant:
+		m.ResetVariant()
+		return nil
+	}
+	return fmt.Errorf("unknown StockLevel edge %s", name)
+}
+
+// StockMovementMutation represents an operation that mutates the StockMovement nodes in the graph.
+type StockMovementMutation struct {
+	config
+	op                  Op
+	typ                 string
+	id                  *uuid.UUID
+	line_number         *int
+	addline_number      *int
+	store_id            *uuid.UUID
+	kind                *stockmovement.Kind
+	on_hand_change      *int64
+	addon_hand_change   *int64
+	damaged_change      *int64
+	adddamaged_change   *int64
+	incoming_change     *int64
+	addincoming_change  *int64
+	on_hand_after       *int64
+	addon_hand_after    *int64
+	unit_cost_amount    *int64
+	addunit_cost_amount *int64
+	reason              *string
+	occurred_at         *time.Time
+	created_at          *time.Time
+	clearedFields       map[string]struct{}
+	document            *uuid.UUID
+	cleareddocument     bool
+	variant             *uuid.UUID
+	clearedvariant      bool
+	done                bool
+	oldValue            func(context.Context) (*StockMovement, error)
+	predicates          []predicate.StockMovement
+}
+
+var _ ent.Mutation = (*StockMovementMutation)(nil)
+
+// stockmovementOption allows management of the mutation configuration using functional options.
+type stockmovementOption func(*StockMovementMutation)
+
+// newStockMovementMutation creates new mutation for the StockMovement entity.
+func newStockMovementMutation(c config, op Op, opts ...stockmovementOption) *StockMovementMutation {
+	m := &StockMovementMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeStockMovement,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withStockMovementID sets the ID field of the mutation.
+func withStockMovementID(id uuid.UUID) stockmovementOption {
+	return func(m *StockMovementMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *StockMovement
+		)
+		m.oldValue = func(ctx context.Context) (*StockMovement, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().StockMovement.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withStockMovement sets the old StockMovement of the mutation.
+func withStockMovement(node *StockMovement) stockmovementOption {
+	return func(m *StockMovementMutation) {
+		m.oldValue = func(context.Context) (*StockMovement, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m StockMovementMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m StockMovementMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("commerce: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of StockMovement entities.
+func (m *StockMovementMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *StockMovementMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *StockMovementMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().StockMovement.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetDocumentID sets the "document_id" field.
+func (m *StockMovementMutation) SetDocumentID(u uuid.UUID) {
+	m.document = &u
+}
+
+// DocumentID returns the value of the "document_id" field in the mutation.
+func (m *StockMovementMutation) DocumentID() (r uuid.UUID, exists bool) {
+	v := m.document
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDocumentID returns the old "document_id" field's value of the StockMovement entity.
+// If the StockMovement object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockMovementMutation) OldDocumentID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDocumentID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDocumentID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDocumentID: %w", err)
+	}
+	return oldValue.DocumentID, nil
+}
+
+// ResetDocumentID resets all changes to the "document_id" field.
+func (m *StockMovementMutation) ResetDocumentID() {
+	m.document = nil
+}
+
+// SetLineNumber sets the "line_number" field.
+func (m *StockMovementMutation) SetLineNumber(i int) {
+	m.line_number = &i
+	m.addline_number = nil
+}
+
+// LineNumber returns the value of the "line_number" field in the mutation.
+func (m *StockMovementMutation) LineNumber() (r int, exists bool) {
+	v := m.line_number
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLineNumber returns the old "line_number" field's value of the StockMovement entity.
+// If the StockMovement object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockMovementMutation) OldLineNumber(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLineNumber is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLineNumber requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLineNumber: %w", err)
+	}
+	return oldValue.LineNumber, nil
+}
+
+// AddLineNumber adds i to the "line_number" field.
+func (m *StockMovementMutation) AddLineNumber(i int) {
+	if m.addline_number != nil {
+		*m.addline_number += i
+	} else {
+		m.addline_number = &i
+	}
+}
+
+// AddedLineNumber returns the value that was added to the "line_number" field in this mutation.
+func (m *StockMovementMutation) AddedLineNumber() (r int, exists bool) {
+	v := m.addline_number
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetLineNumber resets all changes to the "line_number" field.
+func (m *StockMovementMutation) ResetLineNumber() {
+	m.line_number = nil
+	m.addline_number = nil
+}
+
+// SetStoreID sets the "store_id" field.
+func (m *StockMovementMutation) SetStoreID(u uuid.UUID) {
+	m.store_id = &u
+}
+
+// StoreID returns the value of the "store_id" field in the mutation.
+func (m *StockMovementMutation) StoreID() (r uuid.UUID, exists bool) {
+	v := m.store_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStoreID returns the old "store_id" field's value of the StockMovement entity.
+// If the StockMovement object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockMovementMutation) OldStoreID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStoreID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStoreID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStoreID: %w", err)
+	}
+	return oldValue.StoreID, nil
+}
+
+// ResetStoreID resets all changes to the "store_id" field.
+func (m *StockMovementMutation) ResetStoreID() {
+	m.store_id = nil
+}
+
+// SetVariantID sets the "variant_id" field.
+func (m *StockMovementMutation) SetVariantID(u uuid.UUID) {
+	m.variant = &u
+}
+
+// VariantID returns the value of the "variant_id" field in the mutation.
+func (m *StockMovementMutation) VariantID() (r uuid.UUID, exists bool) {
+	v := m.variant
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVariantID returns the old "variant_id" field's value of the StockMovement entity.
+// If the StockMovement object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockMovementMutation) OldVariantID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVariantID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVariantID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVariantID: %w", err)
+	}
+	return oldValue.VariantID, nil
+}
+
+// ResetVariantID resets all changes to the "variant_id" field.
+func (m *StockMovementMutation) ResetVariantID() {
+	m.variant = nil
+}
+
+// SetKind sets the "kind" field.
+func (m *StockMovementMutation) SetKind(s stockmovement.Kind) {
+	m.kind = &s
+}
+
+// Kind returns the value of the "kind" field in the mutation.
+func (m *StockMovementMutation) Kind() (r stockmovement.Kind, exists bool) {
+	v := m.kind
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldKind returns the old "kind" field's value of the StockMovement entity.
+// If the StockMovement object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockMovementMutation) OldKind(ctx context.Context) (v stockmovement.Kind, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldKind is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldKind requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldKind: %w", err)
+	}
+	return oldValue.Kind, nil
+}
+
+// ResetKind resets all changes to the "kind" field.
+func (m *StockMovementMutation) ResetKind() {
+	m.kind = nil
+}
+
+// SetOnHandChange sets the "on_hand_change" field.
+func (m *StockMovementMutation) SetOnHandChange(i int64) {
+	m.on_hand_change = &i
+	m.addon_hand_change = nil
+}
+
+// OnHandChange returns the value of the "on_hand_change" field in the mutation.
+func (m *StockMovementMutation) OnHandChange() (r int64, exists bool) {
+	v := m.on_hand_change
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOnHandChange returns the old "on_hand_change" field's value of the StockMovement entity.
+// If the StockMovement object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockMovementMutation) OldOnHandChange(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOnHandChange is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOnHandChange requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOnHandChange: %w", err)
+	}
+	return oldValue.OnHandChange, nil
+}
+
+// AddOnHandChange adds i to the "on_hand_change" field.
+func (m *StockMovementMutation) AddOnHandChange(i int64) {
+	if m.addon_hand_change != nil {
+		*m.addon_hand_change += i
+	} else {
+		m.addon_hand_change = &i
+	}
+}
+
+// AddedOnHandChange returns the value that was added to the "on_hand_change" field in this mutation.
+func (m *StockMovementMutation) AddedOnHandChange() (r int64, exists bool) {
+	v := m.addon_hand_change
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetOnHandChange resets all changes to the "on_hand_change" field.
+func (m *StockMovementMutation) ResetOnHandChange() {
+	m.on_hand_change = nil
+	m.addon_hand_change = nil
+}
+
+// SetDamagedChange sets the "damaged_change" field.
+func (m *StockMovementMutation) SetDamagedChange(i int64) {
+	m.damaged_change = &i
+	m.adddamaged_change = nil
+}
+
+// DamagedChange returns the value of the "damaged_change" field in the mutation.
+func (m *StockMovementMutation) DamagedChange() (r int64, exists bool) {
+	v := m.damaged_change
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDamagedChange returns the old "damaged_change" field's value of the StockMovement entity.
+// If the StockMovement object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockMovementMutation) OldDamagedChange(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDamagedChange is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDamagedChange requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDamagedChange: %w", err)
+	}
+	return oldValue.DamagedChange, nil
+}
+
+// AddDamagedChange adds i to the "damaged_change" field.
+func (m *StockMovementMutation) AddDamagedChange(i int64) {
+	if m.adddamaged_change != nil {
+		*m.adddamaged_change += i
+	} else {
+		m.adddamaged_change = &i
+	}
+}
+
+// AddedDamagedChange returns the value that was added to the "damaged_change" field in this mutation.
+func (m *StockMovementMutation) AddedDamagedChange() (r int64, exists bool) {
+	v := m.adddamaged_change
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetDamagedChange resets all changes to the "damaged_change" field.
+func (m *StockMovementMutation) ResetDamagedChange() {
+	m.damaged_change = nil
+	m.adddamaged_change = nil
+}
+
+// SetIncomingChange sets the "incoming_change" field.
+func (m *StockMovementMutation) SetIncomingChange(i int64) {
+	m.incoming_change = &i
+	m.addincoming_change = nil
+}
+
+// IncomingChange returns the value of the "incoming_change" field in the mutation.
+func (m *StockMovementMutation) IncomingChange() (r int64, exists bool) {
+	v := m.incoming_change
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldIncomingChange returns the old "incoming_change" field's value of the StockMovement entity.
+// If the StockMovement object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockMovementMutation) OldIncomingChange(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldIncomingChange is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldIncomingChange requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldIncomingChange: %w", err)
+	}
+	return oldValue.IncomingChange, nil
+}
+
+// AddIncomingChange adds i to the "incoming_change" field.
+func (m *StockMovementMutation) AddIncomingChange(i int64) {
+	if m.addincoming_change != nil {
+		*m.addincoming_change += i
+	} else {
+		m.addincoming_change = &i
+	}
+}
+
+// AddedIncomingChange returns the value that was added to the "incoming_change" field in this mutation.
+func (m *StockMovementMutation) AddedIncomingChange() (r int64, exists bool) {
+	v := m.addincoming_change
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetIncomingChange resets all changes to the "incoming_change" field.
+func (m *StockMovementMutation) ResetIncomingChange() {
+	m.incoming_change = nil
+	m.addincoming_change = nil
+}
+
+// SetOnHandAfter sets the "on_hand_after" field.
+func (m *StockMovementMutation) SetOnHandAfter(i int64) {
+	m.on_hand_after = &i
+	m.addon_hand_after = nil
+}
+
+// OnHandAfter returns the value of the "on_hand_after" field in the mutation.
+func (m *StockMovementMutation) OnHandAfter() (r int64, exists bool) {
+	v := m.on_hand_after
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOnHandAfter returns the old "on_hand_after" field's value of the StockMovement entity.
+// If the StockMovement object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockMovementMutation) OldOnHandAfter(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOnHandAfter is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOnHandAfter requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOnHandAfter: %w", err)
+	}
+	return oldValue.OnHandAfter, nil
+}
+
+// AddOnHandAfter adds i to the "on_hand_after" field.
+func (m *StockMovementMutation) AddOnHandAfter(i int64) {
+	if m.addon_hand_after != nil {
+		*m.addon_hand_after += i
+	} else {
+		m.addon_hand_after = &i
+	}
+}
+
+// AddedOnHandAfter returns the value that was added to the "on_hand_after" field in this mutation.
+func (m *StockMovementMutation) AddedOnHandAfter() (r int64, exists bool) {
+	v := m.addon_hand_after
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetOnHandAfter resets all changes to the "on_hand_after" field.
+func (m *StockMovementMutation) ResetOnHandAfter() {
+	m.on_hand_after = nil
+	m.addon_hand_after = nil
+}
+
+// SetUnitCostAmount sets the "unit_cost_amount" field.
+func (m *StockMovementMutation) SetUnitCostAmount(i int64) {
+	m.unit_cost_amount = &i
+	m.addunit_cost_amount = nil
+}
+
+// UnitCostAmount returns the value of the "unit_cost_amount" field in the mutation.
+func (m *StockMovementMutation) UnitCostAmount() (r int64, exists bool) {
+	v := m.unit_cost_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUnitCostAmount returns the old "unit_cost_amount" field's value of the StockMovement entity.
+// If the StockMovement object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockMovementMutation) OldUnitCostAmount(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUnitCostAmount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUnitCostAmount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUnitCostAmount: %w", err)
+	}
+	return oldValue.UnitCostAmount, nil
+}
+
+// AddUnitCostAmount adds i to the "unit_cost_amount" field.
+func (m *StockMovementMutation) AddUnitCostAmount(i int64) {
+	if m.addunit_cost_amount != nil {
+		*m.addunit_cost_amount += i
+	} else {
+		m.addunit_cost_amount = &i
+	}
+}
+
+// AddedUnitCostAmount returns the value that was added to the "unit_cost_amount" field in this mutation.
+func (m *StockMovementMutation) AddedUnitCostAmount() (r int64, exists bool) {
+	v := m.addunit_cost_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearUnitCostAmount clears the value of the "unit_cost_amount" field.
+func (m *StockMovementMutation) ClearUnitCostAmount() {
+	m.unit_cost_amount = nil
+	m.addunit_cost_amount = nil
+	m.clearedFields[stockmovement.FieldUnitCostAmount] = struct{}{}
+}
+
+// UnitCostAmountCleared returns if the "unit_cost_amount" field was cleared in this mutation.
+func (m *StockMovementMutation) UnitCostAmountCleared() bool {
+	_, ok := m.clearedFields[stockmovement.FieldUnitCostAmount]
+	return ok
+}
+
+// ResetUnitCostAmount resets all changes to the "unit_cost_amount" field.
+func (m *StockMovementMutation) ResetUnitCostAmount() {
+	m.unit_cost_amount = nil
+	m.addunit_cost_amount = nil
+	delete(m.clearedFields, stockmovement.FieldUnitCostAmount)
+}
+
+// SetReason sets the "reason" field.
+func (m *StockMovementMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *StockMovementMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the StockMovement entity.
+// If the StockMovement object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockMovementMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *StockMovementMutation) ResetReason() {
+	m.reason = nil
+}
+
+// SetOccurredAt sets the "occurred_at" field.
+func (m *StockMovementMutation) SetOccurredAt(t time.Time) {
+	m.occurred_at = &t
+}
+
+// OccurredAt returns the value of the "occurred_at" field in the mutation.
+func (m *StockMovementMutation) OccurredAt() (r time.Time, exists bool) {
+	v := m.occurred_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOccurredAt returns the old "occurred_at" field's value of the StockMovement entity.
+// If the StockMovement object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockMovementMutation) OldOccurredAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOccurredAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOccurredAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOccurredAt: %w", err)
+	}
+	return oldValue.OccurredAt, nil
+}
+
+// ResetOccurredAt resets all changes to the "occurred_at" field.
+func (m *StockMovementMutation) ResetOccurredAt() {
+	m.occurred_at = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *StockMovementMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *StockMovementMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the StockMovement entity.
+// If the StockMovement object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockMovementMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *StockMovementMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// ClearDocument clears the "document" edge to the StockDocument entity.
+func (m *StockMovementMutation) ClearDocument() {
+	m.cleareddocument = true
+	m.clearedFields[stockmovement.FieldDocumentID] = struct{}{}
+}
+
+// DocumentCleared reports if the "document" edge to the StockDocument entity was cleared.
+func (m *StockMovementMutation) DocumentCleared() bool {
+	return m.cleareddocument
+}
+
+// DocumentIDs returns the "document" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// DocumentID instead. It exists only for internal usage by the builders.
+func (m *StockMovementMutation) DocumentIDs() (ids []uuid.UUID) {
+	if id := m.document; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetDocument resets all changes to the "document" edge.
+func (m *StockMovementMutation) ResetDocument() {
+	m.document = nil
+	m.cleareddocument = false
+}
+
+// ClearVariant clears the "variant" edge to the Variant entity.
+func (m *StockMovementMutation) ClearVariant() {
+	m.clearedvariant = true
+	m.clearedFields[stockmovement.FieldVariantID] = struct{}{}
+}
+
+// VariantCleared reports if the "variant" edge to the Variant entity was cleared.
+func (m *StockMovementMutation) VariantCleared() bool {
+	return m.clearedvariant
+}
+
+// VariantIDs returns the "variant" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// VariantID instead. It exists only for internal usage by the builders.
+func (m *StockMovementMutation) VariantIDs() (ids []uuid.UUID) {
+	if id := m.variant; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetVariant resets all changes to the "variant" edge.
+func (m *StockMovementMutation) ResetVariant() {
+	m.variant = nil
+	m.clearedvariant = false
+}
+
+// Where appends a list predicates to the StockMovementMutation builder.
+func (m *StockMovementMutation) Where(ps ...predicate.StockMovement) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the StockMovementMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *StockMovementMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.StockMovement, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *StockMovementMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *StockMovementMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (StockMovement).
+func (m *StockMovementMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *StockMovementMutation) Fields() []string {
+	fields := make([]string, 0, 13)
+	if m.document != nil {
+		fields = append(fields, stockmovement.FieldDocumentID)
+	}
+	if m.line_number != nil {
+		fields = append(fields, stockmovement.FieldLineNumber)
+	}
+	if m.store_id != nil {
+		fields = append(fields, stockmovement.FieldStoreID)
+	}
+	if m.variant != nil {
+		fields = append(fields, stockmovement.FieldVariantID)
+	}
+	if m.kind != nil {
+		fields = append(fields, stockmovement.FieldKind)
+	}
+	if m.on_hand_change != nil {
+		fields = append(fields, stockmovement.FieldOnHandChange)
+	}
+	if m.damaged_change != nil {
+		fields = append(fields, stockmovement.FieldDamagedChange)
+	}
+	if m.incoming_change != nil {
+		fields = append(fields, stockmovement.FieldIncomingChange)
+	}
+	if m.on_hand_after != nil {
+		fields = append(fields, stockmovement.FieldOnHandAfter)
+	}
+	if m.unit_cost_amount != nil {
+		fields = append(fields, stockmovement.FieldUnitCostAmount)
+	}
+	if m.reason != nil {
+		fields = append(fields, stockmovement.FieldReason)
+	}
+	if m.occurred_at != nil {
+		fields = append(fields, stockmovement.FieldOccurredAt)
+	}
+	if m.created_at != nil {
+		fields = append(fields, stockmovement.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *StockMovementMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case stockmovement.FieldDocumentID:
+		return m.DocumentID()
+	case stockmovement.FieldLineNumber:
+		return m.LineNumber()
+	case stockmovement.FieldStoreID:
+		return m.StoreID()
+	case stockmovement.FieldVariantID:
+		return m.VariantID()
+	case stockmovement.FieldKind:
+		return m.Kind()
+	case stockmovement.FieldOnHandChange:
+		return m.OnHandChange()
+	case stockmovement.FieldDamagedChange:
+		return m.DamagedChange()
+	case stockmovement.FieldIncomingChange:
+		return m.IncomingChange()
+	case stockmovement.FieldOnHandAfter:
+		return m.OnHandAfter()
+	case stockmovement.FieldUnitCostAmount:
+		return m.UnitCostAmount()
+	case stockmovement.FieldReason:
+		return m.Reason()
+	case stockmovement.FieldOccurredAt:
+		return m.OccurredAt()
+	case stockmovement.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *StockMovementMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case stockmovement.FieldDocumentID:
+		return m.OldDocumentID(ctx)
+	case stockmovement.FieldLineNumber:
+		return m.OldLineNumber(ctx)
+	case stockmovement.FieldStoreID:
+		return m.OldStoreID(ctx)
+	case stockmovement.FieldVariantID:
+		return m.OldVariantID(ctx)
+	case stockmovement.FieldKind:
+		return m.OldKind(ctx)
+	case stockmovement.FieldOnHandChange:
+		return m.OldOnHandChange(ctx)
+	case stockmovement.FieldDamagedChange:
+		return m.OldDamagedChange(ctx)
+	case stockmovement.FieldIncomingChange:
+		return m.OldIncomingChange(ctx)
+	case stockmovement.FieldOnHandAfter:
+		return m.OldOnHandAfter(ctx)
+	case stockmovement.FieldUnitCostAmount:
+		return m.OldUnitCostAmount(ctx)
+	case stockmovement.FieldReason:
+		return m.OldReason(ctx)
+	case stockmovement.FieldOccurredAt:
+		return m.OldOccurredAt(ctx)
+	case stockmovement.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown StockMovement field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StockMovementMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case stockmovement.FieldDocumentID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDocumentID(v)
+		return nil
+	case stockmovement.FieldLineNumber:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLineNumber(v)
+		return nil
+	case stockmovement.FieldStoreID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStoreID(v)
+		return nil
+	case stockmovement.FieldVariantID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVariantID(v)
+		return nil
+	case stockmovement.FieldKind:
+		v, ok := value.(stockmovement.Kind)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetKind(v)
+		return nil
+	case stockmovement.FieldOnHandChange:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOnHandChange(v)
+		return nil
+	case stockmovement.FieldDamagedChange:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDamagedChange(v)
+		return nil
+	case stockmovement.FieldIncomingChange:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetIncomingChange(v)
+		return nil
+	case stockmovement.FieldOnHandAfter:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOnHandAfter(v)
+		return nil
+	case stockmovement.FieldUnitCostAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUnitCostAmount(v)
+		return nil
+	case stockmovement.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	case stockmovement.FieldOccurredAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOccurredAt(v)
+		return nil
+	case stockmovement.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StockMovement field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *StockMovementMutation) AddedFields() []string {
+	var fields []string
+	if m.addline_number != nil {
+		fields = append(fields, stockmovement.FieldLineNumber)
+	}
+	if m.addon_hand_change != nil {
+		fields = append(fields, stockmovement.FieldOnHandChange)
+	}
+	if m.adddamaged_change != nil {
+		fields = append(fields, stockmovement.FieldDamagedChange)
+	}
+	if m.addincoming_change != nil {
+		fields = append(fields, stockmovement.FieldIncomingChange)
+	}
+	if m.addon_hand_after != nil {
+		fields = append(fields, stockmovement.FieldOnHandAfter)
+	}
+	if m.addunit_cost_amount != nil {
+		fields = append(fields, stockmovement.FieldUnitCostAmount)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *StockMovementMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case stockmovement.FieldLineNumber:
+		return m.AddedLineNumber()
+	case stockmovement.FieldOnHandChange:
+		return m.AddedOnHandChange()
+	case stockmovement.FieldDamagedChange:
+		return m.AddedDamagedChange()
+	case stockmovement.FieldIncomingChange:
+		return m.AddedIncomingChange()
+	case stockmovement.FieldOnHandAfter:
+		return m.AddedOnHandAfter()
+	case stockmovement.FieldUnitCostAmount:
+		return m.AddedUnitCostAmount()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StockMovementMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case stockmovement.FieldLineNumber:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddLineNumber(v)
+		return nil
+	case stockmovement.FieldOnHandChange:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddOnHandChange(v)
+		return nil
+	case stockmovement.FieldDamagedChange:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddDamagedChange(v)
+		return nil
+	case stockmovement.FieldIncomingChange:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddIncomingChange(v)
+		return nil
+	case stockmovement.FieldOnHandAfter:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddOnHandAfter(v)
+		return nil
+	case stockmovement.FieldUnitCostAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddUnitCostAmount(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StockMovement numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *StockMovementMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(stockmovement.FieldUnitCostAmount) {
+		fields = append(fields, stockmovement.FieldUnitCostAmount)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *StockMovementMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *StockMovementMutation) ClearField(name string) error {
+	switch name {
+	case stockmovement.FieldUnitCostAmount:
+		m.ClearUnitCostAmount()
+		return nil
+	}
+	return fmt.Errorf("unknown StockMovement nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *StockMovementMutation) ResetField(name string) error {
+	switch name {
+	case stockmovement.FieldDocumentID:
+		m.ResetDocumentID()
+		return nil
+	case stockmovement.FieldLineNumber:
+		m.ResetLineNumber()
+		return nil
+	case stockmovement.FieldStoreID:
+		m.ResetStoreID()
+		return nil
+	case stockmovement.FieldVariantID:
+		m.ResetVariantID()
+		return nil
+	case stockmovement.FieldKind:
+		m.ResetKind()
+		return nil
+	case stockmovement.FieldOnHandChange:
+		m.ResetOnHandChange()
+		return nil
+	case stockmovement.FieldDamagedChange:
+		m.ResetDamagedChange()
+		return nil
+	case stockmovement.FieldIncomingChange:
+		m.ResetIncomingChange()
+		return nil
+	case stockmovement.FieldOnHandAfter:
+		m.ResetOnHandAfter()
+		return nil
+	case stockmovement.FieldUnitCostAmount:
+		m.ResetUnitCostAmount()
+		return nil
+	case stockmovement.FieldReason:
+		m.ResetReason()
+		return nil
+	case stockmovement.FieldOccurredAt:
+		m.ResetOccurredAt()
+		return nil
+	case stockmovement.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown StockMovement field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *StockMovementMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.document != nil {
+		edges = append(edges, stockmovement.EdgeDocument)
+	}
+	if m.variant != nil {
+		edges = append(edges, stockmovement.EdgeVariant)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *StockMovementMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case stockmovement.EdgeDocument:
+		if id := m.document; id != nil {
+			return []ent.Value{*id}
+		}
+	case stockmovement.EdgeVariant:
+		if id := m.variant; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *StockMovementMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *StockMovementMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *StockMovementMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.cleareddocument {
+		edges = append(edges, stockmovement.EdgeDocument)
+	}
+	if m.clearedvariant {
+		edges = append(edges, stockmovement.EdgeVariant)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *StockMovementMutation) EdgeCleared(name string) bool {
+	switch name {
+	case stockmovement.EdgeDocument:
+		return m.cleareddocument
+	case stockmovement.EdgeVariant:
+		return m.clearedvariant
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *StockMovementMutation) ClearEdge(name string) error {
+	switch name {
+	case stockmovement.EdgeDocument:
+		m.ClearDocument()
+		return nil
+	case stockmovement.EdgeVariant:
+		m.ClearVariant()
+		return nil
+	}
+	return fmt.Errorf("unknown StockMovement unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *StockMovementMutation) ResetEdge(name string) error {
+	switch name {
+	case stockmovement.EdgeDocument:
+		m.ResetDocument()
+		return nil
+	case stockmovement.EdgeVariant:
+		m.ResetVariant()
+		return nil
+	}
+	return fmt.Errorf("unknown StockMovement edge %s", name)
+}
+
+// StockReservationMutation represents an operation that mutates the StockReservation nodes in the graph.
+type StockReservationMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *uuid.UUID
+	store_id      *uuid.UUID
+	status        *stockreservation.Status
+	expires_at    *time.Time
+	reference     *string
+	version       *int64
+	addversion    *int64
+	created_at    *time.Time
+	updated_at    *time.Time
+	clearedFields map[string]struct{}
+	lines         map[uuid.UUID]struct{}
+	removedlines  map[uuid.UUID]struct{}
+	clearedlines  bool
+	done          bool
+	oldValue      func(context.Context) (*StockReservation, error)
+	predicates    []predicate.StockReservation
+}
+
+var _ ent.Mutation = (*StockReservationMutation)(nil)
+
+// stockreservationOption allows management of the mutation configuration using functional options.
+type stockreservationOption func(*StockReservationMutation)
+
+// newStockReservationMutation creates new mutation for the StockReservation entity.
+func newStockReservationMutation(c config, op Op, opts ...stockreservationOption) *StockReservationMutation {
+	m := &StockReservationMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeStockReservation,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withStockReservationID sets the ID field of the mutation.
+func withStockReservationID(id uuid.UUID) stockreservationOption {
+	return func(m *StockReservationMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *StockReservation
+		)
+		m.oldValue = func(ctx context.Context) (*StockReservation, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().StockReservation.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withStockReservation sets the old StockReservation of the mutation.
+func withStockReservation(node *StockReservation) stockreservationOption {
+	return func(m *StockReservationMutation) {
+		m.oldValue = func(context.Context) (*StockReservation, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m StockReservationMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m StockReservationMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("commerce: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of StockReservation entities.
+func (m *StockReservationMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *StockReservationMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *StockReservationMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().StockReservation.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetStoreID sets the "store_id" field.
+func (m *StockReservationMutation) SetStoreID(u uuid.UUID) {
+	m.store_id = &u
+}
+
+// StoreID returns the value of the "store_id" field in the mutation.
+func (m *StockReservationMutation) StoreID() (r uuid.UUID, exists bool) {
+	v := m.store_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStoreID returns the old "store_id" field's value of the StockReservation entity.
+// If the StockReservation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockReservationMutation) OldStoreID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStoreID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStoreID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStoreID: %w", err)
+	}
+	return oldValue.StoreID, nil
+}
+
+// ResetStoreID resets all changes to the "store_id" field.
+func (m *StockReservationMutation) ResetStoreID() {
+	m.store_id = nil
+}
+
+// SetStatus sets the "status" field.
+func (m *StockReservationMutation) SetStatus(s stockreservation.Status) {
+	m.status = &s
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *StockReservationMutation) Status() (r stockreservation.Status, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the StockReservation entity.
+// If the StockReservation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockReservationMutation) OldStatus(ctx context.Context) (v stockreservation.Status, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *StockReservationMutation) ResetStatus() {
+	m.status = nil
+}
+
+// SetExpiresAt sets the "expires_at" field.
+func (m *StockReservationMutation) SetExpiresAt(t time.Time) {
+	m.expires_at = &t
+}
+
+// ExpiresAt returns the value of the "expires_at" field in the mutation.
+func (m *StockReservationMutation) ExpiresAt() (r time.Time, exists bool) {
+	v := m.expires_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldExpiresAt returns the old "expires_at" field's value of the StockReservation entity.
+// If the StockReservation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockReservationMutation) OldExpiresAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldExpiresAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldExpiresAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldExpiresAt: %w", err)
+	}
+	return oldValue.ExpiresAt, nil
+}
+
+// ResetExpiresAt resets all changes to the "expires_at" field.
+func (m *StockReservationMutation) ResetExpiresAt() {
+	m.expires_at = nil
+}
+
+// SetReference sets the "reference" field.
+func (m *StockReservationMutation) SetReference(s string) {
+	m.reference = &s
+}
+
+// Reference returns the value of the "reference" field in the mutation.
+func (m *StockReservationMutation) Reference() (r string, exists bool) {
+	v := m.reference
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReference returns the old "reference" field's value of the StockReservation entity.
+// If the StockReservation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockReservationMutation) OldReference(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReference is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReference requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReference: %w", err)
+	}
+	return oldValue.Reference, nil
+}
+
+// ResetReference resets all changes to the "reference" field.
+func (m *StockReservationMutation) ResetReference() {
+	m.reference = nil
+}
+
+// SetVersion sets the "version" field.
+func (m *StockReservationMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *StockReservationMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the StockReservation entity.
+// If the StockReservation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockReservationMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *StockReservationMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *StockReservationMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *StockReservationMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *StockReservationMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *StockReservationMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the StockReservation entity.
+// If the StockReservation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockReservationMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *StockReservationMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *StockReservationMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *StockReservationMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the StockReservation entity.
+// If the StockReservation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockReservationMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *StockReservationMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// AddLineIDs adds the "lines" edge to the StockReservationLine entity by ids.
+func (m *StockReservationMutation) AddLineIDs(ids ...uuid.UUID) {
+	if m.lines == nil {
+		m.lines = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		m.lines[ids[i]] = struct{}{}
+	}
+}
+
+// ClearLines clears the "lines" edge to the StockReservationLine entity.
+func (m *StockReservationMutation) ClearLines() {
+	m.clearedlines = true
+}
+
+// LinesCleared reports if the "lines" edge to the StockReservationLine entity was cleared.
+func (m *StockReservationMutation) LinesCleared() bool {
+	return m.clearedlines
+}
+
+// RemoveLineIDs removes the "lines" edge to the StockReservationLine entity by IDs.
+func (m *StockReservationMutation) RemoveLineIDs(ids ...uuid.UUID) {
+	if m.removedlines == nil {
+		m.removedlines = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		delete(m.lines, ids[i])
+		m.removedlines[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedLines returns the removed IDs of the "lines" edge to the StockReservationLine entity.
+func (m *StockReservationMutation) RemovedLinesIDs() (ids []uuid.UUID) {
+	for id := range m.removedlines {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// LinesIDs returns the "lines" edge IDs in the mutation.
+func (m *StockReservationMutation) LinesIDs() (ids []uuid.UUID) {
+	for id := range m.lines {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetLines resets all changes to the "lines" edge.
+func (m *StockReservationMutation) ResetLines() {
+	m.lines = nil
+	m.clearedlines = false
+	m.removedlines = nil
+}
+
+// Where appends a list predicates to the StockReservationMutation builder.
+func (m *StockReservationMutation) Where(ps ...predicate.StockReservation) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the StockReservationMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *StockReservationMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.StockReservation, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *StockReservationMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *StockReservationMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (StockReservation).
+func (m *StockReservationMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *StockReservationMutation) Fields() []string {
+	fields := make([]string, 0, 7)
+	if m.store_id != nil {
+		fields = append(fields, stockreservation.FieldStoreID)
+	}
+	if m.status != nil {
+		fields = append(fields, stockreservation.FieldStatus)
+	}
+	if m.expires_at != nil {
+		fields = append(fields, stockreservation.FieldExpiresAt)
+	}
+	if m.reference != nil {
+		fields = append(fields, stockreservation.FieldReference)
+	}
+	if m.version != nil {
+		fields = append(fields, stockreservation.FieldVersion)
+	}
+	if m.created_at != nil {
+		fields = append(fields, stockreservation.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, stockreservation.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *StockReservationMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case stockreservation.FieldStoreID:
+		return m.StoreID()
+	case stockreservation.FieldStatus:
+		return m.Status()
+	case stockreservation.FieldExpiresAt:
+		return m.ExpiresAt()
+	case stockreservation.FieldReference:
+		return m.Reference()
+	case stockreservation.FieldVersion:
+		return m.Version()
+	case stockreservation.FieldCreatedAt:
+		return m.CreatedAt()
+	case stockreservation.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *StockReservationMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case stockreservation.FieldStoreID:
+		return m.OldStoreID(ctx)
+	case stockreservation.FieldStatus:
+		return m.OldStatus(ctx)
+	case stockreservation.FieldExpiresAt:
+		return m.OldExpiresAt(ctx)
+	case stockreservation.FieldReference:
+		return m.OldReference(ctx)
+	case stockreservation.FieldVersion:
+		return m.OldVersion(ctx)
+	case stockreservation.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case stockreservation.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown StockReservation field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StockReservationMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case stockreservation.FieldStoreID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStoreID(v)
+		return nil
+	case stockreservation.FieldStatus:
+		v, ok := value.(stockreservation.Status)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case stockreservation.FieldExpiresAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetExpiresAt(v)
+		return nil
+	case stockreservation.FieldReference:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReference(v)
+		return nil
+	case stockreservation.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case stockreservation.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case stockreservation.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StockReservation field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *StockReservationMutation) AddedFields() []string {
+	var fields []string
+	if m.addversion != nil {
+		fields = append(fields, stockreservation.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *StockReservationMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case stockreservation.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StockReservationMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case stockreservation.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StockReservation numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *StockReservationMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *StockReservationMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *StockReservationMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown StockReservation nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *StockReservationMutation) ResetField(name string) error {
+	switch name {
+	case stockreservation.FieldStoreID:
+		m.ResetStoreID()
+		return nil
+	case stockreservation.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case stockreservation.FieldExpiresAt:
+		m.ResetExpiresAt()
+		return nil
+	case stockreservation.FieldReference:
+		m.ResetReference()
+		return nil
+	case stockreservation.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case stockreservation.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case stockreservation.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown StockReservation field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *StockReservationMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.lines != nil {
+		edges = append(edges, stockreservation.EdgeLines)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *StockReservationMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case stockreservation.EdgeLines:
+		ids := make([]ent.Value, 0, len(m.lines))
+		for id := range m.lines {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *StockReservationMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.removedlines != nil {
+		edges = append(edges, stockreservation.EdgeLines)
+	}
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *StockReservationMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case stockreservation.EdgeLines:
+		ids := make([]ent.Value, 0, len(m.removedlines))
+		for id := range m.removedlines {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *StockReservationMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedlines {
+		edges = append(edges, stockreservation.EdgeLines)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *StockReservationMutation) EdgeCleared(name string) bool {
+	switch name {
+	case stockreservation.EdgeLines:
+		return m.clearedlines
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *StockReservationMutation) ClearEdge(name string) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown StockReservation unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *StockReservationMutation) ResetEdge(name string) error {
+	switch name {
+	case stockreservation.EdgeLines:
+		m.ResetLines()
+		return nil
+	}
+	return fmt.Errorf("unknown StockReservation edge %s", name)
+}
+
+// StockReservationLineMutation represents an operation that mutates the StockReservationLine nodes in the graph.
+type StockReservationLineMutation struct {
+	config
+	op                 Op
+	typ                string
+	id                 *uuid.UUID
+	quantity           *int64
+	addquantity        *int64
+	clearedFields      map[string]struct{}
+	reservation        *uuid.UUID
+	clearedreservation bool
+	variant            *uuid.UUID
+	clearedvariant     bool
+	done               bool
+	oldValue           func(context.Context) (*StockReservationLine, error)
+	predicates         []predicate.StockReservationLine
+}
+
+var _ ent.Mutation = (*StockReservationLineMutation)(nil)
+
+// stockreservationlineOption allows management of the mutation configuration using functional options.
+type stockreservationlineOption func(*StockReservationLineMutation)
+
+// newStockReservationLineMutation creates new mutation for the StockReservationLine entity.
+func newStockReservationLineMutation(c config, op Op, opts ...stockreservationlineOption) *StockReservationLineMutation {
+	m := &StockReservationLineMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeStockReservationLine,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withStockReservationLineID sets the ID field of the mutation.
+func withStockReservationLineID(id uuid.UUID) stockreservationlineOption {
+	return func(m *StockReservationLineMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *StockReservationLine
+		)
+		m.oldValue = func(ctx context.Context) (*StockReservationLine, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().StockReservationLine.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withStockReservationLine sets the old StockReservationLine of the mutation.
+func withStockReservationLine(node *StockReservationLine) stockreservationlineOption {
+	return func(m *StockReservationLineMutation) {
+		m.oldValue = func(context.Context) (*StockReservationLine, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m StockReservationLineMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m StockReservationLineMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("commerce: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of StockReservationLine entities.
+func (m *StockReservationLineMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *StockReservationLineMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *StockReservationLineMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().StockReservationLine.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetReservationID sets the "reservation_id" field.
+func (m *StockReservationLineMutation) SetReservationID(u uuid.UUID) {
+	m.reservation = &u
+}
+
+// ReservationID returns the value of the "reservation_id" field in the mutation.
+func (m *StockReservationLineMutation) ReservationID() (r uuid.UUID, exists bool) {
+	v := m.reservation
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReservationID returns the old "reservation_id" field's value of the StockReservationLine entity.
+// If the StockReservationLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockReservationLineMutation) OldReservationID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReservationID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReservationID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReservationID: %w", err)
+	}
+	return oldValue.ReservationID, nil
+}
+
+// ResetReservationID resets all changes to the "reservation_id" field.
+func (m *StockReservationLineMutation) ResetReservationID() {
+	m.reservation = nil
+}
+
+// SetVariantID sets the "variant_id" field.
+func (m *StockReservationLineMutation) SetVariantID(u uuid.UUID) {
+	m.variant = &u
+}
+
+// VariantID returns the value of the "variant_id" field in the mutation.
+func (m *StockReservationLineMutation) VariantID() (r uuid.UUID, exists bool) {
+	v := m.variant
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVariantID returns the old "variant_id" field's value of the StockReservationLine entity.
+// If the StockReservationLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockReservationLineMutation) OldVariantID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVariantID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVariantID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVariantID: %w", err)
+	}
+	return oldValue.VariantID, nil
+}
+
+// ResetVariantID resets all changes to the "variant_id" field.
+func (m *StockReservationLineMutation) ResetVariantID() {
+	m.variant = nil
+}
+
+// SetQuantity sets the "quantity" field.
+func (m *StockReservationLineMutation) SetQuantity(i int64) {
+	m.quantity = &i
+	m.addquantity = nil
+}
+
+// Quantity returns the value of the "quantity" field in the mutation.
+func (m *StockReservationLineMutation) Quantity() (r int64, exists bool) {
+	v := m.quantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldQuantity returns the old "quantity" field's value of the StockReservationLine entity.
+// If the StockReservationLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockReservationLineMutation) OldQuantity(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldQuantity is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldQuantity requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldQuantity: %w", err)
+	}
+	return oldValue.Quantity, nil
+}
+
+// AddQuantity adds i to the "quantity" field.
+func (m *StockReservationLineMutation) AddQuantity(i int64) {
+	if m.addquantity != nil {
+		*m.addquantity += i
+	} else {
+		m.addquantity = &i
+	}
+}
+
+// AddedQuantity returns the value that was added to the "quantity" field in this mutation.
+func (m *StockReservationLineMutation) AddedQuantity() (r int64, exists bool) {
+	v := m.addquantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetQuantity resets all changes to the "quantity" field.
+func (m *StockReservationLineMutation) ResetQuantity() {
+	m.quantity = nil
+	m.addquantity = nil
+}
+
+// ClearReservation clears the "reservation" edge to the StockReservation entity.
+func (m *StockReservationLineMutation) ClearReservation() {
+	m.clearedreservation = true
+	m.clearedFields[stockreservationline.FieldReservationID] = struct{}{}
+}
+
+// ReservationCleared reports if the "reservation" edge to the StockReservation entity was cleared.
+func (m *StockReservationLineMutation) ReservationCleared() bool {
+	return m.clearedreservation
+}
+
+// ReservationIDs returns the "reservation" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// ReservationID instead. It exists only for internal usage by the builders.
+func (m *StockReservationLineMutation) ReservationIDs() (ids []uuid.UUID) {
+	if id := m.reservation; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetReservation resets all changes to the "reservation" edge.
+func (m *StockReservationLineMutation) ResetReservation() {
+	m.reservation = nil
+	m.clearedreservation = false
+}
+
+// ClearVariant clears the "variant" edge to the Variant entity.
+func (m *StockReservationLineMutation) ClearVariant() {
+	m.clearedvariant = true
+	m.clearedFields[stockreservationline.FieldVariantID] = struct{}{}
+}
+
+// VariantCleared reports if the "variant" edge to the Variant entity was cleared.
+func (m *StockReservationLineMutation) VariantCleared() bool {
+	return m.clearedvariant
+}
+
+// VariantIDs returns the "variant" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// VariantID instead. It exists only for internal usage by the builders.
+func (m *StockReservationLineMutation) VariantIDs() (ids []uuid.UUID) {
+	if id := m.variant; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetVariant resets all changes to the "variant" edge.
+func (m *StockReservationLineMutation) ResetVariant() {
+	m.variant = nil
+	m.clearedvariant = false
+}
+
+// Where appends a list predicates to the StockReservationLineMutation builder.
+func (m *StockReservationLineMutation) Where(ps ...predicate.StockReservationLine) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the StockReservationLineMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *StockReservationLineMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.StockReservationLine, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *StockReservationLineMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *StockReservationLineMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (StockReservationLine).
+func (m *StockReservationLineMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *StockReservationLineMutation) Fields() []string {
+	fields := make([]string, 0, 3)
+	if m.reservation != nil {
+		fields = append(fields, stockreservationline.FieldReservationID)
+	}
+	if m.variant != nil {
+		fields = append(fields, stockreservationline.FieldVariantID)
+	}
+	if m.quantity != nil {
+		fields = append(fields, stockreservationline.FieldQuantity)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *StockReservationLineMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case stockreservationline.FieldReservationID:
+		return m.ReservationID()
+	case stockreservationline.FieldVariantID:
+		return m.VariantID()
+	case stockreservationline.FieldQuantity:
+		return m.Quantity()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *StockReservationLineMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case stockreservationline.FieldReservationID:
+		return m.OldReservationID(ctx)
+	case stockreservationline.FieldVariantID:
+		return m.OldVariantID(ctx)
+	case stockreservationline.FieldQuantity:
+		return m.OldQuantity(ctx)
+	}
+	return nil, fmt.Errorf("unknown StockReservationLine field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StockReservationLineMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case stockreservationline.FieldReservationID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReservationID(v)
+		return nil
+	case stockreservationline.FieldVariantID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVariantID(v)
+		return nil
+	case stockreservationline.FieldQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetQuantity(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StockReservationLine field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *StockReservationLineMutation) AddedFields() []string {
+	var fields []string
+	if m.addquantity != nil {
+		fields = append(fields, stockreservationline.FieldQuantity)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *StockReservationLineMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case stockreservationline.FieldQuantity:
+		return m.AddedQuantity()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StockReservationLineMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case stockreservationline.FieldQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddQuantity(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StockReservationLine numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *StockReservationLineMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *StockReservationLineMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *StockReservationLineMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown StockReservationLine nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *StockReservationLineMutation) ResetField(name string) error {
+	switch name {
+	case stockreservationline.FieldReservationID:
+		m.ResetReservationID()
+		return nil
+	case stockreservationline.FieldVariantID:
+		m.ResetVariantID()
+		return nil
+	case stockreservationline.FieldQuantity:
+		m.ResetQuantity()
+		return nil
+	}
+	return fmt.Errorf("unknown StockReservationLine field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *StockReservationLineMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.reservation != nil {
+		edges = append(edges, stockreservationline.EdgeReservation)
+	}
+	if m.variant != nil {
+		edges = append(edges, stockreservationline.EdgeVariant)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *StockReservationLineMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case stockreservationline.EdgeReservation:
+		if id := m.reservation; id != nil {
+			return []ent.Value{*id}
+		}
+	case stockreservationline.EdgeVariant:
+		if id := m.variant; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *StockReservationLineMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *StockReservationLineMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *StockReservationLineMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.clearedreservation {
+		edges = append(edges, stockreservationline.EdgeReservation)
+	}
+	if m.clearedvariant {
+		edges = append(edges, stockreservationline.EdgeVariant)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *StockReservationLineMutation) EdgeCleared(name string) bool {
+	switch name {
+	case stockreservationline.EdgeReservation:
+		return m.clearedreservation
+	case stockreservationline.EdgeVariant:
+		return m.clearedvariant
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *StockReservationLineMutation) ClearEdge(name string) error {
+	switch name {
+	case stockreservationline.EdgeReservation:
+		m.ClearReservation()
+		return nil
+	case stockreservationline.EdgeVariant:
+		m.ClearVariant()
+		return nil
+	}
+	return fmt.Errorf("unknown StockReservationLine unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *StockReservationLineMutation) ResetEdge(name string) error {
+	switch name {
+	case stockreservationline.EdgeReservation:
+		m.ResetReservation()
+		return nil
+	case stockreservationline.EdgeVariant:
+		m.ResetVariant()
+		return nil
+	}
+	return fmt.Errorf("unknown StockReservationLine edge %s", name)
 }
 
 // VariantMutation represents an operation that mutates the Variant nodes in the graph.

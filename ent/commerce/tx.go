@@ -26,6 +26,16 @@ type Tx struct {
 	OrderReturnLine *OrderReturnLineClient
 	// Product is the client for interacting with the Product builders.
 	Product *ProductClient
+	// StockDocument is the client for interacting with the StockDocument builders.
+	StockDocument *StockDocumentClient
+	// StockLevel is the client for interacting with the StockLevel builders.
+	StockLevel *StockLevelClient
+	// StockMovement is the client for interacting with the StockMovement builders.
+	StockMovement *StockMovementClient
+	// StockReservation is the client for interacting with the StockReservation builders.
+	StockReservation *StockReservationClient
+	// StockReservationLine is the client for interacting with the StockReservationLine builders.
+	StockReservationLine *StockReservationLineClient
 	// Variant is the client for interacting with the Variant builders.
 	Variant *VariantClient
 
@@ -165,6 +175,11 @@ func (tx *Tx) init() {
 	tx.OrderReturn = NewOrderReturnClient(tx.config)
 	tx.OrderReturnLine = NewOrderReturnLineClient(tx.config)
 	tx.Product = NewProductClient(tx.config)
+	tx.StockDocument = NewStockDocumentClient(tx.config)
+	tx.StockLevel = NewStockLevelClient(tx.config)
+	tx.StockMovement = NewStockMovementClient(tx.config)
+	tx.StockReservation = NewStockReservationClient(tx.config)
+	tx.StockReservationLine = NewStockReservationLineClient(tx.config)
 	tx.Variant = NewVariantClient(tx.config)
 }
 

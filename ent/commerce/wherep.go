@@ -50,6 +50,41 @@ func (q *ProductQuery) WhereP(ps ...func(*sql.Selector)) {
 }
 
 // WhereP adds storage-level predicates to the query.
+func (q *StockDocumentQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.StockDocument(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *StockLevelQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.StockLevel(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *StockMovementQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.StockMovement(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *StockReservationQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.StockReservation(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *StockReservationLineQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.StockReservationLine(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
 func (q *VariantQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.Variant(p))

@@ -82,6 +82,12 @@ var owners = map[string]string{
 	"products":   "internal/catalog",
 	"variants":   "internal/catalog",
 
+	"stock_levels":            "internal/inventory",
+	"stock_movements":         "internal/inventory",
+	"stock_documents":         "internal/inventory",
+	"stock_reservations":      "internal/inventory",
+	"stock_reservation_lines": "internal/inventory",
+
 	"orders":             "internal/orders",
 	"order_lines":        "internal/orders",
 	"order_returns":      "internal/orders",
@@ -110,6 +116,8 @@ var entityTables = map[string]string{
 	"Customer": "customers", "CustomerAddress": "customer_addresses", "FamilyMember": "family_members",
 	"Form": "forms", "FormVersion": "form_versions", "FormSubmission": "form_submissions", "Tag": "tags", "ImportRun": "imports", "ExportRun": "exports", "CustomerMetrics": "customer_metrics",
 	"Category": "categories", "Product": "products", "Variant": "variants",
+	"StockLevel": "stock_levels", "StockMovement": "stock_movements", "StockDocument": "stock_documents",
+	"StockReservation": "stock_reservations", "StockReservationLine": "stock_reservation_lines",
 	"CustomerIdentity": "customer_identities", "MemberSession": "member_sessions", "Consent": "consents", "ConsentText": "consent_texts",
 	"Note": "notes", "NoteMention": "note_mentions", "Attachment": "attachments",
 	"DuplicateCandidate": "duplicate_candidates", "CustomerMerge": "customer_merges",
@@ -168,8 +176,11 @@ var rawSQL = map[string]string{
 	"internal/imports/queries.go": "bad rows of an import, which its caller has been checked for",
 	"internal/imports/reviews.go": "held rows of an import, which its caller has been checked for",
 
-	"internal/catalog/categories.go": "the tree, under a lock; no scope",
-	"internal/catalog/steps.go":      "set-based SKUs; no scope",
+	"internal/catalog/categories.go":  "the tree, under a lock; no scope",
+	"internal/catalog/steps.go":       "set-based SKUs; no scope",
+	"internal/inventory/ledger.go":    "levels and ledger of one store, which the caller's scope has been checked for, set-based",
+	"internal/inventory/movements.go": "an advisory lock",
+	"internal/inventory/verify.go":    "sums over all stock, as the system",
 
 	"internal/segments/jobs.go":      "recomputes everybody, as the system",
 	"internal/segments/lifecycle.go": "settings have no scope; a preview counts everybody and names nobody",

@@ -16,6 +16,9 @@ import (
 
 	"github.com/shuke-crm/shuke/ent/commerce/order"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturn"
+	"github.com/shuke-crm/shuke/ent/commerce/stocklevel"
+	"github.com/shuke-crm/shuke/ent/commerce/stockmovement"
+	"github.com/shuke-crm/shuke/ent/commerce/stockreservation"
 	"github.com/shuke-crm/shuke/ent/crm/attachment"
 	"github.com/shuke-crm/shuke/ent/crm/consent"
 	"github.com/shuke-crm/shuke/ent/crm/customer"
@@ -67,6 +70,16 @@ var scopedEntities = map[string]scoped{
 		func(ctx context.Context, w *world) (int, error) { return w.DB.Commerce.Order.Query().Count(ctx) }},
 	"OrderReturn": {&orderreturn.Policy, []string{"getReturn", "listReturns", "listReturns/count"},
 		func(ctx context.Context, w *world) (int, error) { return w.DB.Commerce.OrderReturn.Query().Count(ctx) }},
+	"StockLevel": {&stocklevel.Policy, []string{"listStockLevels", "getStockLevel", "updateStockLevel"},
+		func(ctx context.Context, w *world) (int, error) { return w.DB.Commerce.StockLevel.Query().Count(ctx) }},
+	"StockMovement": {&stockmovement.Policy, []string{"listStockMovements"},
+		func(ctx context.Context, w *world) (int, error) {
+			return w.DB.Commerce.StockMovement.Query().Count(ctx)
+		}},
+	"StockReservation": {&stockreservation.Policy, []string{"listStockReservations", "getStockReservation", "releaseStockReservation", "commitStockReservation"},
+		func(ctx context.Context, w *world) (int, error) {
+			return w.DB.Commerce.StockReservation.Query().Count(ctx)
+		}},
 	"Staff": {&staff.Policy, []string{"getStaff", "listStaff", "listStaff/count", "updateStaff", "updateCustomer/staff"},
 		func(ctx context.Context, w *world) (int, error) { return w.DB.Platform.Staff.Query().Count(ctx) }},
 	// People ask for their own sessions only, by their own id, so no request tells.

@@ -19,6 +19,7 @@ import (
 	formsapi "github.com/shuke-crm/shuke/api/forms"
 	identityapi "github.com/shuke-crm/shuke/api/identity"
 	importsapi "github.com/shuke-crm/shuke/api/imports"
+	inventoryapi "github.com/shuke-crm/shuke/api/inventory"
 	memberapi "github.com/shuke-crm/shuke/api/member"
 	merchantsapi "github.com/shuke-crm/shuke/api/merchants"
 	operationsapi "github.com/shuke-crm/shuke/api/operations"
@@ -32,6 +33,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/forms"
 	"github.com/shuke-crm/shuke/internal/identity"
 	"github.com/shuke-crm/shuke/internal/imports"
+	"github.com/shuke-crm/shuke/internal/inventory"
 	"github.com/shuke-crm/shuke/internal/member"
 	"github.com/shuke-crm/shuke/internal/merchants"
 	"github.com/shuke-crm/shuke/internal/operations"
@@ -102,6 +104,7 @@ type Server struct {
 	Timeline   *timeline.Service
 	Imports    *imports.Service
 	Catalog    *catalog.Service
+	Inventory  *inventory.Service
 	Merchants  *merchants.Service
 	Segments   *segments.Service
 	Orders     *orders.Service
@@ -198,6 +201,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 	s.Customers.Subscribe(s.Events)
 	s.Timeline = timeline.New(timeline.Deps{DB: d.DB, Clock: d.Clock, Keys: d.Keys, Pages: pages, Log: d.Log, Queue: s.Jobs, Files: d.Files,
 		Limits: cfg.Attachments, Current: s.Identity.Current})
+	s.Inventory = inventory.New(inventory.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Queue: s.Jobs})
 	s.Catalog = catalog.New(catalog.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Renamed: s.Customers.ClearProfiles})
 	s.Merchants = &merchants.Service{DB: d.DB, Clock: d.Clock, Pages: pages}
 	s.Segments = segments.New(segments.Deps{DB: d.DB, Clock: d.Clock, Queue: s.Jobs, Customers: s.Customers})
@@ -250,6 +254,7 @@ func (s *Server) register() {
 	customersapi.RegisterHandlers(r, customersapi.NewStrictHandler(customers.API{Service: s.Customers}, nil))
 	timelineapi.RegisterHandlers(r, timelineapi.NewStrictHandler(timeline.API{Service: s.Timeline}, nil))
 	catalogapi.RegisterHandlers(r, catalogapi.NewStrictHandler(catalog.API{Service: s.Catalog}, nil))
+	inventoryapi.RegisterHandlers(r, inventoryapi.NewStrictHandler(inventory.API{Service: s.Inventory}, nil))
 	merchantsapi.RegisterHandlers(r, merchantsapi.NewStrictHandler(merchants.API{Service: s.Merchants}, nil))
 	segmentsapi.RegisterHandlers(r, segmentsapi.NewStrictHandler(segments.API{Service: s.Segments}, nil))
 	ordersapi.RegisterHandlers(r, ordersapi.NewStrictHandler(orders.API{Service: s.Orders}, nil))

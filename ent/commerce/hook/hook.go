@@ -81,6 +81,66 @@ func (f ProductFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.ProductMutation", m)
 }
 
+// The StockDocumentFunc type is an adapter to allow the use of ordinary
+// function as StockDocument mutator.
+type StockDocumentFunc func(context.Context, *commerce.StockDocumentMutation) (commerce.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f StockDocumentFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.Value, error) {
+	if mv, ok := m.(*commerce.StockDocumentMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.StockDocumentMutation", m)
+}
+
+// The StockLevelFunc type is an adapter to allow the use of ordinary
+// function as StockLevel mutator.
+type StockLevelFunc func(context.Context, *commerce.StockLevelMutation) (commerce.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f StockLevelFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.Value, error) {
+	if mv, ok := m.(*commerce.StockLevelMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.StockLevelMutation", m)
+}
+
+// The StockMovementFunc type is an adapter to allow the use of ordinary
+// function as StockMovement mutator.
+type StockMovementFunc func(context.Context, *commerce.StockMovementMutation) (commerce.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f StockMovementFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.Value, error) {
+	if mv, ok := m.(*commerce.StockMovementMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.StockMovementMutation", m)
+}
+
+// The StockReservationFunc type is an adapter to allow the use of ordinary
+// function as StockReservation mutator.
+type StockReservationFunc func(context.Context, *commerce.StockReservationMutation) (commerce.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f StockReservationFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.Value, error) {
+	if mv, ok := m.(*commerce.StockReservationMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.StockReservationMutation", m)
+}
+
+// The StockReservationLineFunc type is an adapter to allow the use of ordinary
+// function as StockReservationLine mutator.
+type StockReservationLineFunc func(context.Context, *commerce.StockReservationLineMutation) (commerce.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f StockReservationLineFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.Value, error) {
+	if mv, ok := m.(*commerce.StockReservationLineMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.StockReservationLineMutation", m)
+}
+
 // The VariantFunc type is an adapter to allow the use of ordinary
 // function as Variant mutator.
 type VariantFunc func(context.Context, *commerce.VariantMutation) (commerce.Value, error)

@@ -310,6 +310,205 @@ var (
 			},
 		},
 	}
+	// StockDocumentsColumns holds the columns for the "stock_documents" table.
+	StockDocumentsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "store_id", Type: field.TypeUUID},
+		{Name: "external_number", Type: field.TypeString, Nullable: true, Size: 64},
+		{Name: "origin", Type: field.TypeEnum, Enums: []string{"manual", "sync", "reservation", "transfer", "count", "order", "return"}},
+		{Name: "origin_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "actor", Type: field.TypeString, Size: 120},
+		{Name: "line_count", Type: field.TypeInt},
+		{Name: "created_at", Type: field.TypeTime},
+	}
+	// StockDocumentsTable holds the schema information for the "stock_documents" table.
+	StockDocumentsTable = &schema.Table{
+		Name:       "stock_documents",
+		Columns:    StockDocumentsColumns,
+		PrimaryKey: []*schema.Column{StockDocumentsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "stock_documents_external_number_key",
+				Unique:  true,
+				Columns: []*schema.Column{StockDocumentsColumns[1], StockDocumentsColumns[2]},
+			},
+			{
+				Name:    "stock_documents_origin_idx",
+				Unique:  false,
+				Columns: []*schema.Column{StockDocumentsColumns[4]},
+			},
+		},
+	}
+	// StockLevelsColumns holds the columns for the "stock_levels" table.
+	StockLevelsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "store_id", Type: field.TypeUUID},
+		{Name: "on_hand", Type: field.TypeInt64, Default: 0},
+		{Name: "reserved", Type: field.TypeInt64, Default: 0},
+		{Name: "incoming", Type: field.TypeInt64, Default: 0},
+		{Name: "damaged", Type: field.TypeInt64, Default: 0},
+		{Name: "low_stock_threshold", Type: field.TypeInt64, Nullable: true},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+		{Name: "variant_id", Type: field.TypeUUID},
+	}
+	// StockLevelsTable holds the schema information for the "stock_levels" table.
+	StockLevelsTable = &schema.Table{
+		Name:       "stock_levels",
+		Columns:    StockLevelsColumns,
+		PrimaryKey: []*schema.Column{StockLevelsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "stock_levels_variants_variant",
+				Columns:    []*schema.Column{StockLevelsColumns[10]},
+				RefColumns: []*schema.Column{VariantsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "stock_levels_store_variant_key",
+				Unique:  true,
+				Columns: []*schema.Column{StockLevelsColumns[1], StockLevelsColumns[10]},
+			},
+			{
+				Name:    "stock_levels_store_idx",
+				Unique:  false,
+				Columns: []*schema.Column{StockLevelsColumns[1], StockLevelsColumns[0]},
+			},
+			{
+				Name:    "stock_levels_variant_idx",
+				Unique:  false,
+				Columns: []*schema.Column{StockLevelsColumns[10], StockLevelsColumns[0]},
+			},
+		},
+	}
+	// StockMovementsColumns holds the columns for the "stock_movements" table.
+	StockMovementsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "line_number", Type: field.TypeInt},
+		{Name: "store_id", Type: field.TypeUUID},
+		{Name: "kind", Type: field.TypeEnum, Enums: []string{"receipt", "sale", "return", "damage", "repair", "disposal", "adjustment", "transfer_out", "transfer_in", "count"}},
+		{Name: "on_hand_change", Type: field.TypeInt64, Default: 0},
+		{Name: "damaged_change", Type: field.TypeInt64, Default: 0},
+		{Name: "incoming_change", Type: field.TypeInt64, Default: 0},
+		{Name: "on_hand_after", Type: field.TypeInt64},
+		{Name: "unit_cost_amount", Type: field.TypeInt64, Nullable: true},
+		{Name: "reason", Type: field.TypeString, Size: 500, Default: ""},
+		{Name: "occurred_at", Type: field.TypeTime},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "document_id", Type: field.TypeUUID},
+		{Name: "variant_id", Type: field.TypeUUID},
+	}
+	// StockMovementsTable holds the schema information for the "stock_movements" table.
+	StockMovementsTable = &schema.Table{
+		Name:       "stock_movements",
+		Columns:    StockMovementsColumns,
+		PrimaryKey: []*schema.Column{StockMovementsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "stock_movements_stock_documents_movements",
+				Columns:    []*schema.Column{StockMovementsColumns[12]},
+				RefColumns: []*schema.Column{StockDocumentsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "stock_movements_variants_variant",
+				Columns:    []*schema.Column{StockMovementsColumns[13]},
+				RefColumns: []*schema.Column{VariantsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "stock_movements_document_key",
+				Unique:  true,
+				Columns: []*schema.Column{StockMovementsColumns[12], StockMovementsColumns[1]},
+			},
+			{
+				Name:    "stock_movements_store_idx",
+				Unique:  false,
+				Columns: []*schema.Column{StockMovementsColumns[2], StockMovementsColumns[0]},
+			},
+			{
+				Name:    "stock_movements_variant_idx",
+				Unique:  false,
+				Columns: []*schema.Column{StockMovementsColumns[13], StockMovementsColumns[2], StockMovementsColumns[0]},
+			},
+		},
+	}
+	// StockReservationsColumns holds the columns for the "stock_reservations" table.
+	StockReservationsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "store_id", Type: field.TypeUUID},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"open", "committed", "released", "expired"}, Default: "open"},
+		{Name: "expires_at", Type: field.TypeTime},
+		{Name: "reference", Type: field.TypeString, Size: 120, Default: ""},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+	}
+	// StockReservationsTable holds the schema information for the "stock_reservations" table.
+	StockReservationsTable = &schema.Table{
+		Name:       "stock_reservations",
+		Columns:    StockReservationsColumns,
+		PrimaryKey: []*schema.Column{StockReservationsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "stock_reservations_store_idx",
+				Unique:  false,
+				Columns: []*schema.Column{StockReservationsColumns[1], StockReservationsColumns[0]},
+			},
+			{
+				Name:    "stock_reservations_due_idx",
+				Unique:  false,
+				Columns: []*schema.Column{StockReservationsColumns[3], StockReservationsColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "status = 'open'",
+				},
+			},
+		},
+	}
+	// StockReservationLinesColumns holds the columns for the "stock_reservation_lines" table.
+	StockReservationLinesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "quantity", Type: field.TypeInt64},
+		{Name: "reservation_id", Type: field.TypeUUID},
+		{Name: "variant_id", Type: field.TypeUUID},
+	}
+	// StockReservationLinesTable holds the schema information for the "stock_reservation_lines" table.
+	StockReservationLinesTable = &schema.Table{
+		Name:       "stock_reservation_lines",
+		Columns:    StockReservationLinesColumns,
+		PrimaryKey: []*schema.Column{StockReservationLinesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "stock_reservation_lines_stock_reservations_lines",
+				Columns:    []*schema.Column{StockReservationLinesColumns[2]},
+				RefColumns: []*schema.Column{StockReservationsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "stock_reservation_lines_variants_variant",
+				Columns:    []*schema.Column{StockReservationLinesColumns[3]},
+				RefColumns: []*schema.Column{VariantsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "stock_reservation_lines_reservation_key",
+				Unique:  true,
+				Columns: []*schema.Column{StockReservationLinesColumns[2], StockReservationLinesColumns[3]},
+			},
+			{
+				Name:    "stock_reservation_lines_variant_idx",
+				Unique:  false,
+				Columns: []*schema.Column{StockReservationLinesColumns[3]},
+			},
+		},
+	}
 	// VariantsColumns holds the columns for the "variants" table.
 	VariantsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -363,6 +562,11 @@ var (
 		OrderReturnsTable,
 		OrderReturnLinesTable,
 		ProductsTable,
+		StockDocumentsTable,
+		StockLevelsTable,
+		StockMovementsTable,
+		StockReservationsTable,
+		StockReservationLinesTable,
 		VariantsTable,
 	}
 )
@@ -383,6 +587,20 @@ func init() {
 		"order_return_lines_quantity_check": "quantity > 0",
 	}
 	ProductsTable.ForeignKeys[0].RefTable = CategoriesTable
+	StockLevelsTable.ForeignKeys[0].RefTable = VariantsTable
+	StockLevelsTable.Annotation = &entsql.Annotation{}
+	StockLevelsTable.Annotation.Checks = map[string]string{
+		"stock_levels_quantity_check":  "on_hand >= 0 AND reserved >= 0 AND incoming >= 0 AND damaged >= 0",
+		"stock_levels_threshold_check": "low_stock_threshold IS NULL OR low_stock_threshold >= 0",
+	}
+	StockMovementsTable.ForeignKeys[0].RefTable = StockDocumentsTable
+	StockMovementsTable.ForeignKeys[1].RefTable = VariantsTable
+	StockReservationLinesTable.ForeignKeys[0].RefTable = StockReservationsTable
+	StockReservationLinesTable.ForeignKeys[1].RefTable = VariantsTable
+	StockReservationLinesTable.Annotation = &entsql.Annotation{}
+	StockReservationLinesTable.Annotation.Checks = map[string]string{
+		"stock_reservation_lines_quantity_check": "quantity > 0",
+	}
 	VariantsTable.ForeignKeys[0].RefTable = ProductsTable
 	VariantsTable.Annotation = &entsql.Annotation{}
 	VariantsTable.Annotation.Checks = map[string]string{

@@ -24,5 +24,20 @@ type OrderReturnLine func(*sql.Selector)
 // Product is the predicate function for product builders.
 type Product func(*sql.Selector)
 
+// StockDocument is the predicate function for stockdocument builders.
+type StockDocument func(*sql.Selector)
+
+// StockLevel is the predicate function for stocklevel builders.
+type StockLevel func(*sql.Selector)
+
+// StockMovement is the predicate function for stockmovement builders.
+type StockMovement func(*sql.Selector)
+
+// StockReservation is the predicate function for stockreservation builders.
+type StockReservation func(*sql.Selector)
+
+// StockReservationLine is the predicate function for stockreservationline builders.
+type StockReservationLine func(*sql.Selector)
+
 // Variant is the predicate function for variant builders.
 type Variant func(*sql.Selector)

@@ -254,6 +254,126 @@ func (f ProductMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mu
 	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.ProductMutation", m)
 }
 
+// The StockDocumentQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type StockDocumentQueryRuleFunc func(context.Context, *commerce.StockDocumentQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f StockDocumentQueryRuleFunc) EvalQuery(ctx context.Context, q commerce.Query) error {
+	if q, ok := q.(*commerce.StockDocumentQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("commerce/privacy: unexpected query type %T, expect *commerce.StockDocumentQuery", q)
+}
+
+// The StockDocumentMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type StockDocumentMutationRuleFunc func(context.Context, *commerce.StockDocumentMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f StockDocumentMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mutation) error {
+	if m, ok := m.(*commerce.StockDocumentMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.StockDocumentMutation", m)
+}
+
+// The StockLevelQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type StockLevelQueryRuleFunc func(context.Context, *commerce.StockLevelQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f StockLevelQueryRuleFunc) EvalQuery(ctx context.Context, q commerce.Query) error {
+	if q, ok := q.(*commerce.StockLevelQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("commerce/privacy: unexpected query type %T, expect *commerce.StockLevelQuery", q)
+}
+
+// The StockLevelMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type StockLevelMutationRuleFunc func(context.Context, *commerce.StockLevelMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f StockLevelMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mutation) error {
+	if m, ok := m.(*commerce.StockLevelMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.StockLevelMutation", m)
+}
+
+// The StockMovementQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type StockMovementQueryRuleFunc func(context.Context, *commerce.StockMovementQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f StockMovementQueryRuleFunc) EvalQuery(ctx context.Context, q commerce.Query) error {
+	if q, ok := q.(*commerce.StockMovementQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("commerce/privacy: unexpected query type %T, expect *commerce.StockMovementQuery", q)
+}
+
+// The StockMovementMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type StockMovementMutationRuleFunc func(context.Context, *commerce.StockMovementMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f StockMovementMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mutation) error {
+	if m, ok := m.(*commerce.StockMovementMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.StockMovementMutation", m)
+}
+
+// The StockReservationQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type StockReservationQueryRuleFunc func(context.Context, *commerce.StockReservationQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f StockReservationQueryRuleFunc) EvalQuery(ctx context.Context, q commerce.Query) error {
+	if q, ok := q.(*commerce.StockReservationQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("commerce/privacy: unexpected query type %T, expect *commerce.StockReservationQuery", q)
+}
+
+// The StockReservationMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type StockReservationMutationRuleFunc func(context.Context, *commerce.StockReservationMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f StockReservationMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mutation) error {
+	if m, ok := m.(*commerce.StockReservationMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.StockReservationMutation", m)
+}
+
+// The StockReservationLineQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type StockReservationLineQueryRuleFunc func(context.Context, *commerce.StockReservationLineQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f StockReservationLineQueryRuleFunc) EvalQuery(ctx context.Context, q commerce.Query) error {
+	if q, ok := q.(*commerce.StockReservationLineQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("commerce/privacy: unexpected query type %T, expect *commerce.StockReservationLineQuery", q)
+}
+
+// The StockReservationLineMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type StockReservationLineMutationRuleFunc func(context.Context, *commerce.StockReservationLineMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f StockReservationLineMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mutation) error {
+	if m, ok := m.(*commerce.StockReservationLineMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.StockReservationLineMutation", m)
+}
+
 // The VariantQueryRuleFunc type is an adapter to allow the use of ordinary
 // functions as a query rule.
 type VariantQueryRuleFunc func(context.Context, *commerce.VariantQuery) error

@@ -13,6 +13,11 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturnline"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
 	"github.com/shuke-crm/shuke/ent/commerce/schema"
+	"github.com/shuke-crm/shuke/ent/commerce/stockdocument"
+	"github.com/shuke-crm/shuke/ent/commerce/stocklevel"
+	"github.com/shuke-crm/shuke/ent/commerce/stockmovement"
+	"github.com/shuke-crm/shuke/ent/commerce/stockreservation"
+	"github.com/shuke-crm/shuke/ent/commerce/stockreservationline"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
 
 	"entgo.io/ent"
@@ -291,6 +296,139 @@ func init() {
 	productDescUpdatedAt := productFields[14].Descriptor()
 	// product.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	product.DefaultUpdatedAt = productDescUpdatedAt.Default.(func() time.Time)
+	stockdocument.Policy = privacy.NewPolicies(schema.StockDocument{})
+	stockdocument.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := stockdocument.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	stockdocumentFields := schema.StockDocument{}.Fields()
+	_ = stockdocumentFields
+	// stockdocumentDescExternalNumber is the schema descriptor for external_number field.
+	stockdocumentDescExternalNumber := stockdocumentFields[2].Descriptor()
+	// stockdocument.ExternalNumberValidator is a validator for the "external_number" field. It is called by the builders before save.
+	stockdocument.ExternalNumberValidator = stockdocumentDescExternalNumber.Validators[0].(func(string) error)
+	// stockdocumentDescActor is the schema descriptor for actor field.
+	stockdocumentDescActor := stockdocumentFields[5].Descriptor()
+	// stockdocument.ActorValidator is a validator for the "actor" field. It is called by the builders before save.
+	stockdocument.ActorValidator = stockdocumentDescActor.Validators[0].(func(string) error)
+	// stockdocumentDescCreatedAt is the schema descriptor for created_at field.
+	stockdocumentDescCreatedAt := stockdocumentFields[7].Descriptor()
+	// stockdocument.DefaultCreatedAt holds the default value on creation for the created_at field.
+	stockdocument.DefaultCreatedAt = stockdocumentDescCreatedAt.Default.(func() time.Time)
+	stocklevel.Policy = privacy.NewPolicies(schema.StockLevel{})
+	stocklevel.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := stocklevel.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	stocklevelFields := schema.StockLevel{}.Fields()
+	_ = stocklevelFields
+	// stocklevelDescOnHand is the schema descriptor for on_hand field.
+	stocklevelDescOnHand := stocklevelFields[3].Descriptor()
+	// stocklevel.DefaultOnHand holds the default value on creation for the on_hand field.
+	stocklevel.DefaultOnHand = stocklevelDescOnHand.Default.(int64)
+	// stocklevelDescReserved is the schema descriptor for reserved field.
+	stocklevelDescReserved := stocklevelFields[4].Descriptor()
+	// stocklevel.DefaultReserved holds the default value on creation for the reserved field.
+	stocklevel.DefaultReserved = stocklevelDescReserved.Default.(int64)
+	// stocklevelDescIncoming is the schema descriptor for incoming field.
+	stocklevelDescIncoming := stocklevelFields[5].Descriptor()
+	// stocklevel.DefaultIncoming holds the default value on creation for the incoming field.
+	stocklevel.DefaultIncoming = stocklevelDescIncoming.Default.(int64)
+	// stocklevelDescDamaged is the schema descriptor for damaged field.
+	stocklevelDescDamaged := stocklevelFields[6].Descriptor()
+	// stocklevel.DefaultDamaged holds the default value on creation for the damaged field.
+	stocklevel.DefaultDamaged = stocklevelDescDamaged.Default.(int64)
+	// stocklevelDescVersion is the schema descriptor for version field.
+	stocklevelDescVersion := stocklevelFields[8].Descriptor()
+	// stocklevel.DefaultVersion holds the default value on creation for the version field.
+	stocklevel.DefaultVersion = stocklevelDescVersion.Default.(int64)
+	// stocklevelDescCreatedAt is the schema descriptor for created_at field.
+	stocklevelDescCreatedAt := stocklevelFields[9].Descriptor()
+	// stocklevel.DefaultCreatedAt holds the default value on creation for the created_at field.
+	stocklevel.DefaultCreatedAt = stocklevelDescCreatedAt.Default.(func() time.Time)
+	// stocklevelDescUpdatedAt is the schema descriptor for updated_at field.
+	stocklevelDescUpdatedAt := stocklevelFields[10].Descriptor()
+	// stocklevel.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	stocklevel.DefaultUpdatedAt = stocklevelDescUpdatedAt.Default.(func() time.Time)
+	stockmovement.Policy = privacy.NewPolicies(schema.StockMovement{})
+	stockmovement.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := stockmovement.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	stockmovementFields := schema.StockMovement{}.Fields()
+	_ = stockmovementFields
+	// stockmovementDescOnHandChange is the schema descriptor for on_hand_change field.
+	stockmovementDescOnHandChange := stockmovementFields[6].Descriptor()
+	// stockmovement.DefaultOnHandChange holds the default value on creation for the on_hand_change field.
+	stockmovement.DefaultOnHandChange = stockmovementDescOnHandChange.Default.(int64)
+	// stockmovementDescDamagedChange is the schema descriptor for damaged_change field.
+	stockmovementDescDamagedChange := stockmovementFields[7].Descriptor()
+	// stockmovement.DefaultDamagedChange holds the default value on creation for the damaged_change field.
+	stockmovement.DefaultDamagedChange = stockmovementDescDamagedChange.Default.(int64)
+	// stockmovementDescIncomingChange is the schema descriptor for incoming_change field.
+	stockmovementDescIncomingChange := stockmovementFields[8].Descriptor()
+	// stockmovement.DefaultIncomingChange holds the default value on creation for the incoming_change field.
+	stockmovement.DefaultIncomingChange = stockmovementDescIncomingChange.Default.(int64)
+	// stockmovementDescReason is the schema descriptor for reason field.
+	stockmovementDescReason := stockmovementFields[11].Descriptor()
+	// stockmovement.DefaultReason holds the default value on creation for the reason field.
+	stockmovement.DefaultReason = stockmovementDescReason.Default.(string)
+	// stockmovement.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	stockmovement.ReasonValidator = stockmovementDescReason.Validators[0].(func(string) error)
+	// stockmovementDescCreatedAt is the schema descriptor for created_at field.
+	stockmovementDescCreatedAt := stockmovementFields[13].Descriptor()
+	// stockmovement.DefaultCreatedAt holds the default value on creation for the created_at field.
+	stockmovement.DefaultCreatedAt = stockmovementDescCreatedAt.Default.(func() time.Time)
+	stockreservation.Policy = privacy.NewPolicies(schema.StockReservation{})
+	stockreservation.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := stockreservation.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	stockreservationFields := schema.StockReservation{}.Fields()
+	_ = stockreservationFields
+	// stockreservationDescReference is the schema descriptor for reference field.
+	stockreservationDescReference := stockreservationFields[4].Descriptor()
+	// stockreservation.DefaultReference holds the default value on creation for the reference field.
+	stockreservation.DefaultReference = stockreservationDescReference.Default.(string)
+	// stockreservation.ReferenceValidator is a validator for the "reference" field. It is called by the builders before save.
+	stockreservation.ReferenceValidator = stockreservationDescReference.Validators[0].(func(string) error)
+	// stockreservationDescVersion is the schema descriptor for version field.
+	stockreservationDescVersion := stockreservationFields[5].Descriptor()
+	// stockreservation.DefaultVersion holds the default value on creation for the version field.
+	stockreservation.DefaultVersion = stockreservationDescVersion.Default.(int64)
+	// stockreservationDescCreatedAt is the schema descriptor for created_at field.
+	stockreservationDescCreatedAt := stockreservationFields[6].Descriptor()
+	// stockreservation.DefaultCreatedAt holds the default value on creation for the created_at field.
+	stockreservation.DefaultCreatedAt = stockreservationDescCreatedAt.Default.(func() time.Time)
+	// stockreservationDescUpdatedAt is the schema descriptor for updated_at field.
+	stockreservationDescUpdatedAt := stockreservationFields[7].Descriptor()
+	// stockreservation.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	stockreservation.DefaultUpdatedAt = stockreservationDescUpdatedAt.Default.(func() time.Time)
+	stockreservationline.Policy = privacy.NewPolicies(schema.StockReservationLine{})
+	stockreservationline.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := stockreservationline.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
 	variant.Policy = privacy.NewPolicies(schema.Variant{})
 	variant.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {

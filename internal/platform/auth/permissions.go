@@ -37,6 +37,9 @@ const (
 	CatalogRead          Permission = "catalog.read"
 	CatalogManage        Permission = "catalog.manage"
 	CatalogReadCost      Permission = "catalog.read_cost"
+	InventoryRead        Permission = "inventory.read"
+	InventoryMove        Permission = "inventory.move"
+	InventoryManage      Permission = "inventory.manage"
 	SegmentsRead         Permission = "segments.read"
 	SegmentsManage       Permission = "segments.manage"
 	AnalyticsRead        Permission = "analytics.read"
@@ -106,6 +109,9 @@ var Catalogue = []Explained{
 	{CatalogRead, "Read the catalogue.", "查看商品目录。"},
 	{CatalogManage, "Change the catalogue.", "管理商品目录。"},
 	{CatalogReadCost, "See cost prices.", "查看成本价。"},
+	{InventoryRead, "Read stock within the scope, and of the store one works in.", "查看权限范围内及所在门店的库存。"},
+	{InventoryMove, "Record what happens to stock within the scope, and reserve it.", "登记权限范围内的库存变动并预留库存。"},
+	{InventoryManage, "Set what stock is watched by, within the scope.", "设置权限范围内的库存预警。"},
 	{SegmentsRead, "Read metrics, RFM settings and distribution.", "查看顾客指标和 RFM 设置。"},
 	{SegmentsManage, "Change RFM settings and refresh metrics.", "修改 RFM 设置并刷新指标。"},
 	{AnalyticsRead, "Read figures about customers and sales within the scope.", "查看权限范围内的顾客和销售分析数据。"},
@@ -134,12 +140,12 @@ type BuiltInRole struct {
 // changes no customer record; the assistant sees own customers only.
 var BuiltInRoles = []BuiltInRole{
 	{"administrator", "Administrator", "管理员", "all", All()},
-	{"store_manager", "Store manager", "店长", "store", []Permission{CustomersRead, CustomersLookup, NotesRead, OrdersRead, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, StoresRead, StaffRead, RolesRead, ExportsCreate}},
-	{"assistant", "Shop assistant", "导购", "own", []Permission{CustomersRead, CustomersCreate, CustomersUpdate, CustomersReveal, CustomersLookup, NotesRead, NotesWrite, OrdersRead, OrdersIngest, CatalogRead, SegmentsRead, StoresRead, FormsSubmit}},
-	{"service_agent", "Service agent", "客服", "store", []Permission{CustomersRead, CustomersReveal, CustomersLookup, CustomersIdentities, NotesRead, NotesWrite, OrdersRead, CatalogRead, SegmentsRead, StoresRead}},
+	{"store_manager", "Store manager", "店长", "store", []Permission{CustomersRead, CustomersLookup, NotesRead, OrdersRead, InventoryRead, InventoryManage, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, StoresRead, StaffRead, RolesRead, ExportsCreate}},
+	{"assistant", "Shop assistant", "导购", "own", []Permission{CustomersRead, CustomersCreate, CustomersUpdate, CustomersReveal, CustomersLookup, NotesRead, NotesWrite, OrdersRead, OrdersIngest, InventoryRead, CatalogRead, SegmentsRead, StoresRead, FormsSubmit}},
+	{"service_agent", "Service agent", "客服", "store", []Permission{CustomersRead, CustomersReveal, CustomersLookup, CustomersIdentities, NotesRead, NotesWrite, OrdersRead, InventoryRead, CatalogRead, SegmentsRead, StoresRead}},
 	{"marketer", "Marketer", "营销", "all", []Permission{CustomersRead, OrdersRead, CatalogRead, SegmentsRead, AnalyticsRead, AnalyticsRun, SegmentsManage, TagsManage, GroupsManage, StoresRead, ExportsCreate}},
-	{"analyst", "Analyst", "分析师", "all", []Permission{CustomersRead, OrdersRead, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, AnalyticsRun, StoresRead, ExportsCreate}},
-	{"inventory_clerk", "Inventory clerk", "库存员", "store", []Permission{CatalogRead, CatalogManage, CatalogReadCost, StoresRead}},
+	{"analyst", "Analyst", "分析师", "all", []Permission{CustomersRead, OrdersRead, InventoryRead, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, AnalyticsRun, StoresRead, ExportsCreate}},
+	{"inventory_clerk", "Inventory clerk", "库存员", "store", []Permission{InventoryRead, InventoryMove, InventoryManage, CatalogRead, CatalogManage, CatalogReadCost, StoresRead}},
 	{"auditor", "Auditor", "审计员", "all", []Permission{AuditRead, JobsRead, StaffRead, RolesRead, StoresRead}},
 }
 

@@ -25,6 +25,9 @@ type Columns struct {
 	// Member is the column holding the customer's id: how far a customer sees on
 	// their own side of the API. Without it members see nothing of the entity.
 	Member string
+	// Workplace shows a store's rows also to those whose own customers only are in
+	// the scope, if they work in that store: what concerns no customer.
+	Workplace bool
 	// Gone is a column that, when set, says that the row is only kept for what it
 	// was. Such rows do not exist but for WithGone.
 	Gone string
@@ -112,6 +115,11 @@ func (c Columns) predicate(sc auth.Scope, col func(string) string) *sql.Predicat
 			b.WriteString(col(c.Staff)).WriteString(" = ANY(").Arg(pgarray.UUIDs(sc.OwnStaff)).WriteString("::uuid[])")
 		}))
 	}
+	if c.Workplace && len(sc.OwnStaff) > 0 {
+		any = append(any, sql.P(func(b *sql.Builder) {
+			b.WriteString(col(c.Store)).WriteString(" IN (SELECT store_id FROM staff WHERE id = ANY(").Arg(pgarray.UUIDs(sc.OwnStaff)).WriteString("::uuid[]))")
+		}))
+	}
 	if c.Member != "" && sc.Member != uuid.Nil {
 		any = append(any, sql.EQ(col(c.Member), sc.Member))
 	}
@@ -144,6 +152,10 @@ func SQL(ctx context.Context, c Columns, alias string, first int) (string, []any
 	if c.Staff != "" && len(actor.Scope.OwnStaff) > 0 {
 		args = append(args, pgarray.UUIDs(actor.Scope.OwnStaff))
 		parts = append(parts, alias+c.Staff+" = ANY($"+strconv.Itoa(first+len(args)-1)+"::uuid[])")
+	}
+	if c.Workplace && len(actor.Scope.OwnStaff) > 0 {
+		args = append(args, pgarray.UUIDs(actor.Scope.OwnStaff))
+		parts = append(parts, alias+c.Store+" IN (SELECT store_id FROM staff WHERE id = ANY($"+strconv.Itoa(first+len(args)-1)+"::uuid[]))")
 	}
 	if c.Member != "" && actor.Scope.Member != uuid.Nil {
 		args = append(args, actor.Scope.Member)

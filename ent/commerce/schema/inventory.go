@@ -1,0 +1,214 @@
+package schema
+
+import (
+	"time"
+
+	"entgo.io/ent"
+	"entgo.io/ent/dialect/entsql"
+	"entgo.io/ent/schema"
+	"entgo.io/ent/schema/edge"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+	"github.com/google/uuid"
+
+	"github.com/shuke-crm/shuke/internal/platform/scope"
+)
+
+// stockScope: stock belongs to a store, and whoever works there sees it.
+var stockScope = scope.Columns{Store: "store_id", Workplace: true}
+
+// StockLevel is how many pieces of a variant a store has. It is the sum of the
+// movements and of the open reservations, kept with them.
+type StockLevel struct{ ent.Schema }
+
+// Fields of the StockLevel. Quantities are pieces.
+func (StockLevel) Fields() []ent.Field {
+	return []ent.Field{
+		field.UUID("id", uuid.UUID{}).Immutable(),
+		field.UUID("store_id", uuid.UUID{}).Immutable(),
+		field.UUID("variant_id", uuid.UUID{}).Immutable(),
+		field.Int64("on_hand").Default(0).Comment("fit for sale, on the shelf and in the stock room"),
+		field.Int64("reserved").Default(0).Comment("of them promised"),
+		field.Int64("incoming").Default(0).Comment("sent by another store and not arrived"),
+		field.Int64("damaged").Default(0).Comment("in the store, not fit for sale"),
+		field.Int64("low_stock_threshold").Optional().Nillable().Comment("an alert from this many available pieces down"),
+		field.Int64("version").Default(1),
+		field.Time("created_at").Default(time.Now).Immutable(),
+		field.Time("updated_at").Default(time.Now),
+	}
+}
+
+// Edges of the StockLevel.
+func (StockLevel) Edges() []ent.Edge {
+	return []ent.Edge{edge.To("variant", Variant.Type).Field("variant_id").Unique().Required().Immutable()}
+}
+
+// Indexes of the StockLevel.
+func (StockLevel) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("store_id", "variant_id").Unique().StorageKey("stock_levels_store_variant_key"),
+		index.Fields("store_id", "id").StorageKey("stock_levels_store_idx"),
+		index.Fields("variant_id", "id").StorageKey("stock_levels_variant_idx"),
+	}
+}
+
+// Annotations of the StockLevel.
+func (StockLevel) Annotations() []schema.Annotation {
+	return []schema.Annotation{entsql.Checks(map[string]string{
+		"stock_levels_quantity_check":  "on_hand >= 0 AND reserved >= 0 AND incoming >= 0 AND damaged >= 0",
+		"stock_levels_threshold_check": "low_stock_threshold IS NULL OR low_stock_threshold >= 0",
+	})}
+}
+
+// Policy of the StockLevel.
+func (StockLevel) Policy() ent.Policy { return scope.Policy(stockScope) }
+
+// StockMovement is one line of the stock ledger, which only grows: by how much
+// which quantities of a variant changed in a store, and why. Lines written
+// together are a document.
+type StockMovement struct{ ent.Schema }
+
+// Fields of the StockMovement. Quantities are pieces, amounts minor currency
+// units.
+func (StockMovement) Fields() []ent.Field {
+	return []ent.Field{
+		field.UUID("id", uuid.UUID{}).Immutable(),
+		field.UUID("document_id", uuid.UUID{}).Immutable(),
+		field.Int("line_number").Immutable(),
+		field.UUID("store_id", uuid.UUID{}).Immutable(),
+		field.UUID("variant_id", uuid.UUID{}).Immutable(),
+		field.Enum("kind").Values("receipt", "sale", "return", "damage", "repair", "disposal", "adjustment", "transfer_out", "transfer_in", "count").Immutable(),
+		field.Int64("on_hand_change").Default(0).Immutable(),
+		field.Int64("damaged_change").Default(0).Immutable(),
+		field.Int64("incoming_change").Default(0).Immutable(),
+		field.Int64("on_hand_after").Immutable().Comment("what the level was then"),
+		field.Int64("unit_cost_amount").Optional().Nillable().Immutable(),
+		field.String("reason").Default("").MaxLen(500).Immutable(),
+		field.Time("occurred_at").Immutable().Comment("when it happened in the store"),
+		field.Time("created_at").Default(time.Now).Immutable(),
+	}
+}
+
+// Edges of the StockMovement.
+func (StockMovement) Edges() []ent.Edge {
+	return []ent.Edge{
+		edge.From("document", StockDocument.Type).Ref("movements").Field("document_id").Unique().Required().Immutable(),
+		edge.To("variant", Variant.Type).Field("variant_id").Unique().Required().Immutable(),
+	}
+}
+
+// Indexes of the StockMovement.
+func (StockMovement) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("document_id", "line_number").Unique().StorageKey("stock_movements_document_key"),
+		index.Fields("store_id", "id").StorageKey("stock_movements_store_idx"),
+		index.Fields("variant_id", "store_id", "id").StorageKey("stock_movements_variant_idx"),
+	}
+}
+
+// Policy of the StockMovement.
+func (StockMovement) Policy() ent.Policy { return scope.Policy(stockScope) }
+
+// StockDocument is what movements were written together for: a delivery, a
+// breakage, a ticket, a transfer, a count.
+type StockDocument struct{ ent.Schema }
+
+// Fields of the StockDocument.
+func (StockDocument) Fields() []ent.Field {
+	return []ent.Field{
+		field.UUID("id", uuid.UUID{}).Immutable(),
+		field.UUID("store_id", uuid.UUID{}).Immutable(),
+		field.String("external_number").Optional().Nillable().MaxLen(64).Immutable().Comment("the sender's number: a second document of it is the first"),
+		field.Enum("origin").Values("manual", "sync", "reservation", "transfer", "count", "order", "return").Immutable(),
+		field.UUID("origin_id", uuid.UUID{}).Optional().Nillable().Immutable(),
+		field.String("actor").MaxLen(120).Immutable().Comment("user name of staff, name of a key or job"),
+		field.Int("line_count").Immutable(),
+		field.Time("created_at").Default(time.Now).Immutable(),
+	}
+}
+
+// Edges of the StockDocument.
+func (StockDocument) Edges() []ent.Edge {
+	return []ent.Edge{edge.To("movements", StockMovement.Type)}
+}
+
+// Indexes of the StockDocument.
+func (StockDocument) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("store_id", "external_number").Unique().StorageKey("stock_documents_external_number_key"),
+		index.Fields("origin_id").StorageKey("stock_documents_origin_idx"),
+	}
+}
+
+// Policy of the StockDocument: visible with its movements.
+func (StockDocument) Policy() ent.Policy { return scope.Authenticated() }
+
+// StockReservation promises pieces of a store to somebody until an instant.
+type StockReservation struct{ ent.Schema }
+
+// Fields of the StockReservation.
+func (StockReservation) Fields() []ent.Field {
+	return []ent.Field{
+		field.UUID("id", uuid.UUID{}).Immutable(),
+		field.UUID("store_id", uuid.UUID{}).Immutable(),
+		field.Enum("status").Values("open", "committed", "released", "expired").Default("open"),
+		field.Time("expires_at"),
+		field.String("reference").Default("").MaxLen(120).Comment("what it is for, in the caller's words: no personal data"),
+		field.Int64("version").Default(1),
+		field.Time("created_at").Default(time.Now).Immutable(),
+		field.Time("updated_at").Default(time.Now),
+	}
+}
+
+// Edges of the StockReservation.
+func (StockReservation) Edges() []ent.Edge {
+	return []ent.Edge{edge.To("lines", StockReservationLine.Type)}
+}
+
+// Indexes of the StockReservation.
+func (StockReservation) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("store_id", "id").StorageKey("stock_reservations_store_idx"),
+		index.Fields("expires_at", "id").Annotations(entsql.IndexWhere("status = 'open'")).StorageKey("stock_reservations_due_idx"),
+	}
+}
+
+// Policy of the StockReservation.
+func (StockReservation) Policy() ent.Policy { return scope.Policy(stockScope) }
+
+// StockReservationLine is one variant of a reservation. Read through it only.
+type StockReservationLine struct{ ent.Schema }
+
+// Fields of the StockReservationLine.
+func (StockReservationLine) Fields() []ent.Field {
+	return []ent.Field{
+		field.UUID("id", uuid.UUID{}).Immutable(),
+		field.UUID("reservation_id", uuid.UUID{}).Immutable(),
+		field.UUID("variant_id", uuid.UUID{}).Immutable(),
+		field.Int64("quantity").Immutable(),
+	}
+}
+
+// Edges of the StockReservationLine.
+func (StockReservationLine) Edges() []ent.Edge {
+	return []ent.Edge{
+		edge.From("reservation", StockReservation.Type).Ref("lines").Field("reservation_id").Unique().Required().Immutable(),
+		edge.To("variant", Variant.Type).Field("variant_id").Unique().Required().Immutable(),
+	}
+}
+
+// Indexes of the StockReservationLine.
+func (StockReservationLine) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("reservation_id", "variant_id").Unique().StorageKey("stock_reservation_lines_reservation_key"),
+		index.Fields("variant_id").StorageKey("stock_reservation_lines_variant_idx"),
+	}
+}
+
+// Annotations of the StockReservationLine.
+func (StockReservationLine) Annotations() []schema.Annotation {
+	return []schema.Annotation{entsql.Checks(map[string]string{"stock_reservation_lines_quantity_check": "quantity > 0"})}
+}
+
+// Policy of the StockReservationLine: visible with its reservation.
+func (StockReservationLine) Policy() ent.Policy { return scope.Authenticated() }

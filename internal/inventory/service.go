@@ -1,0 +1,35 @@
+package inventory
+
+import (
+	"context"
+	"time"
+
+	"github.com/shuke-crm/shuke/internal/platform/clock"
+	"github.com/shuke-crm/shuke/internal/platform/db"
+	"github.com/shuke-crm/shuke/internal/platform/jobs"
+	"github.com/shuke-crm/shuke/internal/platform/page"
+)
+
+// Deps is what the service is made of.
+type Deps struct {
+	DB    *db.DB
+	Clock *clock.Clock
+	Pages *page.Codec
+	Queue *jobs.Queue
+}
+
+// Service is the stock of all stores.
+type Service struct {
+	db    *db.DB
+	clock *clock.Clock
+	pages *page.Codec
+}
+
+// New makes the service.
+func New(d Deps) *Service {
+	s := &Service{db: d.DB, clock: d.Clock, pages: d.Pages}
+	if d.Queue != nil {
+		d.Queue.Every("inventory.expire_reservations", jobs.Interval(time.Minute), func(ctx context.Context) error { _, err := s.ExpireReservations(ctx); return err })
+	}
+	return s
+}

@@ -1,0 +1,89 @@
+package server_test
+
+import (
+	"net/http"
+
+	"github.com/google/uuid"
+)
+
+// shelf is a stock level of the cell's store, or of another one, with a
+// reservation of one of its twenty pieces.
+type shelf struct{ store, level, reservation, document uuid.UUID }
+
+func (c *cell) shelf() shelf {
+	switch c.object {
+	case "store":
+		return once(c.world, "shelf here", func() shelf { return c.newShelf(c.a) })
+	case "other":
+		return once(c.world, "shelf there", func() shelf { return c.newShelf(c.b) })
+	default:
+		return shelf{uuid.New(), uuid.New(), uuid.New(), uuid.New()}
+	}
+}
+
+func (w *world) newShelf(store uuid.UUID) shelf {
+	s, p := shelf{store, w.id(), w.id(), w.id()}, w.article()
+	w.exec(`INSERT INTO stock_levels (id, store_id, variant_id, on_hand, reserved, incoming, damaged, version, created_at, updated_at)
+		VALUES ($1, $2, $3, 20, 1, 0, 0, 1, now(), now())`, s.level, store, p.variant)
+	w.exec("INSERT INTO stock_documents (id, store_id, origin, actor, line_count, created_at) VALUES ($1, $2, 'manual', 'x', 1, now())", s.document, store)
+	w.exec(`INSERT INTO stock_movements (id, document_id, line_number, store_id, variant_id, kind, on_hand_change, on_hand_after, reason, occurred_at, created_at)
+		VALUES ($1, $2, 1, $3, $4, 'receipt', 20, 20, '', now(), now())`, s.document, s.document, store, p.variant)
+	w.exec(`INSERT INTO stock_reservations (id, store_id, status, expires_at, reference, version, created_at, updated_at)
+		VALUES ($1, $2, 'open', now() + interval '1 day', '', 1, now(), now())`, s.reservation, store)
+	w.exec("INSERT INTO stock_reservation_lines (id, reservation_id, variant_id, quantity) VALUES ($1, $1, $2, 1)", s.reservation, p.variant)
+	return s
+}
+
+// fresh is a shelf that nobody else touches.
+func (c *cell) freshShelf() shelf {
+	switch c.object {
+	case "store":
+		return c.newShelf(c.a)
+	case "other":
+		return c.newShelf(c.b)
+	default:
+		return c.shelf()
+	}
+}
+
+func (c *cell) stockKey() []string { return []string{"Idempotency-Key", c.word("stock")} }
+
+var inventoryProbes = map[string]probe{
+	"listStockLevels": func(c *cell) byte {
+		s := c.shelf()
+		return among(c.do(http.MethodGet, "/v1/stock-levels?limit=200&store_id="+s.store.String(), nil), s.level)
+	},
+	"getStockLevel": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/stock-levels/"+c.shelf().level.String(), nil))
+	},
+	"updateStockLevel": func(c *cell) byte {
+		return judge(c.do(http.MethodPatch, "/v1/stock-levels/"+c.shelf().level.String(), map[string]any{"low_stock_threshold": 3}))
+	},
+	"listStockMovements": func(c *cell) byte {
+		s := c.shelf()
+		return among(c.do(http.MethodGet, "/v1/stock-movements?document_id="+s.document.String(), nil), s.document)
+	},
+	"createStockMovements": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/stock-movements", map[string]any{"store_id": c.shelf().store, "kind": "receipt",
+			"lines": []any{map[string]any{"sku": c.goods().sku, "quantity": 1}}}, c.stockKey()...))
+	},
+	"listStockReservations": func(c *cell) byte {
+		s := c.freshShelf()
+		return among(c.do(http.MethodGet, "/v1/stock-reservations?limit=200&store_id="+s.store.String(), nil), s.reservation)
+	},
+	"getStockReservation": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/stock-reservations/"+c.shelf().reservation.String(), nil))
+	},
+	"createStockReservation": func(c *cell) byte {
+		s := c.freshShelf()
+		var sku string
+		c.one(&sku, "SELECT coalesce((SELECT v.sku FROM stock_levels l JOIN variants v ON v.id = l.variant_id WHERE l.id = $1), $2)", s.level, c.goods().sku)
+		return judge(c.do(http.MethodPost, "/v1/stock-reservations", map[string]any{"store_id": s.store, "lines": []any{map[string]any{"sku": sku, "quantity": 1}}}, c.stockKey()...))
+	},
+	"releaseStockReservation": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/stock-reservations/"+c.freshShelf().reservation.String()+"/release", nil, c.stockKey()...))
+	},
+	"commitStockReservation": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/stock-reservations/"+c.freshShelf().reservation.String()+"/commit", nil, c.stockKey()...))
+	},
+}
