@@ -2877,6 +2877,21 @@ func (e ListFormSubmissionsParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for ListFormVersionsParamsInclude.
+const (
+	ListFormVersionsParamsIncludeIncludeTotalCount ListFormVersionsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListFormVersionsParamsInclude enum.
+func (e ListFormVersionsParamsInclude) Valid() bool {
+	switch e {
+	case ListFormVersionsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListImportsParamsInclude.
 const (
 	ListImportsParamsIncludeIncludeTotalCount ListImportsParamsInclude = "total_count"
@@ -6062,6 +6077,31 @@ type FormUpdate struct {
 	//
 	// Example: {"en":"Name","zh-CN":"姓名"}
 	Title *FormTexts `json:"title,omitempty"`
+}
+
+// FormVersion Example: {"definition":{"consents":[],"fields":[{"key":"name","kind":"customer_field","label":{"en":"Name","zh-CN":"姓名"},"required":true,"target":"name"}],"for_members":false,"match_by":["phone"],"on_match":"fill_empty"},"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a32","number":1,"published_at":"2026-07-01T02:00:00Z"}
+type FormVersion struct {
+	// Definition Example: {"consents":[{"purpose":"marketing","required":false}],"fields":[{"key":"name","kind":"customer_field","label":{"en":"Name","zh-CN":"姓名"},"required":true,"target":"name"},{"help":{"zh-CN":"仅用于会员服务"},"key":"phone","kind":"customer_field","label":{"en":"Phone","zh-CN":"手机号"},"required":true,"target":"phone"},{"key":"shoe","kind":"custom_field","label":{"zh-CN":"鞋码"},"target":"shoe_size"},{"answer":"choice","choices":["friend","street"],"key":"how","kind":"question","label":{"zh-CN":"您如何得知我们"}}],"for_members":false,"match_by":["phone"],"on_match":"fill_empty"}
+	Definition FormDefinition `json:"definition"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id          Id        `json:"id"`
+	Number      int32     `json:"number"`
+	PublishedAt time.Time `json:"published_at"`
+}
+
+// FormVersionList Example: {"has_more":false,"items":[],"next_cursor":null}
+type FormVersionList struct {
+	HasMore bool          `json:"has_more"`
+	Items   []FormVersion `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All versions, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
 // Grant Example: {"created_at":"2026-07-01T02:00:00Z","expires_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a17","merchant_id":null,"region_id":null,"role":"store_manager","scope":"store","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"}
@@ -11554,6 +11594,21 @@ type SubmitFormParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListFormVersionsParams defines parameters for ListFormVersions.
+type ListFormVersionsParams struct {
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListFormVersionsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListFormVersionsParamsInclude defines parameters for ListFormVersions.
+type ListFormVersionsParamsInclude string
+
 // ListImportsParams defines parameters for ListImports.
 type ListImportsParams struct {
 	// Limit Items a page holds at most.
@@ -14990,6 +15045,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/forms/{id}/submissions/{submission_id}/reveal (the `RevealFormSubmission` operationId).
 	RevealFormSubmission(ctx context.Context, id FormId, submissionId Id, body RevealFormSubmissionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListFormVersions List what a form asked
+	//
+	// Every version that was published, the latest first. Submissions name theirs; versions never change.
+	//
+	// Corresponds with GET /v1/forms/{id}/versions (the `ListFormVersions` operationId).
+	ListFormVersions(ctx context.Context, id FormId, params *ListFormVersionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListImports List imports
 	//
@@ -20605,6 +20667,23 @@ func (c *Client) RevealFormSubmissionWithBody(ctx context.Context, id FormId, su
 // Corresponds with POST /v1/forms/{id}/submissions/{submission_id}/reveal (the `RevealFormSubmission` operationId).
 func (c *Client) RevealFormSubmission(ctx context.Context, id FormId, submissionId Id, body RevealFormSubmissionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRevealFormSubmissionRequest(c.Server, id, submissionId, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListFormVersions List what a form asked
+//
+// Every version that was published, the latest first. Submissions name theirs; versions never change.
+//
+// Corresponds with GET /v1/forms/{id}/versions (the `ListFormVersions` operationId).
+func (c *Client) ListFormVersions(ctx context.Context, id FormId, params *ListFormVersionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListFormVersionsRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -32561,6 +32640,91 @@ func NewRevealFormSubmissionRequestWithBody(server string, id FormId, submission
 	return req, nil
 }
 
+// NewListFormVersionsRequest constructs an http.Request for the ListFormVersions method
+func NewListFormVersionsRequest(server string, id FormId, params *ListFormVersionsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/forms/%s/versions", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListImportsRequest constructs an http.Request for the ListImports method
 func NewListImportsRequest(server string, params *ListImportsParams) (*http.Request, error) {
 	var err error
@@ -43256,6 +43420,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/forms/{id}/submissions/{submission_id}/reveal (the `RevealFormSubmission` operationId).
 	RevealFormSubmissionWithResponse(ctx context.Context, id FormId, submissionId Id, body RevealFormSubmissionJSONRequestBody, reqEditors ...RequestEditorFn) (*RevealFormSubmissionReply, error)
 
+	// ListFormVersionsWithResponse List what a form asked
+	//
+	// Every version that was published, the latest first. Submissions name theirs; versions never change.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/forms/{id}/versions (the `ListFormVersions` operationId).
+	ListFormVersionsWithResponse(ctx context.Context, id FormId, params *ListFormVersionsParams, reqEditors ...RequestEditorFn) (*ListFormVersionsReply, error)
+
 	// ListImportsWithResponse List imports
 	//
 	// The caller's own, the newest first.
@@ -53284,6 +53457,69 @@ func (r RevealFormSubmissionReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RevealFormSubmissionReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListFormVersionsReply200Headers the declared response headers of an HTTP 200 response for ListFormVersions
+type ListFormVersionsReply200Headers struct {
+	Link *string
+}
+
+// ListFormVersionsReplyDefaultHeaders the declared response headers of an HTTP default response for ListFormVersions
+type ListFormVersionsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListFormVersionsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FormVersionList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListFormVersionsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListFormVersionsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListFormVersionsReply) GetJSON200() *FormVersionList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListFormVersionsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListFormVersionsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListFormVersionsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListFormVersionsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListFormVersionsReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -64777,6 +65013,21 @@ func (c *ClientWithResponses) RevealFormSubmissionWithResponse(ctx context.Conte
 	return ParseRevealFormSubmissionReply(rsp)
 }
 
+// ListFormVersionsWithResponse List what a form asked
+//
+// Every version that was published, the latest first. Submissions name theirs; versions never change.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/forms/{id}/versions (the `ListFormVersions` operationId).
+func (c *ClientWithResponses) ListFormVersionsWithResponse(ctx context.Context, id FormId, params *ListFormVersionsParams, reqEditors ...RequestEditorFn) (*ListFormVersionsReply, error) {
+	rsp, err := c.ListFormVersions(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListFormVersionsReply(rsp)
+}
+
 // ListImportsWithResponse List imports
 //
 // The caller's own, the newest first.
@@ -75936,6 +76187,69 @@ func ParseRevealFormSubmissionReply(rsp *http.Response) (*RevealFormSubmissionRe
 	switch {
 	case true:
 		var headers RevealFormSubmissionReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListFormVersionsReply parses an HTTP response from a ListFormVersionsWithResponse call
+func ParseListFormVersionsReply(rsp *http.Response) (*ListFormVersionsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListFormVersionsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FormVersionList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListFormVersionsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListFormVersionsReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

@@ -204,6 +204,21 @@ func (e ListFormSubmissionsParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for ListFormVersionsParamsInclude.
+const (
+	ListFormVersionsParamsIncludeIncludeTotalCount ListFormVersionsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListFormVersionsParamsInclude enum.
+func (e ListFormVersionsParamsInclude) Valid() bool {
+	switch e {
+	case ListFormVersionsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Form Example: {"channel":"tablet","code":"new_member","created_at":"2026-07-01T02:00:00Z","definition":{"consents":[{"purpose":"marketing","required":false}],"fields":[{"key":"name","kind":"customer_field","label":{"en":"Name","zh-CN":"姓名"},"required":true,"target":"name"},{"help":{"zh-CN":"仅用于会员服务"},"key":"phone","kind":"customer_field","label":{"en":"Phone","zh-CN":"手机号"},"required":true,"target":"phone"},{"key":"shoe","kind":"custom_field","label":{"zh-CN":"鞋码"},"target":"shoe_size"},{"answer":"choice","choices":["friend","street"],"key":"how","kind":"question","label":{"zh-CN":"您如何得知我们"}}],"for_members":false,"match_by":["phone"],"on_match":"fill_empty"},"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","published":null,"published_version":null,"status":"draft","store_id":null,"title":{"en":"New member","zh-CN":"新会员登记"},"updated_at":"2026-07-01T02:00:00Z","version":1}
 type Form struct {
 	// Channel The source of customers whom it makes, and the channel of what it brings.
@@ -483,6 +498,31 @@ type FormUpdate struct {
 	Title *FormTexts `json:"title,omitempty"`
 }
 
+// FormVersion Example: {"definition":{"consents":[],"fields":[{"key":"name","kind":"customer_field","label":{"en":"Name","zh-CN":"姓名"},"required":true,"target":"name"}],"for_members":false,"match_by":["phone"],"on_match":"fill_empty"},"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a32","number":1,"published_at":"2026-07-01T02:00:00Z"}
+type FormVersion struct {
+	// Definition Example: {"consents":[{"purpose":"marketing","required":false}],"fields":[{"key":"name","kind":"customer_field","label":{"en":"Name","zh-CN":"姓名"},"required":true,"target":"name"},{"help":{"zh-CN":"仅用于会员服务"},"key":"phone","kind":"customer_field","label":{"en":"Phone","zh-CN":"手机号"},"required":true,"target":"phone"},{"key":"shoe","kind":"custom_field","label":{"zh-CN":"鞋码"},"target":"shoe_size"},{"answer":"choice","choices":["friend","street"],"key":"how","kind":"question","label":{"zh-CN":"您如何得知我们"}}],"for_members":false,"match_by":["phone"],"on_match":"fill_empty"}
+	Definition FormDefinition `json:"definition"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id          externalRef0.Id `json:"id"`
+	Number      int32           `json:"number"`
+	PublishedAt time.Time       `json:"published_at"`
+}
+
+// FormVersionList Example: {"has_more":false,"items":[],"next_cursor":null}
+type FormVersionList struct {
+	HasMore bool          `json:"has_more"`
+	Items   []FormVersion `json:"items"`
+
+	// NextCursor For the next page, or null.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All versions, when asked for with `include=total_count`.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
 // FormId A UUIDv7, so ids sort by the time of creation.
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
@@ -567,6 +607,21 @@ type SubmitFormParams struct {
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListFormVersionsParams defines parameters for ListFormVersions.
+type ListFormVersionsParams struct {
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListFormVersionsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListFormVersionsParamsInclude defines parameters for ListFormVersions.
+type ListFormVersionsParamsInclude string
+
 // CreateFormJSONRequestBody defines body for CreateForm for application/json ContentType.
 type CreateFormJSONRequestBody = FormCreate
 
@@ -611,6 +666,9 @@ type ServerInterface interface {
 	// RevealFormSubmission Show the answers of a submission
 	// (POST /v1/forms/{id}/submissions/{submission_id}/reveal)
 	RevealFormSubmission(ctx echo.Context, id FormId, submissionId externalRef0.Id) error
+	// ListFormVersions List what a form asked
+	// (GET /v1/forms/{id}/versions)
+	ListFormVersions(ctx echo.Context, id FormId, params ListFormVersionsParams) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -983,6 +1041,45 @@ func (w *ServerInterfaceWrapper) RevealFormSubmission(ctx echo.Context) error {
 	return err
 }
 
+// ListFormVersions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListFormVersions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id FormId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListFormVersionsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListFormVersions(ctx, id, params)
+	return err
+}
+
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -1035,6 +1132,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/forms/:id", wrapper.GetForm, options.OperationMiddlewares["getForm"]...)
 	router.PATCH(options.BaseURL+"/v1/forms/:id", wrapper.UpdateForm, options.OperationMiddlewares["updateForm"]...)
 	router.POST(options.BaseURL+"/v1/forms/:id/publish", wrapper.PublishForm, options.OperationMiddlewares["publishForm"]...)
+	router.GET(options.BaseURL+"/v1/forms/:id/versions", wrapper.ListFormVersions, options.OperationMiddlewares["listFormVersions"]...)
 	router.POST(options.BaseURL+"/v1/forms/:id/archive", wrapper.ArchiveForm, options.OperationMiddlewares["archiveForm"]...)
 	router.GET(options.BaseURL+"/v1/forms/:id/submissions", wrapper.ListFormSubmissions, options.OperationMiddlewares["listFormSubmissions"]...)
 	router.POST(options.BaseURL+"/v1/forms/:id/submissions", wrapper.SubmitForm, options.OperationMiddlewares["submitForm"]...)
@@ -1607,6 +1705,63 @@ func (response RevealFormSubmissiondefaultApplicationProblemPlusJSONResponse) Vi
 	return err
 }
 
+type ListFormVersionsRequestObject struct {
+	Id     FormId `json:"id"`
+	Params ListFormVersionsParams
+}
+
+type ListFormVersionsResponseObject interface {
+	VisitListFormVersionsResponse(w http.ResponseWriter) error
+}
+
+type ListFormVersions200ResponseHeaders struct {
+	Link *string
+}
+
+type ListFormVersions200JSONResponse struct {
+	Body    FormVersionList
+	Headers ListFormVersions200ResponseHeaders
+}
+
+func (response ListFormVersions200JSONResponse) VisitListFormVersionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFormVersionsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListFormVersionsdefaultApplicationProblemPlusJSONResponse) VisitListFormVersionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// ListForms List forms
@@ -1639,6 +1794,9 @@ type StrictServerInterface interface {
 	// RevealFormSubmission Show the answers of a submission
 	// (POST /v1/forms/{id}/submissions/{submission_id}/reveal)
 	RevealFormSubmission(ctx context.Context, request RevealFormSubmissionRequestObject) (RevealFormSubmissionResponseObject, error)
+	// ListFormVersions List what a form asked
+	// (GET /v1/forms/{id}/versions)
+	ListFormVersions(ctx context.Context, request ListFormVersionsRequestObject) (ListFormVersionsResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -1997,6 +2155,32 @@ func (sh *strictHandler) RevealFormSubmission(ctx echo.Context, id FormId, submi
 		return err
 	} else if validResponse, ok := response.(RevealFormSubmissionResponseObject); ok {
 		return validResponse.VisitRevealFormSubmissionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListFormVersions operation middleware
+func (sh *strictHandler) ListFormVersions(ctx echo.Context, id FormId, params ListFormVersionsParams) error {
+	var request ListFormVersionsRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListFormVersions(ctx.Request().Context(), request.(ListFormVersionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListFormVersions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListFormVersionsResponseObject); ok {
+		return validResponse.VisitListFormVersionsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -103,6 +103,25 @@ func (a API) PublishForm(ctx context.Context, r formsapi.PublishFormRequestObjec
 	return formsapi.PublishForm200JSONResponse{Body: body, Headers: formsapi.PublishForm200ResponseHeaders{ETag: &tag}}, err
 }
 
+// ListFormVersions implements listFormVersions.
+func (a API) ListFormVersions(ctx context.Context, r formsapi.ListFormVersionsRequestObject) (formsapi.ListFormVersionsResponseObject, error) {
+	found, err := a.Versions(ctx, r.Id, r.Params.Limit, r.Params.Cursor, r.Params.Include != nil)
+	if err != nil {
+		return nil, err
+	}
+	out := formsapi.ListFormVersions200JSONResponse{
+		Body:    formsapi.FormVersionList{Items: make([]formsapi.FormVersion, len(found.Items)), NextCursor: orNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+		Headers: formsapi.ListFormVersions200ResponseHeaders{Link: found.Link},
+	}
+	for i, v := range found.Items {
+		out.Body.Items[i] = formsapi.FormVersion{Id: v.ID, Number: int32(v.Number), PublishedAt: v.PublishedAt.UTC()}
+		if err := json.Unmarshal(v.Definition, &out.Body.Items[i].Definition); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 // ArchiveForm implements archiveForm.
 func (a API) ArchiveForm(ctx context.Context, r formsapi.ArchiveFormRequestObject) (formsapi.ArchiveFormResponseObject, error) {
 	f, err := a.Archive(ctx, r.Id, r.Params.IfMatch)

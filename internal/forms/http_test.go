@@ -210,6 +210,18 @@ func TestVersionsOfForms(t *testing.T) {
 	admin.Do(http.MethodPost, at+"/submissions", body{"form_version": 2, "answers": body{"nick": "韩梅"}}).Want(http.StatusCreated).JSON(&sub)
 	assert.EqualValues(t, 2, sub.FormVersion)
 	admin.Do(http.MethodPost, at+"/archive", nil).Want(http.StatusOK)
+
+	// What was asked stays to be seen, the latest first.
+	var asked client.FormVersionList
+	admin.Do(http.MethodGet, at+"/versions?limit=1&include=total_count", nil).Want(http.StatusOK).JSON(&asked)
+	assert.EqualValues(t, 2, *asked.TotalCount)
+	assert.EqualValues(t, 2, asked.Items[0].Number)
+	assert.Len(t, asked.Items[0].Definition.Fields, 1)
+	admin.Do(http.MethodGet, at+"/versions?limit=1&cursor="+asked.NextCursor.MustGet(), nil).Want(http.StatusOK).JSON(&asked)
+	assert.EqualValues(t, 1, asked.Items[0].Number)
+	assert.Len(t, asked.Items[0].Definition.Fields, 9)
+	assert.False(t, asked.HasMore)
+	admin.Do(http.MethodGet, "/v1/forms/"+uuid.NewString()+"/versions", nil).WantProblem(http.StatusNotFound, "forms.not_found")
 	admin.Do(http.MethodPost, at+"/submissions", body{"answers": body{"nick": "韩梅"}}).WantProblem(http.StatusConflict, "forms.not_published")
 
 	for pointer, bad := range map[string]body{

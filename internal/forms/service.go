@@ -112,6 +112,44 @@ func (s *Service) withPublished(ctx context.Context, rows []*crm.Form) ([]*Form,
 	return out, nil
 }
 
+// Versions lists what a form asked since it was first published, the latest first.
+// Errors: ErrNotFound, apperr.ErrBadCursor.
+// Plan: form_versions_number_key backwards.
+func (s *Service) Versions(ctx context.Context, id uuid.UUID, limit *int32, cursor *string, counted bool) (*page.Of[*crm.FormVersion], error) {
+	d := s.DB.From(ctx)
+	if known, err := d.CRM.Form.Query().Where(form.ID(id)).Exist(ctx); err != nil {
+		return nil, err
+	} else if !known {
+		return nil, ErrNotFound.New()
+	}
+	l := page.NewList("/v1/forms/"+id.String()+"/versions", limit)
+	q := d.CRM.FormVersion.Query().Where(formversion.FormID(id))
+	out := &page.Of[*crm.FormVersion]{}
+	if counted {
+		n, err := q.Clone().Count(ctx)
+		if err != nil {
+			return nil, err
+		}
+		wide := int64(n)
+		out.Total = &wide
+	}
+	var before int
+	if more, err := s.Pages.Decode(l.Name(), cursor, &before); err != nil {
+		return nil, err
+	} else if more {
+		q.Where(formversion.NumberLT(before))
+	}
+	rows, err := q.Order(formversion.ByNumber(sql.OrderDesc())).Limit(l.Limit + 1).All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var more bool
+	if out.Items, more = page.Cut(rows, l.Limit); more {
+		out.Next, out.Link = l.After(s.Pages, out.Items[len(out.Items)-1].Number)
+	}
+	return out, nil
+}
+
 // Get reads a form. Error: ErrNotFound.
 func (s *Service) Get(ctx context.Context, id uuid.UUID) (*Form, error) {
 	row, err := s.DB.From(ctx).CRM.Form.Get(ctx, id)

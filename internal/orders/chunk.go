@@ -190,17 +190,17 @@ func (s *Service) findCustomers(ctx context.Context, tx *db.Tx, rows []*row) err
 
 // lockCustomers locks customers in the order of their ids, before their orders and
 // metrics: their lifecycle stage and automatic tags follow from what they bought.
-// Orders have copied their assistants; where one has changed since, the chunk
-// begins anew.
+// What was written has copied their assistants; it follows those that have
+// changed since.
 func lockCustomers(ctx context.Context, tx *db.Tx, rows []*row) error {
-	assistants := make(map[uuid.UUID]uuid.UUID, len(rows))
+	now := make(map[uuid.UUID]uuid.UUID, len(rows))
 	var ids pgarray.UUIDs
 	for _, r := range rows {
 		if id := r.customer.ID; id != uuid.Nil {
-			if _, seen := assistants[id]; !seen {
+			if _, seen := now[id]; !seen {
 				ids = append(ids, id)
 			}
-			assistants[id] = r.customer.AssignedStaffID
+			now[id] = r.customer.AssignedStaffID
 		}
 	}
 	if len(ids) == 0 {
@@ -217,11 +217,27 @@ func lockCustomers(ctx context.Context, tx *db.Tx, rows []*row) error {
 		if err := found.Scan(&id, &assistant); err != nil {
 			return err
 		}
-		if assistants[id] != assistant.UUID {
-			return db.ErrAgain
+		now[id] = assistant.UUID
+	}
+	if err := found.Err(); err != nil {
+		return err
+	}
+	_ = found.Close()
+	var written pgarray.UUIDs
+	for _, r := range rows {
+		if r.customer.ID != uuid.Nil && r.customer.AssignedStaffID != now[r.customer.ID] {
+			r.customer.AssignedStaffID = now[r.customer.ID]
+			written = append(written, r.orderID, r.returnID)
 		}
 	}
-	return found.Err()
+	if len(written) == 0 {
+		return nil
+	}
+	if _, err := tx.Exec(ctx, "UPDATE orders o SET assigned_staff_id = c.assigned_staff_id FROM customers c WHERE o.id = ANY ($1::uuid[]) AND c.id = o.customer_id", written); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, "UPDATE order_returns r SET assigned_staff_id = c.assigned_staff_id FROM customers c WHERE r.id = ANY ($1::uuid[]) AND c.id = r.customer_id", written)
+	return err
 }
 
 // findVariants resolves SKUs, making those unknown when that is wanted.

@@ -14,6 +14,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/apperr"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/db"
+	"github.com/shuke-crm/shuke/internal/platform/pgarray"
 )
 
 var noon = time.Date(2026, 7, 1, 4, 0, 0, 0, time.UTC) // 12:00 in Shanghai
@@ -363,4 +364,59 @@ func TestABatchCutShortIsCompletedByRepetition(t *testing.T) {
 	assert.Positive(t, cut)
 	assert.Equal(t, int64(3*chunkSize), s.metrics(c).Orders)
 	assert.Equal(t, int64(3*chunkSize), s.count("SELECT count(*) FROM orders"))
+}
+
+// Customers change hands while their tickets come in: nothing locks up, orders go
+// along, and stages follow.
+func TestTicketsWhileCustomersChangeHands(t *testing.T) {
+	s := open(t, noon)
+	store := s.store()
+	one, two := s.staff(store), s.staff(store)
+	var people []uuid.UUID
+	for i := range 10 {
+		people = append(people, s.customer(numbered("C", i), one))
+	}
+	stop := make(chan struct{})
+	var wg, moving sync.WaitGroup
+	moving.Go(func() {
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			assert.NoError(t, s.db.InTx(s.ctx, func(ctx context.Context, tx *db.Tx) error { // as a hand-over does it
+				if _, err := tx.Exec(ctx, "SELECT FROM customers WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE", pgarray.UUIDs(people)); err != nil {
+					return err
+				}
+				_, err := tx.Exec(ctx, "UPDATE customers SET assigned_staff_id = $2 WHERE id = ANY ($1::uuid[])", pgarray.UUIDs(people), []uuid.UUID{one, two}[n%2])
+				return err
+			}))
+		}
+	})
+	for i := range 4 {
+		wg.Go(func() {
+			for n := range 15 {
+				var batch []Ticket
+				for j := range people {
+					number := numbered(numbered("T", i*100+n), j)
+					batch = append(batch, sale(store, number, noon, people[(i+j)%10], "A", 1, 10000), refund(store, "R"+number, number, noon, people[(i+j+1)%10], "A", 1, 10000))
+				}
+				results, err := s.Ingest(s.ctx, batch, true)
+				assert.NoError(t, err)
+				for _, r := range results {
+					assert.Equal(t, Created, r.Status)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	close(stop)
+	moving.Wait()
+	assert.Zero(t, s.count("SELECT count(*) FROM orders o JOIN customers c ON c.id = o.customer_id WHERE o.assigned_staff_id IS DISTINCT FROM c.assigned_staff_id"))
+	assert.Equal(t, int64(10), s.count("SELECT count(*) FROM customers WHERE lifecycle_stage = 'new'"))
+	for _, c := range people {
+		m := s.metrics(c)
+		assert.Equal(t, []int64{60, 60}, []int64{m.Orders, m.Returns})
+	}
 }

@@ -59,10 +59,11 @@ var formProbes = map[string]probe{
 		in := c.formInput()
 		return judge(c.do(http.MethodPost, "/v1/forms", map[string]any{"code": in.Code, "title": in.Title, "definition": in.Definition}))
 	},
-	"getForm":     onForm(http.MethodGet, "", nil),
-	"updateForm":  onForm(http.MethodPatch, "", map[string]any{"channel": "tablet"}),
-	"publishForm": onForm(http.MethodPost, "/publish", nil),
-	"archiveForm": onForm(http.MethodPost, "/archive", nil),
+	"getForm":          onForm(http.MethodGet, "", nil),
+	"listFormVersions": onForm(http.MethodGet, "/versions", nil),
+	"updateForm":       onForm(http.MethodPatch, "", map[string]any{"channel": "tablet"}),
+	"publishForm":      onForm(http.MethodPost, "/publish", nil),
+	"archiveForm":      onForm(http.MethodPost, "/archive", nil),
 	"submitForm": func(c *cell) byte {
 		return judge(c.do(http.MethodPost, "/v1/forms/"+c.askedForm().String()+"/submissions", map[string]any{"answers": map[string]any{"phone": c.mobile()}}))
 	},
