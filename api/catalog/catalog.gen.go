@@ -16,6 +16,7 @@ import (
 	"github.com/oapi-codegen/runtime"
 	openapi_types "github.com/oapi-codegen/runtime/types"
 	externalRef0 "github.com/shuke-crm/shuke/api/common"
+	externalRef1 "github.com/shuke-crm/shuke/api/customers"
 )
 
 // Defines values for ProductKind.
@@ -232,15 +233,23 @@ type CategoryUpdate struct {
 
 // Product What is sold, in one or more variants.
 //
-// Example: {"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","source":"staff","status":"active","title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}
+// Example: {"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","custom_fields":{"season":"spring"},"description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","source":"staff","status":"active","title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}
 type Product struct {
-	Apparel     nullable.Nullable[Apparel]            `json:"apparel"`
-	Attributes  nullable.Nullable[ProductAttributes]  `json:"attributes"`
-	Book        nullable.Nullable[Book]               `json:"book"`
-	Brand       nullable.Nullable[string]             `json:"brand"`
-	CategoryId  nullable.Nullable[openapi_types.UUID] `json:"category_id"`
-	CreatedAt   time.Time                             `json:"created_at"`
-	Description nullable.Nullable[string]             `json:"description"`
+	Apparel    nullable.Nullable[Apparel]            `json:"apparel"`
+	Attributes nullable.Nullable[ProductAttributes]  `json:"attributes"`
+	Book       nullable.Nullable[Book]               `json:"book"`
+	Brand      nullable.Nullable[string]             `json:"brand"`
+	CategoryId nullable.Nullable[openapi_types.UUID] `json:"category_id"`
+	CreatedAt  time.Time                             `json:"created_at"`
+
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
+	//
+	// Example: {"shoe_size":42}
+	CustomFields externalRef1.CustomFields `json:"custom_fields"`
+	Description  nullable.Nullable[string] `json:"description"`
 
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
@@ -293,8 +302,16 @@ type ProductCreate struct {
 	// CategoryId A UUIDv7, so ids sort by the time of creation.
 	//
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
-	CategoryId  *externalRef0.Id `json:"category_id,omitempty"`
-	Description *string          `json:"description,omitempty"`
+	CategoryId *externalRef0.Id `json:"category_id,omitempty"`
+
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
+	//
+	// Example: {"shoe_size":42}
+	CustomFields *externalRef1.CustomFields `json:"custom_fields,omitempty"`
+	Description  *string                    `json:"description,omitempty"`
 
 	// Kind A book or a piece of apparel has fields of its own in the member of the same name.
 	//
@@ -318,7 +335,7 @@ type ProductKind string
 
 // ProductList A page of products.
 //
-// Example: {"has_more":false,"items":[{"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","source":"staff","status":"active","title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}],"next_cursor":null}
+// Example: {"has_more":false,"items":[{"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","custom_fields":{"season":"spring"},"description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","source":"staff","status":"active","title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}],"next_cursor":null}
 type ProductList struct {
 	HasMore bool      `json:"has_more"`
 	Items   []Product `json:"items"`
@@ -339,12 +356,20 @@ type ProductStatus string
 //
 // Example: {"status":"active","title":"红楼梦（珍藏版）"}
 type ProductUpdate struct {
-	Apparel     nullable.Nullable[Apparel]           `json:"apparel,omitempty"`
-	Attributes  nullable.Nullable[ProductAttributes] `json:"attributes,omitempty"`
-	Book        nullable.Nullable[Book]              `json:"book,omitempty"`
-	Brand       nullable.Nullable[string]            `json:"brand,omitempty"`
-	CategoryId  nullable.Nullable[externalRef0.Id]   `json:"category_id,omitempty"`
-	Description nullable.Nullable[string]            `json:"description,omitempty"`
+	Apparel    nullable.Nullable[Apparel]           `json:"apparel,omitempty"`
+	Attributes nullable.Nullable[ProductAttributes] `json:"attributes,omitempty"`
+	Book       nullable.Nullable[Book]              `json:"book,omitempty"`
+	Brand      nullable.Nullable[string]            `json:"brand,omitempty"`
+	CategoryId nullable.Nullable[externalRef0.Id]   `json:"category_id,omitempty"`
+
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
+	//
+	// Example: {"shoe_size":42}
+	CustomFields *externalRef1.CustomFields `json:"custom_fields,omitempty"`
+	Description  nullable.Nullable[string]  `json:"description,omitempty"`
 
 	// Kind A book or a piece of apparel has fields of its own in the member of the same name.
 	//
@@ -529,6 +554,9 @@ type ListProductsParams struct {
 
 	// Status Only products in this state.
 	Status *ProductStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// CustomFields Only products with these values of filterable custom fields, each as `key:value`; all must hold.
+	CustomFields *[]string `form:"custom_fields,omitempty" json:"custom_fields,omitempty"`
 
 	// Limit Items a page holds at most.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
@@ -904,6 +932,13 @@ func (w *ServerInterfaceWrapper) ListProducts(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", ctx.QueryParams(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter status: %s", err))
+	}
+
+	// ------------- Optional query parameter "custom_fields" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "custom_fields", ctx.QueryParams(), &params.CustomFields, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter custom_fields: %s", err))
 	}
 
 	// ------------- Optional query parameter "limit" -------------

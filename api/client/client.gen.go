@@ -254,13 +254,22 @@ func (e ConsentPurpose) Valid() bool {
 
 // Defines values for CustomFieldEntity.
 const (
-	CustomFieldOfCustomer CustomFieldEntity = "customer"
+	CustomFieldOfCustomer     CustomFieldEntity = "customer"
+	CustomFieldOfFamilyMember CustomFieldEntity = "family_member"
+	CustomFieldOfOrder        CustomFieldEntity = "order"
+	CustomFieldOfProduct      CustomFieldEntity = "product"
 )
 
 // Valid indicates whether the value is a known member of the CustomFieldEntity enum.
 func (e CustomFieldEntity) Valid() bool {
 	switch e {
 	case CustomFieldOfCustomer:
+		return true
+	case CustomFieldOfFamilyMember:
+		return true
+	case CustomFieldOfOrder:
+		return true
+	case CustomFieldOfProduct:
 		return true
 	default:
 		return false
@@ -4050,7 +4059,7 @@ type CustomField struct {
 	// EditableBy Those of them that may change it; empty for all who see it.
 	EditableBy []string `json:"editable_by"`
 
-	// Entity What the field belongs to; further entities may come.
+	// Entity What the field belongs to, a customer unless said otherwise; further entities may come.
 	//
 	// Example: customer
 	Entity CustomFieldEntity `json:"entity"`
@@ -4124,7 +4133,7 @@ type CustomFieldCreate struct {
 	Default    *[]string `json:"default,omitempty"`
 	EditableBy *[]string `json:"editable_by,omitempty"`
 
-	// Entity What the field belongs to; further entities may come.
+	// Entity What the field belongs to, a customer unless said otherwise; further entities may come.
 	//
 	// Example: customer
 	Entity     *CustomFieldEntity `json:"entity,omitempty"`
@@ -4161,7 +4170,7 @@ type CustomFieldCreate struct {
 	VisibleTo  *[]string              `json:"visible_to,omitempty"`
 }
 
-// CustomFieldEntity What the field belongs to; further entities may come.
+// CustomFieldEntity What the field belongs to, a customer unless said otherwise; further entities may come.
 //
 // Example: customer
 type CustomFieldEntity string
@@ -5680,7 +5689,7 @@ type FactorConfirmed struct {
 
 // FamilyMember Somebody of a customer's family.
 //
-// Example: {"age":6,"birth_date":null,"created_at":"2026-07-01T02:00:00Z","gender":"female","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","name":"李*","notes":null,"relation":"child","sizes":{"shoe":{"system":"eu","value":"29"},"top":{"system":"cn","value":"120"}},"updated_at":"2026-07-01T02:00:00Z","version":1}
+// Example: {"age":6,"birth_date":null,"created_at":"2026-07-01T02:00:00Z","custom_fields":{"school":"第一小学"},"gender":"female","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","name":"李*","notes":null,"relation":"child","sizes":{"shoe":{"system":"eu","value":"29"},"top":{"system":"cn","value":"120"}},"updated_at":"2026-07-01T02:00:00Z","version":1}
 type FamilyMember struct {
 	// Age In years, on the business day.
 	Age nullable.Nullable[int32] `json:"age"`
@@ -5688,6 +5697,14 @@ type FamilyMember struct {
 	// BirthDate For the customer and where it was revealed; else null, and `age` tells what is needed to advise them.
 	BirthDate nullable.Nullable[openapi_types.Date] `json:"birth_date"`
 	CreatedAt time.Time                             `json:"created_at"`
+
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
+	//
+	// Example: {"shoe_size":42}
+	CustomFields CustomFields `json:"custom_fields"`
 
 	// Gender Example: female
 	Gender CustomerGender `json:"gender"`
@@ -5721,6 +5738,14 @@ type FamilyMember struct {
 type FamilyMemberCreate struct {
 	BirthDate *openapi_types.Date `json:"birth_date,omitempty"`
 
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
+	//
+	// Example: {"shoe_size":42}
+	CustomFields *CustomFields `json:"custom_fields,omitempty"`
+
 	// Gender Example: female
 	Gender *CustomerGender `json:"gender,omitempty"`
 	Name   *string         `json:"name,omitempty"`
@@ -5737,7 +5762,7 @@ type FamilyMemberCreate struct {
 	Sizes *SizesInput `json:"sizes,omitempty"`
 }
 
-// FamilyMemberList Example: {"has_more":false,"items":[{"age":6,"birth_date":null,"created_at":"2026-07-01T02:00:00Z","gender":"female","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","name":"李*","notes":null,"relation":"child","sizes":{"shoe":{"system":"eu","value":"29"},"top":{"system":"cn","value":"120"}},"updated_at":"2026-07-01T02:00:00Z","version":1}],"next_cursor":null}
+// FamilyMemberList Example: {"has_more":false,"items":[{"age":6,"birth_date":null,"created_at":"2026-07-01T02:00:00Z","custom_fields":{"school":"第一小学"},"gender":"female","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","name":"李*","notes":null,"relation":"child","sizes":{"shoe":{"system":"eu","value":"29"},"top":{"system":"cn","value":"120"}},"updated_at":"2026-07-01T02:00:00Z","version":1}],"next_cursor":null}
 type FamilyMemberList struct {
 	HasMore bool           `json:"has_more"`
 	Items   []FamilyMember `json:"items"`
@@ -5754,6 +5779,14 @@ type FamilyMemberList struct {
 // Example: {"sizes":{"shoe":null,"top":{"system":"cn","value":"130"}}}
 type FamilyMemberUpdate struct {
 	BirthDate nullable.Nullable[openapi_types.Date] `json:"birth_date,omitempty"`
+
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
+	//
+	// Example: {"shoe_size":42}
+	CustomFields *CustomFields `json:"custom_fields,omitempty"`
 
 	// Gender Example: female
 	Gender *CustomerGender           `json:"gender,omitempty"`
@@ -8014,7 +8047,7 @@ type OpenAPIDocument map[string]interface{}
 
 // Order A purchase.
 //
-// Example: {"assigned_staff_id":null,"business_on":"2026-07-01","channel":"pos","created_at":"2026-07-01T02:00:01Z","currency":"CNY","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","external_number":"536365","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","line_count":1,"order_number":"O0000000042","payments":[],"placed_at":"2026-07-01T02:00:00Z","returned_amount":0,"staff_id":null,"status":"completed","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":1530,"unit_count":6,"updated_at":"2026-07-01T02:00:01Z","version":1}
+// Example: {"assigned_staff_id":null,"business_on":"2026-07-01","channel":"pos","created_at":"2026-07-01T02:00:01Z","currency":"CNY","custom_fields":{"gift_wrap":true},"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","external_number":"536365","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","line_count":1,"order_number":"O0000000042","payments":[],"placed_at":"2026-07-01T02:00:00Z","returned_amount":0,"staff_id":null,"status":"completed","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":1530,"unit_count":6,"updated_at":"2026-07-01T02:00:01Z","version":1}
 type Order struct {
 	// AssignedStaffId The customer's assistant.
 	AssignedStaffId nullable.Nullable[openapi_types.UUID] `json:"assigned_staff_id"`
@@ -8032,6 +8065,14 @@ type Order struct {
 	//
 	// Example: CNY
 	Currency Currency `json:"currency"`
+
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
+	//
+	// Example: {"shoe_size":42}
+	CustomFields CustomFields `json:"custom_fields"`
 
 	// CustomerId Null when nobody was named.
 	CustomerId nullable.Nullable[openapi_types.UUID] `json:"customer_id"`
@@ -8113,7 +8154,7 @@ type OrderLine struct {
 
 // OrderList A page of orders.
 //
-// Example: {"has_more":false,"items":[{"assigned_staff_id":null,"business_on":"2026-07-01","channel":"pos","created_at":"2026-07-01T02:00:01Z","currency":"CNY","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","external_number":"536365","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","line_count":1,"order_number":"O0000000042","payments":[],"placed_at":"2026-07-01T02:00:00Z","returned_amount":0,"staff_id":null,"status":"completed","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":1530,"unit_count":6,"updated_at":"2026-07-01T02:00:01Z","version":1}],"next_cursor":null}
+// Example: {"has_more":false,"items":[{"assigned_staff_id":null,"business_on":"2026-07-01","channel":"pos","created_at":"2026-07-01T02:00:01Z","currency":"CNY","custom_fields":{"gift_wrap":true},"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","external_number":"536365","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","line_count":1,"order_number":"O0000000042","payments":[],"placed_at":"2026-07-01T02:00:00Z","returned_amount":0,"staff_id":null,"status":"completed","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":1530,"unit_count":6,"updated_at":"2026-07-01T02:00:01Z","version":1}],"next_cursor":null}
 type OrderList struct {
 	HasMore bool    `json:"has_more"`
 	Items   []Order `json:"items"`
@@ -8382,7 +8423,9 @@ type POSResults struct {
 	Results []POSResult `json:"results"`
 }
 
-// POSTicket One ticket of a till. `store_id`, `external_number`, `placed_at` and `lines` are needed.
+// POSTicket One ticket of a till. `store_id`, `external_number`, `placed_at` and `lines` are needed. `custom_fields` are the retailer's own fields of
+// orders (`GET /v1/custom-fields?entity=order`); a ticket that only brings goods back makes no order and has none. They are part of what a
+// repeated ticket is compared by.
 //
 // Example: {"customer":{"card_number":"880012345"},"external_number":"536365","lines":[{"quantity":6,"sku":"85123A","title":"白色心形吊灯","unit_price_amount":255}],"placed_at":"2026-07-01T02:00:00Z","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","type":"sale"}
 type POSTicket struct {
@@ -8391,6 +8434,14 @@ type POSTicket struct {
 
 	// Currency That of the business, also when left out; any other is an error.
 	Currency *string `json:"currency,omitempty"`
+
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
+	//
+	// Example: {"shoe_size":42}
+	CustomFields *CustomFields `json:"custom_fields,omitempty"`
 
 	// Customer Who bought; nobody when null or left out.
 	Customer nullable.Nullable[POSCustomer] `json:"customer,omitempty"`
@@ -8561,15 +8612,23 @@ type ProblemError struct {
 
 // Product What is sold, in one or more variants.
 //
-// Example: {"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","source":"staff","status":"active","title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}
+// Example: {"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","custom_fields":{"season":"spring"},"description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","source":"staff","status":"active","title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}
 type Product struct {
-	Apparel     nullable.Nullable[Apparel]            `json:"apparel"`
-	Attributes  nullable.Nullable[ProductAttributes]  `json:"attributes"`
-	Book        nullable.Nullable[Book]               `json:"book"`
-	Brand       nullable.Nullable[string]             `json:"brand"`
-	CategoryId  nullable.Nullable[openapi_types.UUID] `json:"category_id"`
-	CreatedAt   time.Time                             `json:"created_at"`
-	Description nullable.Nullable[string]             `json:"description"`
+	Apparel    nullable.Nullable[Apparel]            `json:"apparel"`
+	Attributes nullable.Nullable[ProductAttributes]  `json:"attributes"`
+	Book       nullable.Nullable[Book]               `json:"book"`
+	Brand      nullable.Nullable[string]             `json:"brand"`
+	CategoryId nullable.Nullable[openapi_types.UUID] `json:"category_id"`
+	CreatedAt  time.Time                             `json:"created_at"`
+
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
+	//
+	// Example: {"shoe_size":42}
+	CustomFields CustomFields              `json:"custom_fields"`
+	Description  nullable.Nullable[string] `json:"description"`
 
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
@@ -8622,8 +8681,16 @@ type ProductCreate struct {
 	// CategoryId A UUIDv7, so ids sort by the time of creation.
 	//
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
-	CategoryId  *Id     `json:"category_id,omitempty"`
-	Description *string `json:"description,omitempty"`
+	CategoryId *Id `json:"category_id,omitempty"`
+
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
+	//
+	// Example: {"shoe_size":42}
+	CustomFields *CustomFields `json:"custom_fields,omitempty"`
+	Description  *string       `json:"description,omitempty"`
 
 	// Kind A book or a piece of apparel has fields of its own in the member of the same name.
 	//
@@ -8647,7 +8714,7 @@ type ProductKind string
 
 // ProductList A page of products.
 //
-// Example: {"has_more":false,"items":[{"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","source":"staff","status":"active","title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}],"next_cursor":null}
+// Example: {"has_more":false,"items":[{"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","custom_fields":{"season":"spring"},"description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","source":"staff","status":"active","title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}],"next_cursor":null}
 type ProductList struct {
 	HasMore bool      `json:"has_more"`
 	Items   []Product `json:"items"`
@@ -8668,12 +8735,20 @@ type ProductStatus string
 //
 // Example: {"status":"active","title":"红楼梦（珍藏版）"}
 type ProductUpdate struct {
-	Apparel     nullable.Nullable[Apparel]           `json:"apparel,omitempty"`
-	Attributes  nullable.Nullable[ProductAttributes] `json:"attributes,omitempty"`
-	Book        nullable.Nullable[Book]              `json:"book,omitempty"`
-	Brand       nullable.Nullable[string]            `json:"brand,omitempty"`
-	CategoryId  nullable.Nullable[Id]                `json:"category_id,omitempty"`
-	Description nullable.Nullable[string]            `json:"description,omitempty"`
+	Apparel    nullable.Nullable[Apparel]           `json:"apparel,omitempty"`
+	Attributes nullable.Nullable[ProductAttributes] `json:"attributes,omitempty"`
+	Book       nullable.Nullable[Book]              `json:"book,omitempty"`
+	Brand      nullable.Nullable[string]            `json:"brand,omitempty"`
+	CategoryId nullable.Nullable[Id]                `json:"category_id,omitempty"`
+
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
+	//
+	// Example: {"shoe_size":42}
+	CustomFields *CustomFields             `json:"custom_fields,omitempty"`
+	Description  nullable.Nullable[string] `json:"description,omitempty"`
 
 	// Kind A book or a piece of apparel has fields of its own in the member of the same name.
 	//
@@ -10160,7 +10235,7 @@ type ValidationRule struct {
 	Code      string    `json:"code"`
 	CreatedAt time.Time `json:"created_at"`
 
-	// Entity What the field belongs to; further entities may come.
+	// Entity What the field belongs to, a customer unless said otherwise; further entities may come.
 	//
 	// Example: customer
 	Entity     CustomFieldEntity `json:"entity"`
@@ -10199,7 +10274,7 @@ type ValidationRuleCreate struct {
 	// Code Unique; never changes.
 	Code string `json:"code"`
 
-	// Entity What the field belongs to; further entities may come.
+	// Entity What the field belongs to, a customer unless said otherwise; further entities may come.
 	//
 	// Example: customer
 	Entity     *CustomFieldEntity `json:"entity,omitempty"`
@@ -10833,6 +10908,9 @@ type UpdateCategoryParams struct {
 
 // ListCustomFieldsParams defines parameters for ListCustomFields.
 type ListCustomFieldsParams struct {
+	// Entity Whose fields.
+	Entity *CustomFieldEntity `form:"entity,omitempty" json:"entity,omitempty"`
+
 	// Status Archived fields are listed only when asked for.
 	Status *CustomFieldStatus `form:"status,omitempty" json:"status,omitempty"`
 
@@ -12060,6 +12138,9 @@ type ListOrdersParams struct {
 	// ExternalNumber Only orders with this number of a till.
 	ExternalNumber *string `form:"external_number,omitempty" json:"external_number,omitempty"`
 
+	// CustomFields Only orders with these values of filterable custom fields, each as `key:value`; all must hold.
+	CustomFields *[]string `form:"custom_fields,omitempty" json:"custom_fields,omitempty"`
+
 	// OrderNumber Only the order with this number.
 	OrderNumber *string `form:"order_number,omitempty" json:"order_number,omitempty"`
 
@@ -12123,6 +12204,9 @@ type ListProductsParams struct {
 
 	// Status Only products in this state.
 	Status *ProductStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// CustomFields Only products with these values of filterable custom fields, each as `key:value`; all must hold.
+	CustomFields *[]string `form:"custom_fields,omitempty" json:"custom_fields,omitempty"`
 
 	// Limit Items a page holds at most.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
@@ -13902,7 +13986,7 @@ type ClientInterface interface {
 
 	// ListCustomFields List custom fields
 	//
-	// By key, those that the caller's role may see.
+	// By key, those of one entity that the caller's role may see.
 	//
 	// Corresponds with GET /v1/custom-fields (the `ListCustomFields` operationId).
 	ListCustomFields(ctx context.Context, params *ListCustomFieldsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -13910,8 +13994,17 @@ type ClientInterface interface {
 	// CreateCustomFieldWithBody Define a custom field
 	//
 	// `key`, `entity` and `personal` never change. Values of a `personal` field are encrypted with the customer's own key, come as `***` and
-	// are shown by `POST /v1/customers/{id}/reveal`; lists cannot be filtered by them. A key that another field has or had, archived ones
+	// are shown by `POST /v1/customers/{id}/reveal`; lists cannot be filtered by them. A key that another field of the entity has or had, archived ones
 	// included, answers 409 `custom_fields.duplicate`.
+	//
+	// What an entity's fields can be:
+	//
+	// | entity | values are given and shown | required | filterable | personal |
+	// | --- | --- | --- | --- | --- |
+	// | `customer` | with customers, also in imports, exports and forms | of all, or of customers of some home stores | `GET /v1/customers`, `POST /v1/customers/search`, exports | yes |
+	// | `family_member` | with family members, by staff; all values are encrypted with the customer's key. Members neither see nor send them | of all, or for customers of some home stores | no | yes |
+	// | `product` | with products; those that tills make have none | of all | `GET /v1/products` | 422 `custom_fields.personal_unsupported` |
+	// | `order` | with tickets (`POST /v1/pos/orders`) that make an order | of all, or of tickets of some stores | `GET /v1/orders` | 422 `custom_fields.personal_unsupported` |
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -13921,8 +14014,17 @@ type ClientInterface interface {
 	// CreateCustomField Define a custom field
 	//
 	// `key`, `entity` and `personal` never change. Values of a `personal` field are encrypted with the customer's own key, come as `***` and
-	// are shown by `POST /v1/customers/{id}/reveal`; lists cannot be filtered by them. A key that another field has or had, archived ones
+	// are shown by `POST /v1/customers/{id}/reveal`; lists cannot be filtered by them. A key that another field of the entity has or had, archived ones
 	// included, answers 409 `custom_fields.duplicate`.
+	//
+	// What an entity's fields can be:
+	//
+	// | entity | values are given and shown | required | filterable | personal |
+	// | --- | --- | --- | --- | --- |
+	// | `customer` | with customers, also in imports, exports and forms | of all, or of customers of some home stores | `GET /v1/customers`, `POST /v1/customers/search`, exports | yes |
+	// | `family_member` | with family members, by staff; all values are encrypted with the customer's key. Members neither see nor send them | of all, or for customers of some home stores | no | yes |
+	// | `product` | with products; those that tills make have none | of all | `GET /v1/products` | 422 `custom_fields.personal_unsupported` |
+	// | `order` | with tickets (`POST /v1/pos/orders`) that make an order | of all, or of tickets of some stores | `GET /v1/orders` | 422 `custom_fields.personal_unsupported` |
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -18363,7 +18465,7 @@ func (c *Client) UpdateCategory(ctx context.Context, id CategoryId, params *Upda
 
 // ListCustomFields List custom fields
 //
-// By key, those that the caller's role may see.
+// By key, those of one entity that the caller's role may see.
 //
 // Corresponds with GET /v1/custom-fields (the `ListCustomFields` operationId).
 func (c *Client) ListCustomFields(ctx context.Context, params *ListCustomFieldsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -18381,8 +18483,17 @@ func (c *Client) ListCustomFields(ctx context.Context, params *ListCustomFieldsP
 // CreateCustomFieldWithBody Define a custom field
 //
 // `key`, `entity` and `personal` never change. Values of a `personal` field are encrypted with the customer's own key, come as `***` and
-// are shown by `POST /v1/customers/{id}/reveal`; lists cannot be filtered by them. A key that another field has or had, archived ones
+// are shown by `POST /v1/customers/{id}/reveal`; lists cannot be filtered by them. A key that another field of the entity has or had, archived ones
 // included, answers 409 `custom_fields.duplicate`.
+//
+// What an entity's fields can be:
+//
+// | entity | values are given and shown | required | filterable | personal |
+// | --- | --- | --- | --- | --- |
+// | `customer` | with customers, also in imports, exports and forms | of all, or of customers of some home stores | `GET /v1/customers`, `POST /v1/customers/search`, exports | yes |
+// | `family_member` | with family members, by staff; all values are encrypted with the customer's key. Members neither see nor send them | of all, or for customers of some home stores | no | yes |
+// | `product` | with products; those that tills make have none | of all | `GET /v1/products` | 422 `custom_fields.personal_unsupported` |
+// | `order` | with tickets (`POST /v1/pos/orders`) that make an order | of all, or of tickets of some stores | `GET /v1/orders` | 422 `custom_fields.personal_unsupported` |
 //
 // Takes any type of body and a specified content type.
 //
@@ -18402,8 +18513,17 @@ func (c *Client) CreateCustomFieldWithBody(ctx context.Context, params *CreateCu
 // CreateCustomField Define a custom field
 //
 // `key`, `entity` and `personal` never change. Values of a `personal` field are encrypted with the customer's own key, come as `***` and
-// are shown by `POST /v1/customers/{id}/reveal`; lists cannot be filtered by them. A key that another field has or had, archived ones
+// are shown by `POST /v1/customers/{id}/reveal`; lists cannot be filtered by them. A key that another field of the entity has or had, archived ones
 // included, answers 409 `custom_fields.duplicate`.
+//
+// What an entity's fields can be:
+//
+// | entity | values are given and shown | required | filterable | personal |
+// | --- | --- | --- | --- | --- |
+// | `customer` | with customers, also in imports, exports and forms | of all, or of customers of some home stores | `GET /v1/customers`, `POST /v1/customers/search`, exports | yes |
+// | `family_member` | with family members, by staff; all values are encrypted with the customer's key. Members neither see nor send them | of all, or for customers of some home stores | no | yes |
+// | `product` | with products; those that tills make have none | of all | `GET /v1/products` | 422 `custom_fields.personal_unsupported` |
+// | `order` | with tickets (`POST /v1/pos/orders`) that make an order | of all, or of tickets of some stores | `GET /v1/orders` | 422 `custom_fields.personal_unsupported` |
 //
 // Takes a body of the `application/json` content type.
 //
@@ -27060,6 +27180,18 @@ func NewListCustomFieldsRequest(server string, params *ListCustomFieldsParams) (
 		// styled parameters, preserving literal commas as delimiters
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
+
+		if params.Entity != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "entity", *params.Entity, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
 
 		if params.Status != nil {
 
@@ -36425,6 +36557,18 @@ func NewListOrdersRequest(server string, params *ListOrdersParams) (*http.Reques
 
 		}
 
+		if params.CustomFields != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "custom_fields", *params.CustomFields, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.OrderNumber != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "order_number", *params.OrderNumber, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -36759,6 +36903,18 @@ func NewListProductsRequest(server string, params *ListProductsParams) (*http.Re
 		if params.Status != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CustomFields != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "custom_fields", *params.CustomFields, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -42168,7 +42324,7 @@ type ClientWithResponsesInterface interface {
 
 	// ListCustomFieldsWithResponse List custom fields
 	//
-	// By key, those that the caller's role may see.
+	// By key, those of one entity that the caller's role may see.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -42178,8 +42334,17 @@ type ClientWithResponsesInterface interface {
 	// CreateCustomFieldWithBodyWithResponse Define a custom field
 	//
 	// `key`, `entity` and `personal` never change. Values of a `personal` field are encrypted with the customer's own key, come as `***` and
-	// are shown by `POST /v1/customers/{id}/reveal`; lists cannot be filtered by them. A key that another field has or had, archived ones
+	// are shown by `POST /v1/customers/{id}/reveal`; lists cannot be filtered by them. A key that another field of the entity has or had, archived ones
 	// included, answers 409 `custom_fields.duplicate`.
+	//
+	// What an entity's fields can be:
+	//
+	// | entity | values are given and shown | required | filterable | personal |
+	// | --- | --- | --- | --- | --- |
+	// | `customer` | with customers, also in imports, exports and forms | of all, or of customers of some home stores | `GET /v1/customers`, `POST /v1/customers/search`, exports | yes |
+	// | `family_member` | with family members, by staff; all values are encrypted with the customer's key. Members neither see nor send them | of all, or for customers of some home stores | no | yes |
+	// | `product` | with products; those that tills make have none | of all | `GET /v1/products` | 422 `custom_fields.personal_unsupported` |
+	// | `order` | with tickets (`POST /v1/pos/orders`) that make an order | of all, or of tickets of some stores | `GET /v1/orders` | 422 `custom_fields.personal_unsupported` |
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -42189,8 +42354,17 @@ type ClientWithResponsesInterface interface {
 	// CreateCustomFieldWithResponse Define a custom field
 	//
 	// `key`, `entity` and `personal` never change. Values of a `personal` field are encrypted with the customer's own key, come as `***` and
-	// are shown by `POST /v1/customers/{id}/reveal`; lists cannot be filtered by them. A key that another field has or had, archived ones
+	// are shown by `POST /v1/customers/{id}/reveal`; lists cannot be filtered by them. A key that another field of the entity has or had, archived ones
 	// included, answers 409 `custom_fields.duplicate`.
+	//
+	// What an entity's fields can be:
+	//
+	// | entity | values are given and shown | required | filterable | personal |
+	// | --- | --- | --- | --- | --- |
+	// | `customer` | with customers, also in imports, exports and forms | of all, or of customers of some home stores | `GET /v1/customers`, `POST /v1/customers/search`, exports | yes |
+	// | `family_member` | with family members, by staff; all values are encrypted with the customer's key. Members neither see nor send them | of all, or for customers of some home stores | no | yes |
+	// | `product` | with products; those that tills make have none | of all | `GET /v1/products` | 422 `custom_fields.personal_unsupported` |
+	// | `order` | with tickets (`POST /v1/pos/orders`) that make an order | of all, or of tickets of some stores | `GET /v1/orders` | 422 `custom_fields.personal_unsupported` |
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -63059,7 +63233,7 @@ func (c *ClientWithResponses) UpdateCategoryWithResponse(ctx context.Context, id
 
 // ListCustomFieldsWithResponse List custom fields
 //
-// By key, those that the caller's role may see.
+// By key, those of one entity that the caller's role may see.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -63075,8 +63249,17 @@ func (c *ClientWithResponses) ListCustomFieldsWithResponse(ctx context.Context, 
 // CreateCustomFieldWithBodyWithResponse Define a custom field
 //
 // `key`, `entity` and `personal` never change. Values of a `personal` field are encrypted with the customer's own key, come as `***` and
-// are shown by `POST /v1/customers/{id}/reveal`; lists cannot be filtered by them. A key that another field has or had, archived ones
+// are shown by `POST /v1/customers/{id}/reveal`; lists cannot be filtered by them. A key that another field of the entity has or had, archived ones
 // included, answers 409 `custom_fields.duplicate`.
+//
+// What an entity's fields can be:
+//
+// | entity | values are given and shown | required | filterable | personal |
+// | --- | --- | --- | --- | --- |
+// | `customer` | with customers, also in imports, exports and forms | of all, or of customers of some home stores | `GET /v1/customers`, `POST /v1/customers/search`, exports | yes |
+// | `family_member` | with family members, by staff; all values are encrypted with the customer's key. Members neither see nor send them | of all, or for customers of some home stores | no | yes |
+// | `product` | with products; those that tills make have none | of all | `GET /v1/products` | 422 `custom_fields.personal_unsupported` |
+// | `order` | with tickets (`POST /v1/pos/orders`) that make an order | of all, or of tickets of some stores | `GET /v1/orders` | 422 `custom_fields.personal_unsupported` |
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -63092,8 +63275,17 @@ func (c *ClientWithResponses) CreateCustomFieldWithBodyWithResponse(ctx context.
 // CreateCustomFieldWithResponse Define a custom field
 //
 // `key`, `entity` and `personal` never change. Values of a `personal` field are encrypted with the customer's own key, come as `***` and
-// are shown by `POST /v1/customers/{id}/reveal`; lists cannot be filtered by them. A key that another field has or had, archived ones
+// are shown by `POST /v1/customers/{id}/reveal`; lists cannot be filtered by them. A key that another field of the entity has or had, archived ones
 // included, answers 409 `custom_fields.duplicate`.
+//
+// What an entity's fields can be:
+//
+// | entity | values are given and shown | required | filterable | personal |
+// | --- | --- | --- | --- | --- |
+// | `customer` | with customers, also in imports, exports and forms | of all, or of customers of some home stores | `GET /v1/customers`, `POST /v1/customers/search`, exports | yes |
+// | `family_member` | with family members, by staff; all values are encrypted with the customer's key. Members neither see nor send them | of all, or for customers of some home stores | no | yes |
+// | `product` | with products; those that tills make have none | of all | `GET /v1/products` | 422 `custom_fields.personal_unsupported` |
+// | `order` | with tickets (`POST /v1/pos/orders`) that make an order | of all, or of tickets of some stores | `GET /v1/orders` | 422 `custom_fields.personal_unsupported` |
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -128,13 +128,22 @@ func (e BulkMode) Valid() bool {
 
 // Defines values for CustomFieldEntity.
 const (
-	CustomFieldOfCustomer CustomFieldEntity = "customer"
+	CustomFieldOfCustomer     CustomFieldEntity = "customer"
+	CustomFieldOfFamilyMember CustomFieldEntity = "family_member"
+	CustomFieldOfOrder        CustomFieldEntity = "order"
+	CustomFieldOfProduct      CustomFieldEntity = "product"
 )
 
 // Valid indicates whether the value is a known member of the CustomFieldEntity enum.
 func (e CustomFieldEntity) Valid() bool {
 	switch e {
 	case CustomFieldOfCustomer:
+		return true
+	case CustomFieldOfFamilyMember:
+		return true
+	case CustomFieldOfOrder:
+		return true
+	case CustomFieldOfProduct:
 		return true
 	default:
 		return false
@@ -1344,7 +1353,7 @@ type CustomField struct {
 	// EditableBy Those of them that may change it; empty for all who see it.
 	EditableBy []string `json:"editable_by"`
 
-	// Entity What the field belongs to; further entities may come.
+	// Entity What the field belongs to, a customer unless said otherwise; further entities may come.
 	//
 	// Example: customer
 	Entity CustomFieldEntity `json:"entity"`
@@ -1418,7 +1427,7 @@ type CustomFieldCreate struct {
 	Default    *[]string `json:"default,omitempty"`
 	EditableBy *[]string `json:"editable_by,omitempty"`
 
-	// Entity What the field belongs to; further entities may come.
+	// Entity What the field belongs to, a customer unless said otherwise; further entities may come.
 	//
 	// Example: customer
 	Entity     *CustomFieldEntity `json:"entity,omitempty"`
@@ -1455,7 +1464,7 @@ type CustomFieldCreate struct {
 	VisibleTo  *[]string              `json:"visible_to,omitempty"`
 }
 
-// CustomFieldEntity What the field belongs to; further entities may come.
+// CustomFieldEntity What the field belongs to, a customer unless said otherwise; further entities may come.
 //
 // Example: customer
 type CustomFieldEntity string
@@ -2514,7 +2523,7 @@ type DuplicateStatus string
 
 // FamilyMember Somebody of a customer's family.
 //
-// Example: {"age":6,"birth_date":null,"created_at":"2026-07-01T02:00:00Z","gender":"female","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","name":"李*","notes":null,"relation":"child","sizes":{"shoe":{"system":"eu","value":"29"},"top":{"system":"cn","value":"120"}},"updated_at":"2026-07-01T02:00:00Z","version":1}
+// Example: {"age":6,"birth_date":null,"created_at":"2026-07-01T02:00:00Z","custom_fields":{"school":"第一小学"},"gender":"female","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","name":"李*","notes":null,"relation":"child","sizes":{"shoe":{"system":"eu","value":"29"},"top":{"system":"cn","value":"120"}},"updated_at":"2026-07-01T02:00:00Z","version":1}
 type FamilyMember struct {
 	// Age In years, on the business day.
 	Age nullable.Nullable[int32] `json:"age"`
@@ -2522,6 +2531,14 @@ type FamilyMember struct {
 	// BirthDate For the customer and where it was revealed; else null, and `age` tells what is needed to advise them.
 	BirthDate nullable.Nullable[openapi_types.Date] `json:"birth_date"`
 	CreatedAt time.Time                             `json:"created_at"`
+
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
+	//
+	// Example: {"shoe_size":42}
+	CustomFields CustomFields `json:"custom_fields"`
 
 	// Gender Example: female
 	Gender CustomerGender `json:"gender"`
@@ -2555,6 +2572,14 @@ type FamilyMember struct {
 type FamilyMemberCreate struct {
 	BirthDate *openapi_types.Date `json:"birth_date,omitempty"`
 
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
+	//
+	// Example: {"shoe_size":42}
+	CustomFields *CustomFields `json:"custom_fields,omitempty"`
+
 	// Gender Example: female
 	Gender *CustomerGender `json:"gender,omitempty"`
 	Name   *string         `json:"name,omitempty"`
@@ -2571,7 +2596,7 @@ type FamilyMemberCreate struct {
 	Sizes *SizesInput `json:"sizes,omitempty"`
 }
 
-// FamilyMemberList Example: {"has_more":false,"items":[{"age":6,"birth_date":null,"created_at":"2026-07-01T02:00:00Z","gender":"female","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","name":"李*","notes":null,"relation":"child","sizes":{"shoe":{"system":"eu","value":"29"},"top":{"system":"cn","value":"120"}},"updated_at":"2026-07-01T02:00:00Z","version":1}],"next_cursor":null}
+// FamilyMemberList Example: {"has_more":false,"items":[{"age":6,"birth_date":null,"created_at":"2026-07-01T02:00:00Z","custom_fields":{"school":"第一小学"},"gender":"female","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","name":"李*","notes":null,"relation":"child","sizes":{"shoe":{"system":"eu","value":"29"},"top":{"system":"cn","value":"120"}},"updated_at":"2026-07-01T02:00:00Z","version":1}],"next_cursor":null}
 type FamilyMemberList struct {
 	HasMore bool           `json:"has_more"`
 	Items   []FamilyMember `json:"items"`
@@ -2588,6 +2613,14 @@ type FamilyMemberList struct {
 // Example: {"sizes":{"shoe":null,"top":{"system":"cn","value":"130"}}}
 type FamilyMemberUpdate struct {
 	BirthDate nullable.Nullable[openapi_types.Date] `json:"birth_date,omitempty"`
+
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
+	//
+	// Example: {"shoe_size":42}
+	CustomFields *CustomFields `json:"custom_fields,omitempty"`
 
 	// Gender Example: female
 	Gender *CustomerGender           `json:"gender,omitempty"`
@@ -3354,7 +3387,7 @@ type ValidationRule struct {
 	Code      string    `json:"code"`
 	CreatedAt time.Time `json:"created_at"`
 
-	// Entity What the field belongs to; further entities may come.
+	// Entity What the field belongs to, a customer unless said otherwise; further entities may come.
 	//
 	// Example: customer
 	Entity     CustomFieldEntity `json:"entity"`
@@ -3393,7 +3426,7 @@ type ValidationRuleCreate struct {
 	// Code Unique; never changes.
 	Code string `json:"code"`
 
-	// Entity What the field belongs to; further entities may come.
+	// Entity What the field belongs to, a customer unless said otherwise; further entities may come.
 	//
 	// Example: customer
 	Entity     *CustomFieldEntity `json:"entity,omitempty"`
@@ -3565,6 +3598,9 @@ type UpdateAssignmentRuleParams struct {
 
 // ListCustomFieldsParams defines parameters for ListCustomFields.
 type ListCustomFieldsParams struct {
+	// Entity Whose fields.
+	Entity *CustomFieldEntity `form:"entity,omitempty" json:"entity,omitempty"`
+
 	// Status Archived fields are listed only when asked for.
 	Status *CustomFieldStatus `form:"status,omitempty" json:"status,omitempty"`
 
@@ -4789,6 +4825,13 @@ func (w *ServerInterfaceWrapper) ListCustomFields(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListCustomFieldsParams
+	// ------------- Optional query parameter "entity" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "entity", ctx.QueryParams(), &params.Entity, runtime.BindQueryParameterOptions{Type: "", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter entity: %s", err))
+	}
+
 	// ------------- Optional query parameter "status" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", ctx.QueryParams(), &params.Status, runtime.BindQueryParameterOptions{Type: "", Format: ""})

@@ -17,6 +17,7 @@ import (
 	"github.com/oapi-codegen/runtime"
 	openapi_types "github.com/oapi-codegen/runtime/types"
 	externalRef0 "github.com/shuke-crm/shuke/api/common"
+	externalRef1 "github.com/shuke-crm/shuke/api/customers"
 )
 
 // Defines values for OrderChannel.
@@ -174,7 +175,7 @@ func (e ListReturnsParamsInclude) Valid() bool {
 
 // Order A purchase.
 //
-// Example: {"assigned_staff_id":null,"business_on":"2026-07-01","channel":"pos","created_at":"2026-07-01T02:00:01Z","currency":"CNY","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","external_number":"536365","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","line_count":1,"order_number":"O0000000042","payments":[],"placed_at":"2026-07-01T02:00:00Z","returned_amount":0,"staff_id":null,"status":"completed","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":1530,"unit_count":6,"updated_at":"2026-07-01T02:00:01Z","version":1}
+// Example: {"assigned_staff_id":null,"business_on":"2026-07-01","channel":"pos","created_at":"2026-07-01T02:00:01Z","currency":"CNY","custom_fields":{"gift_wrap":true},"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","external_number":"536365","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","line_count":1,"order_number":"O0000000042","payments":[],"placed_at":"2026-07-01T02:00:00Z","returned_amount":0,"staff_id":null,"status":"completed","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":1530,"unit_count":6,"updated_at":"2026-07-01T02:00:01Z","version":1}
 type Order struct {
 	// AssignedStaffId The customer's assistant.
 	AssignedStaffId nullable.Nullable[openapi_types.UUID] `json:"assigned_staff_id"`
@@ -192,6 +193,14 @@ type Order struct {
 	//
 	// Example: CNY
 	Currency externalRef0.Currency `json:"currency"`
+
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
+	//
+	// Example: {"shoe_size":42}
+	CustomFields externalRef1.CustomFields `json:"custom_fields"`
 
 	// CustomerId Null when nobody was named.
 	CustomerId nullable.Nullable[openapi_types.UUID] `json:"customer_id"`
@@ -273,7 +282,7 @@ type OrderLine struct {
 
 // OrderList A page of orders.
 //
-// Example: {"has_more":false,"items":[{"assigned_staff_id":null,"business_on":"2026-07-01","channel":"pos","created_at":"2026-07-01T02:00:01Z","currency":"CNY","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","external_number":"536365","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","line_count":1,"order_number":"O0000000042","payments":[],"placed_at":"2026-07-01T02:00:00Z","returned_amount":0,"staff_id":null,"status":"completed","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":1530,"unit_count":6,"updated_at":"2026-07-01T02:00:01Z","version":1}],"next_cursor":null}
+// Example: {"has_more":false,"items":[{"assigned_staff_id":null,"business_on":"2026-07-01","channel":"pos","created_at":"2026-07-01T02:00:01Z","currency":"CNY","custom_fields":{"gift_wrap":true},"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","external_number":"536365","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","line_count":1,"order_number":"O0000000042","payments":[],"placed_at":"2026-07-01T02:00:00Z","returned_amount":0,"staff_id":null,"status":"completed","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":1530,"unit_count":6,"updated_at":"2026-07-01T02:00:01Z","version":1}],"next_cursor":null}
 type OrderList struct {
 	HasMore bool    `json:"has_more"`
 	Items   []Order `json:"items"`
@@ -500,7 +509,9 @@ type POSResults struct {
 	Results []POSResult `json:"results"`
 }
 
-// POSTicket One ticket of a till. `store_id`, `external_number`, `placed_at` and `lines` are needed.
+// POSTicket One ticket of a till. `store_id`, `external_number`, `placed_at` and `lines` are needed. `custom_fields` are the retailer's own fields of
+// orders (`GET /v1/custom-fields?entity=order`); a ticket that only brings goods back makes no order and has none. They are part of what a
+// repeated ticket is compared by.
 //
 // Example: {"customer":{"card_number":"880012345"},"external_number":"536365","lines":[{"quantity":6,"sku":"85123A","title":"白色心形吊灯","unit_price_amount":255}],"placed_at":"2026-07-01T02:00:00Z","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","type":"sale"}
 type POSTicket struct {
@@ -509,6 +520,14 @@ type POSTicket struct {
 
 	// Currency That of the business, also when left out; any other is an error.
 	Currency *string `json:"currency,omitempty"`
+
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
+	//
+	// Example: {"shoe_size":42}
+	CustomFields *externalRef1.CustomFields `json:"custom_fields,omitempty"`
 
 	// Customer Who bought; nobody when null or left out.
 	Customer nullable.Nullable[POSCustomer] `json:"customer,omitempty"`
@@ -571,6 +590,9 @@ type ListOrdersParams struct {
 
 	// ExternalNumber Only orders with this number of a till.
 	ExternalNumber *string `form:"external_number,omitempty" json:"external_number,omitempty"`
+
+	// CustomFields Only orders with these values of filterable custom fields, each as `key:value`; all must hold.
+	CustomFields *[]string `form:"custom_fields,omitempty" json:"custom_fields,omitempty"`
 
 	// OrderNumber Only the order with this number.
 	OrderNumber *string `form:"order_number,omitempty" json:"order_number,omitempty"`
@@ -742,6 +764,13 @@ func (w *ServerInterfaceWrapper) ListOrders(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "external_number", ctx.QueryParams(), &params.ExternalNumber, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter external_number: %s", err))
+	}
+
+	// ------------- Optional query parameter "custom_fields" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "custom_fields", ctx.QueryParams(), &params.CustomFields, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter custom_fields: %s", err))
 	}
 
 	// ------------- Optional query parameter "order_number" -------------

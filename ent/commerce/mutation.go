@@ -823,6 +823,7 @@ type OrderMutation struct {
 	addreturned_amount *int64
 	payments           *[]schema.Payment
 	appendpayments     []schema.Payment
+	custom_fields      *map[string]interface{}
 	version            *int64
 	addversion         *int64
 	created_at         *time.Time
@@ -1680,6 +1681,55 @@ func (m *OrderMutation) ResetPayments() {
 	delete(m.clearedFields, order.FieldPayments)
 }
 
+// SetCustomFields sets the "custom_fields" field.
+func (m *OrderMutation) SetCustomFields(value map[string]interface{}) {
+	m.custom_fields = &value
+}
+
+// CustomFields returns the value of the "custom_fields" field in the mutation.
+func (m *OrderMutation) CustomFields() (r map[string]interface{}, exists bool) {
+	v := m.custom_fields
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCustomFields returns the old "custom_fields" field's value of the Order entity.
+// If the Order object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderMutation) OldCustomFields(ctx context.Context) (v map[string]interface{}, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCustomFields is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCustomFields requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCustomFields: %w", err)
+	}
+	return oldValue.CustomFields, nil
+}
+
+// ClearCustomFields clears the value of the "custom_fields" field.
+func (m *OrderMutation) ClearCustomFields() {
+	m.custom_fields = nil
+	m.clearedFields[order.FieldCustomFields] = struct{}{}
+}
+
+// CustomFieldsCleared returns if the "custom_fields" field was cleared in this mutation.
+func (m *OrderMutation) CustomFieldsCleared() bool {
+	_, ok := m.clearedFields[order.FieldCustomFields]
+	return ok
+}
+
+// ResetCustomFields resets all changes to the "custom_fields" field.
+func (m *OrderMutation) ResetCustomFields() {
+	m.custom_fields = nil
+	delete(m.clearedFields, order.FieldCustomFields)
+}
+
 // SetVersion sets the "version" field.
 func (m *OrderMutation) SetVersion(i int64) {
 	m.version = &i
@@ -1950,7 +2000,7 @@ func (m *OrderMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *OrderMutation) Fields() []string {
-	fields := make([]string, 0, 19)
+	fields := make([]string, 0, 20)
 	if m.order_number != nil {
 		fields = append(fields, order.FieldOrderNumber)
 	}
@@ -1998,6 +2048,9 @@ func (m *OrderMutation) Fields() []string {
 	}
 	if m.payments != nil {
 		fields = append(fields, order.FieldPayments)
+	}
+	if m.custom_fields != nil {
+		fields = append(fields, order.FieldCustomFields)
 	}
 	if m.version != nil {
 		fields = append(fields, order.FieldVersion)
@@ -2048,6 +2101,8 @@ func (m *OrderMutation) Field(name string) (ent.Value, bool) {
 		return m.ReturnedAmount()
 	case order.FieldPayments:
 		return m.Payments()
+	case order.FieldCustomFields:
+		return m.CustomFields()
 	case order.FieldVersion:
 		return m.Version()
 	case order.FieldCreatedAt:
@@ -2095,6 +2150,8 @@ func (m *OrderMutation) OldField(ctx context.Context, name string) (ent.Value, e
 		return m.OldReturnedAmount(ctx)
 	case order.FieldPayments:
 		return m.OldPayments(ctx)
+	case order.FieldCustomFields:
+		return m.OldCustomFields(ctx)
 	case order.FieldVersion:
 		return m.OldVersion(ctx)
 	case order.FieldCreatedAt:
@@ -2221,6 +2278,13 @@ func (m *OrderMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetPayments(v)
+		return nil
+	case order.FieldCustomFields:
+		v, ok := value.(map[string]interface{})
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCustomFields(v)
 		return nil
 	case order.FieldVersion:
 		v, ok := value.(int64)
@@ -2351,6 +2415,9 @@ func (m *OrderMutation) ClearedFields() []string {
 	if m.FieldCleared(order.FieldPayments) {
 		fields = append(fields, order.FieldPayments)
 	}
+	if m.FieldCleared(order.FieldCustomFields) {
+		fields = append(fields, order.FieldCustomFields)
+	}
 	return fields
 }
 
@@ -2379,6 +2446,9 @@ func (m *OrderMutation) ClearField(name string) error {
 		return nil
 	case order.FieldPayments:
 		m.ClearPayments()
+		return nil
+	case order.FieldCustomFields:
+		m.ClearCustomFields()
 		return nil
 	}
 	return fmt.Errorf("unknown Order nullable field %s", name)
@@ -2435,6 +2505,9 @@ func (m *OrderMutation) ResetField(name string) error {
 		return nil
 	case order.FieldPayments:
 		m.ResetPayments()
+		return nil
+	case order.FieldCustomFields:
+		m.ResetCustomFields()
 		return nil
 	case order.FieldVersion:
 		m.ResetVersion()
@@ -6251,6 +6324,7 @@ type ProductMutation struct {
 	book            **schema.Book
 	apparel         **schema.Apparel
 	attributes      *map[string]interface{}
+	custom_fields   *map[string]interface{}
 	isbn13          *string
 	source          *string
 	version         *int64
@@ -6774,6 +6848,55 @@ func (m *ProductMutation) ResetAttributes() {
 	delete(m.clearedFields, product.FieldAttributes)
 }
 
+// SetCustomFields sets the "custom_fields" field.
+func (m *ProductMutation) SetCustomFields(value map[string]interface{}) {
+	m.custom_fields = &value
+}
+
+// CustomFields returns the value of the "custom_fields" field in the mutation.
+func (m *ProductMutation) CustomFields() (r map[string]interface{}, exists bool) {
+	v := m.custom_fields
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCustomFields returns the old "custom_fields" field's value of the Product entity.
+// If the Product object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductMutation) OldCustomFields(ctx context.Context) (v map[string]interface{}, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCustomFields is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCustomFields requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCustomFields: %w", err)
+	}
+	return oldValue.CustomFields, nil
+}
+
+// ClearCustomFields clears the value of the "custom_fields" field.
+func (m *ProductMutation) ClearCustomFields() {
+	m.custom_fields = nil
+	m.clearedFields[product.FieldCustomFields] = struct{}{}
+}
+
+// CustomFieldsCleared returns if the "custom_fields" field was cleared in this mutation.
+func (m *ProductMutation) CustomFieldsCleared() bool {
+	_, ok := m.clearedFields[product.FieldCustomFields]
+	return ok
+}
+
+// ResetCustomFields resets all changes to the "custom_fields" field.
+func (m *ProductMutation) ResetCustomFields() {
+	m.custom_fields = nil
+	delete(m.clearedFields, product.FieldCustomFields)
+}
+
 // SetIsbn13 sets the "isbn13" field.
 func (m *ProductMutation) SetIsbn13(s string) {
 	m.isbn13 = &s
@@ -7102,7 +7225,7 @@ func (m *ProductMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ProductMutation) Fields() []string {
-	fields := make([]string, 0, 14)
+	fields := make([]string, 0, 15)
 	if m.kind != nil {
 		fields = append(fields, product.FieldKind)
 	}
@@ -7129,6 +7252,9 @@ func (m *ProductMutation) Fields() []string {
 	}
 	if m.attributes != nil {
 		fields = append(fields, product.FieldAttributes)
+	}
+	if m.custom_fields != nil {
+		fields = append(fields, product.FieldCustomFields)
 	}
 	if m.isbn13 != nil {
 		fields = append(fields, product.FieldIsbn13)
@@ -7171,6 +7297,8 @@ func (m *ProductMutation) Field(name string) (ent.Value, bool) {
 		return m.Apparel()
 	case product.FieldAttributes:
 		return m.Attributes()
+	case product.FieldCustomFields:
+		return m.CustomFields()
 	case product.FieldIsbn13:
 		return m.Isbn13()
 	case product.FieldSource:
@@ -7208,6 +7336,8 @@ func (m *ProductMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldApparel(ctx)
 	case product.FieldAttributes:
 		return m.OldAttributes(ctx)
+	case product.FieldCustomFields:
+		return m.OldCustomFields(ctx)
 	case product.FieldIsbn13:
 		return m.OldIsbn13(ctx)
 	case product.FieldSource:
@@ -7289,6 +7419,13 @@ func (m *ProductMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetAttributes(v)
+		return nil
+	case product.FieldCustomFields:
+		v, ok := value.(map[string]interface{})
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCustomFields(v)
 		return nil
 	case product.FieldIsbn13:
 		v, ok := value.(string)
@@ -7388,6 +7525,9 @@ func (m *ProductMutation) ClearedFields() []string {
 	if m.FieldCleared(product.FieldAttributes) {
 		fields = append(fields, product.FieldAttributes)
 	}
+	if m.FieldCleared(product.FieldCustomFields) {
+		fields = append(fields, product.FieldCustomFields)
+	}
 	if m.FieldCleared(product.FieldIsbn13) {
 		fields = append(fields, product.FieldIsbn13)
 	}
@@ -7422,6 +7562,9 @@ func (m *ProductMutation) ClearField(name string) error {
 		return nil
 	case product.FieldAttributes:
 		m.ClearAttributes()
+		return nil
+	case product.FieldCustomFields:
+		m.ClearCustomFields()
 		return nil
 	case product.FieldIsbn13:
 		m.ClearIsbn13()
@@ -7460,6 +7603,9 @@ func (m *ProductMutation) ResetField(name string) error {
 		return nil
 	case product.FieldAttributes:
 		m.ResetAttributes()
+		return nil
+	case product.FieldCustomFields:
+		m.ResetCustomFields()
 		return nil
 	case product.FieldIsbn13:
 		m.ResetIsbn13()

@@ -52,6 +52,8 @@ type Order struct {
 	ReturnedAmount int64 `json:"returned_amount,omitempty"`
 	// Payments holds the value of the "payments" field.
 	Payments []schema.Payment `json:"payments,omitempty"`
+	// the retailer's own fields, as defined for orders
+	CustomFields map[string]interface{} `json:"custom_fields,omitempty"`
 	// Version holds the value of the "version" field.
 	Version int64 `json:"version,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
@@ -100,7 +102,7 @@ func (*Order) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case order.FieldAssignedStaffID, order.FieldStaffID, order.FieldCustomerID:
 			values[i] = &sql.NullScanner{S: new(uuid.UUID)}
-		case order.FieldPayments:
+		case order.FieldPayments, order.FieldCustomFields:
 			values[i] = new([]byte)
 		case order.FieldLineCount, order.FieldUnitCount, order.FieldTotalAmount, order.FieldReturnedAmount, order.FieldVersion:
 			values[i] = new(sql.NullInt64)
@@ -233,6 +235,14 @@ func (_m *Order) assignValues(columns []string, values []any) error {
 					return fmt.Errorf("unmarshal field payments: %w", err)
 				}
 			}
+		case order.FieldCustomFields:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field custom_fields", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.CustomFields); err != nil {
+					return fmt.Errorf("unmarshal field custom_fields: %w", err)
+				}
+			}
 		case order.FieldVersion:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
 				return fmt.Errorf("unexpected type %T for field version", values[i])
@@ -352,6 +362,9 @@ func (_m *Order) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("payments=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Payments))
+	builder.WriteString(", ")
+	builder.WriteString("custom_fields=")
+	builder.WriteString(fmt.Sprintf("%v", _m.CustomFields))
 	builder.WriteString(", ")
 	builder.WriteString("version=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Version))

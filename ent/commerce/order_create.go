@@ -200,6 +200,12 @@ func (_c *OrderCreate) SetPayments(v []schema.Payment) *OrderCreate {
 	return _c
 }
 
+// SetCustomFields sets the "custom_fields" field.
+func (_c *OrderCreate) SetCustomFields(v map[string]interface{}) *OrderCreate {
+	_c.mutation.SetCustomFields(v)
+	return _c
+}
+
 // SetVersion sets the "version" field.
 func (_c *OrderCreate) SetVersion(v int64) *OrderCreate {
 	_c.mutation.SetVersion(v)
@@ -527,6 +533,10 @@ func (_c *OrderCreate) createSpec() (*Order, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Payments(); ok {
 		_spec.SetField(order.FieldPayments, field.TypeJSON, value)
 		_node.Payments = value
+	}
+	if value, ok := _c.mutation.CustomFields(); ok {
+		_spec.SetField(order.FieldCustomFields, field.TypeJSON, value)
+		_node.CustomFields = value
 	}
 	if value, ok := _c.mutation.Version(); ok {
 		_spec.SetField(order.FieldVersion, field.TypeInt64, value)

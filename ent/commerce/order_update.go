@@ -286,6 +286,18 @@ func (_u *OrderUpdate) ClearPayments() *OrderUpdate {
 	return _u
 }
 
+// SetCustomFields sets the "custom_fields" field.
+func (_u *OrderUpdate) SetCustomFields(v map[string]interface{}) *OrderUpdate {
+	_u.mutation.SetCustomFields(v)
+	return _u
+}
+
+// ClearCustomFields clears the value of the "custom_fields" field.
+func (_u *OrderUpdate) ClearCustomFields() *OrderUpdate {
+	_u.mutation.ClearCustomFields()
+	return _u
+}
+
 // SetVersion sets the "version" field.
 func (_u *OrderUpdate) SetVersion(v int64) *OrderUpdate {
 	_u.mutation.ResetVersion()
@@ -541,6 +553,12 @@ func (_u *OrderUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.PaymentsCleared() {
 		_spec.ClearField(order.FieldPayments, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.CustomFields(); ok {
+		_spec.SetField(order.FieldCustomFields, field.TypeJSON, value)
+	}
+	if _u.mutation.CustomFieldsCleared() {
+		_spec.ClearField(order.FieldCustomFields, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.Version(); ok {
 		_spec.SetField(order.FieldVersion, field.TypeInt64, value)
@@ -915,6 +933,18 @@ func (_u *OrderUpdateOne) ClearPayments() *OrderUpdateOne {
 	return _u
 }
 
+// SetCustomFields sets the "custom_fields" field.
+func (_u *OrderUpdateOne) SetCustomFields(v map[string]interface{}) *OrderUpdateOne {
+	_u.mutation.SetCustomFields(v)
+	return _u
+}
+
+// ClearCustomFields clears the value of the "custom_fields" field.
+func (_u *OrderUpdateOne) ClearCustomFields() *OrderUpdateOne {
+	_u.mutation.ClearCustomFields()
+	return _u
+}
+
 // SetVersion sets the "version" field.
 func (_u *OrderUpdateOne) SetVersion(v int64) *OrderUpdateOne {
 	_u.mutation.ResetVersion()
@@ -1200,6 +1230,12 @@ func (_u *OrderUpdateOne) sqlSave(ctx context.Context) (_node *Order, err error)
 	}
 	if _u.mutation.PaymentsCleared() {
 		_spec.ClearField(order.FieldPayments, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.CustomFields(); ok {
+		_spec.SetField(order.FieldCustomFields, field.TypeJSON, value)
+	}
+	if _u.mutation.CustomFieldsCleared() {
+		_spec.ClearField(order.FieldCustomFields, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.Version(); ok {
 		_spec.SetField(order.FieldVersion, field.TypeInt64, value)

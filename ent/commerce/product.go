@@ -39,6 +39,8 @@ type Product struct {
 	Apparel *schema.Apparel `json:"apparel,omitempty"`
 	// Attributes holds the value of the "attributes" field.
 	Attributes map[string]interface{} `json:"attributes,omitempty"`
+	// the retailer's own fields, as defined for products
+	CustomFields map[string]interface{} `json:"custom_fields,omitempty"`
 	// copied from book for the index; several products may share a misused ISBN
 	Isbn13 *string `json:"isbn13,omitempty"`
 	// staff, import, pos (made from an unknown SKU on a ticket)
@@ -93,7 +95,7 @@ func (*Product) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case product.FieldCategoryID:
 			values[i] = &sql.NullScanner{S: new(uuid.UUID)}
-		case product.FieldBook, product.FieldApparel, product.FieldAttributes:
+		case product.FieldBook, product.FieldApparel, product.FieldAttributes, product.FieldCustomFields:
 			values[i] = new([]byte)
 		case product.FieldVersion:
 			values[i] = new(sql.NullInt64)
@@ -183,6 +185,14 @@ func (_m *Product) assignValues(columns []string, values []any) error {
 			} else if value != nil && len(*value) > 0 {
 				if err := json.Unmarshal(*value, &_m.Attributes); err != nil {
 					return fmt.Errorf("unmarshal field attributes: %w", err)
+				}
+			}
+		case product.FieldCustomFields:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field custom_fields", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.CustomFields); err != nil {
+					return fmt.Errorf("unmarshal field custom_fields: %w", err)
 				}
 			}
 		case product.FieldIsbn13:
@@ -290,6 +300,9 @@ func (_m *Product) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("attributes=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Attributes))
+	builder.WriteString(", ")
+	builder.WriteString("custom_fields=")
+	builder.WriteString(fmt.Sprintf("%v", _m.CustomFields))
 	builder.WriteString(", ")
 	if v := _m.Isbn13; v != nil {
 		builder.WriteString("isbn13=")

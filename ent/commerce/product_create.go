@@ -118,6 +118,12 @@ func (_c *ProductCreate) SetAttributes(v map[string]interface{}) *ProductCreate 
 	return _c
 }
 
+// SetCustomFields sets the "custom_fields" field.
+func (_c *ProductCreate) SetCustomFields(v map[string]interface{}) *ProductCreate {
+	_c.mutation.SetCustomFields(v)
+	return _c
+}
+
 // SetIsbn13 sets the "isbn13" field.
 func (_c *ProductCreate) SetIsbn13(v string) *ProductCreate {
 	_c.mutation.SetIsbn13(v)
@@ -403,6 +409,10 @@ func (_c *ProductCreate) createSpec() (*Product, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Attributes(); ok {
 		_spec.SetField(product.FieldAttributes, field.TypeJSON, value)
 		_node.Attributes = value
+	}
+	if value, ok := _c.mutation.CustomFields(); ok {
+		_spec.SetField(product.FieldCustomFields, field.TypeJSON, value)
+		_node.CustomFields = value
 	}
 	if value, ok := _c.mutation.Isbn13(); ok {
 		_spec.SetField(product.FieldIsbn13, field.TypeString, value)

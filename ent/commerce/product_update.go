@@ -171,6 +171,18 @@ func (_u *ProductUpdate) ClearAttributes() *ProductUpdate {
 	return _u
 }
 
+// SetCustomFields sets the "custom_fields" field.
+func (_u *ProductUpdate) SetCustomFields(v map[string]interface{}) *ProductUpdate {
+	_u.mutation.SetCustomFields(v)
+	return _u
+}
+
+// ClearCustomFields clears the value of the "custom_fields" field.
+func (_u *ProductUpdate) ClearCustomFields() *ProductUpdate {
+	_u.mutation.ClearCustomFields()
+	return _u
+}
+
 // SetIsbn13 sets the "isbn13" field.
 func (_u *ProductUpdate) SetIsbn13(v string) *ProductUpdate {
 	_u.mutation.SetIsbn13(v)
@@ -410,6 +422,12 @@ func (_u *ProductUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.AttributesCleared() {
 		_spec.ClearField(product.FieldAttributes, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.CustomFields(); ok {
+		_spec.SetField(product.FieldCustomFields, field.TypeJSON, value)
+	}
+	if _u.mutation.CustomFieldsCleared() {
+		_spec.ClearField(product.FieldCustomFields, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.Isbn13(); ok {
 		_spec.SetField(product.FieldIsbn13, field.TypeString, value)
@@ -660,6 +678,18 @@ func (_u *ProductUpdateOne) SetAttributes(v map[string]interface{}) *ProductUpda
 // ClearAttributes clears the value of the "attributes" field.
 func (_u *ProductUpdateOne) ClearAttributes() *ProductUpdateOne {
 	_u.mutation.ClearAttributes()
+	return _u
+}
+
+// SetCustomFields sets the "custom_fields" field.
+func (_u *ProductUpdateOne) SetCustomFields(v map[string]interface{}) *ProductUpdateOne {
+	_u.mutation.SetCustomFields(v)
+	return _u
+}
+
+// ClearCustomFields clears the value of the "custom_fields" field.
+func (_u *ProductUpdateOne) ClearCustomFields() *ProductUpdateOne {
+	_u.mutation.ClearCustomFields()
 	return _u
 }
 
@@ -932,6 +962,12 @@ func (_u *ProductUpdateOne) sqlSave(ctx context.Context) (_node *Product, err er
 	}
 	if _u.mutation.AttributesCleared() {
 		_spec.ClearField(product.FieldAttributes, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.CustomFields(); ok {
+		_spec.SetField(product.FieldCustomFields, field.TypeJSON, value)
+	}
+	if _u.mutation.CustomFieldsCleared() {
+		_spec.ClearField(product.FieldCustomFields, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.Isbn13(); ok {
 		_spec.SetField(product.FieldIsbn13, field.TypeString, value)

@@ -139,6 +139,7 @@ var rawSQL = map[string]string{
 	"internal/customers/dup.go":               "pairs, with the scope of both customers in the condition",
 	"internal/customers/dup_scan.go":          "the search for pairs, as the system",
 	"internal/customers/fields.go":            "definitions, which have no scope",
+	"internal/customers/fields_held.go":       "whether any record has a value, beyond the scope; replaces a choice in all of them, as a change of the definition",
 	"internal/customers/fields_jobs.go":       "replaces a choice in everybody, as a change of the definition",
 	"internal/customers/fields_manage.go":     "definitions, under a lock; whether anybody has a value, beyond the scope",
 	"internal/customers/handover.go":          "moves the rows of one assistant that the caller's scope covers, set-based",

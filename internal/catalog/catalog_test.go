@@ -14,9 +14,11 @@ import (
 
 	"github.com/shuke-crm/shuke/ent/commerce"
 	"github.com/shuke-crm/shuke/ent/commerce/schema"
+	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/platform/apperr"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/clock"
+	"github.com/shuke-crm/shuke/internal/platform/crypto"
 	"github.com/shuke-crm/shuke/internal/platform/db"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 	"github.com/shuke-crm/shuke/internal/platform/pgtest"
@@ -24,7 +26,9 @@ import (
 
 func open(t *testing.T) (*Service, context.Context) {
 	t.Helper()
-	return New(Deps{DB: pgtest.DB(t), Clock: clock.New(time.UTC), Pages: page.NewCodec([32]byte{1})}), auth.System(context.Background(), "test")
+	d, c, pages := pgtest.DB(t), clock.New(time.UTC), page.NewCodec([32]byte{1})
+	people := customers.New(customers.Deps{DB: d, Clock: c, Keys: crypto.Generate(), Pages: pages})
+	return New(Deps{DB: d, Clock: c, Pages: pages, Customers: people}), auth.System(context.Background(), "test")
 }
 
 func refused(t *testing.T, err error, want *apperr.Definition, pointer string) {

@@ -20,15 +20,18 @@ func (a API) ListProducts(ctx context.Context, r catalogapi.ListProductsRequestO
 	p := r.Params
 	found, err := a.Service.ListProducts(ctx, ProductFilter{
 		Title: strings.TrimSpace(value(p.Q)), CategoryID: p.CategoryId, Kind: string(value(p.Kind)), ISBN: value(p.Isbn), Status: string(value(p.Status)),
-		Limit: p.Limit, Cursor: p.Cursor, Total: p.Include != nil,
+		Fields: value(p.CustomFields), Limit: p.Limit, Cursor: p.Cursor, Total: p.Include != nil,
 	})
 	if err != nil {
 		return nil, err
 	}
-	cost := readsCost(ctx)
+	v, err := a.viewer(ctx)
+	if err != nil {
+		return nil, err
+	}
 	items := make([]catalogapi.Product, len(found.Items))
 	for i, item := range found.Items {
-		items[i] = toAPIProduct(item, cost)
+		items[i] = v.product(item)
 	}
 	return catalogapi.ListProducts200JSONResponse{
 		Body:    catalogapi.ProductList{Items: items, NextCursor: orNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
@@ -41,7 +44,7 @@ func (a API) CreateProduct(ctx context.Context, r catalogapi.CreateProductReques
 	b := r.Body
 	in := ProductInput{
 		Kind: string(value(b.Kind)), Title: b.Title, Description: value(b.Description), Brand: value(b.Brand), CategoryID: b.CategoryId,
-		Status: string(value(b.Status)), Attributes: value(b.Attributes),
+		Status: string(value(b.Status)), Attributes: value(b.Attributes), Fields: value(b.CustomFields),
 	}
 	if b.Book != nil {
 		book := fromAPIBook(*b.Book)
@@ -58,8 +61,12 @@ func (a API) CreateProduct(ctx context.Context, r catalogapi.CreateProductReques
 	if err != nil {
 		return nil, err
 	}
+	v, err := a.viewer(ctx)
+	if err != nil {
+		return nil, err
+	}
 	return catalogapi.CreateProduct201JSONResponse{
-		Body:    toAPIProduct(p, readsCost(ctx)),
+		Body:    v.product(p),
 		Headers: catalogapi.CreateProduct201ResponseHeaders{ETag: tag(p.Version), Location: location("products", p.ID)},
 	}, nil
 }
@@ -74,8 +81,12 @@ func (a API) GetProduct(ctx context.Context, r catalogapi.GetProductRequestObjec
 	if err != nil {
 		return nil, err
 	}
+	v, err := a.viewer(ctx)
+	if err != nil {
+		return nil, err
+	}
 	return catalogapi.GetProduct200JSONResponse{
-		Body: toAPIProduct(p, readsCost(ctx)), Headers: catalogapi.GetProduct200ResponseHeaders{ETag: tag(p.Version)},
+		Body: v.product(p), Headers: catalogapi.GetProduct200ResponseHeaders{ETag: tag(p.Version)},
 	}, nil
 }
 
@@ -85,13 +96,17 @@ func (a API) UpdateProduct(ctx context.Context, r catalogapi.UpdateProductReques
 	p, err := a.Service.UpdateProduct(ctx, r.Id, r.Params.IfMatch, ProductChange{
 		Kind: (*string)(b.Kind), Title: b.Title, Description: b.Description, Brand: b.Brand, CategoryID: b.CategoryId, Status: (*string)(b.Status),
 		Book: convert(b.Book, fromAPIBook), Apparel: convert(b.Apparel, fromAPIApparel),
-		Attributes: convert(b.Attributes, func(m catalogapi.ProductAttributes) map[string]any { return m }),
+		Fields: value(b.CustomFields), Attributes: convert(b.Attributes, func(m catalogapi.ProductAttributes) map[string]any { return m }),
 	})
 	if err != nil {
 		return nil, err
 	}
+	v, err := a.viewer(ctx)
+	if err != nil {
+		return nil, err
+	}
 	return catalogapi.UpdateProduct200JSONResponse{
-		Body: toAPIProduct(p, readsCost(ctx)), Headers: catalogapi.UpdateProduct200ResponseHeaders{ETag: tag(p.Version)},
+		Body: v.product(p), Headers: catalogapi.UpdateProduct200ResponseHeaders{ETag: tag(p.Version)},
 	}, nil
 }
 

@@ -9,19 +9,32 @@ import (
 	catalogapi "github.com/shuke-crm/shuke/api/catalog"
 	"github.com/shuke-crm/shuke/ent/commerce"
 	"github.com/shuke-crm/shuke/ent/commerce/schema"
+	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/etag"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 )
 
-func toAPIProduct(p *commerce.Product, cost bool) catalogapi.Product {
+// viewer is what the caller may see of products.
+type viewer struct {
+	cost   bool
+	fields func(map[string]any) map[string]any
+}
+
+func (a API) viewer(ctx context.Context) (v viewer, err error) {
+	v.cost = readsCost(ctx)
+	v.fields, err = a.customers.ShownFields(ctx, customers.OfProduct)
+	return v, err
+}
+
+func (v viewer) product(p *commerce.Product) catalogapi.Product {
 	out := catalogapi.Product{
 		Id: p.ID, Kind: catalogapi.ProductKind(p.Kind), Title: p.Title, Description: orNull(nonEmpty(p.Description)), Brand: orNull(nonEmpty(p.Brand)),
 		CategoryId: orNull(p.CategoryID), Status: catalogapi.ProductStatus(p.Status), Source: p.Source,
 		Book: nullable.NewNullNullable[catalogapi.Book](), Apparel: nullable.NewNullNullable[catalogapi.Apparel](),
-		Attributes: nullable.NewNullNullable[catalogapi.ProductAttributes](),
-		Variants:   make([]catalogapi.Variant, len(p.Edges.Variants)),
-		Version:    p.Version, CreatedAt: p.CreatedAt.UTC(), UpdatedAt: p.UpdatedAt.UTC(),
+		Attributes: nullable.NewNullNullable[catalogapi.ProductAttributes](), CustomFields: v.fields(p.CustomFields),
+		Variants: make([]catalogapi.Variant, len(p.Edges.Variants)),
+		Version:  p.Version, CreatedAt: p.CreatedAt.UTC(), UpdatedAt: p.UpdatedAt.UTC(),
 	}
 	if p.Book != nil {
 		out.Book.Set(toAPIBook(*p.Book))
@@ -33,8 +46,8 @@ func toAPIProduct(p *commerce.Product, cost bool) catalogapi.Product {
 	if p.Attributes != nil {
 		out.Attributes.Set(p.Attributes)
 	}
-	for i, v := range p.Edges.Variants {
-		out.Variants[i] = toAPIVariant(v, cost)
+	for i, one := range p.Edges.Variants {
+		out.Variants[i] = toAPIVariant(one, v.cost)
 	}
 	return out
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/product"
 	"github.com/shuke-crm/shuke/ent/commerce/schema"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
+	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/platform/audit"
 	"github.com/shuke-crm/shuke/internal/platform/db"
 	"github.com/shuke-crm/shuke/internal/platform/etag"
@@ -29,7 +30,8 @@ type ProductInput struct {
 	Book        *schema.Book
 	Apparel     *schema.Apparel
 	Attributes  map[string]any
-	Source      string // empty means staff
+	Fields      map[string]any // custom fields
+	Source      string         // empty means staff
 	Variants    []VariantInput
 }
 
@@ -37,7 +39,7 @@ type ProductInput struct {
 // returns it with them.
 //
 // Errors: ErrBlank, ErrKindMismatch, ErrISBN, ErrISBNsDiffer, ErrPublishedOn,
-// ErrCLC, ErrCategoryUnknown, ErrSKURepeated, ErrSKUTaken.
+// ErrCLC, ErrCategoryUnknown, ErrSKURepeated, ErrSKUTaken, those of customers.JudgeFields.
 func (s *Service) CreateProduct(ctx context.Context, in ProductInput) (*commerce.Product, error) {
 	in.Kind, in.Status, in.Source = orElse(in.Kind, "general"), orElse(in.Status, "active"), orElse(in.Source, "staff")
 	if in.Title = strings.TrimSpace(in.Title); in.Title == "" {
@@ -90,6 +92,13 @@ func (s *Service) CreateProduct(ctx context.Context, in ProductInput) (*commerce
 		if in.Attributes != nil {
 			create.SetAttributes(in.Attributes)
 		}
+		fields := customers.FieldItem{New: true, Patch: in.Fields}
+		if err := s.judge(ctx, tx, &fields); err != nil {
+			return err
+		}
+		if len(fields.Values) > 0 {
+			create.SetCustomFields(fields.Values)
+		}
 		p, err := create.Save(ctx)
 		if err != nil {
 			return translate(err, "/category_id")
@@ -124,6 +133,7 @@ type ProductChange struct {
 	Book        nullable.Nullable[schema.Book]
 	Apparel     nullable.Nullable[schema.Apparel]
 	Attributes  nullable.Nullable[map[string]any]
+	Fields      map[string]any // custom fields; nil members are removed
 }
 
 // UpdateProduct changes a product. When its kind changes, the part of the old
@@ -147,6 +157,17 @@ func (s *Service) UpdateProduct(ctx context.Context, id uuid.UUID, ifMatch *stri
 		update, fields, err := in.apply(p)
 		if err != nil {
 			return err
+		}
+		if len(in.Fields) > 0 {
+			custom := customers.FieldItem{Values: p.CustomFields, Patch: in.Fields}
+			if err := s.judge(ctx, tx, &custom); err != nil {
+				return err
+			}
+			if fields = append(fields, "custom_fields"); len(custom.Values) > 0 {
+				update.SetCustomFields(custom.Values)
+			} else {
+				update.ClearCustomFields()
+			}
 		}
 		if p, err = update.SetVersion(p.Version + 1).SetUpdatedAt(s.clock.Now()).Save(ctx); err != nil {
 			return translate(err, "/category_id")
@@ -238,6 +259,13 @@ func (in ProductChange) apply(p *commerce.Product) (*commerce.ProductUpdateOne, 
 		fields = append(fields, "attributes")
 	}
 	return u, fields, nil
+}
+
+func (s *Service) judge(ctx context.Context, tx *db.Tx, fields *customers.FieldItem) error {
+	if err := s.customers.JudgeFields(ctx, tx, customers.OfProduct, []*customers.FieldItem{fields}); err != nil {
+		return err
+	}
+	return fields.Err()
 }
 
 func variantPointer(i int) string { return "/variants/" + strconv.Itoa(i) + "/sku" }

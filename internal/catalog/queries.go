@@ -11,6 +11,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/predicate"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
+	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 )
 
@@ -49,6 +50,7 @@ type ProductFilter struct {
 	Kind       string
 	ISBN       string
 	Status     string
+	Fields     []string // custom fields, as "key:value"
 	Limit      *int32
 	Cursor     *string
 	Total      bool
@@ -56,9 +58,10 @@ type ProductFilter struct {
 
 // ListProducts returns products with their variants, the newest first.
 // Plan: products_pkey backwards, or products_title_trgm_idx,
-// products_category_idx, products_isbn13_idx; variants by products_variants_idx.
+// products_category_idx, products_isbn13_idx, products_custom_fields_idx; variants
+// by products_variants_idx.
 //
-// Errors: ErrISBN, apperr.ErrBadCursor.
+// Errors: ErrISBN, apperr.ErrBadCursor, those of customers.FieldsContain.
 func (s *Service) ListProducts(ctx context.Context, f ProductFilter) (*page.Of[*commerce.Product], error) {
 	l := page.NewList("/v1/products", f.Limit)
 	var where []predicate.Product
@@ -85,6 +88,16 @@ func (s *Service) ListProducts(ctx context.Context, f ProductFilter) (*page.Of[*
 	if f.Status != "" {
 		l.Filters.Set("status", f.Status)
 		where = append(where, product.StatusEQ(product.Status(f.Status)))
+	}
+	contained, err := s.customers.FieldsContain(ctx, customers.OfProduct, f.Fields)
+	if err != nil {
+		return nil, err
+	}
+	for i, one := range contained {
+		l.Filters.Add("custom_fields", f.Fields[i])
+		where = append(where, product.And(product.CustomFieldsNotNil(), func(s *sql.Selector) {
+			s.Where(sql.P(func(b *sql.Builder) { b.WriteString(s.C(product.FieldCustomFields)).WriteString(" @> ").Arg(one) }))
+		}))
 	}
 	q := s.db.From(ctx).Commerce.Product.Query().Where(where...)
 	out := &page.Of[*commerce.Product]{}

@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 
+	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/platform/clock"
 	"github.com/shuke-crm/shuke/internal/platform/db"
 	"github.com/shuke-crm/shuke/internal/platform/page"
@@ -13,6 +14,8 @@ type Deps struct {
 	DB    *db.DB
 	Clock *clock.Clock
 	Pages *page.Codec
+	// Customers keeps the definitions of custom fields.
+	Customers *customers.Service
 	// Renamed is called after the commit that changed the name of a category,
 	// which cached answers of others show.
 	Renamed func(context.Context)
@@ -24,12 +27,14 @@ type Service struct {
 	clock *clock.Clock
 	pages *page.Codec
 
-	onRename func(context.Context)
+	customers *customers.Service
+	onRename  func(context.Context)
 }
 
 // New makes the service.
 func New(d Deps) *Service {
-	return &Service{db: d.DB, clock: d.Clock, pages: d.Pages, onRename: d.Renamed}
+	d.Customers.HoldFields(customers.OfProduct, "products")
+	return &Service{db: d.DB, clock: d.Clock, pages: d.Pages, customers: d.Customers, onRename: d.Renamed}
 }
 
 func (s *Service) renamed(ctx context.Context) {

@@ -42,8 +42,8 @@ var (
 
 	ErrFieldNotFound      = apperr.Define(apperr.NotFound, "custom_fields.not_found", "There is no such custom field.", "找不到该自定义字段。")
 	ErrFieldDuplicate     = apperr.Define(apperr.Conflict, "custom_fields.duplicate", "Another custom field has this key, perhaps an archived one.", "已有使用该键的自定义字段（可能已归档）。")
-	ErrFieldKindUsed      = apperr.Define(apperr.Conflict, "custom_fields.kind_in_use", "Customers have values of this field; its kind cannot change. Define another field.", "已有顾客填写了该字段，不能更改类型，请另建字段。")
-	ErrFieldChoiceUsed    = apperr.Define(apperr.Conflict, "custom_fields.choice_in_use", "Customers have the choice “{value}”, or may have it. Keep it, and name another one in its replaced_by.", "已有（或可能有）顾客选择了“{value}”，请保留该选项，并在 replaced_by 中指定替代选项。")
+	ErrFieldKindUsed      = apperr.Define(apperr.Conflict, "custom_fields.kind_in_use", "Records have values of this field; its kind cannot change. Define another field.", "已有记录填写了该字段，不能更改类型，请另建字段。")
+	ErrFieldChoiceUsed    = apperr.Define(apperr.Conflict, "custom_fields.choice_in_use", "Records have the choice “{value}”, or may have it. Keep it, and name another one in its replaced_by.", "已有（或可能有）记录选择了“{value}”，请保留该选项，并在 replaced_by 中指定替代选项。")
 	ErrFieldDefinition    = apperr.Define(apperr.Invalid, "custom_fields.definition_invalid", "This does not fit the field's kind or its other settings.", "该设置与字段类型或其他设置不符。")
 	ErrFieldCount         = apperr.Define(apperr.Conflict, "custom_fields.too_many", "There are {max} custom fields already; archive one first.", "自定义字段已达 {max} 个，请先归档。")
 	ErrFieldUnknown       = apperr.Define(apperr.Invalid, "custom_fields.unknown", "There is no such custom field, or not for you.", "没有该自定义字段，或您无权使用。")
@@ -114,6 +114,7 @@ var (
 	ErrTagsAutomatic = apperr.Define(apperr.Conflict, "tags.too_many_automatic", "There are {max} automatic tags already.", "自动标签已达 {max} 个。")
 	ErrFieldInTag    = apperr.Define(apperr.Conflict, "custom_fields.used_by_tag", "The condition of an automatic tag uses this field as it is; change the tag first.", "有自动标签的条件正在使用该字段，请先修改该标签。")
 	ErrProblem       = apperr.Define(apperr.Invalid, "customers.problem_unknown", "There is no such problem to look for.", "没有这种数据质量问题。")
+	ErrFieldPersonal = apperr.Define(apperr.Invalid, "custom_fields.personal_unsupported", "Fields of {entity} cannot be personal: there is no person whose key could seal them.", "{entity} 的字段不能设为个人信息：没有可用于加密的个人密钥。")
 	ErrTagName       = apperr.Define(apperr.Invalid, "tags.name_invalid", "A tag's name has 1 to 64 visible characters.", "标签名称须为 1 到 64 个可见字符。")
 )
 

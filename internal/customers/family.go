@@ -15,6 +15,7 @@ import (
 
 	"github.com/shuke-crm/shuke/ent/crm"
 	"github.com/shuke-crm/shuke/ent/crm/familymember"
+	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/crypto"
 	"github.com/shuke-crm/shuke/internal/platform/db"
 	"github.com/shuke-crm/shuke/internal/platform/etag"
@@ -38,7 +39,10 @@ type FamilyMember struct {
 	ID       uuid.UUID
 	Relation string // spouse, child, parent, sibling, grandparent, grandchild, other
 	FamilyDetails
-	Version              int64
+	CustomFields map[string]any // those that the caller may see, in clear
+	Version      int64
+
+	personal             []string // those of them that are masked
 	CreatedAt, UpdatedAt time.Time
 }
 
@@ -49,6 +53,7 @@ type FamilyDetails struct {
 	BirthDate *time.Time      `json:"birth_date,omitempty"`
 	Sizes     map[string]Size `json:"sizes,omitempty"` // by what they are of
 	Notes     string          `json:"notes,omitempty"`
+	Custom    map[string]any  `json:"custom_fields,omitempty"` // all of them; none leaves the service this way
 }
 
 // Size is one size.
@@ -65,6 +70,8 @@ type FamilyInput struct {
 	BirthDate nullable.Nullable[time.Time]
 	Sizes     map[string]*Size // merged; nil removes one
 	Notes     nullable.Nullable[string]
+	// CustomFields are merged; a nil member is removed.
+	CustomFields map[string]any
 }
 
 // Age is the age in whole years on a day; -1 when it is unknown.
@@ -87,6 +94,12 @@ func (f FamilyMember) masked() FamilyMember {
 		f.Notes = hiddenValue
 	}
 	f.BirthDate = nil
+	if len(f.personal) > 0 {
+		f.CustomFields = maps.Clone(f.CustomFields)
+		for _, key := range f.personal {
+			f.CustomFields[key] = hiddenValue
+		}
+	}
 	return f
 }
 
@@ -115,7 +128,65 @@ func (s *Service) familyOf(ctx context.Context, d *db.Clients, c *Customer) ([]F
 			return nil, err
 		}
 	}
-	return out, nil
+	return out, s.showFamily(ctx, out)
+}
+
+// showFamily tells which custom fields the caller may see. Members see none:
+// what they may see of custom fields is said for their own record only.
+func (s *Service) showFamily(ctx context.Context, all []FamilyMember) error {
+	actor, err := auth.From(ctx)
+	if err != nil || actor.Kind == auth.KindMember || !slices.ContainsFunc(all, func(f FamilyMember) bool { return len(f.Custom) > 0 }) {
+		return err
+	}
+	set, err := s.definitions(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		one := &all[i]
+		for key, v := range one.Custom {
+			f := set.of(OfFamily).active(key)
+			if f == nil || !f.visible(&actor) {
+				continue
+			}
+			if one.CustomFields == nil {
+				one.CustomFields = map[string]any{}
+			}
+			if one.CustomFields[key] = v; f.Personal {
+				one.personal = append(one.personal, key)
+			}
+		}
+	}
+	return nil
+}
+
+// familyFields changes custom fields of one of a customer's family, all of which
+// are sealed with the rest. Members neither see nor send any; what is required
+// is asked of staff.
+func (s *Service) familyFields(ctx context.Context, tx *db.Tx, c *Customer, f *FamilyMember, patch map[string]any, made bool) error {
+	actor, err := auth.From(ctx)
+	if err != nil {
+		return err
+	}
+	member := actor.Kind == auth.KindMember
+	var patches []map[string]any
+	if len(patch) > 0 {
+		patches = append(patches, patch)
+	}
+	use, err := s.useFieldsOf(ctx, tx, OfFamily, actor, patches)
+	if err != nil {
+		return err
+	}
+	var bad faults
+	if member {
+		for key := range patch {
+			bad.add("/custom_fields/"+escapePointer(key), ErrFieldUnknown)
+		}
+		return bad.err()
+	}
+	use.judge(&fieldWrite{plain: &f.Custom, personal: &f.Custom, patch: patch, store: c.storeID(), made: made}, &bad)
+	f.Custom = object(f.Custom, "/custom_fields", &bad)
+	return bad.err()
 }
 
 func openFamily(key crypto.DataKey, row *crm.FamilyMember) (FamilyMember, error) {
@@ -207,17 +278,28 @@ func (s *Service) AddFamilyMember(ctx context.Context, customerID uuid.UUID, in 
 		if n >= maxFamily {
 			return false, ErrFamilyCount.New().Arg("max", maxFamily)
 		}
+		if err := s.familyFields(ctx, tx, c, &out, in.CustomFields, true); err != nil {
+			return false, err
+		}
 		return true, tx.CRM.FamilyMember.Create().SetID(id).SetCustomerID(customerID).SetNillableStoreID(c.HomeStoreID).SetNillableAssignedStaffID(c.AssignedStaffID).
 			SetRelation(familymember.Relation(out.Relation)).SetDetailsSealed(sealFamily(key, &out)).SetCreatedAt(now).SetUpdatedAt(now).Exec(ctx)
 	})
-	return &out, err
+	if err != nil {
+		return nil, err
+	}
+	return s.shownFamily(ctx, out)
+}
+
+func (s *Service) shownFamily(ctx context.Context, f FamilyMember) (*FamilyMember, error) {
+	one := []FamilyMember{f}
+	return &one[0], s.showFamily(ctx, one)
 }
 
 // UpdateFamilyMember changes one of a customer's family. Errors: ErrNotFound,
 // ErrArchived, ErrFamilyNotFound, those of single fields, request.version_mismatch.
 func (s *Service) UpdateFamilyMember(ctx context.Context, customerID, id uuid.UUID, in FamilyInput, ifMatch *string, guard Guard) (*FamilyMember, error) {
 	var out FamilyMember
-	err := s.changeFamily(ctx, customerID, guard, func(ctx context.Context, tx *db.Tx, _ *Customer, key crypto.DataKey) (bool, error) {
+	err := s.changeFamily(ctx, customerID, guard, func(ctx context.Context, tx *db.Tx, c *Customer, key crypto.DataKey) (bool, error) {
 		row, err := familyRow(ctx, tx, customerID, id, ifMatch)
 		if err != nil {
 			return false, err
@@ -229,6 +311,9 @@ func (s *Service) UpdateFamilyMember(ctx context.Context, customerID, id uuid.UU
 		if err := out.apply(&in, s.clock.Today().Time()); err != nil {
 			return false, err
 		}
+		if err := s.familyFields(ctx, tx, c, &out, in.CustomFields, false); err != nil {
+			return false, err
+		}
 		if out.Relation == before.Relation && sameText(out.FamilyDetails, before.FamilyDetails) {
 			return false, nil
 		}
@@ -236,7 +321,10 @@ func (s *Service) UpdateFamilyMember(ctx context.Context, customerID, id uuid.UU
 		return true, tx.CRM.FamilyMember.UpdateOneID(id).SetRelation(familymember.Relation(out.Relation)).SetDetailsSealed(sealFamily(key, &out)).
 			SetVersion(out.Version).SetUpdatedAt(out.UpdatedAt).Exec(ctx)
 	})
-	return &out, err
+	if err != nil {
+		return nil, err
+	}
+	return s.shownFamily(ctx, out)
 }
 
 // DeleteFamilyMember takes one of the family away. Errors: ErrNotFound,

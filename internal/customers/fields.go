@@ -32,10 +32,19 @@ const (
 	FieldReference   FieldKind = "reference"
 )
 
+// What has custom fields. Those of products and orders are kept by the domains
+// after this one (see fields_held.go); the definitions of all of them are here.
+const (
+	OfCustomer = "customer"
+	OfFamily   = "family_member"
+	OfProduct  = "product"
+	OfOrder    = "order"
+)
+
 // Field is a custom field: its definition, ready to judge values by.
 type Field struct {
 	ID         uuid.UUID
-	Entity     string // customer
+	Entity     string
 	Key        string
 	Kind       FieldKind
 	Personal   bool // sealed, masked, never filtered by
@@ -138,9 +147,11 @@ func (k FieldKind) column() (name, cast string) {
 	return "text", "text"
 }
 
-// fieldSet are all definitions as of one revision. It is shared and never changed.
+// fieldSet are all definitions of an entity as of one revision. It is shared and
+// never changed.
 type fieldSet struct {
 	revision   int64
+	others     map[string]*fieldSet // in the set of customers: those of all entities
 	byKey      map[string]*Field
 	keys       []string // sorted
 	restricted bool     // somebody may not see all of them
@@ -195,7 +206,11 @@ func (s *Service) definitions(ctx context.Context) (*fieldSet, error) {
 	return s.currentFields(ctx, s.db.From(ctx))
 }
 
-// currentFields compares revisions and reads the definitions if they changed.
+// of are the definitions of an entity, from those of customers.
+func (s *fieldSet) of(entity string) *fieldSet { return s.others[entity] }
+
+// currentFields compares revisions and reads the definitions if they changed:
+// those of customers, which lead to the others.
 func (s *Service) currentFields(ctx context.Context, c *db.Clients) (*fieldSet, error) {
 	now := time.Now()
 	var revision int64
@@ -206,16 +221,22 @@ func (s *Service) currentFields(ctx context.Context, c *db.Clients) (*fieldSet, 
 		s.fields.put(set, now)
 		return set, nil
 	}
-	all, err := readFields(ctx, c, "ORDER BY key")
+	all, err := queryFields(ctx, c, "TRUE ORDER BY key")
 	if err != nil {
 		return nil, err
 	}
-	set := &fieldSet{revision: revision, byKey: make(map[string]*Field, len(all))}
+	sets := map[string]*fieldSet{}
+	for _, entity := range []string{OfCustomer, OfFamily, OfProduct, OfOrder} {
+		sets[entity] = &fieldSet{revision: revision, byKey: map[string]*Field{}}
+	}
 	for _, f := range all {
+		set := sets[f.Entity]
 		set.byKey[f.Key] = f
 		set.keys = append(set.keys, f.Key)
 		set.restricted = set.restricted || len(f.VisibleTo) > 0
 	}
+	set := sets[OfCustomer]
+	set.others = sets
 	s.fields.put(set, now)
 	return set, nil
 }
@@ -224,7 +245,12 @@ const fieldColumns = "id, entity, key, kind, personal, filterable, definition, a
 
 // readFields reads definitions of customers; tail is what follows the WHERE clause.
 func readFields(ctx context.Context, c *db.Clients, tail string, args ...any) ([]*Field, error) {
-	rows, err := c.Query(ctx, "SELECT "+fieldColumns+" FROM custom_fields WHERE entity = 'customer' "+tail, args...)
+	return queryFields(ctx, c, "entity = 'customer' "+tail, args...)
+}
+
+// queryFields reads definitions of all entities by a condition.
+func queryFields(ctx context.Context, c *db.Clients, where string, args ...any) ([]*Field, error) {
+	rows, err := c.Query(ctx, "SELECT "+fieldColumns+" FROM custom_fields WHERE "+where, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -267,9 +293,24 @@ const fieldsLock = 0x63666c64 // "cfld"
 // useFields prepares the custom fields of some inputs: the definitions in force
 // until commit, who is asking, and which of the things referred to exist.
 func (s *Service) useFields(ctx context.Context, tx *db.Tx, actor auth.Actor, inputs []*Input) (*fieldUse, error) {
-	if !slices.ContainsFunc(inputs, func(in *Input) bool { return in.CustomFields != nil && len(*in.CustomFields) > 0 }) {
+	var patches []map[string]any
+	for _, in := range inputs {
+		if in.CustomFields != nil && len(*in.CustomFields) > 0 {
+			patches = append(patches, *in.CustomFields)
+		}
+	}
+	return s.useFieldsOf(ctx, tx, OfCustomer, actor, patches)
+}
+
+// useFieldsOf is useFields for any entity: patches are what the inputs say of
+// custom fields, those that say something.
+func (s *Service) useFieldsOf(ctx context.Context, tx *db.Tx, entity string, actor auth.Actor, patches []map[string]any) (*fieldUse, error) {
+	if len(patches) == 0 {
 		set, err := s.definitions(ctx)
-		return &fieldUse{set: set, actor: actor}, err
+		if err != nil {
+			return nil, err
+		}
+		return &fieldUse{set: set.of(entity), actor: actor}, nil
 	}
 	// A change of a definition waits for this transaction, and this one for a
 	// change that is being made.
@@ -280,8 +321,8 @@ func (s *Service) useFields(ctx context.Context, tx *db.Tx, actor auth.Actor, in
 	if err != nil {
 		return nil, err
 	}
-	use := &fieldUse{set: set, actor: actor}
-	return use, use.refer(ctx, tx.Clients, inputs)
+	use := &fieldUse{set: set.of(entity), actor: actor}
+	return use, use.refer(ctx, tx.Clients, patches)
 }
 
 // shown leaves of a customer's custom fields what the caller may see.
@@ -336,7 +377,7 @@ func (s *fieldSet) visible(a *auth.Actor, m map[string]any, personal bool) map[s
 
 // fieldOf reads one definition. Error: ErrFieldNotFound.
 func fieldOf(ctx context.Context, c *db.Clients, id uuid.UUID) (*Field, error) {
-	found, err := readFields(ctx, c, "AND id = $1", id)
+	found, err := queryFields(ctx, c, "id = $1", id)
 	switch {
 	case err != nil:
 		return nil, err

@@ -32,6 +32,7 @@ type replaceChoices struct {
 // ReplacedChoices is what the visible job reports.
 type ReplacedChoices struct {
 	Customers int64 `json:"customers"`
+	Records   int64 `json:"records,omitempty"` // of another entity
 }
 
 // runReplaceChoices gives customers the choices that others were replaced by,
@@ -41,6 +42,13 @@ type ReplacedChoices struct {
 func (s *Service) runReplaceChoices(ctx context.Context, r replaceChoices, p *jobs.Progress) (any, error) {
 	ctx = auth.With(ctx, auth.Actor{Kind: r.Kind, ID: r.Actor, Name: r.Name, Scope: auth.Scope{All: true}})
 	out := &ReplacedChoices{}
+	f, err := fieldOf(ctx, s.db.Clients, r.FieldID)
+	if err != nil {
+		return nil, err
+	}
+	if f.Entity != OfCustomer {
+		return out, s.replaceHeld(ctx, f.ID, p, out)
+	}
 	for {
 		if p.Cancelled() {
 			return out, jobs.ErrCancelled
@@ -89,12 +97,7 @@ func (s *Service) replaceBatch(ctx context.Context, id uuid.UUID) (n int, err er
 		}
 		if _, err := tx.Exec(ctx, `
 			WITH by AS (SELECT * FROM unnest($3::text[], $4::text[]) AS b (old, new))
-			UPDATE customers c SET version = c.version + 1, updated_at = $5, custom_fields = jsonb_set(c.custom_fields, ARRAY[$2::text],
-			    CASE WHEN jsonb_typeof(c.custom_fields -> $2::text) = 'array'
-			         THEN (SELECT jsonb_agg(u.v ORDER BY u.v COLLATE "C") FROM (
-			                   SELECT DISTINCT coalesce(by.new, e.v) AS v
-			                   FROM jsonb_array_elements_text(c.custom_fields -> $2::text) AS e (v) LEFT JOIN by ON by.old = e.v) u)
-			         ELSE (SELECT to_jsonb(coalesce((SELECT by.new FROM by WHERE by.old = c.custom_fields ->> $2::text), c.custom_fields ->> $2::text))) END)
+			UPDATE customers c SET version = c.version + 1, updated_at = $5, custom_fields = `+replacedChoices("c")+`
 			WHERE c.id = ANY ($1::uuid[]) AND jsonb_exists(c.custom_fields, $2::text)`,
 			ids, f.Key, pq.Array(from), pq.Array(to), s.clock.Now().UTC().Truncate(time.Microsecond)); err != nil {
 			return err

@@ -26,6 +26,8 @@ import (
 //   - key, entity and personal never;
 //   - the kind only while no customer has a value, of a personal field never,
 //     since nobody can look;
+//   - of what is said of customers, all holds for other entities too; values of
+//     family members are sealed, so they count as personal ones;
 //   - a choice that customers have stays, or is replaced by another one, which a
 //     job then does to all of them; those of personal fields stay;
 //   - bounds, patterns and required apply to values written from then on; those
@@ -52,6 +54,7 @@ var (
 
 // FieldInput is a new definition.
 type FieldInput struct {
+	Entity     string // empty: customer
 	Key        string
 	Kind       FieldKind
 	Personal   bool
@@ -82,14 +85,17 @@ func (s *Service) CreateField(ctx context.Context, in FieldInput) (*Field, error
 		return nil, err
 	}
 	now := s.clock.Now().UTC().Truncate(time.Microsecond)
-	f := &Field{ID: id, Entity: "customer", Key: in.Key, Kind: in.Kind, Personal: in.Personal, Filterable: in.Filterable, FieldRules: in.FieldRules,
+	if in.Entity == "" {
+		in.Entity = OfCustomer
+	}
+	f := &Field{ID: id, Entity: in.Entity, Key: in.Key, Kind: in.Kind, Personal: in.Personal, Filterable: in.Filterable, FieldRules: in.FieldRules,
 		Version: 1, CreatedAt: now, UpdatedAt: now}
 	if err := f.check(); err != nil {
 		return nil, err
 	}
 	err = s.changeFields(ctx, func(ctx context.Context, tx *db.Tx) error {
 		var n int
-		if err := tx.QueryRow(ctx, "SELECT count(*) FROM custom_fields WHERE archived_at IS NULL").Scan(&n); err != nil {
+		if err := tx.QueryRow(ctx, "SELECT count(*) FROM custom_fields WHERE archived_at IS NULL AND entity = $1", f.Entity).Scan(&n); err != nil {
 			return err
 		}
 		if n >= maxFields {
@@ -106,7 +112,7 @@ func (s *Service) CreateField(ctx context.Context, in FieldInput) (*Field, error
 			VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb, 1, $8, $8)`, f.ID, f.Entity, f.Key, string(f.Kind), f.Personal, f.Filterable, string(raw), now); err != nil {
 			return err
 		}
-		if !f.Personal {
+		if !f.Personal && f.Entity == OfCustomer {
 			// From before there were definitions. A walk over all customers, under the
 			// lock; fields are defined seldom.
 			if _, err := tx.Exec(ctx, `
@@ -166,7 +172,7 @@ func (s *Service) UpdateField(ctx context.Context, id uuid.UUID, ch FieldChange,
 		if err := f.checkNames(ctx, tx); err != nil {
 			return err
 		}
-		if err := f.checkUse(ctx, tx, &old); err != nil {
+		if err := s.checkUse(ctx, tx, f, &old); err != nil {
 			return err
 		}
 		if len(changed) == 0 {
@@ -214,9 +220,9 @@ func (s *Service) DeleteField(ctx context.Context, id uuid.UUID, ifMatch *string
 		if err := etag.Require(ifMatch, f.Version); err != nil {
 			return err
 		}
-		used := f.Personal // sealed: somebody may have it
+		used := f.sealed() // somebody may have it
 		if !used {
-			if used, err = fieldUsed(ctx, tx, f); err != nil {
+			if used, err = s.fieldUsed(ctx, tx, f); err != nil {
 				return err
 			}
 		}
@@ -239,7 +245,7 @@ func (s *Service) DeleteField(ctx context.Context, id uuid.UUID, ifMatch *string
 }
 
 func noteField(ctx context.Context, tx *db.Tx, action, event string, f *Field, changed []string) {
-	changes := map[string]any{"key": f.Key}
+	changes := map[string]any{"key": f.Key, "entity": f.Entity}
 	if len(changed) > 0 {
 		changes["fields"] = changed
 	}
@@ -300,8 +306,14 @@ func (f *Field) check() error {
 	if !fieldKeyPattern.MatchString(f.Key) {
 		wrong("/key")
 	}
-	if f.Personal && f.Filterable {
+	if f.sealed() && f.Filterable {
 		wrong("/filterable")
+	}
+	if f.Personal && !f.keyed() {
+		bad.add("/personal", ErrFieldPersonal, map[string]any{"entity": f.Entity})
+	}
+	if f.Entity == OfProduct && len(f.Required.StoreIDs) > 0 {
+		wrong("/required/store_ids")
 	}
 	for _, l := range []struct{ pointer, text string }{{"/labels/en", f.Labels.EN}, {"/labels/zh", f.Labels.ZH}} {
 		if v := strings.TrimSpace(l.text); v == "" || utf8.RuneCountInString(v) > 64 {
@@ -357,7 +369,7 @@ func (f *Field) checkValidation(wrong func(pointer string)) {
 		if c.ReplacedBy == "" {
 			continue
 		}
-		if other := f.choice(c.ReplacedBy); f.Personal || other == nil || other.ReplacedBy != "" {
+		if other := f.choice(c.ReplacedBy); f.sealed() || other == nil || other.ReplacedBy != "" {
 			wrong(at + "/replaced_by")
 		}
 	}
@@ -398,13 +410,13 @@ func (f *Field) checkNames(ctx context.Context, tx *db.Tx) error {
 	return bad.err()
 }
 
-// checkUse refuses changes that values which customers have would not survive.
-func (f *Field) checkUse(ctx context.Context, tx *db.Tx, old *Field) error {
+// checkUse refuses changes that values which records have would not survive.
+func (s *Service) checkUse(ctx context.Context, tx *db.Tx, f, old *Field) error {
 	if f.Kind != old.Kind || f.ReferenceTo != old.ReferenceTo {
-		used := f.Personal
+		used := f.sealed()
 		var err error
 		if !used {
-			used, err = fieldUsed(ctx, tx, old)
+			used, err = s.fieldUsed(ctx, tx, old)
 		}
 		if used {
 			return ErrFieldKindUsed.At("/kind")
@@ -420,12 +432,12 @@ func (f *Field) checkUse(ctx context.Context, tx *db.Tx, old *Field) error {
 	if len(gone) == 0 {
 		return nil
 	}
-	if f.Personal {
+	if f.sealed() {
 		return ErrFieldChoiceUsed.At("/validation/choices").Arg("value", gone[0])
 	}
 	for _, v := range gone {
-		var used bool
-		if err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM customer_field_values WHERE field_id = $1 AND text = $2)", f.ID, v).Scan(&used); err != nil {
+		used, err := s.choiceUsed(ctx, tx, f, v)
+		if err != nil {
 			return err
 		}
 		if used {
@@ -435,12 +447,30 @@ func (f *Field) checkUse(ctx context.Context, tx *db.Tx, old *Field) error {
 	return nil
 }
 
-// fieldUsed reports whether any customer has a value, beyond the caller's scope.
-func fieldUsed(ctx context.Context, tx *db.Tx, f *Field) (used bool, err error) {
+// sealed reports that nobody can look who has a value of the field.
+func (f *Field) sealed() bool { return f.Personal || f.Entity == OfFamily }
+
+// keyed reports that the field's entity has a key to seal values with.
+func (f *Field) keyed() bool { return f.Entity == OfCustomer || f.Entity == OfFamily }
+
+// fieldUsed reports whether any record has a value, beyond the caller's scope.
+func (s *Service) fieldUsed(ctx context.Context, tx *db.Tx, f *Field) (used bool, err error) {
+	if f.Entity != OfCustomer {
+		return s.heldValue(ctx, tx, f)
+	}
 	err = tx.QueryRow(ctx, `
 		SELECT EXISTS (SELECT 1 FROM customer_field_values WHERE field_id = $1 AND text IS NOT NULL)
 		    OR EXISTS (SELECT 1 FROM customer_field_values WHERE field_id = $1 AND number IS NOT NULL)
 		    OR EXISTS (SELECT 1 FROM customer_field_values WHERE field_id = $1 AND day IS NOT NULL)`, f.ID).Scan(&used)
+	return used, err
+}
+
+// choiceUsed reports whether any record has a choice, beyond the caller's scope.
+func (s *Service) choiceUsed(ctx context.Context, tx *db.Tx, f *Field, v string) (used bool, err error) {
+	if f.Entity != OfCustomer {
+		return s.heldChoice(ctx, tx, f, v)
+	}
+	err = tx.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM customer_field_values WHERE field_id = $1 AND text = $2)", f.ID, v).Scan(&used)
 	return used, err
 }
 

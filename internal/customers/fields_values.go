@@ -40,14 +40,37 @@ type fieldUse struct {
 // assign changes a customer's custom fields by an input, by all rules; old is
 // the customer before, nil for a new one.
 func (u *fieldUse) assign(c *Customer, in *Input, old *Customer, bad *faults) {
-	patch := map[string]any{}
+	w := fieldWrite{plain: &c.CustomFields, personal: &c.Custom, store: c.storeID(), made: old == nil, lenient: in.nameless}
 	if in.CustomFields != nil {
-		patch = *in.CustomFields
+		w.patch = *in.CustomFields
 	}
-	if len(patch) > 0 {
-		c.CustomFields, c.Custom = maps.Clone(c.CustomFields), maps.Clone(c.Custom)
+	w.moved = old != nil && old.storeID() != c.storeID()
+	u.judge(&w, bad)
+	if len(w.patch) > 0 || old == nil {
+		c.CustomFields = object(c.CustomFields, "/custom_fields", bad)
+		c.Custom = object(c.Custom, "/custom_fields", bad)
 	}
-	for _, key := range slices.Sorted(maps.Keys(patch)) {
+}
+
+// fieldWrite is a change of the custom fields of one record.
+type fieldWrite struct {
+	plain, personal *map[string]any // by all rules; both may be the same
+	patch           map[string]any  // nil members are removed
+	store           uuid.UUID       // whose records must have what is required there
+	made            bool            // a new record, which gets defaults
+	moved           bool            // to that store
+	lenient         bool            // defaults and required fields are not for it
+}
+
+// judge does a change, and says what is wrong with it.
+func (u *fieldUse) judge(w *fieldWrite, bad *faults) {
+	if len(w.patch) > 0 {
+		shared := w.plain == w.personal
+		if *w.plain = maps.Clone(*w.plain); !shared {
+			*w.personal = maps.Clone(*w.personal)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(w.patch)) {
 		pointer := "/custom_fields/" + escapePointer(key)
 		f := u.set.active(key)
 		switch {
@@ -56,7 +79,7 @@ func (u *fieldUse) assign(c *Customer, in *Input, old *Customer, bad *faults) {
 		case !f.editable(&u.actor):
 			bad.add(pointer, ErrFieldReadOnly)
 		default:
-			v, fault := f.normalize(patch[key])
+			v, fault := f.normalize(w.patch[key])
 			if fault == nil && f.Kind == FieldReference && v != nil && !u.known[f.ReferenceTo+v.(string)] {
 				fault = &apperr.Field{Code: ErrFieldReference.Code}
 			}
@@ -65,38 +88,37 @@ func (u *fieldUse) assign(c *Customer, in *Input, old *Customer, bad *faults) {
 				*bad = append(*bad, *fault)
 				continue
 			}
-			c.setField(f, v)
+			w.set(f, v)
 		}
 	}
-	moved := old != nil && old.storeID() != c.storeID()
 	for _, key := range u.set.keys {
 		f := u.set.active(key)
 		if f == nil {
 			continue
 		}
-		_, given := patch[key]
-		if old == nil && !given && len(f.Default) > 0 && !in.nameless {
+		_, given := w.patch[key]
+		if w.made && !given && len(f.Default) > 0 && !w.lenient {
 			if v, fault := f.parse(f.Default); fault == nil {
-				c.setField(f, v)
+				w.set(f, v)
 			}
 		}
 		// Records from before the rule may be changed in other respects.
-		if (old == nil && !in.nameless || given || moved) && f.Required.in(c.storeID()) && !c.hasField(f) &&
+		if (w.made && !w.lenient || given || w.moved) && f.Required.in(w.store) && !w.has(f) &&
 			!slices.ContainsFunc(*bad, func(b apperr.Field) bool { return b.Pointer == "/custom_fields/"+escapePointer(key) }) {
 			bad.add("/custom_fields/"+escapePointer(key), ErrFieldRequired)
 		}
 	}
-	if len(patch) > 0 || old == nil {
-		c.CustomFields = object(c.CustomFields, "/custom_fields", bad)
-		c.Custom = object(c.Custom, "/custom_fields", bad)
-	}
 }
 
-func (c *Customer) setField(f *Field, v any) {
-	m := &c.CustomFields
+func (w *fieldWrite) values(f *Field) *map[string]any {
 	if f.Personal {
-		m = &c.Custom
+		return w.personal
 	}
+	return w.plain
+}
+
+func (w *fieldWrite) set(f *Field, v any) {
+	m := w.values(f)
 	if v == nil {
 		delete(*m, f.Key)
 		return
@@ -107,13 +129,7 @@ func (c *Customer) setField(f *Field, v any) {
 	(*m)[f.Key] = v
 }
 
-func (c *Customer) hasField(f *Field) bool {
-	m := c.CustomFields
-	if f.Personal {
-		m = c.Custom
-	}
-	return m[f.Key] != nil
-}
+func (w *fieldWrite) has(f *Field) bool { return (*w.values(f))[f.Key] != nil }
 
 func fault(d *apperr.Definition, args ...any) *apperr.Field {
 	out := &apperr.Field{Code: d.Code}
@@ -302,15 +318,12 @@ func (f *Field) parse(values []string) (any, *apperr.Field) {
 	}
 }
 
-// refer asks which of the things that inputs refer to exist, set-based and as
+// refer asks which of the things that patches refer to exist, set-based and as
 // far as the caller sees.
-func (u *fieldUse) refer(ctx context.Context, tx *db.Clients, inputs []*Input) error {
+func (u *fieldUse) refer(ctx context.Context, tx *db.Clients, patches []map[string]any) error {
 	wanted := map[string][]uuid.UUID{}
-	for _, in := range inputs {
-		if in.CustomFields == nil {
-			continue
-		}
-		for key, raw := range *in.CustomFields {
+	for _, patch := range patches {
+		for key, raw := range patch {
 			f := u.set.active(key)
 			v, ok := raw.(string)
 			if c, from := raw.(Cell); from {

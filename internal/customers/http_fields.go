@@ -23,7 +23,11 @@ func (a API) ListCustomFields(ctx context.Context, r customersapi.ListCustomFiel
 	var at struct {
 		Key string `json:"k"`
 	}
-	list := "custom-fields"
+	entity := OfCustomer
+	if r.Params.Entity != nil {
+		entity = string(*r.Params.Entity)
+	}
+	list := "custom-fields of " + entity
 	archived := r.Params.Status != nil && *r.Params.Status == customersapi.CustomFieldArchived
 	if archived {
 		list += " archived"
@@ -31,7 +35,7 @@ func (a API) ListCustomFields(ctx context.Context, r customersapi.ListCustomFiel
 	if _, err := a.pages.Decode(list, r.Params.Cursor, &at); err != nil {
 		return nil, err
 	}
-	all, err := readFields(ctx, a.db.From(ctx), "ORDER BY key")
+	all, err := queryFields(ctx, a.db.From(ctx), "entity = $1 ORDER BY key", entity)
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +62,9 @@ func (a API) ListCustomFields(ctx context.Context, r customersapi.ListCustomFiel
 		next := a.pages.Encode(list, at)
 		out.Body.NextCursor.Set(next)
 		v := url.Values{"cursor": {next}, "limit": {strconv.Itoa(limit)}}
+		if r.Params.Entity != nil {
+			v.Set("entity", entity)
+		}
 		if archived {
 			v.Set("status", string(*r.Params.Status))
 		}
@@ -73,7 +80,7 @@ func (a API) ListCustomFields(ctx context.Context, r customersapi.ListCustomFiel
 // CreateCustomField implements createCustomField.
 func (a API) CreateCustomField(ctx context.Context, r customersapi.CreateCustomFieldRequestObject) (customersapi.CreateCustomFieldResponseObject, error) {
 	b := r.Body
-	in := FieldInput{Key: b.Key, Kind: FieldKind(b.Kind), Personal: b.Personal != nil && *b.Personal, Filterable: b.Filterable != nil && *b.Filterable}
+	in := FieldInput{Entity: deref((*string)(b.Entity)), Key: b.Key, Kind: FieldKind(b.Kind), Personal: b.Personal != nil && *b.Personal, Filterable: b.Filterable != nil && *b.Filterable}
 	in.Labels = Labels{b.Labels.En, b.Labels.Zh}
 	in.ReferenceTo = deref((*string)(b.ReferenceTo))
 	if b.Validation != nil {

@@ -2,6 +2,7 @@ package customers
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -216,6 +217,8 @@ func (s *Service) ToAPIFamilyMember(f *FamilyMember) customersapi.FamilyMember {
 	if age := f.Age(s.clock.Today().Time()); age >= 0 {
 		out.Age = value(int32(age))
 	}
+	out.CustomFields = customersapi.CustomFields{}
+	maps.Copy(out.CustomFields, f.CustomFields)
 	for kind, size := range f.Sizes {
 		out.Sizes[kind] = customersapi.Size{Value: size.Value, System: customersapi.SizeSystem(size.System)}
 	}
@@ -235,6 +238,7 @@ func (s *Service) maskedFamily(f *FamilyMember) customersapi.FamilyMember {
 // FromAPIFamilyCreate reads a new member of the family.
 func FromAPIFamilyCreate(b *customersapi.FamilyMemberCreate) FamilyInput {
 	in := FamilyInput{Relation: (*string)(&b.Relation), Name: fromPointer(b.Name), Gender: (*string)(b.Gender), Sizes: fromAPISizes(b.Sizes), Notes: fromPointer(b.Notes)}
+	set(&in.CustomFields, (*map[string]any)(b.CustomFields))
 	if b.BirthDate != nil {
 		in.BirthDate = value(b.BirthDate.Time)
 	}
@@ -244,6 +248,7 @@ func FromAPIFamilyCreate(b *customersapi.FamilyMemberCreate) FamilyInput {
 // FromAPIFamilyUpdate reads a change of a member of the family.
 func FromAPIFamilyUpdate(b *customersapi.FamilyMemberUpdate) FamilyInput {
 	in := FamilyInput{Relation: (*string)(b.Relation), Name: b.Name, Gender: (*string)(b.Gender), Sizes: fromAPISizes(b.Sizes), Notes: b.Notes}
+	set(&in.CustomFields, (*map[string]any)(b.CustomFields))
 	if b.BirthDate.IsNull() {
 		in.BirthDate = null[time.Time]()
 	} else if v, err := b.BirthDate.Get(); err == nil {

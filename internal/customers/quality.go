@@ -221,19 +221,19 @@ func (c *Customer) invalid(today time.Time) (p Problems) {
 	return p
 }
 
-// references are the values of reference fields, as inputs that refer reads.
-func references(set *fieldSet, people []Customer) []*Input {
+// references are the values of reference fields, as patches that refer reads.
+func references(set *fieldSet, people []Customer) []map[string]any {
 	var keys []string
 	for _, key := range set.keys {
 		if f := set.active(key); f != nil && f.Kind == FieldReference {
 			keys = append(keys, key)
 		}
 	}
-	var out []*Input
+	var out []map[string]any
 	for i := range people {
 		for _, key := range keys {
 			if v := people[i].customValue(key); v != nil {
-				out = append(out, &Input{CustomFields: &map[string]any{key: v}})
+				out = append(out, map[string]any{key: v})
 			}
 		}
 	}

@@ -39,6 +39,7 @@ type Service struct {
 	members  MemberSide
 
 	followers []Follower
+	holders   map[string]string // tables that keep custom fields of their own, by entity
 }
 
 // UseMembers connects the customers' own side; call it before serving.
@@ -49,7 +50,7 @@ func New(d Deps) *Service {
 	s := &Service{
 		db: d.DB, clock: d.Clock, keys: d.Keys, pages: d.Pages, queue: d.Queue,
 		profiles: cache.NewHot(d.Cache, "profile"),
-		stats:    &tokenStats{},
+		stats:    &tokenStats{}, holders: map[string]string{},
 	}
 	if d.Queue != nil {
 		jobs.RegisterVisible(d.Queue, jobHandOver, func(ctx context.Context, h handOver, p *jobs.Progress) (any, error) { return s.runHandOver(ctx, h, p) })

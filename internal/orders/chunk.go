@@ -12,6 +12,7 @@ import (
 
 	"github.com/shuke-crm/shuke/internal/catalog"
 	"github.com/shuke-crm/shuke/internal/customers"
+	"github.com/shuke-crm/shuke/internal/platform/apperr"
 	"github.com/shuke-crm/shuke/internal/platform/audit"
 	"github.com/shuke-crm/shuke/internal/platform/db"
 	"github.com/shuke-crm/shuke/internal/platform/events"
@@ -54,6 +55,9 @@ func (s *Service) chunk(ctx context.Context, tx *db.Tx, rows []*row, create bool
 	}
 	variants, err := s.findVariants(ctx, tx, stillOpen(rows), create)
 	if err != nil {
+		return err
+	}
+	if err := s.judgeFields(ctx, tx, stillOpen(rows)); err != nil {
 		return err
 	}
 	fresh := stillOpen(rows)
@@ -264,6 +268,34 @@ func (s *Service) findVariants(ctx context.Context, tx *db.Tx, rows []*row, crea
 		}
 	}
 	return variants, nil
+}
+
+// judgeFields judges the custom fields of the orders that tickets make.
+func (s *Service) judgeFields(ctx context.Context, tx *db.Tx, rows []*row) error {
+	items := make([]*customers.FieldItem, 0, len(rows))
+	var makers []*row
+	for _, r := range rows {
+		if r.fields = nil; r.ticket.sells() {
+			makers = append(makers, r)
+			items = append(items, &customers.FieldItem{Store: r.ticket.StoreID, New: true, Patch: r.ticket.Fields})
+		} else if len(r.ticket.Fields) > 0 {
+			r.fail(ErrNoOrder.At(r.at + "/custom_fields"))
+		}
+	}
+	if err := s.customers.JudgeFields(ctx, tx, customers.OfOrder, items); err != nil {
+		return err
+	}
+	for i, r := range makers {
+		r.fields = items[i].Values
+		if bad := items[i].Faults(); len(bad) > 0 {
+			e := items[i].Err().(*apperr.Error)
+			for n := range e.Fields {
+				e.Fields[n].Pointer = r.at + e.Fields[n].Pointer
+			}
+			r.fail(e)
+		}
+	}
+	return nil
 }
 
 // claim writes the rows of pos_tickets. Of several transactions with the same

@@ -4,6 +4,8 @@ import "github.com/shuke-crm/shuke/internal/platform/apperr"
 
 // Errors of this domain.
 var (
+	ErrNoOrder = apperr.Define(apperr.Invalid, "orders.no_order", "A ticket that only brings goods back makes no order, which alone has custom fields.", "仅含退货的小票不产生订单，不能填写订单的自定义字段。")
+
 	ErrOrderNotFound  = apperr.Define(apperr.NotFound, "orders.not_found", "There is no such order, or not for you.", "找不到该订单，或您无权查看。")
 	ErrReturnNotFound = apperr.Define(apperr.NotFound, "orders.return_not_found", "There is no such return, or not for you.", "找不到该退货单，或您无权查看。")
 	ErrStoreNotFound  = apperr.Define(apperr.NotFound, "orders.store_not_found", "There is no such store, or not for you.", "找不到该门店，或您无权查看。")

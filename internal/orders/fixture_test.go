@@ -59,7 +59,7 @@ func open(t testing.TB, now time.Time) *shop {
 	keys := crypto.Generate()
 	pages := page.NewCodec(keys.Derive("test"))
 	people := customers.New(customers.Deps{DB: s.db, Clock: s.clock, Keys: keys, Cache: redis, Pages: pages})
-	products := catalog.New(catalog.Deps{DB: s.db, Clock: s.clock, Pages: pages})
+	products := catalog.New(catalog.Deps{DB: s.db, Clock: s.clock, Pages: pages, Customers: people})
 	s.segments = segments.New(segments.Deps{DB: s.db, Clock: s.clock, Customers: people})
 	s.Service = New(Deps{
 		DB: s.db, Clock: s.clock, Keys: keys, Cache: redis, Pages: pages, Currency: "CNY", Customers: people, Catalog: products, Segments: s.segments,

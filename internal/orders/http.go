@@ -10,6 +10,7 @@ import (
 	commonapi "github.com/shuke-crm/shuke/api/common"
 	ordersapi "github.com/shuke-crm/shuke/api/orders"
 	"github.com/shuke-crm/shuke/ent/commerce"
+	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/platform/apperr"
 	"github.com/shuke-crm/shuke/internal/platform/etag"
 )
@@ -43,14 +44,18 @@ func (a API) ListOrders(ctx context.Context, r ordersapi.ListOrdersRequestObject
 	found, err := a.Service.ListOrders(ctx, Filter{
 		StoreID: p.StoreId, CustomerID: p.CustomerId, StaffID: p.StaffId, Channel: string(value(p.Channel)), Status: string(value(p.Status)),
 		After: p.PlacedAfter, Before: p.PlacedBefore, ExternalNumber: value(p.ExternalNumber), OrderNumber: value(p.OrderNumber),
-		Limit: p.Limit, Cursor: p.Cursor, Total: p.Include != nil,
+		Fields: value(p.CustomFields), Limit: p.Limit, Cursor: p.Cursor, Total: p.Include != nil,
 	})
+	if err != nil {
+		return nil, err
+	}
+	shown, err := a.customers.ShownFields(ctx, customers.OfOrder)
 	if err != nil {
 		return nil, err
 	}
 	items := make([]ordersapi.Order, len(found.Items))
 	for i, o := range found.Items {
-		items[i] = toAPIOrder(o)
+		items[i] = toAPIOrder(o, shown)
 	}
 	return ordersapi.ListOrders200JSONResponse{
 		Body:    ordersapi.OrderList{Items: items, NextCursor: orNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
@@ -64,7 +69,11 @@ func (a API) GetOrder(ctx context.Context, r ordersapi.GetOrderRequestObject) (o
 	if err != nil {
 		return nil, err
 	}
-	body := toAPIOrder(o)
+	shown, err := a.customers.ShownFields(ctx, customers.OfOrder)
+	if err != nil {
+		return nil, err
+	}
+	body := toAPIOrder(o, shown)
 	lines := make([]ordersapi.OrderLine, len(o.Edges.Lines))
 	for i, l := range o.Edges.Lines {
 		lines[i] = ordersapi.OrderLine{
@@ -141,7 +150,8 @@ func toAPIResult(i int, r *Result, lang string) ordersapi.POSResult {
 	return out
 }
 
-func toAPIOrder(o *commerce.Order) ordersapi.Order {
+// toAPIOrder writes an order; shown leaves the custom fields that the caller may see.
+func toAPIOrder(o *commerce.Order, shown func(map[string]any) map[string]any) ordersapi.Order {
 	payments := make([]ordersapi.OrderPayment, len(o.Payments))
 	for i, p := range o.Payments {
 		payments[i] = ordersapi.OrderPayment{Method: p.Method, Amount: p.Amount}
@@ -150,7 +160,7 @@ func toAPIOrder(o *commerce.Order) ordersapi.Order {
 		Id: o.ID, OrderNumber: o.OrderNumber, ExternalNumber: orNull(o.ExternalNumber), StoreId: o.StoreID, AssignedStaffId: orNull(o.AssignedStaffID),
 		StaffId: orNull(o.StaffID), CustomerId: orNull(o.CustomerID), Channel: ordersapi.OrderChannel(o.Channel), Status: ordersapi.OrderStatus(o.Status),
 		Currency: o.Currency, PlacedAt: o.PlacedAt.UTC(), BusinessOn: openapi_types.Date{Time: o.BusinessDay}, LineCount: int32(o.LineCount),
-		UnitCount: o.UnitCount, TotalAmount: o.TotalAmount, ReturnedAmount: o.ReturnedAmount, Payments: payments,
+		UnitCount: o.UnitCount, TotalAmount: o.TotalAmount, ReturnedAmount: o.ReturnedAmount, Payments: payments, CustomFields: shown(o.CustomFields),
 		Version: o.Version, CreatedAt: o.CreatedAt.UTC(), UpdatedAt: o.UpdatedAt.UTC(),
 	}
 }

@@ -88,6 +88,9 @@ func readTicket(at string, t *ordersapi.POSTicket) Ticket {
 		}
 		out.Payments = append(out.Payments, schema.Payment{Method: value(p.Method), Amount: value(p.Amount)})
 	}
+	if out.Fields = value(t.CustomFields); len(out.Fields) == 0 {
+		out.Fields = nil
+	}
 	out.unread = r.err
 	return out
 }

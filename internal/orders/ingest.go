@@ -30,6 +30,7 @@ type row struct {
 	day      clock.Day
 	orderID  uuid.UUID // made before insert; zero: no order
 	returnID uuid.UUID
+	fields   map[string]any // custom fields of the order, judged
 }
 
 func (r *row) fail(err *apperr.Error) { *r.result = Result{Status: Failed, Err: err} }

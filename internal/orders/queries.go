@@ -13,6 +13,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturn"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturnline"
 	"github.com/shuke-crm/shuke/ent/commerce/predicate"
+	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 )
 
@@ -33,7 +34,8 @@ type Filter struct {
 	After          *time.Time // inclusive
 	Before         *time.Time // exclusive
 	ExternalNumber string
-	OrderNumber    string // orders only
+	OrderNumber    string   // orders only
+	Fields         []string // orders only: custom fields, as "key:value"
 	Limit          *int32
 	Cursor         *string
 	Total          bool
@@ -69,14 +71,25 @@ func (s *Service) follow(ctx context.Context, f *Filter) error {
 
 // ListOrders returns orders within the caller's scope, the newest first.
 // Plan: orders_placed_idx, orders_store_idx, orders_customer_idx or
-// orders_staff_idx backwards; the cost does not depend on the depth.
+// orders_staff_idx backwards; the cost does not depend on the depth. By custom
+// fields orders_custom_fields_idx where few have the value.
 //
-// Errors: apperr.ErrBadCursor.
+// Errors: apperr.ErrBadCursor, those of customers.FieldsContain.
 func (s *Service) ListOrders(ctx context.Context, f Filter) (*page.Of[*commerce.Order], error) {
 	if err := s.follow(ctx, &f); err != nil {
 		return nil, err
 	}
 	l, where := f.orders()
+	contained, err := s.customers.FieldsContain(ctx, customers.OfOrder, f.Fields)
+	if err != nil {
+		return nil, err
+	}
+	for i, one := range contained {
+		l.Filters.Add("custom_fields", f.Fields[i])
+		where = append(where, order.And(order.CustomFieldsNotNil(), func(s *sql.Selector) {
+			s.Where(sql.P(func(b *sql.Builder) { b.WriteString(s.C(order.FieldCustomFields)).WriteString(" @> ").Arg(one) }))
+		}))
+	}
 	q := s.db.From(ctx).Commerce.Order.Query().Where(where...)
 	out := &page.Of[*commerce.Order]{}
 	if f.Total {

@@ -2,6 +2,7 @@ package orders
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -130,6 +131,14 @@ func (t *Ticket) back(l *TicketLine) (back bool, pieces int64) {
 	return t.Return, l.Quantity
 }
 
+// sells reports whether the ticket makes an order.
+func (t *Ticket) sells() bool {
+	return slices.ContainsFunc(t.Lines, func(l TicketLine) bool {
+		back, _ := t.back(&l)
+		return !back
+	})
+}
+
 func (t *Ticket) takesBack() bool {
 	for i := range t.Lines {
 		if back, _ := t.back(&t.Lines[i]); back {
@@ -175,6 +184,11 @@ func (t *Ticket) content() string {
 	for _, p := range t.Payments {
 		text(p.Method)
 		b = binary.AppendVarint(b, p.Amount)
+	}
+	if t.Fields != nil { // those without are as they were before there were any
+		raw, _ := json.Marshal(t.Fields) // read from JSON; members in the order of their names
+		b = append(b, '|')
+		text(string(raw))
 	}
 	return string(b)
 }

@@ -39,6 +39,7 @@ type Service struct {
 
 // New makes the service.
 func New(d Deps) *Service {
+	d.Customers.HoldFields(customers.OfOrder, "orders")
 	return &Service{
 		db: d.DB, clock: d.Clock, keys: d.Keys, cache: d.Cache, pages: d.Pages, currency: d.Currency,
 		customers: d.Customers, catalog: d.Catalog, segments: d.Segments,

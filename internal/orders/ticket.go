@@ -23,6 +23,7 @@ type Ticket struct {
 	StaffID  uuid.UUID      // who sold; zero when not known
 	Lines    []TicketLine
 	Payments []schema.Payment
+	Fields   map[string]any // custom fields of the order
 
 	unread *apperr.Error // the first part that could not be read; nil when all could
 }

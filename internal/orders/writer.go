@@ -30,6 +30,7 @@ type heads struct {
 	numbers, originals, channels, payments    []string
 	at, days                                  []string
 	lineCounts, unitCounts, totals            []int64
+	fields                                    []string // JSON, empty for none; orders only
 }
 
 // lines are the columns of order lines or return lines.
@@ -65,6 +66,15 @@ func (w *writer) add(r *row, variants map[string]catalog.Variant) {
 	delta := segments.DayDelta{CustomerID: r.customer.ID, Day: r.day}
 	if r.orderID != uuid.Nil {
 		w.orders.add(r.orderID, r, sold, payments)
+		custom := ""
+		if len(r.fields) > 0 {
+			raw, err := json.Marshal(r.fields)
+			if err != nil {
+				w.lines.err = err
+			}
+			custom = string(raw)
+		}
+		w.orders.fields = append(w.orders.fields, custom)
 		delta.Orders, delta.Units, delta.Spent = 1, sold.units, sold.total
 	}
 	if r.returnID != uuid.Nil {
@@ -115,12 +125,12 @@ const none = "'00000000-0000-0000-0000-000000000000'"
 
 const insertOrdersSQL = `
 INSERT INTO orders (id, order_number, store_id, assigned_staff_id, staff_id, customer_id, channel, external_number, status, currency, placed_at, business_day,
-                    line_count, unit_count, total_amount, returned_amount, payments, version, created_at, updated_at)
+                    line_count, unit_count, total_amount, returned_amount, payments, custom_fields, version, created_at, updated_at)
 SELECT id, 'O' || lpad(nextval('order_numbers')::text, 10, '0'), store, NULLIF(assistant, ` + none + `), NULLIF(staff, ` + none + `), NULLIF(customer, ` + none + `),
-       channel, number, 'completed', $13, at, day, line_count, unit_count, total, 0, NULLIF(payments, '')::jsonb, 1, $14, $14
+       channel, number, 'completed', $13, at, day, line_count, unit_count, total, 0, NULLIF(payments, '')::jsonb, NULLIF(fields, '')::jsonb, 1, $14, $14
 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::text[], $8::timestamptz[], $9::date[], $10::bigint[], $11::bigint[],
-            $12::bigint[], $15::text[])
-     AS t (id, store, assistant, staff, customer, channel, number, at, day, line_count, unit_count, total, payments)`
+            $12::bigint[], $15::text[], $16::text[])
+     AS t (id, store, assistant, staff, customer, channel, number, at, day, line_count, unit_count, total, payments, fields)`
 
 const insertReturnsSQL = `
 INSERT INTO order_returns (id, return_number, store_id, assigned_staff_id, staff_id, customer_id, external_number, original_external_number, status, currency,
@@ -148,7 +158,7 @@ var (
 func (w *writer) insert(ctx context.Context, tx *db.Tx) error {
 	if o := &w.orders; len(o.ids) > 0 {
 		if _, err := tx.Exec(ctx, insertOrdersSQL, o.ids, o.stores, o.assistants, o.staff, o.customers, pq.Array(o.channels), pq.Array(o.numbers),
-			pq.Array(o.at), pq.Array(o.days), pq.Array(o.lineCounts), pq.Array(o.unitCounts), pq.Array(o.totals), w.currency, w.now, pq.Array(o.payments)); err != nil {
+			pq.Array(o.at), pq.Array(o.days), pq.Array(o.lineCounts), pq.Array(o.unitCounts), pq.Array(o.totals), w.currency, w.now, pq.Array(o.payments), pq.Array(o.fields)); err != nil {
 			return err
 		}
 	}

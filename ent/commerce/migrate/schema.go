@@ -58,6 +58,7 @@ var (
 		{Name: "total_amount", Type: field.TypeInt64, Default: 0},
 		{Name: "returned_amount", Type: field.TypeInt64, Default: 0},
 		{Name: "payments", Type: field.TypeJSON, Nullable: true},
+		{Name: "custom_fields", Type: field.TypeJSON, Nullable: true},
 		{Name: "version", Type: field.TypeInt64, Default: 1},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "updated_at", Type: field.TypeTime},
@@ -97,6 +98,15 @@ var (
 				Name:    "orders_placed_idx",
 				Unique:  false,
 				Columns: []*schema.Column{OrdersColumns[10], OrdersColumns[0]},
+			},
+			{
+				Name:    "orders_custom_fields_idx",
+				Unique:  false,
+				Columns: []*schema.Column{OrdersColumns[17]},
+				Annotation: &entsql.IndexAnnotation{
+					Type:  "GIN",
+					Where: "custom_fields IS NOT NULL",
+				},
 			},
 		},
 	}
@@ -268,6 +278,7 @@ var (
 		{Name: "book", Type: field.TypeJSON, Nullable: true},
 		{Name: "apparel", Type: field.TypeJSON, Nullable: true},
 		{Name: "attributes", Type: field.TypeJSON, Nullable: true},
+		{Name: "custom_fields", Type: field.TypeJSON, Nullable: true},
 		{Name: "isbn13", Type: field.TypeString, Nullable: true, Size: 13},
 		{Name: "source", Type: field.TypeString, Size: 32, Default: "staff"},
 		{Name: "version", Type: field.TypeInt64, Default: 1},
@@ -283,7 +294,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "products_categories_category",
-				Columns:    []*schema.Column{ProductsColumns[14]},
+				Columns:    []*schema.Column{ProductsColumns[15]},
 				RefColumns: []*schema.Column{CategoriesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -292,12 +303,21 @@ var (
 			{
 				Name:    "products_category_idx",
 				Unique:  false,
-				Columns: []*schema.Column{ProductsColumns[14], ProductsColumns[0]},
+				Columns: []*schema.Column{ProductsColumns[15], ProductsColumns[0]},
 			},
 			{
 				Name:    "products_isbn13_idx",
 				Unique:  false,
+				Columns: []*schema.Column{ProductsColumns[10]},
+			},
+			{
+				Name:    "products_custom_fields_idx",
+				Unique:  false,
 				Columns: []*schema.Column{ProductsColumns[9]},
+				Annotation: &entsql.IndexAnnotation{
+					Type:  "GIN",
+					Where: "custom_fields IS NOT NULL",
+				},
 			},
 			{
 				Name:    "products_title_trgm_idx",

@@ -48,6 +48,8 @@ const (
 	FieldReturnedAmount = "returned_amount"
 	// FieldPayments holds the string denoting the payments field in the database.
 	FieldPayments = "payments"
+	// FieldCustomFields holds the string denoting the custom_fields field in the database.
+	FieldCustomFields = "custom_fields"
 	// FieldVersion holds the string denoting the version field in the database.
 	FieldVersion = "version"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
@@ -95,6 +97,7 @@ var Columns = []string{
 	FieldTotalAmount,
 	FieldReturnedAmount,
 	FieldPayments,
+	FieldCustomFields,
 	FieldVersion,
 	FieldCreatedAt,
 	FieldUpdatedAt,

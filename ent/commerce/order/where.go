@@ -821,6 +821,16 @@ func PaymentsNotNil() predicate.Order {
 	return predicate.Order(sql.FieldNotNull(FieldPayments))
 }
 
+// CustomFieldsIsNil applies the IsNil predicate on the "custom_fields" field.
+func CustomFieldsIsNil() predicate.Order {
+	return predicate.Order(sql.FieldIsNull(FieldCustomFields))
+}
+
+// CustomFieldsNotNil applies the NotNil predicate on the "custom_fields" field.
+func CustomFieldsNotNil() predicate.Order {
+	return predicate.Order(sql.FieldNotNull(FieldCustomFields))
+}
+
 // VersionEQ applies the EQ predicate on the "version" field.
 func VersionEQ(v int64) predicate.Order {
 	return predicate.Order(sql.FieldEQ(FieldVersion, v))

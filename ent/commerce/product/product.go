@@ -34,6 +34,8 @@ const (
 	FieldApparel = "apparel"
 	// FieldAttributes holds the string denoting the attributes field in the database.
 	FieldAttributes = "attributes"
+	// FieldCustomFields holds the string denoting the custom_fields field in the database.
+	FieldCustomFields = "custom_fields"
 	// FieldIsbn13 holds the string denoting the isbn13 field in the database.
 	FieldIsbn13 = "isbn13"
 	// FieldSource holds the string denoting the source field in the database.
@@ -78,6 +80,7 @@ var Columns = []string{
 	FieldBook,
 	FieldApparel,
 	FieldAttributes,
+	FieldCustomFields,
 	FieldIsbn13,
 	FieldSource,
 	FieldVersion,

@@ -416,6 +416,16 @@ func AttributesNotNil() predicate.Product {
 	return predicate.Product(sql.FieldNotNull(FieldAttributes))
 }
 
+// CustomFieldsIsNil applies the IsNil predicate on the "custom_fields" field.
+func CustomFieldsIsNil() predicate.Product {
+	return predicate.Product(sql.FieldIsNull(FieldCustomFields))
+}
+
+// CustomFieldsNotNil applies the NotNil predicate on the "custom_fields" field.
+func CustomFieldsNotNil() predicate.Product {
+	return predicate.Product(sql.FieldNotNull(FieldCustomFields))
+}
+
 // Isbn13EQ applies the EQ predicate on the "isbn13" field.
 func Isbn13EQ(v string) predicate.Product {
 	return predicate.Product(sql.FieldEQ(FieldIsbn13, v))

@@ -123,15 +123,15 @@ func init() {
 	// order.DefaultReturnedAmount holds the default value on creation for the returned_amount field.
 	order.DefaultReturnedAmount = orderDescReturnedAmount.Default.(int64)
 	// orderDescVersion is the schema descriptor for version field.
-	orderDescVersion := orderFields[17].Descriptor()
+	orderDescVersion := orderFields[18].Descriptor()
 	// order.DefaultVersion holds the default value on creation for the version field.
 	order.DefaultVersion = orderDescVersion.Default.(int64)
 	// orderDescCreatedAt is the schema descriptor for created_at field.
-	orderDescCreatedAt := orderFields[18].Descriptor()
+	orderDescCreatedAt := orderFields[19].Descriptor()
 	// order.DefaultCreatedAt holds the default value on creation for the created_at field.
 	order.DefaultCreatedAt = orderDescCreatedAt.Default.(func() time.Time)
 	// orderDescUpdatedAt is the schema descriptor for updated_at field.
-	orderDescUpdatedAt := orderFields[19].Descriptor()
+	orderDescUpdatedAt := orderFields[20].Descriptor()
 	// order.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	order.DefaultUpdatedAt = orderDescUpdatedAt.Default.(func() time.Time)
 	orderline.Policy = privacy.NewPolicies(schema.OrderLine{})
@@ -275,25 +275,25 @@ func init() {
 	// product.BrandValidator is a validator for the "brand" field. It is called by the builders before save.
 	product.BrandValidator = productDescBrand.Validators[0].(func(string) error)
 	// productDescIsbn13 is the schema descriptor for isbn13 field.
-	productDescIsbn13 := productFields[10].Descriptor()
+	productDescIsbn13 := productFields[11].Descriptor()
 	// product.Isbn13Validator is a validator for the "isbn13" field. It is called by the builders before save.
 	product.Isbn13Validator = productDescIsbn13.Validators[0].(func(string) error)
 	// productDescSource is the schema descriptor for source field.
-	productDescSource := productFields[11].Descriptor()
+	productDescSource := productFields[12].Descriptor()
 	// product.DefaultSource holds the default value on creation for the source field.
 	product.DefaultSource = productDescSource.Default.(string)
 	// product.SourceValidator is a validator for the "source" field. It is called by the builders before save.
 	product.SourceValidator = productDescSource.Validators[0].(func(string) error)
 	// productDescVersion is the schema descriptor for version field.
-	productDescVersion := productFields[12].Descriptor()
+	productDescVersion := productFields[13].Descriptor()
 	// product.DefaultVersion holds the default value on creation for the version field.
 	product.DefaultVersion = productDescVersion.Default.(int64)
 	// productDescCreatedAt is the schema descriptor for created_at field.
-	productDescCreatedAt := productFields[13].Descriptor()
+	productDescCreatedAt := productFields[14].Descriptor()
 	// product.DefaultCreatedAt holds the default value on creation for the created_at field.
 	product.DefaultCreatedAt = productDescCreatedAt.Default.(func() time.Time)
 	// productDescUpdatedAt is the schema descriptor for updated_at field.
-	productDescUpdatedAt := productFields[14].Descriptor()
+	productDescUpdatedAt := productFields[15].Descriptor()
 	// product.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	product.DefaultUpdatedAt = productDescUpdatedAt.Default.(func() time.Time)
 	stockdocument.Policy = privacy.NewPolicies(schema.StockDocument{})

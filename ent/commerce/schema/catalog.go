@@ -81,6 +81,7 @@ func (Product) Fields() []ent.Field {
 		field.JSON("book", &Book{}).Optional(),
 		field.JSON("apparel", &Apparel{}).Optional(),
 		field.JSON("attributes", map[string]any{}).Optional(),
+		field.JSON("custom_fields", map[string]any{}).Optional().Comment("the retailer's own fields, as defined for products"),
 		field.String("isbn13").Optional().Nillable().MaxLen(13).Comment("copied from book for the index; several products may share a misused ISBN"),
 		field.String("source").Default("staff").MaxLen(32).Comment("staff, import, pos (made from an unknown SKU on a ticket)"),
 		field.Int64("version").Default(1),
@@ -102,6 +103,7 @@ func (Product) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("category_id", "id").StorageKey("products_category_idx"),
 		index.Fields("isbn13").StorageKey("products_isbn13_idx"),
+		index.Fields("custom_fields").Annotations(entsql.IndexType("GIN"), entsql.IndexWhere("custom_fields IS NOT NULL")).StorageKey("products_custom_fields_idx"),
 		index.Fields("title").Annotations(entsql.IndexType("GIN"), entsql.OpClass("gin_trgm_ops")).StorageKey("products_title_trgm_idx"),
 	}
 }

@@ -40,6 +40,7 @@ func (Order) Fields() []ent.Field {
 		field.Int64("total_amount").Default(0).Comment("what the customer pays"),
 		field.Int64("returned_amount").Default(0).Comment("sum of linked returns"),
 		field.JSON("payments", []Payment{}).Optional(),
+		field.JSON("custom_fields", map[string]any{}).Optional().Comment("the retailer's own fields, as defined for orders"),
 		field.Int64("version").Default(1),
 		field.Time("created_at").Default(time.Now).Immutable(),
 		field.Time("updated_at").Default(time.Now),
@@ -69,6 +70,7 @@ func (Order) Indexes() []ent.Index {
 		index.Fields("store_id", "placed_at", "id").StorageKey("orders_store_idx"),
 		index.Fields("assigned_staff_id", "placed_at", "id").StorageKey("orders_staff_idx"),
 		index.Fields("placed_at", "id").StorageKey("orders_placed_idx"),
+		index.Fields("custom_fields").Annotations(entsql.IndexType("GIN"), entsql.IndexWhere("custom_fields IS NOT NULL")).StorageKey("orders_custom_fields_idx"),
 	}
 }
 
