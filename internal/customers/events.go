@@ -59,8 +59,18 @@ func originOfChange(ctx context.Context) string {
 	return originSystem
 }
 
+type stageRuleKey struct{}
+
+// withStageRule names the rule by which a single write derives a stage.
+func withStageRule(ctx context.Context, rule string) context.Context {
+	return context.WithValue(ctx, stageRuleKey{}, rule)
+}
+
 // changeBy is what statements hand to the triggers that keep histories.
-func changeBy(ctx context.Context) string { return changeFor(ctx, "") }
+func changeBy(ctx context.Context) string {
+	rule, _ := ctx.Value(stageRuleKey{}).(string)
+	return changeFor(ctx, rule)
+}
 
 // changeFor is changeBy for stages that a rule gives.
 func changeFor(ctx context.Context, rule string) string {

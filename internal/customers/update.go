@@ -65,7 +65,7 @@ func (s *Service) change(ctx context.Context, id uuid.UUID, ifMatch *string, f f
 				return err
 			}
 		}
-		if _, err := s.write(ctx, tx, updateRows, []*Customer{&out}, map[uuid.UUID][]byte{id: rows[0].DataKey}); err != nil {
+		if _, err := s.write(withStageRule(ctx, out.stageRule), tx, updateRows, []*Customer{&out}, map[uuid.UUID][]byte{id: rows[0].DataKey}); err != nil {
 			return err
 		}
 		s.note(ctx, tx, what.action, what.event, &out, what.fields)
