@@ -14601,8 +14601,9 @@ type ClientInterface interface {
 	// CreateAttachmentWithBody Attach a file to a customer
 	//
 	// JPEG, PNG, GIF, WebP or PDF, at most as large as the operator allows (10 MiB and 30 million pixels unless set otherwise). What it is, is found out
-	// from the contents; a picture that cannot be decoded is refused. Pictures get a thumbnail of at most 512 pixels that holds nothing of what the camera
-	// wrote about place and time. The contents are encrypted with a key that dies with the customer's.
+	// from the contents; a picture that cannot be decoded is refused. What a camera or a program wrote into a picture about place, time, device and owner is
+	// taken out before it is kept (EXIF, XMP, IPTC, comments, whatever follows the picture), so `size_bytes` may be less than what was sent; pixels, colour
+	// profile and how the camera was held stay. Pictures get a thumbnail of at most 512 pixels, upright. The contents are encrypted with a key that dies with the customer's.
 	//
 	// There is no `Idempotency-Key` here, as for all uploads.
 	//
@@ -19650,8 +19651,9 @@ func (c *Client) ListAttachments(ctx context.Context, id CustomerId, params *Lis
 // CreateAttachmentWithBody Attach a file to a customer
 //
 // JPEG, PNG, GIF, WebP or PDF, at most as large as the operator allows (10 MiB and 30 million pixels unless set otherwise). What it is, is found out
-// from the contents; a picture that cannot be decoded is refused. Pictures get a thumbnail of at most 512 pixels that holds nothing of what the camera
-// wrote about place and time. The contents are encrypted with a key that dies with the customer's.
+// from the contents; a picture that cannot be decoded is refused. What a camera or a program wrote into a picture about place, time, device and owner is
+// taken out before it is kept (EXIF, XMP, IPTC, comments, whatever follows the picture), so `size_bytes` may be less than what was sent; pixels, colour
+// profile and how the camera was held stay. Pictures get a thumbnail of at most 512 pixels, upright. The contents are encrypted with a key that dies with the customer's.
 //
 // There is no `Idempotency-Key` here, as for all uploads.
 //
@@ -42981,8 +42983,9 @@ type ClientWithResponsesInterface interface {
 	// CreateAttachmentWithBodyWithResponse Attach a file to a customer
 	//
 	// JPEG, PNG, GIF, WebP or PDF, at most as large as the operator allows (10 MiB and 30 million pixels unless set otherwise). What it is, is found out
-	// from the contents; a picture that cannot be decoded is refused. Pictures get a thumbnail of at most 512 pixels that holds nothing of what the camera
-	// wrote about place and time. The contents are encrypted with a key that dies with the customer's.
+	// from the contents; a picture that cannot be decoded is refused. What a camera or a program wrote into a picture about place, time, device and owner is
+	// taken out before it is kept (EXIF, XMP, IPTC, comments, whatever follows the picture), so `size_bytes` may be less than what was sent; pixels, colour
+	// profile and how the camera was held stay. Pictures get a thumbnail of at most 512 pixels, upright. The contents are encrypted with a key that dies with the customer's.
 	//
 	// There is no `Idempotency-Key` here, as for all uploads.
 	//
@@ -64232,8 +64235,9 @@ func (c *ClientWithResponses) ListAttachmentsWithResponse(ctx context.Context, i
 // CreateAttachmentWithBodyWithResponse Attach a file to a customer
 //
 // JPEG, PNG, GIF, WebP or PDF, at most as large as the operator allows (10 MiB and 30 million pixels unless set otherwise). What it is, is found out
-// from the contents; a picture that cannot be decoded is refused. Pictures get a thumbnail of at most 512 pixels that holds nothing of what the camera
-// wrote about place and time. The contents are encrypted with a key that dies with the customer's.
+// from the contents; a picture that cannot be decoded is refused. What a camera or a program wrote into a picture about place, time, device and owner is
+// taken out before it is kept (EXIF, XMP, IPTC, comments, whatever follows the picture), so `size_bytes` may be less than what was sent; pixels, colour
+// profile and how the camera was held stay. Pictures get a thumbnail of at most 512 pixels, upright. The contents are encrypted with a key that dies with the customer's.
 //
 // There is no `Idempotency-Key` here, as for all uploads.
 //

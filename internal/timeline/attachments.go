@@ -297,7 +297,7 @@ func (s *Service) Attach(ctx context.Context, customerID uuid.UUID, parts *multi
 		return nil, err
 	}
 	key, secret := crypto.NewContentKey()
-	for i, content := range [][]byte{up.contents, file.thumbnail}[:len(objects)] {
+	for i, content := range [][]byte{file.content, file.thumbnail}[:len(objects)] {
 		if err := s.store(objects[i], key, content); err != nil {
 			return nil, err
 		}
@@ -314,7 +314,7 @@ func (s *Service) Attach(ctx context.Context, customerID uuid.UUID, parts *multi
 		own := o.key.Derive(tableAttachments, id)
 		kind, by := author(ctx)
 		create := tx.CRM.Attachment.Create().SetID(id).SetCustomerID(o.ID).SetNillableStoreID(o.HomeStoreID).SetNillableAssignedStaffID(o.AssignedStaffID).
-			SetKind(up.Kind).SetContentType(file.contentType).SetSizeBytes(int64(len(up.contents))).SetNillableWidth(file.width).SetNillableHeight(file.height).
+			SetKind(up.Kind).SetContentType(file.contentType).SetSizeBytes(int64(len(file.content))).SetNillableWidth(file.width).SetNillableHeight(file.height).
 			SetFileKeySealed(own.Seal(tableAttachments, columnFileKey, id, secret)).
 			SetAuthorKind(attachment.AuthorKind(kind)).SetNillableAuthorID(by).SetCreatedAt(now).SetUpdatedAt(now)
 		if up.Caption != "" {

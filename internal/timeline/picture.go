@@ -27,6 +27,7 @@ const thumbnailSide = 512
 // file is what was found out about the contents of an upload.
 type file struct {
 	contentType   string
+	content       []byte // to be kept: of a picture without metadata
 	width, height *int
 	thumbnail     []byte // JPEG; nil for what is no picture
 }
@@ -41,7 +42,7 @@ func (s *Service) inspect(ctx context.Context, content []byte) (*file, error) {
 	if len(content) == 0 {
 		return nil, ErrFileEmpty.At("/file")
 	}
-	f := &file{contentType: http.DetectContentType(content)}
+	f := &file{contentType: http.DetectContentType(content), content: content}
 	if f.contentType == "application/pdf" {
 		return f, nil
 	}
@@ -68,10 +69,11 @@ func (s *Service) inspect(ctx context.Context, content []byte) (*file, error) {
 	if err != nil {
 		return nil, ErrPictureBroken.At("/file")
 	}
-	turn := 1
-	if format == "jpeg" {
-		turn = orientation(content)
+	clean, turn, ok := stripped(format, content)
+	if !ok {
+		return nil, ErrPictureBroken.At("/file")
 	}
+	f.content = clean
 	if f.thumbnail, err = thumbnail(picture, turn); err != nil {
 		return nil, err
 	}
@@ -118,22 +120,8 @@ func turned(p *image.RGBA, turn int) *image.RGBA {
 	return out
 }
 
-// orientation reads how a camera was held from a JPEG (Exif 2.32, tag 0x0112);
-// 1, upright, where it does not say.
-func orientation(jpg []byte) int {
-	for at := 2; at+4 <= len(jpg) && jpg[at] == 0xFF; {
-		marker, size := jpg[at+1], int(binary.BigEndian.Uint16(jpg[at+2:]))
-		if size < 2 || at+2+size > len(jpg) || marker == 0xDA {
-			return 1
-		}
-		if part := jpg[at+4 : at+2+size]; marker == 0xE1 && bytes.HasPrefix(part, []byte("Exif\x00\x00")) {
-			return orientationTag(part[6:])
-		}
-		at += 2 + size
-	}
-	return 1
-}
-
+// orientationTag reads how a camera was held from an EXIF block (Exif 2.32, tag
+// 0x0112); 1, upright, where it does not say.
 func orientationTag(tiff []byte) int {
 	var order binary.ByteOrder
 	switch {
