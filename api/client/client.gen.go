@@ -2115,6 +2115,30 @@ func (e StaffStatus) Valid() bool {
 	}
 }
 
+// Defines values for StockCountStatus.
+const (
+	StockCountStatusApproved  StockCountStatus = "approved"
+	StockCountStatusCancelled StockCountStatus = "cancelled"
+	StockCountStatusOpen      StockCountStatus = "open"
+	StockCountStatusSubmitted StockCountStatus = "submitted"
+)
+
+// Valid indicates whether the value is a known member of the StockCountStatus enum.
+func (e StockCountStatus) Valid() bool {
+	switch e {
+	case StockCountStatusApproved:
+		return true
+	case StockCountStatusCancelled:
+		return true
+	case StockCountStatusOpen:
+		return true
+	case StockCountStatusSubmitted:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for StockDocumentStatus.
 const (
 	Created   StockDocumentStatus = "created"
@@ -2210,22 +2234,46 @@ func (e StockMovementKind) Valid() bool {
 
 // Defines values for StockReservationStatus.
 const (
-	Committed StockReservationStatus = "committed"
-	Expired   StockReservationStatus = "expired"
-	Open      StockReservationStatus = "open"
-	Released  StockReservationStatus = "released"
+	StockReservationStatusCommitted StockReservationStatus = "committed"
+	StockReservationStatusExpired   StockReservationStatus = "expired"
+	StockReservationStatusOpen      StockReservationStatus = "open"
+	StockReservationStatusReleased  StockReservationStatus = "released"
 )
 
 // Valid indicates whether the value is a known member of the StockReservationStatus enum.
 func (e StockReservationStatus) Valid() bool {
 	switch e {
-	case Committed:
+	case StockReservationStatusCommitted:
 		return true
-	case Expired:
+	case StockReservationStatusExpired:
 		return true
-	case Open:
+	case StockReservationStatusOpen:
 		return true
-	case Released:
+	case StockReservationStatusReleased:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StockTransferStatus.
+const (
+	StockTransferStatusCancelled StockTransferStatus = "cancelled"
+	StockTransferStatusDraft     StockTransferStatus = "draft"
+	StockTransferStatusInTransit StockTransferStatus = "in_transit"
+	StockTransferStatusReceived  StockTransferStatus = "received"
+)
+
+// Valid indicates whether the value is a known member of the StockTransferStatus enum.
+func (e StockTransferStatus) Valid() bool {
+	switch e {
+	case StockTransferStatusCancelled:
+		return true
+	case StockTransferStatusDraft:
+		return true
+	case StockTransferStatusInTransit:
+		return true
+	case StockTransferStatusReceived:
 		return true
 	default:
 		return false
@@ -3261,6 +3309,36 @@ func (e ListDelegationsParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for ListStockCountsParamsInclude.
+const (
+	ListStockCountsParamsIncludeIncludeTotalCount ListStockCountsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListStockCountsParamsInclude enum.
+func (e ListStockCountsParamsInclude) Valid() bool {
+	switch e {
+	case ListStockCountsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListStockCountLinesParamsInclude.
+const (
+	ListStockCountLinesParamsIncludeIncludeTotalCount ListStockCountLinesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListStockCountLinesParamsInclude enum.
+func (e ListStockCountLinesParamsInclude) Valid() bool {
+	switch e {
+	case ListStockCountLinesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListStockLevelsParamsInclude.
 const (
 	ListStockLevelsParamsIncludeIncludeTotalCount ListStockLevelsParamsInclude = "total_count"
@@ -3300,6 +3378,21 @@ const (
 func (e ListStockReservationsParamsInclude) Valid() bool {
 	switch e {
 	case ListStockReservationsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListStockTransfersParamsInclude.
+const (
+	ListStockTransfersParamsIncludeIncludeTotalCount ListStockTransfersParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListStockTransfersParamsInclude enum.
+func (e ListStockTransfersParamsInclude) Valid() bool {
+	switch e {
+	case ListStockTransfersParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -9528,6 +9621,128 @@ type StepUpInput struct {
 	Password *string     `json:"password,omitempty"`
 }
 
+// StockCount A count of what a store really has.
+//
+// Example: {"approved_at":null,"approved_by":null,"created_at":"2026-11-22T01:00:00Z","differing_count":3,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b04","line_count":120,"note":"年末盘点","status":"submitted","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b11","submitted_at":"2026-11-22T02:00:00Z","submitted_by":"wang.li","updated_at":"2026-11-22T02:00:00Z","variance_quantity":-4,"version":9}
+type StockCount struct {
+	ApprovedAt nullable.Nullable[time.Time] `json:"approved_at"`
+	ApprovedBy nullable.Nullable[string]    `json:"approved_by"`
+	CreatedAt  time.Time                    `json:"created_at"`
+
+	// DifferingCount Lines that differ from the book.
+	DifferingCount int64 `json:"differing_count"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id        Id     `json:"id"`
+	LineCount int64  `json:"line_count"`
+	Note      string `json:"note"`
+
+	// Status How far a count is.
+	//
+	// Example: open
+	Status StockCountStatus `json:"status"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId     Id                           `json:"store_id"`
+	SubmittedAt nullable.Nullable[time.Time] `json:"submitted_at"`
+	SubmittedBy nullable.Nullable[string]    `json:"submitted_by"`
+	UpdatedAt   time.Time                    `json:"updated_at"`
+
+	// VarianceQuantity Counted less expected, over all lines.
+	VarianceQuantity int64 `json:"variance_quantity"`
+	Version          int64 `json:"version"`
+}
+
+// StockCountCreate Where to count.
+//
+// Example: {"note":"年末盘点","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b11"}
+type StockCountCreate struct {
+	Note *string `json:"note,omitempty"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId Id `json:"store_id"`
+}
+
+// StockCountEntry Pieces of a variant, named by exactly one of `variant_id` and `sku`.
+//
+// Example: {"counted_quantity":11,"sku":"HLM-001"}
+type StockCountEntry struct {
+	CountedQuantity int64   `json:"counted_quantity"`
+	Sku             *string `json:"sku,omitempty"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId *Id `json:"variant_id,omitempty"`
+}
+
+// StockCountLine How many pieces of a variant were found.
+//
+// Example: {"counted_at":"2026-11-22T01:30:00Z","counted_quantity":11,"expected_quantity":12,"sku":"HLM-001","title":"红楼梦","variance_quantity":-1,"variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b12"}
+type StockCountLine struct {
+	CountedAt       time.Time `json:"counted_at"`
+	CountedQuantity int64     `json:"counted_quantity"`
+
+	// ExpectedQuantity Fit for sale by the book, when it was written down.
+	ExpectedQuantity int64  `json:"expected_quantity"`
+	Sku              string `json:"sku"`
+	Title            string `json:"title"`
+
+	// VarianceQuantity Counted less expected.
+	VarianceQuantity int64 `json:"variance_quantity"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId Id `json:"variant_id"`
+}
+
+// StockCountLineList A page of them.
+//
+// Example: {"has_more":false,"items":[{"counted_at":"2026-11-22T01:30:00Z","counted_quantity":11,"expected_quantity":12,"sku":"HLM-001","title":"红楼梦","variance_quantity":-1,"variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b12"}],"next_cursor":null}
+type StockCountLineList struct {
+	HasMore bool             `json:"has_more"`
+	Items   []StockCountLine `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All that match, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// StockCountLinesAdd What was counted.
+//
+// Example: {"lines":[{"counted_quantity":11,"sku":"HLM-001"}]}
+type StockCountLinesAdd struct {
+	Lines []StockCountEntry `json:"lines"`
+}
+
+// StockCountList A page of them.
+//
+// Example: {"has_more":false,"items":[{"approved_at":null,"approved_by":null,"created_at":"2026-11-22T01:00:00Z","differing_count":3,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b04","line_count":120,"note":"年末盘点","status":"submitted","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b11","submitted_at":"2026-11-22T02:00:00Z","submitted_by":"wang.li","updated_at":"2026-11-22T02:00:00Z","variance_quantity":-4,"version":9}],"next_cursor":null}
+type StockCountList struct {
+	HasMore bool         `json:"has_more"`
+	Items   []StockCount `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All that match, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// StockCountStatus How far a count is.
+//
+// Example: open
+type StockCountStatus string
+
 // StockDocument Movements that were written together.
 //
 // Example: {"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b22","movements":[{"actor":"wang.li","created_at":"2026-11-22T02:00:00Z","damaged_change":0,"document_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b22","external_number":"GR-20261122-07","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b21","incoming_change":0,"kind":"receipt","line_number":1,"occurred_at":"2026-11-22T01:30:00Z","on_hand_after":12,"on_hand_change":10,"reason":"","sku":"HLM-001","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b11","title":"红楼梦","unit_cost_amount":3200,"variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b12"}],"status":"created","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b11"}
@@ -9832,6 +10047,115 @@ type StockReservationWish struct {
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 	VariantId *Id `json:"variant_id,omitempty"`
 }
+
+// StockTransfer Goods that one store sends to another.
+//
+// Example: {"created_at":"2026-11-22T01:00:00Z","from_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b11","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b03","lines":[{"damaged_quantity":0,"quantity":4,"received_quantity":0,"sku":"HLM-001","title":"红楼梦","variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b12"}],"note":"","received_at":null,"shipped_at":"2026-11-22T02:00:00Z","status":"in_transit","to_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b13","updated_at":"2026-11-22T02:00:00Z","version":2}
+type StockTransfer struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// FromStoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	FromStoreId Id `json:"from_store_id"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id         Id                           `json:"id"`
+	Lines      []StockTransferLine          `json:"lines"`
+	Note       string                       `json:"note"`
+	ReceivedAt nullable.Nullable[time.Time] `json:"received_at"`
+	ShippedAt  nullable.Nullable[time.Time] `json:"shipped_at"`
+
+	// Status How far a transfer is.
+	//
+	// Example: in_transit
+	Status StockTransferStatus `json:"status"`
+
+	// ToStoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	ToStoreId Id        `json:"to_store_id"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// StockTransferArrival What came of one variant, named by exactly one of `variant_id` and `sku`.
+//
+// Example: {"damaged_quantity":1,"received_quantity":3,"sku":"HLM-001"}
+type StockTransferArrival struct {
+	// DamagedQuantity Not fit for sale.
+	DamagedQuantity *int64 `json:"damaged_quantity,omitempty"`
+
+	// ReceivedQuantity Fit for sale.
+	ReceivedQuantity int64   `json:"received_quantity"`
+	Sku              *string `json:"sku,omitempty"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId *Id `json:"variant_id,omitempty"`
+}
+
+// StockTransferCreate What to send where.
+//
+// Example: {"from_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b11","lines":[{"quantity":4,"sku":"HLM-001"}],"to_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b13"}
+type StockTransferCreate struct {
+	// FromStoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	FromStoreId Id                     `json:"from_store_id"`
+	Lines       []StockReservationWish `json:"lines"`
+	Note        *string                `json:"note,omitempty"`
+
+	// ToStoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	ToStoreId Id `json:"to_store_id"`
+}
+
+// StockTransferLine Pieces of one variant. What is neither received nor damaged when it has arrived was lost.
+//
+// Example: {"damaged_quantity":1,"quantity":4,"received_quantity":3,"sku":"HLM-001","title":"红楼梦","variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b12"}
+type StockTransferLine struct {
+	DamagedQuantity  int64  `json:"damaged_quantity"`
+	Quantity         int64  `json:"quantity"`
+	ReceivedQuantity int64  `json:"received_quantity"`
+	Sku              string `json:"sku"`
+	Title            string `json:"title"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId Id `json:"variant_id"`
+}
+
+// StockTransferList A page of them.
+//
+// Example: {"has_more":false,"items":[{"created_at":"2026-11-22T01:00:00Z","from_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b11","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b03","lines":[{"damaged_quantity":0,"quantity":4,"received_quantity":0,"sku":"HLM-001","title":"红楼梦","variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b12"}],"note":"","received_at":null,"shipped_at":"2026-11-22T02:00:00Z","status":"in_transit","to_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b13","updated_at":"2026-11-22T02:00:00Z","version":2}],"next_cursor":null}
+type StockTransferList struct {
+	HasMore bool            `json:"has_more"`
+	Items   []StockTransfer `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All that match, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// StockTransferReceipt What came.
+//
+// Example: {"lines":[{"damaged_quantity":1,"received_quantity":3,"sku":"HLM-001"}]}
+type StockTransferReceipt struct {
+	Lines *[]StockTransferArrival `json:"lines,omitempty"`
+}
+
+// StockTransferStatus How far a transfer is.
+//
+// Example: in_transit
+type StockTransferStatus string
 
 // Store Example: {"address":"南京东路1号","city":"上海","code":"SH01","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","merchant_id":null,"name":"上海一店","phone":"021-55550100","region_id":null,"status":"open","updated_at":"2026-07-01T02:00:00Z","version":1}
 type Store struct {
@@ -10615,6 +10939,11 @@ type StaffId = Id
 // StaleDays defines model for StaleDays.
 type StaleDays = int32
 
+// StockCountId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type StockCountId = Id
+
 // StockLevelId A UUIDv7, so ids sort by the time of creation.
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
@@ -10624,6 +10953,11 @@ type StockLevelId = Id
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type StockReservationId = Id
+
+// StockTransferId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type StockTransferId = Id
 
 // StoreId A UUIDv7, so ids sort by the time of creation.
 //
@@ -12533,6 +12867,93 @@ type ResetStaffPasswordParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListStockCountsParams defines parameters for ListStockCounts.
+type ListStockCountsParams struct {
+	// StoreId Only this store.
+	StoreId *Id `form:"store_id,omitempty" json:"store_id,omitempty"`
+
+	// Status Only counts in this state.
+	Status *StockCountStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListStockCountsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListStockCountsParamsInclude defines parameters for ListStockCounts.
+type ListStockCountsParamsInclude string
+
+// CreateStockCountParams defines parameters for CreateStockCount.
+type CreateStockCountParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetStockCountParams defines parameters for GetStockCount.
+type GetStockCountParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// ApproveStockCountParams defines parameters for ApproveStockCount.
+type ApproveStockCountParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// CancelStockCountParams defines parameters for CancelStockCount.
+type CancelStockCountParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListStockCountLinesParams defines parameters for ListStockCountLines.
+type ListStockCountLinesParams struct {
+	// Differing Only lines that differ from the book.
+	Differing *bool `form:"differing,omitempty" json:"differing,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListStockCountLinesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListStockCountLinesParamsInclude defines parameters for ListStockCountLines.
+type ListStockCountLinesParamsInclude string
+
+// AddStockCountLinesParams defines parameters for AddStockCountLines.
+type AddStockCountLinesParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ReopenStockCountParams defines parameters for ReopenStockCount.
+type ReopenStockCountParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// SubmitStockCountParams defines parameters for SubmitStockCount.
+type SubmitStockCountParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListStockLevelsParams defines parameters for ListStockLevels.
 type ListStockLevelsParams struct {
 	// StoreId Only this store.
@@ -12664,6 +13085,61 @@ type CommitStockReservationParams struct {
 
 // ReleaseStockReservationParams defines parameters for ReleaseStockReservation.
 type ReleaseStockReservationParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListStockTransfersParams defines parameters for ListStockTransfers.
+type ListStockTransfersParams struct {
+	// StoreId Only transfers from or to this store.
+	StoreId *Id `form:"store_id,omitempty" json:"store_id,omitempty"`
+
+	// Status Only transfers in this state.
+	Status *StockTransferStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListStockTransfersParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListStockTransfersParamsInclude defines parameters for ListStockTransfers.
+type ListStockTransfersParamsInclude string
+
+// CreateStockTransferParams defines parameters for CreateStockTransfer.
+type CreateStockTransferParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetStockTransferParams defines parameters for GetStockTransfer.
+type GetStockTransferParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// CancelStockTransferParams defines parameters for CancelStockTransfer.
+type CancelStockTransferParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ReceiveStockTransferParams defines parameters for ReceiveStockTransfer.
+type ReceiveStockTransferParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ShipStockTransferParams defines parameters for ShipStockTransfer.
+type ShipStockTransferParams struct {
 	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
 	// and 409 while the first one is still at work.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
@@ -13165,6 +13641,12 @@ type CreateGrantJSONRequestBody = GrantInput
 // ResetStaffPasswordJSONRequestBody defines body for ResetStaffPassword for application/json ContentType.
 type ResetStaffPasswordJSONRequestBody = PasswordResetInput
 
+// CreateStockCountJSONRequestBody defines body for CreateStockCount for application/json ContentType.
+type CreateStockCountJSONRequestBody = StockCountCreate
+
+// AddStockCountLinesJSONRequestBody defines body for AddStockCountLines for application/json ContentType.
+type AddStockCountLinesJSONRequestBody = StockCountLinesAdd
+
 // UpdateStockLevelJSONRequestBody defines body for UpdateStockLevel for application/json ContentType.
 type UpdateStockLevelJSONRequestBody = StockLevelUpdate
 
@@ -13173,6 +13655,12 @@ type CreateStockMovementsJSONRequestBody = StockMovementsCreate
 
 // CreateStockReservationJSONRequestBody defines body for CreateStockReservation for application/json ContentType.
 type CreateStockReservationJSONRequestBody = StockReservationCreate
+
+// CreateStockTransferJSONRequestBody defines body for CreateStockTransfer for application/json ContentType.
+type CreateStockTransferJSONRequestBody = StockTransferCreate
+
+// ReceiveStockTransferJSONRequestBody defines body for ReceiveStockTransfer for application/json ContentType.
+type ReceiveStockTransferJSONRequestBody = StockTransferReceipt
 
 // CreateStoreJSONRequestBody defines body for CreateStore for application/json ContentType.
 type CreateStoreJSONRequestBody = StoreCreate
@@ -16617,6 +17105,94 @@ type ClientInterface interface {
 	// Corresponds with DELETE /v1/staff/{id}/sessions (the `RevokeStaffSessions` operationId).
 	RevokeStaffSessions(ctx context.Context, id StaffId, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListStockCounts List counts
+	//
+	// Of the stores within the scope, the newest first, without their lines.
+	//
+	// Corresponds with GET /v1/stock-counts (the `ListStockCounts` operationId).
+	ListStockCounts(ctx context.Context, params *ListStockCountsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateStockCountWithBody Begin a count
+	//
+	// In a store within the scope. Selling goes on meanwhile.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/stock-counts (the `CreateStockCount` operationId).
+	CreateStockCountWithBody(ctx context.Context, params *CreateStockCountParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateStockCount Begin a count
+	//
+	// In a store within the scope. Selling goes on meanwhile.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/stock-counts (the `CreateStockCount` operationId).
+	CreateStockCount(ctx context.Context, params *CreateStockCountParams, body CreateStockCountJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetStockCount Read a count
+	//
+	// With its sums.
+	//
+	// Corresponds with GET /v1/stock-counts/{id} (the `GetStockCount` operationId).
+	GetStockCount(ctx context.Context, id StockCountId, params *GetStockCountParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ApproveStockCount Approve a count
+	//
+	// Books the differences: each level changes by what was counted less what the book said then. Nobody approves what they handed in themselves
+	// (409 `inventory.own_count`).
+	//
+	// Corresponds with POST /v1/stock-counts/{id}/approve (the `ApproveStockCount` operationId).
+	ApproveStockCount(ctx context.Context, id StockCountId, params *ApproveStockCountParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelStockCount Give a count up
+	//
+	// It changes nothing. One that is approved answers 409 `inventory.count_state`.
+	//
+	// Corresponds with POST /v1/stock-counts/{id}/cancel (the `CancelStockCount` operationId).
+	CancelStockCount(ctx context.Context, id StockCountId, params *CancelStockCountParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListStockCountLines List what was counted
+	//
+	// In the order in which variants were first counted.
+	//
+	// Corresponds with GET /v1/stock-counts/{id}/lines (the `ListStockCountLines` operationId).
+	ListStockCountLines(ctx context.Context, id StockCountId, params *ListStockCountLinesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddStockCountLinesWithBody Write down what was counted
+	//
+	// Up to 1,000 lines of an open count; a variant counted again replaces its line. Each line remembers what the book said at that moment, so
+	// that what is sold between counting and approval does not count as missing.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/stock-counts/{id}/lines (the `AddStockCountLines` operationId).
+	AddStockCountLinesWithBody(ctx context.Context, id StockCountId, params *AddStockCountLinesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddStockCountLines Write down what was counted
+	//
+	// Up to 1,000 lines of an open count; a variant counted again replaces its line. Each line remembers what the book said at that moment, so
+	// that what is sold between counting and approval does not count as missing.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/stock-counts/{id}/lines (the `AddStockCountLines` operationId).
+	AddStockCountLines(ctx context.Context, id StockCountId, params *AddStockCountLinesParams, body AddStockCountLinesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReopenStockCount Have a count done again
+	//
+	// A count that was handed in is open again, with its lines.
+	//
+	// Corresponds with POST /v1/stock-counts/{id}/reopen (the `ReopenStockCount` operationId).
+	ReopenStockCount(ctx context.Context, id StockCountId, params *ReopenStockCountParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SubmitStockCount Hand a count in
+	//
+	// Its lines are final and wait for approval. One without lines answers 409 `inventory.count_empty`.
+	//
+	// Corresponds with POST /v1/stock-counts/{id}/submit (the `SubmitStockCount` operationId).
+	SubmitStockCount(ctx context.Context, id StockCountId, params *SubmitStockCountParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListStockLevels List stock levels
 	//
 	// Of the stores within the scope, and of the store one works in; the newest first. A variant that a store never had has no level there. Filters combine.
@@ -16750,6 +17326,74 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/stock-reservations/{id}/release (the `ReleaseStockReservation` operationId).
 	ReleaseStockReservation(ctx context.Context, id StockReservationId, params *ReleaseStockReservationParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListStockTransfers List transfers
+	//
+	// Of which one store lies within the scope, the newest first.
+	//
+	// Corresponds with GET /v1/stock-transfers (the `ListStockTransfers` operationId).
+	ListStockTransfers(ctx context.Context, params *ListStockTransfersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateStockTransferWithBody Plan a transfer
+	//
+	// Goods that one store is to send to another. They are reserved in the sending store, which must lie within the scope; what is not available
+	// there answers 409 `inventory.insufficient`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/stock-transfers (the `CreateStockTransfer` operationId).
+	CreateStockTransferWithBody(ctx context.Context, params *CreateStockTransferParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateStockTransfer Plan a transfer
+	//
+	// Goods that one store is to send to another. They are reserved in the sending store, which must lie within the scope; what is not available
+	// there answers 409 `inventory.insufficient`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/stock-transfers (the `CreateStockTransfer` operationId).
+	CreateStockTransfer(ctx context.Context, params *CreateStockTransferParams, body CreateStockTransferJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetStockTransfer Read a transfer
+	//
+	// With its lines.
+	//
+	// Corresponds with GET /v1/stock-transfers/{id} (the `GetStockTransfer` operationId).
+	GetStockTransfer(ctx context.Context, id StockTransferId, params *GetStockTransferParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelStockTransfer Give a planned transfer up
+	//
+	// The goods are free again. One that has been sent off answers 409 `inventory.transfer_state`.
+	//
+	// Corresponds with POST /v1/stock-transfers/{id}/cancel (the `CancelStockTransfer` operationId).
+	CancelStockTransfer(ctx context.Context, id StockTransferId, params *CancelStockTransferParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReceiveStockTransferWithBody Receive a transfer
+	//
+	// The receiving store, which must lie within the scope, says what came, once for the whole transfer. Lines left out came in full. What is
+	// neither received nor damaged was lost on the way; the line keeps the difference.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/stock-transfers/{id}/receive (the `ReceiveStockTransfer` operationId).
+	ReceiveStockTransferWithBody(ctx context.Context, id StockTransferId, params *ReceiveStockTransferParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReceiveStockTransfer Receive a transfer
+	//
+	// The receiving store, which must lie within the scope, says what came, once for the whole transfer. Lines left out came in full. What is
+	// neither received nor damaged was lost on the way; the line keeps the difference.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/stock-transfers/{id}/receive (the `ReceiveStockTransfer` operationId).
+	ReceiveStockTransfer(ctx context.Context, id StockTransferId, params *ReceiveStockTransferParams, body ReceiveStockTransferJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ShipStockTransfer Send a transfer off
+	//
+	// The goods leave the sending store, which must lie within the scope, and are incoming in the other one.
+	//
+	// Corresponds with POST /v1/stock-transfers/{id}/ship (the `ShipStockTransfer` operationId).
+	ShipStockTransfer(ctx context.Context, id StockTransferId, params *ShipStockTransferParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListStores List stores
 	//
@@ -23747,6 +24391,204 @@ func (c *Client) RevokeStaffSessions(ctx context.Context, id StaffId, reqEditors
 	return c.Client.Do(req)
 }
 
+// ListStockCounts List counts
+//
+// Of the stores within the scope, the newest first, without their lines.
+//
+// Corresponds with GET /v1/stock-counts (the `ListStockCounts` operationId).
+func (c *Client) ListStockCounts(ctx context.Context, params *ListStockCountsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListStockCountsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateStockCountWithBody Begin a count
+//
+// In a store within the scope. Selling goes on meanwhile.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/stock-counts (the `CreateStockCount` operationId).
+func (c *Client) CreateStockCountWithBody(ctx context.Context, params *CreateStockCountParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateStockCountRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateStockCount Begin a count
+//
+// In a store within the scope. Selling goes on meanwhile.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/stock-counts (the `CreateStockCount` operationId).
+func (c *Client) CreateStockCount(ctx context.Context, params *CreateStockCountParams, body CreateStockCountJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateStockCountRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetStockCount Read a count
+//
+// With its sums.
+//
+// Corresponds with GET /v1/stock-counts/{id} (the `GetStockCount` operationId).
+func (c *Client) GetStockCount(ctx context.Context, id StockCountId, params *GetStockCountParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStockCountRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ApproveStockCount Approve a count
+//
+// Books the differences: each level changes by what was counted less what the book said then. Nobody approves what they handed in themselves
+// (409 `inventory.own_count`).
+//
+// Corresponds with POST /v1/stock-counts/{id}/approve (the `ApproveStockCount` operationId).
+func (c *Client) ApproveStockCount(ctx context.Context, id StockCountId, params *ApproveStockCountParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApproveStockCountRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelStockCount Give a count up
+//
+// It changes nothing. One that is approved answers 409 `inventory.count_state`.
+//
+// Corresponds with POST /v1/stock-counts/{id}/cancel (the `CancelStockCount` operationId).
+func (c *Client) CancelStockCount(ctx context.Context, id StockCountId, params *CancelStockCountParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelStockCountRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListStockCountLines List what was counted
+//
+// In the order in which variants were first counted.
+//
+// Corresponds with GET /v1/stock-counts/{id}/lines (the `ListStockCountLines` operationId).
+func (c *Client) ListStockCountLines(ctx context.Context, id StockCountId, params *ListStockCountLinesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListStockCountLinesRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddStockCountLinesWithBody Write down what was counted
+//
+// Up to 1,000 lines of an open count; a variant counted again replaces its line. Each line remembers what the book said at that moment, so
+// that what is sold between counting and approval does not count as missing.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/stock-counts/{id}/lines (the `AddStockCountLines` operationId).
+func (c *Client) AddStockCountLinesWithBody(ctx context.Context, id StockCountId, params *AddStockCountLinesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddStockCountLinesRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddStockCountLines Write down what was counted
+//
+// Up to 1,000 lines of an open count; a variant counted again replaces its line. Each line remembers what the book said at that moment, so
+// that what is sold between counting and approval does not count as missing.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/stock-counts/{id}/lines (the `AddStockCountLines` operationId).
+func (c *Client) AddStockCountLines(ctx context.Context, id StockCountId, params *AddStockCountLinesParams, body AddStockCountLinesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddStockCountLinesRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReopenStockCount Have a count done again
+//
+// A count that was handed in is open again, with its lines.
+//
+// Corresponds with POST /v1/stock-counts/{id}/reopen (the `ReopenStockCount` operationId).
+func (c *Client) ReopenStockCount(ctx context.Context, id StockCountId, params *ReopenStockCountParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReopenStockCountRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SubmitStockCount Hand a count in
+//
+// Its lines are final and wait for approval. One without lines answers 409 `inventory.count_empty`.
+//
+// Corresponds with POST /v1/stock-counts/{id}/submit (the `SubmitStockCount` operationId).
+func (c *Client) SubmitStockCount(ctx context.Context, id StockCountId, params *SubmitStockCountParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSubmitStockCountRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListStockLevels List stock levels
 //
 // Of the stores within the scope, and of the store one works in; the newest first. A variant that a store never had has no level there. Filters combine.
@@ -24001,6 +24843,154 @@ func (c *Client) CommitStockReservation(ctx context.Context, id StockReservation
 // Corresponds with POST /v1/stock-reservations/{id}/release (the `ReleaseStockReservation` operationId).
 func (c *Client) ReleaseStockReservation(ctx context.Context, id StockReservationId, params *ReleaseStockReservationParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewReleaseStockReservationRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListStockTransfers List transfers
+//
+// Of which one store lies within the scope, the newest first.
+//
+// Corresponds with GET /v1/stock-transfers (the `ListStockTransfers` operationId).
+func (c *Client) ListStockTransfers(ctx context.Context, params *ListStockTransfersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListStockTransfersRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateStockTransferWithBody Plan a transfer
+//
+// Goods that one store is to send to another. They are reserved in the sending store, which must lie within the scope; what is not available
+// there answers 409 `inventory.insufficient`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/stock-transfers (the `CreateStockTransfer` operationId).
+func (c *Client) CreateStockTransferWithBody(ctx context.Context, params *CreateStockTransferParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateStockTransferRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateStockTransfer Plan a transfer
+//
+// Goods that one store is to send to another. They are reserved in the sending store, which must lie within the scope; what is not available
+// there answers 409 `inventory.insufficient`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/stock-transfers (the `CreateStockTransfer` operationId).
+func (c *Client) CreateStockTransfer(ctx context.Context, params *CreateStockTransferParams, body CreateStockTransferJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateStockTransferRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetStockTransfer Read a transfer
+//
+// With its lines.
+//
+// Corresponds with GET /v1/stock-transfers/{id} (the `GetStockTransfer` operationId).
+func (c *Client) GetStockTransfer(ctx context.Context, id StockTransferId, params *GetStockTransferParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStockTransferRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelStockTransfer Give a planned transfer up
+//
+// The goods are free again. One that has been sent off answers 409 `inventory.transfer_state`.
+//
+// Corresponds with POST /v1/stock-transfers/{id}/cancel (the `CancelStockTransfer` operationId).
+func (c *Client) CancelStockTransfer(ctx context.Context, id StockTransferId, params *CancelStockTransferParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelStockTransferRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReceiveStockTransferWithBody Receive a transfer
+//
+// The receiving store, which must lie within the scope, says what came, once for the whole transfer. Lines left out came in full. What is
+// neither received nor damaged was lost on the way; the line keeps the difference.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/stock-transfers/{id}/receive (the `ReceiveStockTransfer` operationId).
+func (c *Client) ReceiveStockTransferWithBody(ctx context.Context, id StockTransferId, params *ReceiveStockTransferParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReceiveStockTransferRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReceiveStockTransfer Receive a transfer
+//
+// The receiving store, which must lie within the scope, says what came, once for the whole transfer. Lines left out came in full. What is
+// neither received nor damaged was lost on the way; the line keeps the difference.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/stock-transfers/{id}/receive (the `ReceiveStockTransfer` operationId).
+func (c *Client) ReceiveStockTransfer(ctx context.Context, id StockTransferId, params *ReceiveStockTransferParams, body ReceiveStockTransferJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReceiveStockTransferRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ShipStockTransfer Send a transfer off
+//
+// The goods leave the sending store, which must lie within the scope, and are incoming in the other one.
+//
+// Corresponds with POST /v1/stock-transfers/{id}/ship (the `ShipStockTransfer` operationId).
+func (c *Client) ShipStockTransfer(ctx context.Context, id StockTransferId, params *ShipStockTransferParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewShipStockTransferRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -39218,6 +40208,567 @@ func NewRevokeStaffSessionsRequest(server string, id StaffId) (*http.Request, er
 	return req, nil
 }
 
+// NewListStockCountsRequest constructs an http.Request for the ListStockCounts method
+func NewListStockCountsRequest(server string, params *ListStockCountsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stock-counts")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.StoreId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "store_id", *params.StoreId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateStockCountRequest calls the generic CreateStockCount builder with application/json body
+func NewCreateStockCountRequest(server string, params *CreateStockCountParams, body CreateStockCountJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateStockCountRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateStockCountRequestWithBody constructs an http.Request for the CreateStockCount method, with any body, and a specified content type
+func NewCreateStockCountRequestWithBody(server string, params *CreateStockCountParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stock-counts")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetStockCountRequest constructs an http.Request for the GetStockCount method
+func NewGetStockCountRequest(server string, id StockCountId, params *GetStockCountParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stock-counts/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewApproveStockCountRequest constructs an http.Request for the ApproveStockCount method
+func NewApproveStockCountRequest(server string, id StockCountId, params *ApproveStockCountParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stock-counts/%s/approve", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCancelStockCountRequest constructs an http.Request for the CancelStockCount method
+func NewCancelStockCountRequest(server string, id StockCountId, params *CancelStockCountParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stock-counts/%s/cancel", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListStockCountLinesRequest constructs an http.Request for the ListStockCountLines method
+func NewListStockCountLinesRequest(server string, id StockCountId, params *ListStockCountLinesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stock-counts/%s/lines", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Differing != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "differing", *params.Differing, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAddStockCountLinesRequest calls the generic AddStockCountLines builder with application/json body
+func NewAddStockCountLinesRequest(server string, id StockCountId, params *AddStockCountLinesParams, body AddStockCountLinesJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAddStockCountLinesRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewAddStockCountLinesRequestWithBody constructs an http.Request for the AddStockCountLines method, with any body, and a specified content type
+func NewAddStockCountLinesRequestWithBody(server string, id StockCountId, params *AddStockCountLinesParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stock-counts/%s/lines", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewReopenStockCountRequest constructs an http.Request for the ReopenStockCount method
+func NewReopenStockCountRequest(server string, id StockCountId, params *ReopenStockCountParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stock-counts/%s/reopen", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewSubmitStockCountRequest constructs an http.Request for the SubmitStockCount method
+func NewSubmitStockCountRequest(server string, id StockCountId, params *SubmitStockCountParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stock-counts/%s/submit", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListStockLevelsRequest constructs an http.Request for the ListStockLevels method
 func NewListStockLevelsRequest(server string, params *ListStockLevelsParams) (*http.Request, error) {
 	var err error
@@ -39968,6 +41519,372 @@ func NewReleaseStockReservationRequest(server string, id StockReservationId, par
 	}
 
 	operationPath := fmt.Sprintf("/v1/stock-reservations/%s/release", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListStockTransfersRequest constructs an http.Request for the ListStockTransfers method
+func NewListStockTransfersRequest(server string, params *ListStockTransfersParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stock-transfers")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.StoreId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "store_id", *params.StoreId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateStockTransferRequest calls the generic CreateStockTransfer builder with application/json body
+func NewCreateStockTransferRequest(server string, params *CreateStockTransferParams, body CreateStockTransferJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateStockTransferRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateStockTransferRequestWithBody constructs an http.Request for the CreateStockTransfer method, with any body, and a specified content type
+func NewCreateStockTransferRequestWithBody(server string, params *CreateStockTransferParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stock-transfers")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetStockTransferRequest constructs an http.Request for the GetStockTransfer method
+func NewGetStockTransferRequest(server string, id StockTransferId, params *GetStockTransferParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stock-transfers/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCancelStockTransferRequest constructs an http.Request for the CancelStockTransfer method
+func NewCancelStockTransferRequest(server string, id StockTransferId, params *CancelStockTransferParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stock-transfers/%s/cancel", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewReceiveStockTransferRequest calls the generic ReceiveStockTransfer builder with application/json body
+func NewReceiveStockTransferRequest(server string, id StockTransferId, params *ReceiveStockTransferParams, body ReceiveStockTransferJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReceiveStockTransferRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewReceiveStockTransferRequestWithBody constructs an http.Request for the ReceiveStockTransfer method, with any body, and a specified content type
+func NewReceiveStockTransferRequestWithBody(server string, id StockTransferId, params *ReceiveStockTransferParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stock-transfers/%s/receive", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewShipStockTransferRequest constructs an http.Request for the ShipStockTransfer method
+func NewShipStockTransferRequest(server string, id StockTransferId, params *ShipStockTransferParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stock-transfers/%s/ship", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -45195,6 +47112,108 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with DELETE /v1/staff/{id}/sessions (the `RevokeStaffSessions` operationId).
 	RevokeStaffSessionsWithResponse(ctx context.Context, id StaffId, reqEditors ...RequestEditorFn) (*RevokeStaffSessionsReply, error)
 
+	// ListStockCountsWithResponse List counts
+	//
+	// Of the stores within the scope, the newest first, without their lines.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/stock-counts (the `ListStockCounts` operationId).
+	ListStockCountsWithResponse(ctx context.Context, params *ListStockCountsParams, reqEditors ...RequestEditorFn) (*ListStockCountsReply, error)
+
+	// CreateStockCountWithBodyWithResponse Begin a count
+	//
+	// In a store within the scope. Selling goes on meanwhile.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/stock-counts (the `CreateStockCount` operationId).
+	CreateStockCountWithBodyWithResponse(ctx context.Context, params *CreateStockCountParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateStockCountReply, error)
+
+	// CreateStockCountWithResponse Begin a count
+	//
+	// In a store within the scope. Selling goes on meanwhile.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/stock-counts (the `CreateStockCount` operationId).
+	CreateStockCountWithResponse(ctx context.Context, params *CreateStockCountParams, body CreateStockCountJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateStockCountReply, error)
+
+	// GetStockCountWithResponse Read a count
+	//
+	// With its sums.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/stock-counts/{id} (the `GetStockCount` operationId).
+	GetStockCountWithResponse(ctx context.Context, id StockCountId, params *GetStockCountParams, reqEditors ...RequestEditorFn) (*GetStockCountReply, error)
+
+	// ApproveStockCountWithResponse Approve a count
+	//
+	// Books the differences: each level changes by what was counted less what the book said then. Nobody approves what they handed in themselves
+	// (409 `inventory.own_count`).
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/stock-counts/{id}/approve (the `ApproveStockCount` operationId).
+	ApproveStockCountWithResponse(ctx context.Context, id StockCountId, params *ApproveStockCountParams, reqEditors ...RequestEditorFn) (*ApproveStockCountReply, error)
+
+	// CancelStockCountWithResponse Give a count up
+	//
+	// It changes nothing. One that is approved answers 409 `inventory.count_state`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/stock-counts/{id}/cancel (the `CancelStockCount` operationId).
+	CancelStockCountWithResponse(ctx context.Context, id StockCountId, params *CancelStockCountParams, reqEditors ...RequestEditorFn) (*CancelStockCountReply, error)
+
+	// ListStockCountLinesWithResponse List what was counted
+	//
+	// In the order in which variants were first counted.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/stock-counts/{id}/lines (the `ListStockCountLines` operationId).
+	ListStockCountLinesWithResponse(ctx context.Context, id StockCountId, params *ListStockCountLinesParams, reqEditors ...RequestEditorFn) (*ListStockCountLinesReply, error)
+
+	// AddStockCountLinesWithBodyWithResponse Write down what was counted
+	//
+	// Up to 1,000 lines of an open count; a variant counted again replaces its line. Each line remembers what the book said at that moment, so
+	// that what is sold between counting and approval does not count as missing.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/stock-counts/{id}/lines (the `AddStockCountLines` operationId).
+	AddStockCountLinesWithBodyWithResponse(ctx context.Context, id StockCountId, params *AddStockCountLinesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddStockCountLinesReply, error)
+
+	// AddStockCountLinesWithResponse Write down what was counted
+	//
+	// Up to 1,000 lines of an open count; a variant counted again replaces its line. Each line remembers what the book said at that moment, so
+	// that what is sold between counting and approval does not count as missing.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/stock-counts/{id}/lines (the `AddStockCountLines` operationId).
+	AddStockCountLinesWithResponse(ctx context.Context, id StockCountId, params *AddStockCountLinesParams, body AddStockCountLinesJSONRequestBody, reqEditors ...RequestEditorFn) (*AddStockCountLinesReply, error)
+
+	// ReopenStockCountWithResponse Have a count done again
+	//
+	// A count that was handed in is open again, with its lines.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/stock-counts/{id}/reopen (the `ReopenStockCount` operationId).
+	ReopenStockCountWithResponse(ctx context.Context, id StockCountId, params *ReopenStockCountParams, reqEditors ...RequestEditorFn) (*ReopenStockCountReply, error)
+
+	// SubmitStockCountWithResponse Hand a count in
+	//
+	// Its lines are final and wait for approval. One without lines answers 409 `inventory.count_empty`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/stock-counts/{id}/submit (the `SubmitStockCount` operationId).
+	SubmitStockCountWithResponse(ctx context.Context, id StockCountId, params *SubmitStockCountParams, reqEditors ...RequestEditorFn) (*SubmitStockCountReply, error)
+
 	// ListStockLevelsWithResponse List stock levels
 	//
 	// Of the stores within the scope, and of the store one works in; the newest first. A variant that a store never had has no level there. Filters combine.
@@ -45342,6 +47361,82 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/stock-reservations/{id}/release (the `ReleaseStockReservation` operationId).
 	ReleaseStockReservationWithResponse(ctx context.Context, id StockReservationId, params *ReleaseStockReservationParams, reqEditors ...RequestEditorFn) (*ReleaseStockReservationReply, error)
+
+	// ListStockTransfersWithResponse List transfers
+	//
+	// Of which one store lies within the scope, the newest first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/stock-transfers (the `ListStockTransfers` operationId).
+	ListStockTransfersWithResponse(ctx context.Context, params *ListStockTransfersParams, reqEditors ...RequestEditorFn) (*ListStockTransfersReply, error)
+
+	// CreateStockTransferWithBodyWithResponse Plan a transfer
+	//
+	// Goods that one store is to send to another. They are reserved in the sending store, which must lie within the scope; what is not available
+	// there answers 409 `inventory.insufficient`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/stock-transfers (the `CreateStockTransfer` operationId).
+	CreateStockTransferWithBodyWithResponse(ctx context.Context, params *CreateStockTransferParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateStockTransferReply, error)
+
+	// CreateStockTransferWithResponse Plan a transfer
+	//
+	// Goods that one store is to send to another. They are reserved in the sending store, which must lie within the scope; what is not available
+	// there answers 409 `inventory.insufficient`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/stock-transfers (the `CreateStockTransfer` operationId).
+	CreateStockTransferWithResponse(ctx context.Context, params *CreateStockTransferParams, body CreateStockTransferJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateStockTransferReply, error)
+
+	// GetStockTransferWithResponse Read a transfer
+	//
+	// With its lines.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/stock-transfers/{id} (the `GetStockTransfer` operationId).
+	GetStockTransferWithResponse(ctx context.Context, id StockTransferId, params *GetStockTransferParams, reqEditors ...RequestEditorFn) (*GetStockTransferReply, error)
+
+	// CancelStockTransferWithResponse Give a planned transfer up
+	//
+	// The goods are free again. One that has been sent off answers 409 `inventory.transfer_state`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/stock-transfers/{id}/cancel (the `CancelStockTransfer` operationId).
+	CancelStockTransferWithResponse(ctx context.Context, id StockTransferId, params *CancelStockTransferParams, reqEditors ...RequestEditorFn) (*CancelStockTransferReply, error)
+
+	// ReceiveStockTransferWithBodyWithResponse Receive a transfer
+	//
+	// The receiving store, which must lie within the scope, says what came, once for the whole transfer. Lines left out came in full. What is
+	// neither received nor damaged was lost on the way; the line keeps the difference.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/stock-transfers/{id}/receive (the `ReceiveStockTransfer` operationId).
+	ReceiveStockTransferWithBodyWithResponse(ctx context.Context, id StockTransferId, params *ReceiveStockTransferParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReceiveStockTransferReply, error)
+
+	// ReceiveStockTransferWithResponse Receive a transfer
+	//
+	// The receiving store, which must lie within the scope, says what came, once for the whole transfer. Lines left out came in full. What is
+	// neither received nor damaged was lost on the way; the line keeps the difference.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/stock-transfers/{id}/receive (the `ReceiveStockTransfer` operationId).
+	ReceiveStockTransferWithResponse(ctx context.Context, id StockTransferId, params *ReceiveStockTransferParams, body ReceiveStockTransferJSONRequestBody, reqEditors ...RequestEditorFn) (*ReceiveStockTransferReply, error)
+
+	// ShipStockTransferWithResponse Send a transfer off
+	//
+	// The goods leave the sending store, which must lie within the scope, and are incoming in the other one.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/stock-transfers/{id}/ship (the `ShipStockTransfer` operationId).
+	ShipStockTransferWithResponse(ctx context.Context, id StockTransferId, params *ShipStockTransferParams, reqEditors ...RequestEditorFn) (*ShipStockTransferReply, error)
 
 	// ListStoresWithResponse List stores
 	//
@@ -59969,6 +62064,574 @@ func (r RevokeStaffSessionsReply) ContentType() string {
 	return ""
 }
 
+// ListStockCountsReply200Headers the declared response headers of an HTTP 200 response for ListStockCounts
+type ListStockCountsReply200Headers struct {
+	Link *string
+}
+
+// ListStockCountsReplyDefaultHeaders the declared response headers of an HTTP default response for ListStockCounts
+type ListStockCountsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListStockCountsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StockCountList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListStockCountsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListStockCountsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListStockCountsReply) GetJSON200() *StockCountList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListStockCountsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListStockCountsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListStockCountsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListStockCountsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListStockCountsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateStockCountReply201Headers the declared response headers of an HTTP 201 response for CreateStockCount
+type CreateStockCountReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateStockCountReplyDefaultHeaders the declared response headers of an HTTP default response for CreateStockCount
+type CreateStockCountReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateStockCountReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *StockCount
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateStockCountReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateStockCountReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateStockCountReply) GetJSON201() *StockCount {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateStockCountReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateStockCountReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateStockCountReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateStockCountReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateStockCountReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetStockCountReply200Headers the declared response headers of an HTTP 200 response for GetStockCount
+type GetStockCountReply200Headers struct {
+	ETag *string
+}
+
+// GetStockCountReplyDefaultHeaders the declared response headers of an HTTP default response for GetStockCount
+type GetStockCountReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetStockCountReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StockCount
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetStockCountReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetStockCountReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetStockCountReply) GetJSON200() *StockCount {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetStockCountReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetStockCountReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetStockCountReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetStockCountReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetStockCountReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ApproveStockCountReply200Headers the declared response headers of an HTTP 200 response for ApproveStockCount
+type ApproveStockCountReply200Headers struct {
+	ETag *string
+}
+
+// ApproveStockCountReplyDefaultHeaders the declared response headers of an HTTP default response for ApproveStockCount
+type ApproveStockCountReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ApproveStockCountReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StockCount
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ApproveStockCountReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ApproveStockCountReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ApproveStockCountReply) GetJSON200() *StockCount {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ApproveStockCountReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ApproveStockCountReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ApproveStockCountReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ApproveStockCountReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ApproveStockCountReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CancelStockCountReply200Headers the declared response headers of an HTTP 200 response for CancelStockCount
+type CancelStockCountReply200Headers struct {
+	ETag *string
+}
+
+// CancelStockCountReplyDefaultHeaders the declared response headers of an HTTP default response for CancelStockCount
+type CancelStockCountReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CancelStockCountReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StockCount
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *CancelStockCountReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CancelStockCountReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CancelStockCountReply) GetJSON200() *StockCount {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CancelStockCountReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CancelStockCountReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CancelStockCountReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CancelStockCountReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CancelStockCountReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListStockCountLinesReply200Headers the declared response headers of an HTTP 200 response for ListStockCountLines
+type ListStockCountLinesReply200Headers struct {
+	Link *string
+}
+
+// ListStockCountLinesReplyDefaultHeaders the declared response headers of an HTTP default response for ListStockCountLines
+type ListStockCountLinesReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListStockCountLinesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StockCountLineList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListStockCountLinesReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListStockCountLinesReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListStockCountLinesReply) GetJSON200() *StockCountLineList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListStockCountLinesReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListStockCountLinesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListStockCountLinesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListStockCountLinesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListStockCountLinesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AddStockCountLinesReply200Headers the declared response headers of an HTTP 200 response for AddStockCountLines
+type AddStockCountLinesReply200Headers struct {
+	ETag *string
+}
+
+// AddStockCountLinesReplyDefaultHeaders the declared response headers of an HTTP default response for AddStockCountLines
+type AddStockCountLinesReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type AddStockCountLinesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StockCount
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *AddStockCountLinesReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *AddStockCountLinesReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AddStockCountLinesReply) GetJSON200() *StockCount {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r AddStockCountLinesReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AddStockCountLinesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AddStockCountLinesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AddStockCountLinesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AddStockCountLinesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ReopenStockCountReply200Headers the declared response headers of an HTTP 200 response for ReopenStockCount
+type ReopenStockCountReply200Headers struct {
+	ETag *string
+}
+
+// ReopenStockCountReplyDefaultHeaders the declared response headers of an HTTP default response for ReopenStockCount
+type ReopenStockCountReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ReopenStockCountReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StockCount
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ReopenStockCountReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ReopenStockCountReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReopenStockCountReply) GetJSON200() *StockCount {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ReopenStockCountReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ReopenStockCountReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReopenStockCountReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReopenStockCountReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReopenStockCountReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SubmitStockCountReply200Headers the declared response headers of an HTTP 200 response for SubmitStockCount
+type SubmitStockCountReply200Headers struct {
+	ETag *string
+}
+
+// SubmitStockCountReplyDefaultHeaders the declared response headers of an HTTP default response for SubmitStockCount
+type SubmitStockCountReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type SubmitStockCountReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StockCount
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SubmitStockCountReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *SubmitStockCountReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SubmitStockCountReply) GetJSON200() *StockCount {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SubmitStockCountReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SubmitStockCountReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SubmitStockCountReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SubmitStockCountReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SubmitStockCountReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListStockLevelsReply200Headers the declared response headers of an HTTP 200 response for ListStockLevels
 type ListStockLevelsReply200Headers struct {
 	Link *string
@@ -60594,6 +63257,385 @@ func (r ReleaseStockReservationReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ReleaseStockReservationReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListStockTransfersReply200Headers the declared response headers of an HTTP 200 response for ListStockTransfers
+type ListStockTransfersReply200Headers struct {
+	Link *string
+}
+
+// ListStockTransfersReplyDefaultHeaders the declared response headers of an HTTP default response for ListStockTransfers
+type ListStockTransfersReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListStockTransfersReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StockTransferList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListStockTransfersReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListStockTransfersReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListStockTransfersReply) GetJSON200() *StockTransferList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListStockTransfersReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListStockTransfersReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListStockTransfersReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListStockTransfersReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListStockTransfersReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateStockTransferReply201Headers the declared response headers of an HTTP 201 response for CreateStockTransfer
+type CreateStockTransferReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateStockTransferReplyDefaultHeaders the declared response headers of an HTTP default response for CreateStockTransfer
+type CreateStockTransferReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateStockTransferReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *StockTransfer
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateStockTransferReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateStockTransferReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateStockTransferReply) GetJSON201() *StockTransfer {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateStockTransferReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateStockTransferReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateStockTransferReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateStockTransferReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateStockTransferReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetStockTransferReply200Headers the declared response headers of an HTTP 200 response for GetStockTransfer
+type GetStockTransferReply200Headers struct {
+	ETag *string
+}
+
+// GetStockTransferReplyDefaultHeaders the declared response headers of an HTTP default response for GetStockTransfer
+type GetStockTransferReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetStockTransferReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StockTransfer
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetStockTransferReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetStockTransferReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetStockTransferReply) GetJSON200() *StockTransfer {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetStockTransferReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetStockTransferReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetStockTransferReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetStockTransferReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetStockTransferReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CancelStockTransferReply200Headers the declared response headers of an HTTP 200 response for CancelStockTransfer
+type CancelStockTransferReply200Headers struct {
+	ETag *string
+}
+
+// CancelStockTransferReplyDefaultHeaders the declared response headers of an HTTP default response for CancelStockTransfer
+type CancelStockTransferReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CancelStockTransferReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StockTransfer
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *CancelStockTransferReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CancelStockTransferReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CancelStockTransferReply) GetJSON200() *StockTransfer {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CancelStockTransferReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CancelStockTransferReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CancelStockTransferReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CancelStockTransferReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CancelStockTransferReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ReceiveStockTransferReply200Headers the declared response headers of an HTTP 200 response for ReceiveStockTransfer
+type ReceiveStockTransferReply200Headers struct {
+	ETag *string
+}
+
+// ReceiveStockTransferReplyDefaultHeaders the declared response headers of an HTTP default response for ReceiveStockTransfer
+type ReceiveStockTransferReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ReceiveStockTransferReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StockTransfer
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ReceiveStockTransferReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ReceiveStockTransferReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReceiveStockTransferReply) GetJSON200() *StockTransfer {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ReceiveStockTransferReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ReceiveStockTransferReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReceiveStockTransferReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReceiveStockTransferReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReceiveStockTransferReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ShipStockTransferReply200Headers the declared response headers of an HTTP 200 response for ShipStockTransfer
+type ShipStockTransferReply200Headers struct {
+	ETag *string
+}
+
+// ShipStockTransferReplyDefaultHeaders the declared response headers of an HTTP default response for ShipStockTransfer
+type ShipStockTransferReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ShipStockTransferReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StockTransfer
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ShipStockTransferReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ShipStockTransferReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ShipStockTransferReply) GetJSON200() *StockTransfer {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ShipStockTransferReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ShipStockTransferReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ShipStockTransferReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ShipStockTransferReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ShipStockTransferReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -67695,6 +70737,174 @@ func (c *ClientWithResponses) RevokeStaffSessionsWithResponse(ctx context.Contex
 	return ParseRevokeStaffSessionsReply(rsp)
 }
 
+// ListStockCountsWithResponse List counts
+//
+// Of the stores within the scope, the newest first, without their lines.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/stock-counts (the `ListStockCounts` operationId).
+func (c *ClientWithResponses) ListStockCountsWithResponse(ctx context.Context, params *ListStockCountsParams, reqEditors ...RequestEditorFn) (*ListStockCountsReply, error) {
+	rsp, err := c.ListStockCounts(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListStockCountsReply(rsp)
+}
+
+// CreateStockCountWithBodyWithResponse Begin a count
+//
+// In a store within the scope. Selling goes on meanwhile.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/stock-counts (the `CreateStockCount` operationId).
+func (c *ClientWithResponses) CreateStockCountWithBodyWithResponse(ctx context.Context, params *CreateStockCountParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateStockCountReply, error) {
+	rsp, err := c.CreateStockCountWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateStockCountReply(rsp)
+}
+
+// CreateStockCountWithResponse Begin a count
+//
+// In a store within the scope. Selling goes on meanwhile.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/stock-counts (the `CreateStockCount` operationId).
+func (c *ClientWithResponses) CreateStockCountWithResponse(ctx context.Context, params *CreateStockCountParams, body CreateStockCountJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateStockCountReply, error) {
+	rsp, err := c.CreateStockCount(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateStockCountReply(rsp)
+}
+
+// GetStockCountWithResponse Read a count
+//
+// With its sums.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/stock-counts/{id} (the `GetStockCount` operationId).
+func (c *ClientWithResponses) GetStockCountWithResponse(ctx context.Context, id StockCountId, params *GetStockCountParams, reqEditors ...RequestEditorFn) (*GetStockCountReply, error) {
+	rsp, err := c.GetStockCount(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetStockCountReply(rsp)
+}
+
+// ApproveStockCountWithResponse Approve a count
+//
+// Books the differences: each level changes by what was counted less what the book said then. Nobody approves what they handed in themselves
+// (409 `inventory.own_count`).
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/stock-counts/{id}/approve (the `ApproveStockCount` operationId).
+func (c *ClientWithResponses) ApproveStockCountWithResponse(ctx context.Context, id StockCountId, params *ApproveStockCountParams, reqEditors ...RequestEditorFn) (*ApproveStockCountReply, error) {
+	rsp, err := c.ApproveStockCount(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseApproveStockCountReply(rsp)
+}
+
+// CancelStockCountWithResponse Give a count up
+//
+// It changes nothing. One that is approved answers 409 `inventory.count_state`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/stock-counts/{id}/cancel (the `CancelStockCount` operationId).
+func (c *ClientWithResponses) CancelStockCountWithResponse(ctx context.Context, id StockCountId, params *CancelStockCountParams, reqEditors ...RequestEditorFn) (*CancelStockCountReply, error) {
+	rsp, err := c.CancelStockCount(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelStockCountReply(rsp)
+}
+
+// ListStockCountLinesWithResponse List what was counted
+//
+// In the order in which variants were first counted.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/stock-counts/{id}/lines (the `ListStockCountLines` operationId).
+func (c *ClientWithResponses) ListStockCountLinesWithResponse(ctx context.Context, id StockCountId, params *ListStockCountLinesParams, reqEditors ...RequestEditorFn) (*ListStockCountLinesReply, error) {
+	rsp, err := c.ListStockCountLines(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListStockCountLinesReply(rsp)
+}
+
+// AddStockCountLinesWithBodyWithResponse Write down what was counted
+//
+// Up to 1,000 lines of an open count; a variant counted again replaces its line. Each line remembers what the book said at that moment, so
+// that what is sold between counting and approval does not count as missing.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/stock-counts/{id}/lines (the `AddStockCountLines` operationId).
+func (c *ClientWithResponses) AddStockCountLinesWithBodyWithResponse(ctx context.Context, id StockCountId, params *AddStockCountLinesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddStockCountLinesReply, error) {
+	rsp, err := c.AddStockCountLinesWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddStockCountLinesReply(rsp)
+}
+
+// AddStockCountLinesWithResponse Write down what was counted
+//
+// Up to 1,000 lines of an open count; a variant counted again replaces its line. Each line remembers what the book said at that moment, so
+// that what is sold between counting and approval does not count as missing.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/stock-counts/{id}/lines (the `AddStockCountLines` operationId).
+func (c *ClientWithResponses) AddStockCountLinesWithResponse(ctx context.Context, id StockCountId, params *AddStockCountLinesParams, body AddStockCountLinesJSONRequestBody, reqEditors ...RequestEditorFn) (*AddStockCountLinesReply, error) {
+	rsp, err := c.AddStockCountLines(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddStockCountLinesReply(rsp)
+}
+
+// ReopenStockCountWithResponse Have a count done again
+//
+// A count that was handed in is open again, with its lines.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/stock-counts/{id}/reopen (the `ReopenStockCount` operationId).
+func (c *ClientWithResponses) ReopenStockCountWithResponse(ctx context.Context, id StockCountId, params *ReopenStockCountParams, reqEditors ...RequestEditorFn) (*ReopenStockCountReply, error) {
+	rsp, err := c.ReopenStockCount(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReopenStockCountReply(rsp)
+}
+
+// SubmitStockCountWithResponse Hand a count in
+//
+// Its lines are final and wait for approval. One without lines answers 409 `inventory.count_empty`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/stock-counts/{id}/submit (the `SubmitStockCount` operationId).
+func (c *ClientWithResponses) SubmitStockCountWithResponse(ctx context.Context, id StockCountId, params *SubmitStockCountParams, reqEditors ...RequestEditorFn) (*SubmitStockCountReply, error) {
+	rsp, err := c.SubmitStockCount(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSubmitStockCountReply(rsp)
+}
+
 // ListStockLevelsWithResponse List stock levels
 //
 // Of the stores within the scope, and of the store one works in; the newest first. A variant that a store never had has no level there. Filters combine.
@@ -67919,6 +71129,130 @@ func (c *ClientWithResponses) ReleaseStockReservationWithResponse(ctx context.Co
 		return nil, err
 	}
 	return ParseReleaseStockReservationReply(rsp)
+}
+
+// ListStockTransfersWithResponse List transfers
+//
+// Of which one store lies within the scope, the newest first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/stock-transfers (the `ListStockTransfers` operationId).
+func (c *ClientWithResponses) ListStockTransfersWithResponse(ctx context.Context, params *ListStockTransfersParams, reqEditors ...RequestEditorFn) (*ListStockTransfersReply, error) {
+	rsp, err := c.ListStockTransfers(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListStockTransfersReply(rsp)
+}
+
+// CreateStockTransferWithBodyWithResponse Plan a transfer
+//
+// Goods that one store is to send to another. They are reserved in the sending store, which must lie within the scope; what is not available
+// there answers 409 `inventory.insufficient`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/stock-transfers (the `CreateStockTransfer` operationId).
+func (c *ClientWithResponses) CreateStockTransferWithBodyWithResponse(ctx context.Context, params *CreateStockTransferParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateStockTransferReply, error) {
+	rsp, err := c.CreateStockTransferWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateStockTransferReply(rsp)
+}
+
+// CreateStockTransferWithResponse Plan a transfer
+//
+// Goods that one store is to send to another. They are reserved in the sending store, which must lie within the scope; what is not available
+// there answers 409 `inventory.insufficient`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/stock-transfers (the `CreateStockTransfer` operationId).
+func (c *ClientWithResponses) CreateStockTransferWithResponse(ctx context.Context, params *CreateStockTransferParams, body CreateStockTransferJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateStockTransferReply, error) {
+	rsp, err := c.CreateStockTransfer(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateStockTransferReply(rsp)
+}
+
+// GetStockTransferWithResponse Read a transfer
+//
+// With its lines.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/stock-transfers/{id} (the `GetStockTransfer` operationId).
+func (c *ClientWithResponses) GetStockTransferWithResponse(ctx context.Context, id StockTransferId, params *GetStockTransferParams, reqEditors ...RequestEditorFn) (*GetStockTransferReply, error) {
+	rsp, err := c.GetStockTransfer(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetStockTransferReply(rsp)
+}
+
+// CancelStockTransferWithResponse Give a planned transfer up
+//
+// The goods are free again. One that has been sent off answers 409 `inventory.transfer_state`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/stock-transfers/{id}/cancel (the `CancelStockTransfer` operationId).
+func (c *ClientWithResponses) CancelStockTransferWithResponse(ctx context.Context, id StockTransferId, params *CancelStockTransferParams, reqEditors ...RequestEditorFn) (*CancelStockTransferReply, error) {
+	rsp, err := c.CancelStockTransfer(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelStockTransferReply(rsp)
+}
+
+// ReceiveStockTransferWithBodyWithResponse Receive a transfer
+//
+// The receiving store, which must lie within the scope, says what came, once for the whole transfer. Lines left out came in full. What is
+// neither received nor damaged was lost on the way; the line keeps the difference.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/stock-transfers/{id}/receive (the `ReceiveStockTransfer` operationId).
+func (c *ClientWithResponses) ReceiveStockTransferWithBodyWithResponse(ctx context.Context, id StockTransferId, params *ReceiveStockTransferParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReceiveStockTransferReply, error) {
+	rsp, err := c.ReceiveStockTransferWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReceiveStockTransferReply(rsp)
+}
+
+// ReceiveStockTransferWithResponse Receive a transfer
+//
+// The receiving store, which must lie within the scope, says what came, once for the whole transfer. Lines left out came in full. What is
+// neither received nor damaged was lost on the way; the line keeps the difference.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/stock-transfers/{id}/receive (the `ReceiveStockTransfer` operationId).
+func (c *ClientWithResponses) ReceiveStockTransferWithResponse(ctx context.Context, id StockTransferId, params *ReceiveStockTransferParams, body ReceiveStockTransferJSONRequestBody, reqEditors ...RequestEditorFn) (*ReceiveStockTransferReply, error) {
+	rsp, err := c.ReceiveStockTransfer(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReceiveStockTransferReply(rsp)
+}
+
+// ShipStockTransferWithResponse Send a transfer off
+//
+// The goods leave the sending store, which must lie within the scope, and are incoming in the other one.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/stock-transfers/{id}/ship (the `ShipStockTransfer` operationId).
+func (c *ClientWithResponses) ShipStockTransferWithResponse(ctx context.Context, id StockTransferId, params *ShipStockTransferParams, reqEditors ...RequestEditorFn) (*ShipStockTransferReply, error) {
+	rsp, err := c.ShipStockTransfer(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseShipStockTransferReply(rsp)
 }
 
 // ListStoresWithResponse List stores
@@ -82747,6 +86081,583 @@ func ParseRevokeStaffSessionsReply(rsp *http.Response) (*RevokeStaffSessionsRepl
 	return response, nil
 }
 
+// ParseListStockCountsReply parses an HTTP response from a ListStockCountsWithResponse call
+func ParseListStockCountsReply(rsp *http.Response) (*ListStockCountsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListStockCountsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StockCountList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListStockCountsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListStockCountsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateStockCountReply parses an HTTP response from a CreateStockCountWithResponse call
+func ParseCreateStockCountReply(rsp *http.Response) (*CreateStockCountReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateStockCountReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest StockCount
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateStockCountReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateStockCountReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetStockCountReply parses an HTTP response from a GetStockCountWithResponse call
+func ParseGetStockCountReply(rsp *http.Response) (*GetStockCountReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetStockCountReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StockCount
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetStockCountReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetStockCountReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseApproveStockCountReply parses an HTTP response from a ApproveStockCountWithResponse call
+func ParseApproveStockCountReply(rsp *http.Response) (*ApproveStockCountReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ApproveStockCountReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StockCount
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ApproveStockCountReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ApproveStockCountReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCancelStockCountReply parses an HTTP response from a CancelStockCountWithResponse call
+func ParseCancelStockCountReply(rsp *http.Response) (*CancelStockCountReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CancelStockCountReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StockCount
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers CancelStockCountReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers CancelStockCountReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListStockCountLinesReply parses an HTTP response from a ListStockCountLinesWithResponse call
+func ParseListStockCountLinesReply(rsp *http.Response) (*ListStockCountLinesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListStockCountLinesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StockCountLineList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListStockCountLinesReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListStockCountLinesReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAddStockCountLinesReply parses an HTTP response from a AddStockCountLinesWithResponse call
+func ParseAddStockCountLinesReply(rsp *http.Response) (*AddStockCountLinesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AddStockCountLinesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StockCount
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers AddStockCountLinesReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers AddStockCountLinesReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseReopenStockCountReply parses an HTTP response from a ReopenStockCountWithResponse call
+func ParseReopenStockCountReply(rsp *http.Response) (*ReopenStockCountReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReopenStockCountReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StockCount
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ReopenStockCountReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ReopenStockCountReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSubmitStockCountReply parses an HTTP response from a SubmitStockCountWithResponse call
+func ParseSubmitStockCountReply(rsp *http.Response) (*SubmitStockCountReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SubmitStockCountReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StockCount
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SubmitStockCountReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers SubmitStockCountReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListStockLevelsReply parses an HTTP response from a ListStockLevelsWithResponse call
 func ParseListStockLevelsReply(rsp *http.Response) (*ListStockLevelsReply, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -83370,6 +87281,394 @@ func ParseReleaseStockReservationReply(rsp *http.Response) (*ReleaseStockReserva
 		response.Headers200 = &headers
 	case true:
 		var headers ReleaseStockReservationReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListStockTransfersReply parses an HTTP response from a ListStockTransfersWithResponse call
+func ParseListStockTransfersReply(rsp *http.Response) (*ListStockTransfersReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListStockTransfersReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StockTransferList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListStockTransfersReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListStockTransfersReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateStockTransferReply parses an HTTP response from a CreateStockTransferWithResponse call
+func ParseCreateStockTransferReply(rsp *http.Response) (*CreateStockTransferReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateStockTransferReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest StockTransfer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateStockTransferReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateStockTransferReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetStockTransferReply parses an HTTP response from a GetStockTransferWithResponse call
+func ParseGetStockTransferReply(rsp *http.Response) (*GetStockTransferReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetStockTransferReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StockTransfer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetStockTransferReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetStockTransferReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCancelStockTransferReply parses an HTTP response from a CancelStockTransferWithResponse call
+func ParseCancelStockTransferReply(rsp *http.Response) (*CancelStockTransferReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CancelStockTransferReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StockTransfer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers CancelStockTransferReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers CancelStockTransferReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseReceiveStockTransferReply parses an HTTP response from a ReceiveStockTransferWithResponse call
+func ParseReceiveStockTransferReply(rsp *http.Response) (*ReceiveStockTransferReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReceiveStockTransferReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StockTransfer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ReceiveStockTransferReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ReceiveStockTransferReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseShipStockTransferReply parses an HTTP response from a ShipStockTransferWithResponse call
+func ParseShipStockTransferReply(rsp *http.Response) (*ShipStockTransferReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ShipStockTransferReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StockTransfer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ShipStockTransferReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ShipStockTransferReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

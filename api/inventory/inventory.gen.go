@@ -17,6 +17,30 @@ import (
 	externalRef0 "github.com/shuke-crm/shuke/api/common"
 )
 
+// Defines values for StockCountStatus.
+const (
+	StockCountStatusApproved  StockCountStatus = "approved"
+	StockCountStatusCancelled StockCountStatus = "cancelled"
+	StockCountStatusOpen      StockCountStatus = "open"
+	StockCountStatusSubmitted StockCountStatus = "submitted"
+)
+
+// Valid indicates whether the value is a known member of the StockCountStatus enum.
+func (e StockCountStatus) Valid() bool {
+	switch e {
+	case StockCountStatusApproved:
+		return true
+	case StockCountStatusCancelled:
+		return true
+	case StockCountStatusOpen:
+		return true
+	case StockCountStatusSubmitted:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for StockDocumentStatus.
 const (
 	Created   StockDocumentStatus = "created"
@@ -112,22 +136,76 @@ func (e StockMovementKind) Valid() bool {
 
 // Defines values for StockReservationStatus.
 const (
-	Committed StockReservationStatus = "committed"
-	Expired   StockReservationStatus = "expired"
-	Open      StockReservationStatus = "open"
-	Released  StockReservationStatus = "released"
+	StockReservationStatusCommitted StockReservationStatus = "committed"
+	StockReservationStatusExpired   StockReservationStatus = "expired"
+	StockReservationStatusOpen      StockReservationStatus = "open"
+	StockReservationStatusReleased  StockReservationStatus = "released"
 )
 
 // Valid indicates whether the value is a known member of the StockReservationStatus enum.
 func (e StockReservationStatus) Valid() bool {
 	switch e {
-	case Committed:
+	case StockReservationStatusCommitted:
 		return true
-	case Expired:
+	case StockReservationStatusExpired:
 		return true
-	case Open:
+	case StockReservationStatusOpen:
 		return true
-	case Released:
+	case StockReservationStatusReleased:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StockTransferStatus.
+const (
+	StockTransferStatusCancelled StockTransferStatus = "cancelled"
+	StockTransferStatusDraft     StockTransferStatus = "draft"
+	StockTransferStatusInTransit StockTransferStatus = "in_transit"
+	StockTransferStatusReceived  StockTransferStatus = "received"
+)
+
+// Valid indicates whether the value is a known member of the StockTransferStatus enum.
+func (e StockTransferStatus) Valid() bool {
+	switch e {
+	case StockTransferStatusCancelled:
+		return true
+	case StockTransferStatusDraft:
+		return true
+	case StockTransferStatusInTransit:
+		return true
+	case StockTransferStatusReceived:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListStockCountsParamsInclude.
+const (
+	ListStockCountsParamsIncludeIncludeTotalCount ListStockCountsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListStockCountsParamsInclude enum.
+func (e ListStockCountsParamsInclude) Valid() bool {
+	switch e {
+	case ListStockCountsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListStockCountLinesParamsInclude.
+const (
+	ListStockCountLinesParamsIncludeIncludeTotalCount ListStockCountLinesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListStockCountLinesParamsInclude enum.
+func (e ListStockCountLinesParamsInclude) Valid() bool {
+	switch e {
+	case ListStockCountLinesParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -178,6 +256,143 @@ func (e ListStockReservationsParamsInclude) Valid() bool {
 		return false
 	}
 }
+
+// Defines values for ListStockTransfersParamsInclude.
+const (
+	ListStockTransfersParamsIncludeIncludeTotalCount ListStockTransfersParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListStockTransfersParamsInclude enum.
+func (e ListStockTransfersParamsInclude) Valid() bool {
+	switch e {
+	case ListStockTransfersParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// StockCount A count of what a store really has.
+//
+// Example: {"approved_at":null,"approved_by":null,"created_at":"2026-11-22T01:00:00Z","differing_count":3,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b04","line_count":120,"note":"年末盘点","status":"submitted","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b11","submitted_at":"2026-11-22T02:00:00Z","submitted_by":"wang.li","updated_at":"2026-11-22T02:00:00Z","variance_quantity":-4,"version":9}
+type StockCount struct {
+	ApprovedAt nullable.Nullable[time.Time] `json:"approved_at"`
+	ApprovedBy nullable.Nullable[string]    `json:"approved_by"`
+	CreatedAt  time.Time                    `json:"created_at"`
+
+	// DifferingCount Lines that differ from the book.
+	DifferingCount int64 `json:"differing_count"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id        externalRef0.Id `json:"id"`
+	LineCount int64           `json:"line_count"`
+	Note      string          `json:"note"`
+
+	// Status How far a count is.
+	//
+	// Example: open
+	Status StockCountStatus `json:"status"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId     externalRef0.Id              `json:"store_id"`
+	SubmittedAt nullable.Nullable[time.Time] `json:"submitted_at"`
+	SubmittedBy nullable.Nullable[string]    `json:"submitted_by"`
+	UpdatedAt   time.Time                    `json:"updated_at"`
+
+	// VarianceQuantity Counted less expected, over all lines.
+	VarianceQuantity int64 `json:"variance_quantity"`
+	Version          int64 `json:"version"`
+}
+
+// StockCountCreate Where to count.
+//
+// Example: {"note":"年末盘点","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b11"}
+type StockCountCreate struct {
+	Note *string `json:"note,omitempty"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId externalRef0.Id `json:"store_id"`
+}
+
+// StockCountEntry Pieces of a variant, named by exactly one of `variant_id` and `sku`.
+//
+// Example: {"counted_quantity":11,"sku":"HLM-001"}
+type StockCountEntry struct {
+	CountedQuantity int64   `json:"counted_quantity"`
+	Sku             *string `json:"sku,omitempty"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId *externalRef0.Id `json:"variant_id,omitempty"`
+}
+
+// StockCountLine How many pieces of a variant were found.
+//
+// Example: {"counted_at":"2026-11-22T01:30:00Z","counted_quantity":11,"expected_quantity":12,"sku":"HLM-001","title":"红楼梦","variance_quantity":-1,"variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b12"}
+type StockCountLine struct {
+	CountedAt       time.Time `json:"counted_at"`
+	CountedQuantity int64     `json:"counted_quantity"`
+
+	// ExpectedQuantity Fit for sale by the book, when it was written down.
+	ExpectedQuantity int64  `json:"expected_quantity"`
+	Sku              string `json:"sku"`
+	Title            string `json:"title"`
+
+	// VarianceQuantity Counted less expected.
+	VarianceQuantity int64 `json:"variance_quantity"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId externalRef0.Id `json:"variant_id"`
+}
+
+// StockCountLineList A page of them.
+//
+// Example: {"has_more":false,"items":[{"counted_at":"2026-11-22T01:30:00Z","counted_quantity":11,"expected_quantity":12,"sku":"HLM-001","title":"红楼梦","variance_quantity":-1,"variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b12"}],"next_cursor":null}
+type StockCountLineList struct {
+	HasMore bool             `json:"has_more"`
+	Items   []StockCountLine `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All that match, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// StockCountLinesAdd What was counted.
+//
+// Example: {"lines":[{"counted_quantity":11,"sku":"HLM-001"}]}
+type StockCountLinesAdd struct {
+	Lines []StockCountEntry `json:"lines"`
+}
+
+// StockCountList A page of them.
+//
+// Example: {"has_more":false,"items":[{"approved_at":null,"approved_by":null,"created_at":"2026-11-22T01:00:00Z","differing_count":3,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b04","line_count":120,"note":"年末盘点","status":"submitted","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b11","submitted_at":"2026-11-22T02:00:00Z","submitted_by":"wang.li","updated_at":"2026-11-22T02:00:00Z","variance_quantity":-4,"version":9}],"next_cursor":null}
+type StockCountList struct {
+	HasMore bool         `json:"has_more"`
+	Items   []StockCount `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All that match, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// StockCountStatus How far a count is.
+//
+// Example: open
+type StockCountStatus string
 
 // StockDocument Movements that were written together.
 //
@@ -484,6 +699,120 @@ type StockReservationWish struct {
 	VariantId *externalRef0.Id `json:"variant_id,omitempty"`
 }
 
+// StockTransfer Goods that one store sends to another.
+//
+// Example: {"created_at":"2026-11-22T01:00:00Z","from_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b11","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b03","lines":[{"damaged_quantity":0,"quantity":4,"received_quantity":0,"sku":"HLM-001","title":"红楼梦","variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b12"}],"note":"","received_at":null,"shipped_at":"2026-11-22T02:00:00Z","status":"in_transit","to_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b13","updated_at":"2026-11-22T02:00:00Z","version":2}
+type StockTransfer struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// FromStoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	FromStoreId externalRef0.Id `json:"from_store_id"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id         externalRef0.Id              `json:"id"`
+	Lines      []StockTransferLine          `json:"lines"`
+	Note       string                       `json:"note"`
+	ReceivedAt nullable.Nullable[time.Time] `json:"received_at"`
+	ShippedAt  nullable.Nullable[time.Time] `json:"shipped_at"`
+
+	// Status How far a transfer is.
+	//
+	// Example: in_transit
+	Status StockTransferStatus `json:"status"`
+
+	// ToStoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	ToStoreId externalRef0.Id `json:"to_store_id"`
+	UpdatedAt time.Time       `json:"updated_at"`
+	Version   int64           `json:"version"`
+}
+
+// StockTransferArrival What came of one variant, named by exactly one of `variant_id` and `sku`.
+//
+// Example: {"damaged_quantity":1,"received_quantity":3,"sku":"HLM-001"}
+type StockTransferArrival struct {
+	// DamagedQuantity Not fit for sale.
+	DamagedQuantity *int64 `json:"damaged_quantity,omitempty"`
+
+	// ReceivedQuantity Fit for sale.
+	ReceivedQuantity int64   `json:"received_quantity"`
+	Sku              *string `json:"sku,omitempty"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId *externalRef0.Id `json:"variant_id,omitempty"`
+}
+
+// StockTransferCreate What to send where.
+//
+// Example: {"from_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b11","lines":[{"quantity":4,"sku":"HLM-001"}],"to_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b13"}
+type StockTransferCreate struct {
+	// FromStoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	FromStoreId externalRef0.Id        `json:"from_store_id"`
+	Lines       []StockReservationWish `json:"lines"`
+	Note        *string                `json:"note,omitempty"`
+
+	// ToStoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	ToStoreId externalRef0.Id `json:"to_store_id"`
+}
+
+// StockTransferLine Pieces of one variant. What is neither received nor damaged when it has arrived was lost.
+//
+// Example: {"damaged_quantity":1,"quantity":4,"received_quantity":3,"sku":"HLM-001","title":"红楼梦","variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b12"}
+type StockTransferLine struct {
+	DamagedQuantity  int64  `json:"damaged_quantity"`
+	Quantity         int64  `json:"quantity"`
+	ReceivedQuantity int64  `json:"received_quantity"`
+	Sku              string `json:"sku"`
+	Title            string `json:"title"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId externalRef0.Id `json:"variant_id"`
+}
+
+// StockTransferList A page of them.
+//
+// Example: {"has_more":false,"items":[{"created_at":"2026-11-22T01:00:00Z","from_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b11","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b03","lines":[{"damaged_quantity":0,"quantity":4,"received_quantity":0,"sku":"HLM-001","title":"红楼梦","variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b12"}],"note":"","received_at":null,"shipped_at":"2026-11-22T02:00:00Z","status":"in_transit","to_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b13","updated_at":"2026-11-22T02:00:00Z","version":2}],"next_cursor":null}
+type StockTransferList struct {
+	HasMore bool            `json:"has_more"`
+	Items   []StockTransfer `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All that match, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// StockTransferReceipt What came.
+//
+// Example: {"lines":[{"damaged_quantity":1,"received_quantity":3,"sku":"HLM-001"}]}
+type StockTransferReceipt struct {
+	Lines *[]StockTransferArrival `json:"lines,omitempty"`
+}
+
+// StockTransferStatus How far a transfer is.
+//
+// Example: in_transit
+type StockTransferStatus string
+
+// StockCountId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type StockCountId = externalRef0.Id
+
 // StockLevelId A UUIDv7, so ids sort by the time of creation.
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
@@ -493,6 +822,98 @@ type StockLevelId = externalRef0.Id
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type StockReservationId = externalRef0.Id
+
+// StockTransferId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type StockTransferId = externalRef0.Id
+
+// ListStockCountsParams defines parameters for ListStockCounts.
+type ListStockCountsParams struct {
+	// StoreId Only this store.
+	StoreId *externalRef0.Id `form:"store_id,omitempty" json:"store_id,omitempty"`
+
+	// Status Only counts in this state.
+	Status *StockCountStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListStockCountsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListStockCountsParamsInclude defines parameters for ListStockCounts.
+type ListStockCountsParamsInclude string
+
+// CreateStockCountParams defines parameters for CreateStockCount.
+type CreateStockCountParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetStockCountParams defines parameters for GetStockCount.
+type GetStockCountParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// ApproveStockCountParams defines parameters for ApproveStockCount.
+type ApproveStockCountParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// CancelStockCountParams defines parameters for CancelStockCount.
+type CancelStockCountParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListStockCountLinesParams defines parameters for ListStockCountLines.
+type ListStockCountLinesParams struct {
+	// Differing Only lines that differ from the book.
+	Differing *bool `form:"differing,omitempty" json:"differing,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListStockCountLinesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListStockCountLinesParamsInclude defines parameters for ListStockCountLines.
+type ListStockCountLinesParamsInclude string
+
+// AddStockCountLinesParams defines parameters for AddStockCountLines.
+type AddStockCountLinesParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ReopenStockCountParams defines parameters for ReopenStockCount.
+type ReopenStockCountParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// SubmitStockCountParams defines parameters for SubmitStockCount.
+type SubmitStockCountParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
 
 // ListStockLevelsParams defines parameters for ListStockLevels.
 type ListStockLevelsParams struct {
@@ -630,6 +1051,67 @@ type ReleaseStockReservationParams struct {
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListStockTransfersParams defines parameters for ListStockTransfers.
+type ListStockTransfersParams struct {
+	// StoreId Only transfers from or to this store.
+	StoreId *externalRef0.Id `form:"store_id,omitempty" json:"store_id,omitempty"`
+
+	// Status Only transfers in this state.
+	Status *StockTransferStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListStockTransfersParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListStockTransfersParamsInclude defines parameters for ListStockTransfers.
+type ListStockTransfersParamsInclude string
+
+// CreateStockTransferParams defines parameters for CreateStockTransfer.
+type CreateStockTransferParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetStockTransferParams defines parameters for GetStockTransfer.
+type GetStockTransferParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// CancelStockTransferParams defines parameters for CancelStockTransfer.
+type CancelStockTransferParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ReceiveStockTransferParams defines parameters for ReceiveStockTransfer.
+type ReceiveStockTransferParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ShipStockTransferParams defines parameters for ShipStockTransfer.
+type ShipStockTransferParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// CreateStockCountJSONRequestBody defines body for CreateStockCount for application/json ContentType.
+type CreateStockCountJSONRequestBody = StockCountCreate
+
+// AddStockCountLinesJSONRequestBody defines body for AddStockCountLines for application/json ContentType.
+type AddStockCountLinesJSONRequestBody = StockCountLinesAdd
+
 // UpdateStockLevelJSONRequestBody defines body for UpdateStockLevel for application/json ContentType.
 type UpdateStockLevelJSONRequestBody = StockLevelUpdate
 
@@ -639,8 +1121,41 @@ type CreateStockMovementsJSONRequestBody = StockMovementsCreate
 // CreateStockReservationJSONRequestBody defines body for CreateStockReservation for application/json ContentType.
 type CreateStockReservationJSONRequestBody = StockReservationCreate
 
+// CreateStockTransferJSONRequestBody defines body for CreateStockTransfer for application/json ContentType.
+type CreateStockTransferJSONRequestBody = StockTransferCreate
+
+// ReceiveStockTransferJSONRequestBody defines body for ReceiveStockTransfer for application/json ContentType.
+type ReceiveStockTransferJSONRequestBody = StockTransferReceipt
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ListStockCounts List counts
+	// (GET /v1/stock-counts)
+	ListStockCounts(ctx echo.Context, params ListStockCountsParams) error
+	// CreateStockCount Begin a count
+	// (POST /v1/stock-counts)
+	CreateStockCount(ctx echo.Context, params CreateStockCountParams) error
+	// GetStockCount Read a count
+	// (GET /v1/stock-counts/{id})
+	GetStockCount(ctx echo.Context, id StockCountId, params GetStockCountParams) error
+	// ApproveStockCount Approve a count
+	// (POST /v1/stock-counts/{id}/approve)
+	ApproveStockCount(ctx echo.Context, id StockCountId, params ApproveStockCountParams) error
+	// CancelStockCount Give a count up
+	// (POST /v1/stock-counts/{id}/cancel)
+	CancelStockCount(ctx echo.Context, id StockCountId, params CancelStockCountParams) error
+	// ListStockCountLines List what was counted
+	// (GET /v1/stock-counts/{id}/lines)
+	ListStockCountLines(ctx echo.Context, id StockCountId, params ListStockCountLinesParams) error
+	// AddStockCountLines Write down what was counted
+	// (POST /v1/stock-counts/{id}/lines)
+	AddStockCountLines(ctx echo.Context, id StockCountId, params AddStockCountLinesParams) error
+	// ReopenStockCount Have a count done again
+	// (POST /v1/stock-counts/{id}/reopen)
+	ReopenStockCount(ctx echo.Context, id StockCountId, params ReopenStockCountParams) error
+	// SubmitStockCount Hand a count in
+	// (POST /v1/stock-counts/{id}/submit)
+	SubmitStockCount(ctx echo.Context, id StockCountId, params SubmitStockCountParams) error
 	// ListStockLevels List stock levels
 	// (GET /v1/stock-levels)
 	ListStockLevels(ctx echo.Context, params ListStockLevelsParams) error
@@ -671,11 +1186,366 @@ type ServerInterface interface {
 	// ReleaseStockReservation Release a reservation
 	// (POST /v1/stock-reservations/{id}/release)
 	ReleaseStockReservation(ctx echo.Context, id StockReservationId, params ReleaseStockReservationParams) error
+	// ListStockTransfers List transfers
+	// (GET /v1/stock-transfers)
+	ListStockTransfers(ctx echo.Context, params ListStockTransfersParams) error
+	// CreateStockTransfer Plan a transfer
+	// (POST /v1/stock-transfers)
+	CreateStockTransfer(ctx echo.Context, params CreateStockTransferParams) error
+	// GetStockTransfer Read a transfer
+	// (GET /v1/stock-transfers/{id})
+	GetStockTransfer(ctx echo.Context, id StockTransferId, params GetStockTransferParams) error
+	// CancelStockTransfer Give a planned transfer up
+	// (POST /v1/stock-transfers/{id}/cancel)
+	CancelStockTransfer(ctx echo.Context, id StockTransferId, params CancelStockTransferParams) error
+	// ReceiveStockTransfer Receive a transfer
+	// (POST /v1/stock-transfers/{id}/receive)
+	ReceiveStockTransfer(ctx echo.Context, id StockTransferId, params ReceiveStockTransferParams) error
+	// ShipStockTransfer Send a transfer off
+	// (POST /v1/stock-transfers/{id}/ship)
+	ShipStockTransfer(ctx echo.Context, id StockTransferId, params ShipStockTransferParams) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// ListStockCounts converts echo context to params.
+func (w *ServerInterfaceWrapper) ListStockCounts(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListStockCountsParams
+	// ------------- Optional query parameter "store_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "store_id", ctx.QueryParams(), &params.StoreId, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter store_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", ctx.QueryParams(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter status: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListStockCounts(ctx, params)
+	return err
+}
+
+// CreateStockCount converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateStockCount(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateStockCountParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateStockCount(ctx, params)
+	return err
+}
+
+// GetStockCount converts echo context to params.
+func (w *ServerInterfaceWrapper) GetStockCount(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id StockCountId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetStockCountParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetStockCount(ctx, id, params)
+	return err
+}
+
+// ApproveStockCount converts echo context to params.
+func (w *ServerInterfaceWrapper) ApproveStockCount(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id StockCountId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ApproveStockCountParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ApproveStockCount(ctx, id, params)
+	return err
+}
+
+// CancelStockCount converts echo context to params.
+func (w *ServerInterfaceWrapper) CancelStockCount(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id StockCountId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CancelStockCountParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CancelStockCount(ctx, id, params)
+	return err
+}
+
+// ListStockCountLines converts echo context to params.
+func (w *ServerInterfaceWrapper) ListStockCountLines(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id StockCountId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListStockCountLinesParams
+	// ------------- Optional query parameter "differing" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "differing", ctx.QueryParams(), &params.Differing, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter differing: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListStockCountLines(ctx, id, params)
+	return err
+}
+
+// AddStockCountLines converts echo context to params.
+func (w *ServerInterfaceWrapper) AddStockCountLines(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id StockCountId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AddStockCountLinesParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AddStockCountLines(ctx, id, params)
+	return err
+}
+
+// ReopenStockCount converts echo context to params.
+func (w *ServerInterfaceWrapper) ReopenStockCount(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id StockCountId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReopenStockCountParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReopenStockCount(ctx, id, params)
+	return err
+}
+
+// SubmitStockCount converts echo context to params.
+func (w *ServerInterfaceWrapper) SubmitStockCount(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id StockCountId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SubmitStockCountParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SubmitStockCount(ctx, id, params)
+	return err
 }
 
 // ListStockLevels converts echo context to params.
@@ -1117,6 +1987,225 @@ func (w *ServerInterfaceWrapper) ReleaseStockReservation(ctx echo.Context) error
 	return err
 }
 
+// ListStockTransfers converts echo context to params.
+func (w *ServerInterfaceWrapper) ListStockTransfers(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListStockTransfersParams
+	// ------------- Optional query parameter "store_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "store_id", ctx.QueryParams(), &params.StoreId, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter store_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", ctx.QueryParams(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter status: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListStockTransfers(ctx, params)
+	return err
+}
+
+// CreateStockTransfer converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateStockTransfer(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateStockTransferParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateStockTransfer(ctx, params)
+	return err
+}
+
+// GetStockTransfer converts echo context to params.
+func (w *ServerInterfaceWrapper) GetStockTransfer(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id StockTransferId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetStockTransferParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetStockTransfer(ctx, id, params)
+	return err
+}
+
+// CancelStockTransfer converts echo context to params.
+func (w *ServerInterfaceWrapper) CancelStockTransfer(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id StockTransferId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CancelStockTransferParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CancelStockTransfer(ctx, id, params)
+	return err
+}
+
+// ReceiveStockTransfer converts echo context to params.
+func (w *ServerInterfaceWrapper) ReceiveStockTransfer(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id StockTransferId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReceiveStockTransferParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReceiveStockTransfer(ctx, id, params)
+	return err
+}
+
+// ShipStockTransfer converts echo context to params.
+func (w *ServerInterfaceWrapper) ShipStockTransfer(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id StockTransferId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ShipStockTransferParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ShipStockTransfer(ctx, id, params)
+	return err
+}
+
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -1174,7 +2263,547 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/stock-reservations/:id", wrapper.GetStockReservation, options.OperationMiddlewares["getStockReservation"]...)
 	router.POST(options.BaseURL+"/v1/stock-reservations/:id/release", wrapper.ReleaseStockReservation, options.OperationMiddlewares["releaseStockReservation"]...)
 	router.POST(options.BaseURL+"/v1/stock-reservations/:id/commit", wrapper.CommitStockReservation, options.OperationMiddlewares["commitStockReservation"]...)
+	router.GET(options.BaseURL+"/v1/stock-transfers", wrapper.ListStockTransfers, options.OperationMiddlewares["listStockTransfers"]...)
+	router.POST(options.BaseURL+"/v1/stock-transfers", wrapper.CreateStockTransfer, options.OperationMiddlewares["createStockTransfer"]...)
+	router.GET(options.BaseURL+"/v1/stock-transfers/:id", wrapper.GetStockTransfer, options.OperationMiddlewares["getStockTransfer"]...)
+	router.POST(options.BaseURL+"/v1/stock-transfers/:id/ship", wrapper.ShipStockTransfer, options.OperationMiddlewares["shipStockTransfer"]...)
+	router.POST(options.BaseURL+"/v1/stock-transfers/:id/receive", wrapper.ReceiveStockTransfer, options.OperationMiddlewares["receiveStockTransfer"]...)
+	router.POST(options.BaseURL+"/v1/stock-transfers/:id/cancel", wrapper.CancelStockTransfer, options.OperationMiddlewares["cancelStockTransfer"]...)
+	router.GET(options.BaseURL+"/v1/stock-counts", wrapper.ListStockCounts, options.OperationMiddlewares["listStockCounts"]...)
+	router.POST(options.BaseURL+"/v1/stock-counts", wrapper.CreateStockCount, options.OperationMiddlewares["createStockCount"]...)
+	router.GET(options.BaseURL+"/v1/stock-counts/:id", wrapper.GetStockCount, options.OperationMiddlewares["getStockCount"]...)
+	router.GET(options.BaseURL+"/v1/stock-counts/:id/lines", wrapper.ListStockCountLines, options.OperationMiddlewares["listStockCountLines"]...)
+	router.POST(options.BaseURL+"/v1/stock-counts/:id/lines", wrapper.AddStockCountLines, options.OperationMiddlewares["addStockCountLines"]...)
+	router.POST(options.BaseURL+"/v1/stock-counts/:id/submit", wrapper.SubmitStockCount, options.OperationMiddlewares["submitStockCount"]...)
+	router.POST(options.BaseURL+"/v1/stock-counts/:id/approve", wrapper.ApproveStockCount, options.OperationMiddlewares["approveStockCount"]...)
+	router.POST(options.BaseURL+"/v1/stock-counts/:id/reopen", wrapper.ReopenStockCount, options.OperationMiddlewares["reopenStockCount"]...)
+	router.POST(options.BaseURL+"/v1/stock-counts/:id/cancel", wrapper.CancelStockCount, options.OperationMiddlewares["cancelStockCount"]...)
 
+}
+
+type ListStockCountsRequestObject struct {
+	Params ListStockCountsParams
+}
+
+type ListStockCountsResponseObject interface {
+	VisitListStockCountsResponse(w http.ResponseWriter) error
+}
+
+type ListStockCounts200ResponseHeaders struct {
+	Link *string
+}
+
+type ListStockCounts200JSONResponse struct {
+	Body    StockCountList
+	Headers ListStockCounts200ResponseHeaders
+}
+
+func (response ListStockCounts200JSONResponse) VisitListStockCountsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListStockCountsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListStockCountsdefaultApplicationProblemPlusJSONResponse) VisitListStockCountsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateStockCountRequestObject struct {
+	Params CreateStockCountParams
+	Body   *CreateStockCountJSONRequestBody
+}
+
+type CreateStockCountResponseObject interface {
+	VisitCreateStockCountResponse(w http.ResponseWriter) error
+}
+
+type CreateStockCount201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateStockCount201JSONResponse struct {
+	Body    StockCount
+	Headers CreateStockCount201ResponseHeaders
+}
+
+func (response CreateStockCount201JSONResponse) VisitCreateStockCountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateStockCountdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CreateStockCountdefaultApplicationProblemPlusJSONResponse) VisitCreateStockCountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStockCountRequestObject struct {
+	Id     StockCountId `json:"id"`
+	Params GetStockCountParams
+}
+
+type GetStockCountResponseObject interface {
+	VisitGetStockCountResponse(w http.ResponseWriter) error
+}
+
+type GetStockCount200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetStockCount200JSONResponse struct {
+	Body    StockCount
+	Headers GetStockCount200ResponseHeaders
+}
+
+func (response GetStockCount200JSONResponse) VisitGetStockCountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStockCount304Response struct {
+}
+
+func (response GetStockCount304Response) VisitGetStockCountResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetStockCountdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetStockCountdefaultApplicationProblemPlusJSONResponse) VisitGetStockCountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveStockCountRequestObject struct {
+	Id     StockCountId `json:"id"`
+	Params ApproveStockCountParams
+}
+
+type ApproveStockCountResponseObject interface {
+	VisitApproveStockCountResponse(w http.ResponseWriter) error
+}
+
+type ApproveStockCount200ResponseHeaders struct {
+	ETag *string
+}
+
+type ApproveStockCount200JSONResponse struct {
+	Body    StockCount
+	Headers ApproveStockCount200ResponseHeaders
+}
+
+func (response ApproveStockCount200JSONResponse) VisitApproveStockCountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveStockCountdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ApproveStockCountdefaultApplicationProblemPlusJSONResponse) VisitApproveStockCountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelStockCountRequestObject struct {
+	Id     StockCountId `json:"id"`
+	Params CancelStockCountParams
+}
+
+type CancelStockCountResponseObject interface {
+	VisitCancelStockCountResponse(w http.ResponseWriter) error
+}
+
+type CancelStockCount200ResponseHeaders struct {
+	ETag *string
+}
+
+type CancelStockCount200JSONResponse struct {
+	Body    StockCount
+	Headers CancelStockCount200ResponseHeaders
+}
+
+func (response CancelStockCount200JSONResponse) VisitCancelStockCountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelStockCountdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CancelStockCountdefaultApplicationProblemPlusJSONResponse) VisitCancelStockCountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListStockCountLinesRequestObject struct {
+	Id     StockCountId `json:"id"`
+	Params ListStockCountLinesParams
+}
+
+type ListStockCountLinesResponseObject interface {
+	VisitListStockCountLinesResponse(w http.ResponseWriter) error
+}
+
+type ListStockCountLines200ResponseHeaders struct {
+	Link *string
+}
+
+type ListStockCountLines200JSONResponse struct {
+	Body    StockCountLineList
+	Headers ListStockCountLines200ResponseHeaders
+}
+
+func (response ListStockCountLines200JSONResponse) VisitListStockCountLinesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListStockCountLinesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListStockCountLinesdefaultApplicationProblemPlusJSONResponse) VisitListStockCountLinesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddStockCountLinesRequestObject struct {
+	Id     StockCountId `json:"id"`
+	Params AddStockCountLinesParams
+	Body   *AddStockCountLinesJSONRequestBody
+}
+
+type AddStockCountLinesResponseObject interface {
+	VisitAddStockCountLinesResponse(w http.ResponseWriter) error
+}
+
+type AddStockCountLines200ResponseHeaders struct {
+	ETag *string
+}
+
+type AddStockCountLines200JSONResponse struct {
+	Body    StockCount
+	Headers AddStockCountLines200ResponseHeaders
+}
+
+func (response AddStockCountLines200JSONResponse) VisitAddStockCountLinesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddStockCountLinesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response AddStockCountLinesdefaultApplicationProblemPlusJSONResponse) VisitAddStockCountLinesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReopenStockCountRequestObject struct {
+	Id     StockCountId `json:"id"`
+	Params ReopenStockCountParams
+}
+
+type ReopenStockCountResponseObject interface {
+	VisitReopenStockCountResponse(w http.ResponseWriter) error
+}
+
+type ReopenStockCount200ResponseHeaders struct {
+	ETag *string
+}
+
+type ReopenStockCount200JSONResponse struct {
+	Body    StockCount
+	Headers ReopenStockCount200ResponseHeaders
+}
+
+func (response ReopenStockCount200JSONResponse) VisitReopenStockCountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReopenStockCountdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ReopenStockCountdefaultApplicationProblemPlusJSONResponse) VisitReopenStockCountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SubmitStockCountRequestObject struct {
+	Id     StockCountId `json:"id"`
+	Params SubmitStockCountParams
+}
+
+type SubmitStockCountResponseObject interface {
+	VisitSubmitStockCountResponse(w http.ResponseWriter) error
+}
+
+type SubmitStockCount200ResponseHeaders struct {
+	ETag *string
+}
+
+type SubmitStockCount200JSONResponse struct {
+	Body    StockCount
+	Headers SubmitStockCount200ResponseHeaders
+}
+
+func (response SubmitStockCount200JSONResponse) VisitSubmitStockCountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SubmitStockCountdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response SubmitStockCountdefaultApplicationProblemPlusJSONResponse) VisitSubmitStockCountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type ListStockLevelsRequestObject struct {
@@ -1765,8 +3394,389 @@ func (response ReleaseStockReservationdefaultApplicationProblemPlusJSONResponse)
 	return err
 }
 
+type ListStockTransfersRequestObject struct {
+	Params ListStockTransfersParams
+}
+
+type ListStockTransfersResponseObject interface {
+	VisitListStockTransfersResponse(w http.ResponseWriter) error
+}
+
+type ListStockTransfers200ResponseHeaders struct {
+	Link *string
+}
+
+type ListStockTransfers200JSONResponse struct {
+	Body    StockTransferList
+	Headers ListStockTransfers200ResponseHeaders
+}
+
+func (response ListStockTransfers200JSONResponse) VisitListStockTransfersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListStockTransfersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListStockTransfersdefaultApplicationProblemPlusJSONResponse) VisitListStockTransfersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateStockTransferRequestObject struct {
+	Params CreateStockTransferParams
+	Body   *CreateStockTransferJSONRequestBody
+}
+
+type CreateStockTransferResponseObject interface {
+	VisitCreateStockTransferResponse(w http.ResponseWriter) error
+}
+
+type CreateStockTransfer201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateStockTransfer201JSONResponse struct {
+	Body    StockTransfer
+	Headers CreateStockTransfer201ResponseHeaders
+}
+
+func (response CreateStockTransfer201JSONResponse) VisitCreateStockTransferResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateStockTransferdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CreateStockTransferdefaultApplicationProblemPlusJSONResponse) VisitCreateStockTransferResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStockTransferRequestObject struct {
+	Id     StockTransferId `json:"id"`
+	Params GetStockTransferParams
+}
+
+type GetStockTransferResponseObject interface {
+	VisitGetStockTransferResponse(w http.ResponseWriter) error
+}
+
+type GetStockTransfer200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetStockTransfer200JSONResponse struct {
+	Body    StockTransfer
+	Headers GetStockTransfer200ResponseHeaders
+}
+
+func (response GetStockTransfer200JSONResponse) VisitGetStockTransferResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStockTransfer304Response struct {
+}
+
+func (response GetStockTransfer304Response) VisitGetStockTransferResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetStockTransferdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetStockTransferdefaultApplicationProblemPlusJSONResponse) VisitGetStockTransferResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelStockTransferRequestObject struct {
+	Id     StockTransferId `json:"id"`
+	Params CancelStockTransferParams
+}
+
+type CancelStockTransferResponseObject interface {
+	VisitCancelStockTransferResponse(w http.ResponseWriter) error
+}
+
+type CancelStockTransfer200ResponseHeaders struct {
+	ETag *string
+}
+
+type CancelStockTransfer200JSONResponse struct {
+	Body    StockTransfer
+	Headers CancelStockTransfer200ResponseHeaders
+}
+
+func (response CancelStockTransfer200JSONResponse) VisitCancelStockTransferResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelStockTransferdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CancelStockTransferdefaultApplicationProblemPlusJSONResponse) VisitCancelStockTransferResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveStockTransferRequestObject struct {
+	Id     StockTransferId `json:"id"`
+	Params ReceiveStockTransferParams
+	Body   *ReceiveStockTransferJSONRequestBody
+}
+
+type ReceiveStockTransferResponseObject interface {
+	VisitReceiveStockTransferResponse(w http.ResponseWriter) error
+}
+
+type ReceiveStockTransfer200ResponseHeaders struct {
+	ETag *string
+}
+
+type ReceiveStockTransfer200JSONResponse struct {
+	Body    StockTransfer
+	Headers ReceiveStockTransfer200ResponseHeaders
+}
+
+func (response ReceiveStockTransfer200JSONResponse) VisitReceiveStockTransferResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveStockTransferdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ReceiveStockTransferdefaultApplicationProblemPlusJSONResponse) VisitReceiveStockTransferResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ShipStockTransferRequestObject struct {
+	Id     StockTransferId `json:"id"`
+	Params ShipStockTransferParams
+}
+
+type ShipStockTransferResponseObject interface {
+	VisitShipStockTransferResponse(w http.ResponseWriter) error
+}
+
+type ShipStockTransfer200ResponseHeaders struct {
+	ETag *string
+}
+
+type ShipStockTransfer200JSONResponse struct {
+	Body    StockTransfer
+	Headers ShipStockTransfer200ResponseHeaders
+}
+
+func (response ShipStockTransfer200JSONResponse) VisitShipStockTransferResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ShipStockTransferdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ShipStockTransferdefaultApplicationProblemPlusJSONResponse) VisitShipStockTransferResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ListStockCounts List counts
+	// (GET /v1/stock-counts)
+	ListStockCounts(ctx context.Context, request ListStockCountsRequestObject) (ListStockCountsResponseObject, error)
+	// CreateStockCount Begin a count
+	// (POST /v1/stock-counts)
+	CreateStockCount(ctx context.Context, request CreateStockCountRequestObject) (CreateStockCountResponseObject, error)
+	// GetStockCount Read a count
+	// (GET /v1/stock-counts/{id})
+	GetStockCount(ctx context.Context, request GetStockCountRequestObject) (GetStockCountResponseObject, error)
+	// ApproveStockCount Approve a count
+	// (POST /v1/stock-counts/{id}/approve)
+	ApproveStockCount(ctx context.Context, request ApproveStockCountRequestObject) (ApproveStockCountResponseObject, error)
+	// CancelStockCount Give a count up
+	// (POST /v1/stock-counts/{id}/cancel)
+	CancelStockCount(ctx context.Context, request CancelStockCountRequestObject) (CancelStockCountResponseObject, error)
+	// ListStockCountLines List what was counted
+	// (GET /v1/stock-counts/{id}/lines)
+	ListStockCountLines(ctx context.Context, request ListStockCountLinesRequestObject) (ListStockCountLinesResponseObject, error)
+	// AddStockCountLines Write down what was counted
+	// (POST /v1/stock-counts/{id}/lines)
+	AddStockCountLines(ctx context.Context, request AddStockCountLinesRequestObject) (AddStockCountLinesResponseObject, error)
+	// ReopenStockCount Have a count done again
+	// (POST /v1/stock-counts/{id}/reopen)
+	ReopenStockCount(ctx context.Context, request ReopenStockCountRequestObject) (ReopenStockCountResponseObject, error)
+	// SubmitStockCount Hand a count in
+	// (POST /v1/stock-counts/{id}/submit)
+	SubmitStockCount(ctx context.Context, request SubmitStockCountRequestObject) (SubmitStockCountResponseObject, error)
 	// ListStockLevels List stock levels
 	// (GET /v1/stock-levels)
 	ListStockLevels(ctx context.Context, request ListStockLevelsRequestObject) (ListStockLevelsResponseObject, error)
@@ -1797,6 +3807,24 @@ type StrictServerInterface interface {
 	// ReleaseStockReservation Release a reservation
 	// (POST /v1/stock-reservations/{id}/release)
 	ReleaseStockReservation(ctx context.Context, request ReleaseStockReservationRequestObject) (ReleaseStockReservationResponseObject, error)
+	// ListStockTransfers List transfers
+	// (GET /v1/stock-transfers)
+	ListStockTransfers(ctx context.Context, request ListStockTransfersRequestObject) (ListStockTransfersResponseObject, error)
+	// CreateStockTransfer Plan a transfer
+	// (POST /v1/stock-transfers)
+	CreateStockTransfer(ctx context.Context, request CreateStockTransferRequestObject) (CreateStockTransferResponseObject, error)
+	// GetStockTransfer Read a transfer
+	// (GET /v1/stock-transfers/{id})
+	GetStockTransfer(ctx context.Context, request GetStockTransferRequestObject) (GetStockTransferResponseObject, error)
+	// CancelStockTransfer Give a planned transfer up
+	// (POST /v1/stock-transfers/{id}/cancel)
+	CancelStockTransfer(ctx context.Context, request CancelStockTransferRequestObject) (CancelStockTransferResponseObject, error)
+	// ReceiveStockTransfer Receive a transfer
+	// (POST /v1/stock-transfers/{id}/receive)
+	ReceiveStockTransfer(ctx context.Context, request ReceiveStockTransferRequestObject) (ReceiveStockTransferResponseObject, error)
+	// ShipStockTransfer Send a transfer off
+	// (POST /v1/stock-transfers/{id}/ship)
+	ShipStockTransfer(ctx context.Context, request ShipStockTransferRequestObject) (ShipStockTransferResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -1809,6 +3837,284 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// ListStockCounts operation middleware
+func (sh *strictHandler) ListStockCounts(ctx echo.Context, params ListStockCountsParams) error {
+	var request ListStockCountsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListStockCounts(ctx.Request().Context(), request.(ListStockCountsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListStockCounts")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListStockCountsResponseObject); ok {
+		return validResponse.VisitListStockCountsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateStockCount operation middleware
+func (sh *strictHandler) CreateStockCount(ctx echo.Context, params CreateStockCountParams) error {
+	var request CreateStockCountRequestObject
+
+	request.Params = params
+
+	var body CreateStockCountJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateStockCount(ctx.Request().Context(), request.(CreateStockCountRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateStockCount")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateStockCountResponseObject); ok {
+		return validResponse.VisitCreateStockCountResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetStockCount operation middleware
+func (sh *strictHandler) GetStockCount(ctx echo.Context, id StockCountId, params GetStockCountParams) error {
+	var request GetStockCountRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetStockCount(ctx.Request().Context(), request.(GetStockCountRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetStockCount")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetStockCountResponseObject); ok {
+		return validResponse.VisitGetStockCountResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ApproveStockCount operation middleware
+func (sh *strictHandler) ApproveStockCount(ctx echo.Context, id StockCountId, params ApproveStockCountParams) error {
+	var request ApproveStockCountRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ApproveStockCount(ctx.Request().Context(), request.(ApproveStockCountRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ApproveStockCount")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ApproveStockCountResponseObject); ok {
+		return validResponse.VisitApproveStockCountResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CancelStockCount operation middleware
+func (sh *strictHandler) CancelStockCount(ctx echo.Context, id StockCountId, params CancelStockCountParams) error {
+	var request CancelStockCountRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelStockCount(ctx.Request().Context(), request.(CancelStockCountRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelStockCount")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CancelStockCountResponseObject); ok {
+		return validResponse.VisitCancelStockCountResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListStockCountLines operation middleware
+func (sh *strictHandler) ListStockCountLines(ctx echo.Context, id StockCountId, params ListStockCountLinesParams) error {
+	var request ListStockCountLinesRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListStockCountLines(ctx.Request().Context(), request.(ListStockCountLinesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListStockCountLines")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListStockCountLinesResponseObject); ok {
+		return validResponse.VisitListStockCountLinesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AddStockCountLines operation middleware
+func (sh *strictHandler) AddStockCountLines(ctx echo.Context, id StockCountId, params AddStockCountLinesParams) error {
+	var request AddStockCountLinesRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body AddStockCountLinesJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AddStockCountLines(ctx.Request().Context(), request.(AddStockCountLinesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddStockCountLines")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AddStockCountLinesResponseObject); ok {
+		return validResponse.VisitAddStockCountLinesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReopenStockCount operation middleware
+func (sh *strictHandler) ReopenStockCount(ctx echo.Context, id StockCountId, params ReopenStockCountParams) error {
+	var request ReopenStockCountRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReopenStockCount(ctx.Request().Context(), request.(ReopenStockCountRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReopenStockCount")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReopenStockCountResponseObject); ok {
+		return validResponse.VisitReopenStockCountResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SubmitStockCount operation middleware
+func (sh *strictHandler) SubmitStockCount(ctx echo.Context, id StockCountId, params SubmitStockCountParams) error {
+	var request SubmitStockCountRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SubmitStockCount(ctx.Request().Context(), request.(SubmitStockCountRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SubmitStockCount")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SubmitStockCountResponseObject); ok {
+		return validResponse.VisitSubmitStockCountResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // ListStockLevels operation middleware
@@ -2129,6 +4435,206 @@ func (sh *strictHandler) ReleaseStockReservation(ctx echo.Context, id StockReser
 		return err
 	} else if validResponse, ok := response.(ReleaseStockReservationResponseObject); ok {
 		return validResponse.VisitReleaseStockReservationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListStockTransfers operation middleware
+func (sh *strictHandler) ListStockTransfers(ctx echo.Context, params ListStockTransfersParams) error {
+	var request ListStockTransfersRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListStockTransfers(ctx.Request().Context(), request.(ListStockTransfersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListStockTransfers")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListStockTransfersResponseObject); ok {
+		return validResponse.VisitListStockTransfersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateStockTransfer operation middleware
+func (sh *strictHandler) CreateStockTransfer(ctx echo.Context, params CreateStockTransferParams) error {
+	var request CreateStockTransferRequestObject
+
+	request.Params = params
+
+	var body CreateStockTransferJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateStockTransfer(ctx.Request().Context(), request.(CreateStockTransferRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateStockTransfer")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateStockTransferResponseObject); ok {
+		return validResponse.VisitCreateStockTransferResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetStockTransfer operation middleware
+func (sh *strictHandler) GetStockTransfer(ctx echo.Context, id StockTransferId, params GetStockTransferParams) error {
+	var request GetStockTransferRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetStockTransfer(ctx.Request().Context(), request.(GetStockTransferRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetStockTransfer")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetStockTransferResponseObject); ok {
+		return validResponse.VisitGetStockTransferResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CancelStockTransfer operation middleware
+func (sh *strictHandler) CancelStockTransfer(ctx echo.Context, id StockTransferId, params CancelStockTransferParams) error {
+	var request CancelStockTransferRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelStockTransfer(ctx.Request().Context(), request.(CancelStockTransferRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelStockTransfer")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CancelStockTransferResponseObject); ok {
+		return validResponse.VisitCancelStockTransferResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReceiveStockTransfer operation middleware
+func (sh *strictHandler) ReceiveStockTransfer(ctx echo.Context, id StockTransferId, params ReceiveStockTransferParams) error {
+	var request ReceiveStockTransferRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body ReceiveStockTransferJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReceiveStockTransfer(ctx.Request().Context(), request.(ReceiveStockTransferRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReceiveStockTransfer")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReceiveStockTransferResponseObject); ok {
+		return validResponse.VisitReceiveStockTransferResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ShipStockTransfer operation middleware
+func (sh *strictHandler) ShipStockTransfer(ctx echo.Context, id StockTransferId, params ShipStockTransferParams) error {
+	var request ShipStockTransferRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ShipStockTransfer(ctx.Request().Context(), request.(ShipStockTransferRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ShipStockTransfer")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ShipStockTransferResponseObject); ok {
+		return validResponse.VisitShipStockTransferResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -22,11 +22,15 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturn"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturnline"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
+	"github.com/shuke-crm/shuke/ent/commerce/stockcount"
+	"github.com/shuke-crm/shuke/ent/commerce/stockcountline"
 	"github.com/shuke-crm/shuke/ent/commerce/stockdocument"
 	"github.com/shuke-crm/shuke/ent/commerce/stocklevel"
 	"github.com/shuke-crm/shuke/ent/commerce/stockmovement"
 	"github.com/shuke-crm/shuke/ent/commerce/stockreservation"
 	"github.com/shuke-crm/shuke/ent/commerce/stockreservationline"
+	"github.com/shuke-crm/shuke/ent/commerce/stocktransfer"
+	"github.com/shuke-crm/shuke/ent/commerce/stocktransferline"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
 
 	stdsql "database/sql"
@@ -49,6 +53,10 @@ type Client struct {
 	OrderReturnLine *OrderReturnLineClient
 	// Product is the client for interacting with the Product builders.
 	Product *ProductClient
+	// StockCount is the client for interacting with the StockCount builders.
+	StockCount *StockCountClient
+	// StockCountLine is the client for interacting with the StockCountLine builders.
+	StockCountLine *StockCountLineClient
 	// StockDocument is the client for interacting with the StockDocument builders.
 	StockDocument *StockDocumentClient
 	// StockLevel is the client for interacting with the StockLevel builders.
@@ -59,6 +67,10 @@ type Client struct {
 	StockReservation *StockReservationClient
 	// StockReservationLine is the client for interacting with the StockReservationLine builders.
 	StockReservationLine *StockReservationLineClient
+	// StockTransfer is the client for interacting with the StockTransfer builders.
+	StockTransfer *StockTransferClient
+	// StockTransferLine is the client for interacting with the StockTransferLine builders.
+	StockTransferLine *StockTransferLineClient
 	// Variant is the client for interacting with the Variant builders.
 	Variant *VariantClient
 }
@@ -78,11 +90,15 @@ func (c *Client) init() {
 	c.OrderReturn = NewOrderReturnClient(c.config)
 	c.OrderReturnLine = NewOrderReturnLineClient(c.config)
 	c.Product = NewProductClient(c.config)
+	c.StockCount = NewStockCountClient(c.config)
+	c.StockCountLine = NewStockCountLineClient(c.config)
 	c.StockDocument = NewStockDocumentClient(c.config)
 	c.StockLevel = NewStockLevelClient(c.config)
 	c.StockMovement = NewStockMovementClient(c.config)
 	c.StockReservation = NewStockReservationClient(c.config)
 	c.StockReservationLine = NewStockReservationLineClient(c.config)
+	c.StockTransfer = NewStockTransferClient(c.config)
+	c.StockTransferLine = NewStockTransferLineClient(c.config)
 	c.Variant = NewVariantClient(c.config)
 }
 
@@ -182,11 +198,15 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		OrderReturn:          NewOrderReturnClient(cfg),
 		OrderReturnLine:      NewOrderReturnLineClient(cfg),
 		Product:              NewProductClient(cfg),
+		StockCount:           NewStockCountClient(cfg),
+		StockCountLine:       NewStockCountLineClient(cfg),
 		StockDocument:        NewStockDocumentClient(cfg),
 		StockLevel:           NewStockLevelClient(cfg),
 		StockMovement:        NewStockMovementClient(cfg),
 		StockReservation:     NewStockReservationClient(cfg),
 		StockReservationLine: NewStockReservationLineClient(cfg),
+		StockTransfer:        NewStockTransferClient(cfg),
+		StockTransferLine:    NewStockTransferLineClient(cfg),
 		Variant:              NewVariantClient(cfg),
 	}, nil
 }
@@ -213,11 +233,15 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		OrderReturn:          NewOrderReturnClient(cfg),
 		OrderReturnLine:      NewOrderReturnLineClient(cfg),
 		Product:              NewProductClient(cfg),
+		StockCount:           NewStockCountClient(cfg),
+		StockCountLine:       NewStockCountLineClient(cfg),
 		StockDocument:        NewStockDocumentClient(cfg),
 		StockLevel:           NewStockLevelClient(cfg),
 		StockMovement:        NewStockMovementClient(cfg),
 		StockReservation:     NewStockReservationClient(cfg),
 		StockReservationLine: NewStockReservationLineClient(cfg),
+		StockTransfer:        NewStockTransferClient(cfg),
+		StockTransferLine:    NewStockTransferLineClient(cfg),
 		Variant:              NewVariantClient(cfg),
 	}, nil
 }
@@ -249,8 +273,9 @@ func (c *Client) Close() error {
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.Category, c.Order, c.OrderLine, c.OrderReturn, c.OrderReturnLine, c.Product,
-		c.StockDocument, c.StockLevel, c.StockMovement, c.StockReservation,
-		c.StockReservationLine, c.Variant,
+		c.StockCount, c.StockCountLine, c.StockDocument, c.StockLevel, c.StockMovement,
+		c.StockReservation, c.StockReservationLine, c.StockTransfer,
+		c.StockTransferLine, c.Variant,
 	} {
 		n.Use(hooks...)
 	}
@@ -261,8 +286,9 @@ func (c *Client) Use(hooks ...Hook) {
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.Category, c.Order, c.OrderLine, c.OrderReturn, c.OrderReturnLine, c.Product,
-		c.StockDocument, c.StockLevel, c.StockMovement, c.StockReservation,
-		c.StockReservationLine, c.Variant,
+		c.StockCount, c.StockCountLine, c.StockDocument, c.StockLevel, c.StockMovement,
+		c.StockReservation, c.StockReservationLine, c.StockTransfer,
+		c.StockTransferLine, c.Variant,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -283,6 +309,10 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.OrderReturnLine.mutate(ctx, m)
 	case *ProductMutation:
 		return c.Product.mutate(ctx, m)
+	case *StockCountMutation:
+		return c.StockCount.mutate(ctx, m)
+	case *StockCountLineMutation:
+		return c.StockCountLine.mutate(ctx, m)
 	case *StockDocumentMutation:
 		return c.StockDocument.mutate(ctx, m)
 	case *StockLevelMutation:
@@ -293,6 +323,10 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.StockReservation.mutate(ctx, m)
 	case *StockReservationLineMutation:
 		return c.StockReservationLine.mutate(ctx, m)
+	case *StockTransferMutation:
+		return c.StockTransfer.mutate(ctx, m)
+	case *StockTransferLineMutation:
+		return c.StockTransferLine.mutate(ctx, m)
 	case *VariantMutation:
 		return c.Variant.mutate(ctx, m)
 	default:
@@ -1264,6 +1298,322 @@ func (c *ProductClient) mutate(ctx context.Context, m *ProductMutation) (Value, 
 	}
 }
 
+// StockCountClient is a client for the StockCount schema.
+type StockCountClient struct {
+	config
+}
+
+// NewStockCountClient returns a client for the StockCount from the given config.
+func NewStockCountClient(c config) *StockCountClient {
+	return &StockCountClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `stockcount.Hooks(f(g(h())))`.
+func (c *StockCountClient) Use(hooks ...Hook) {
+	c.hooks.StockCount = append(c.hooks.StockCount, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `stockcount.Intercept(f(g(h())))`.
+func (c *StockCountClient) Intercept(interceptors ...Interceptor) {
+	c.inters.StockCount = append(c.inters.StockCount, interceptors...)
+}
+
+// Create returns a builder for creating a StockCount entity.
+func (c *StockCountClient) Create() *StockCountCreate {
+	mutation := newStockCountMutation(c.config, OpCreate)
+	return &StockCountCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of StockCount entities.
+func (c *StockCountClient) CreateBulk(builders ...*StockCountCreate) *StockCountCreateBulk {
+	return &StockCountCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *StockCountClient) MapCreateBulk(slice any, setFunc func(*StockCountCreate, int)) *StockCountCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &StockCountCreateBulk{err: fmt.Errorf("calling to StockCountClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*StockCountCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &StockCountCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for StockCount.
+func (c *StockCountClient) Update() *StockCountUpdate {
+	mutation := newStockCountMutation(c.config, OpUpdate)
+	return &StockCountUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *StockCountClient) UpdateOne(_m *StockCount) *StockCountUpdateOne {
+	mutation := newStockCountMutation(c.config, OpUpdateOne, withStockCount(_m))
+	return &StockCountUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *StockCountClient) UpdateOneID(id uuid.UUID) *StockCountUpdateOne {
+	mutation := newStockCountMutation(c.config, OpUpdateOne, withStockCountID(id))
+	return &StockCountUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for StockCount.
+func (c *StockCountClient) Delete() *StockCountDelete {
+	mutation := newStockCountMutation(c.config, OpDelete)
+	return &StockCountDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *StockCountClient) DeleteOne(_m *StockCount) *StockCountDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *StockCountClient) DeleteOneID(id uuid.UUID) *StockCountDeleteOne {
+	builder := c.Delete().Where(stockcount.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &StockCountDeleteOne{builder}
+}
+
+// Query returns a query builder for StockCount.
+func (c *StockCountClient) Query() *StockCountQuery {
+	return &StockCountQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeStockCount},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a StockCount entity by its id.
+func (c *StockCountClient) Get(ctx context.Context, id uuid.UUID) (*StockCount, error) {
+	return c.Query().Where(stockcount.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *StockCountClient) GetX(ctx context.Context, id uuid.UUID) *StockCount {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryLines queries the lines edge of a StockCount.
+func (c *StockCountClient) QueryLines(_m *StockCount) *StockCountLineQuery {
+	query := (&StockCountLineClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(stockcount.Table, stockcount.FieldID, id),
+			sqlgraph.To(stockcountline.Table, stockcountline.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, stockcount.LinesTable, stockcount.LinesColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *StockCountClient) Hooks() []Hook {
+	hooks := c.hooks.StockCount
+	return append(hooks[:len(hooks):len(hooks)], stockcount.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *StockCountClient) Interceptors() []Interceptor {
+	return c.inters.StockCount
+}
+
+func (c *StockCountClient) mutate(ctx context.Context, m *StockCountMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&StockCountCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&StockCountUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&StockCountUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&StockCountDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("commerce: unknown StockCount mutation op: %q", m.Op())
+	}
+}
+
+// StockCountLineClient is a client for the StockCountLine schema.
+type StockCountLineClient struct {
+	config
+}
+
+// NewStockCountLineClient returns a client for the StockCountLine from the given config.
+func NewStockCountLineClient(c config) *StockCountLineClient {
+	return &StockCountLineClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `stockcountline.Hooks(f(g(h())))`.
+func (c *StockCountLineClient) Use(hooks ...Hook) {
+	c.hooks.StockCountLine = append(c.hooks.StockCountLine, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `stockcountline.Intercept(f(g(h())))`.
+func (c *StockCountLineClient) Intercept(interceptors ...Interceptor) {
+	c.inters.StockCountLine = append(c.inters.StockCountLine, interceptors...)
+}
+
+// Create returns a builder for creating a StockCountLine entity.
+func (c *StockCountLineClient) Create() *StockCountLineCreate {
+	mutation := newStockCountLineMutation(c.config, OpCreate)
+	return &StockCountLineCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of StockCountLine entities.
+func (c *StockCountLineClient) CreateBulk(builders ...*StockCountLineCreate) *StockCountLineCreateBulk {
+	return &StockCountLineCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *StockCountLineClient) MapCreateBulk(slice any, setFunc func(*StockCountLineCreate, int)) *StockCountLineCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &StockCountLineCreateBulk{err: fmt.Errorf("calling to StockCountLineClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*StockCountLineCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &StockCountLineCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for StockCountLine.
+func (c *StockCountLineClient) Update() *StockCountLineUpdate {
+	mutation := newStockCountLineMutation(c.config, OpUpdate)
+	return &StockCountLineUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *StockCountLineClient) UpdateOne(_m *StockCountLine) *StockCountLineUpdateOne {
+	mutation := newStockCountLineMutation(c.config, OpUpdateOne, withStockCountLine(_m))
+	return &StockCountLineUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *StockCountLineClient) UpdateOneID(id uuid.UUID) *StockCountLineUpdateOne {
+	mutation := newStockCountLineMutation(c.config, OpUpdateOne, withStockCountLineID(id))
+	return &StockCountLineUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for StockCountLine.
+func (c *StockCountLineClient) Delete() *StockCountLineDelete {
+	mutation := newStockCountLineMutation(c.config, OpDelete)
+	return &StockCountLineDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *StockCountLineClient) DeleteOne(_m *StockCountLine) *StockCountLineDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *StockCountLineClient) DeleteOneID(id uuid.UUID) *StockCountLineDeleteOne {
+	builder := c.Delete().Where(stockcountline.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &StockCountLineDeleteOne{builder}
+}
+
+// Query returns a query builder for StockCountLine.
+func (c *StockCountLineClient) Query() *StockCountLineQuery {
+	return &StockCountLineQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeStockCountLine},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a StockCountLine entity by its id.
+func (c *StockCountLineClient) Get(ctx context.Context, id uuid.UUID) (*StockCountLine, error) {
+	return c.Query().Where(stockcountline.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *StockCountLineClient) GetX(ctx context.Context, id uuid.UUID) *StockCountLine {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryCount queries the count edge of a StockCountLine.
+func (c *StockCountLineClient) QueryCount(_m *StockCountLine) *StockCountQuery {
+	query := (&StockCountClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(stockcountline.Table, stockcountline.FieldID, id),
+			sqlgraph.To(stockcount.Table, stockcount.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, stockcountline.CountTable, stockcountline.CountColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryVariant queries the variant edge of a StockCountLine.
+func (c *StockCountLineClient) QueryVariant(_m *StockCountLine) *VariantQuery {
+	query := (&VariantClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(stockcountline.Table, stockcountline.FieldID, id),
+			sqlgraph.To(variant.Table, variant.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, stockcountline.VariantTable, stockcountline.VariantColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *StockCountLineClient) Hooks() []Hook {
+	hooks := c.hooks.StockCountLine
+	return append(hooks[:len(hooks):len(hooks)], stockcountline.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *StockCountLineClient) Interceptors() []Interceptor {
+	return c.inters.StockCountLine
+}
+
+func (c *StockCountLineClient) mutate(ctx context.Context, m *StockCountLineMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&StockCountLineCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&StockCountLineUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&StockCountLineUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&StockCountLineDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("commerce: unknown StockCountLine mutation op: %q", m.Op())
+	}
+}
+
 // StockDocumentClient is a client for the StockDocument schema.
 type StockDocumentClient struct {
 	config
@@ -2046,6 +2396,322 @@ func (c *StockReservationLineClient) mutate(ctx context.Context, m *StockReserva
 	}
 }
 
+// StockTransferClient is a client for the StockTransfer schema.
+type StockTransferClient struct {
+	config
+}
+
+// NewStockTransferClient returns a client for the StockTransfer from the given config.
+func NewStockTransferClient(c config) *StockTransferClient {
+	return &StockTransferClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `stocktransfer.Hooks(f(g(h())))`.
+func (c *StockTransferClient) Use(hooks ...Hook) {
+	c.hooks.StockTransfer = append(c.hooks.StockTransfer, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `stocktransfer.Intercept(f(g(h())))`.
+func (c *StockTransferClient) Intercept(interceptors ...Interceptor) {
+	c.inters.StockTransfer = append(c.inters.StockTransfer, interceptors...)
+}
+
+// Create returns a builder for creating a StockTransfer entity.
+func (c *StockTransferClient) Create() *StockTransferCreate {
+	mutation := newStockTransferMutation(c.config, OpCreate)
+	return &StockTransferCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of StockTransfer entities.
+func (c *StockTransferClient) CreateBulk(builders ...*StockTransferCreate) *StockTransferCreateBulk {
+	return &StockTransferCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *StockTransferClient) MapCreateBulk(slice any, setFunc func(*StockTransferCreate, int)) *StockTransferCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &StockTransferCreateBulk{err: fmt.Errorf("calling to StockTransferClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*StockTransferCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &StockTransferCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for StockTransfer.
+func (c *StockTransferClient) Update() *StockTransferUpdate {
+	mutation := newStockTransferMutation(c.config, OpUpdate)
+	return &StockTransferUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *StockTransferClient) UpdateOne(_m *StockTransfer) *StockTransferUpdateOne {
+	mutation := newStockTransferMutation(c.config, OpUpdateOne, withStockTransfer(_m))
+	return &StockTransferUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *StockTransferClient) UpdateOneID(id uuid.UUID) *StockTransferUpdateOne {
+	mutation := newStockTransferMutation(c.config, OpUpdateOne, withStockTransferID(id))
+	return &StockTransferUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for StockTransfer.
+func (c *StockTransferClient) Delete() *StockTransferDelete {
+	mutation := newStockTransferMutation(c.config, OpDelete)
+	return &StockTransferDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *StockTransferClient) DeleteOne(_m *StockTransfer) *StockTransferDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *StockTransferClient) DeleteOneID(id uuid.UUID) *StockTransferDeleteOne {
+	builder := c.Delete().Where(stocktransfer.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &StockTransferDeleteOne{builder}
+}
+
+// Query returns a query builder for StockTransfer.
+func (c *StockTransferClient) Query() *StockTransferQuery {
+	return &StockTransferQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeStockTransfer},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a StockTransfer entity by its id.
+func (c *StockTransferClient) Get(ctx context.Context, id uuid.UUID) (*StockTransfer, error) {
+	return c.Query().Where(stocktransfer.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *StockTransferClient) GetX(ctx context.Context, id uuid.UUID) *StockTransfer {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryLines queries the lines edge of a StockTransfer.
+func (c *StockTransferClient) QueryLines(_m *StockTransfer) *StockTransferLineQuery {
+	query := (&StockTransferLineClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(stocktransfer.Table, stocktransfer.FieldID, id),
+			sqlgraph.To(stocktransferline.Table, stocktransferline.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, stocktransfer.LinesTable, stocktransfer.LinesColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *StockTransferClient) Hooks() []Hook {
+	hooks := c.hooks.StockTransfer
+	return append(hooks[:len(hooks):len(hooks)], stocktransfer.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *StockTransferClient) Interceptors() []Interceptor {
+	return c.inters.StockTransfer
+}
+
+func (c *StockTransferClient) mutate(ctx context.Context, m *StockTransferMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&StockTransferCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&StockTransferUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&StockTransferUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&StockTransferDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("commerce: unknown StockTransfer mutation op: %q", m.Op())
+	}
+}
+
+// StockTransferLineClient is a client for the StockTransferLine schema.
+type StockTransferLineClient struct {
+	config
+}
+
+// NewStockTransferLineClient returns a client for the StockTransferLine from the given config.
+func NewStockTransferLineClient(c config) *StockTransferLineClient {
+	return &StockTransferLineClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `stocktransferline.Hooks(f(g(h())))`.
+func (c *StockTransferLineClient) Use(hooks ...Hook) {
+	c.hooks.StockTransferLine = append(c.hooks.StockTransferLine, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `stocktransferline.Intercept(f(g(h())))`.
+func (c *StockTransferLineClient) Intercept(interceptors ...Interceptor) {
+	c.inters.StockTransferLine = append(c.inters.StockTransferLine, interceptors...)
+}
+
+// Create returns a builder for creating a StockTransferLine entity.
+func (c *StockTransferLineClient) Create() *StockTransferLineCreate {
+	mutation := newStockTransferLineMutation(c.config, OpCreate)
+	return &StockTransferLineCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of StockTransferLine entities.
+func (c *StockTransferLineClient) CreateBulk(builders ...*StockTransferLineCreate) *StockTransferLineCreateBulk {
+	return &StockTransferLineCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *StockTransferLineClient) MapCreateBulk(slice any, setFunc func(*StockTransferLineCreate, int)) *StockTransferLineCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &StockTransferLineCreateBulk{err: fmt.Errorf("calling to StockTransferLineClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*StockTransferLineCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &StockTransferLineCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for StockTransferLine.
+func (c *StockTransferLineClient) Update() *StockTransferLineUpdate {
+	mutation := newStockTransferLineMutation(c.config, OpUpdate)
+	return &StockTransferLineUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *StockTransferLineClient) UpdateOne(_m *StockTransferLine) *StockTransferLineUpdateOne {
+	mutation := newStockTransferLineMutation(c.config, OpUpdateOne, withStockTransferLine(_m))
+	return &StockTransferLineUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *StockTransferLineClient) UpdateOneID(id uuid.UUID) *StockTransferLineUpdateOne {
+	mutation := newStockTransferLineMutation(c.config, OpUpdateOne, withStockTransferLineID(id))
+	return &StockTransferLineUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for StockTransferLine.
+func (c *StockTransferLineClient) Delete() *StockTransferLineDelete {
+	mutation := newStockTransferLineMutation(c.config, OpDelete)
+	return &StockTransferLineDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *StockTransferLineClient) DeleteOne(_m *StockTransferLine) *StockTransferLineDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *StockTransferLineClient) DeleteOneID(id uuid.UUID) *StockTransferLineDeleteOne {
+	builder := c.Delete().Where(stocktransferline.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &StockTransferLineDeleteOne{builder}
+}
+
+// Query returns a query builder for StockTransferLine.
+func (c *StockTransferLineClient) Query() *StockTransferLineQuery {
+	return &StockTransferLineQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeStockTransferLine},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a StockTransferLine entity by its id.
+func (c *StockTransferLineClient) Get(ctx context.Context, id uuid.UUID) (*StockTransferLine, error) {
+	return c.Query().Where(stocktransferline.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *StockTransferLineClient) GetX(ctx context.Context, id uuid.UUID) *StockTransferLine {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryTransfer queries the transfer edge of a StockTransferLine.
+func (c *StockTransferLineClient) QueryTransfer(_m *StockTransferLine) *StockTransferQuery {
+	query := (&StockTransferClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(stocktransferline.Table, stocktransferline.FieldID, id),
+			sqlgraph.To(stocktransfer.Table, stocktransfer.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, stocktransferline.TransferTable, stocktransferline.TransferColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryVariant queries the variant edge of a StockTransferLine.
+func (c *StockTransferLineClient) QueryVariant(_m *StockTransferLine) *VariantQuery {
+	query := (&VariantClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(stocktransferline.Table, stocktransferline.FieldID, id),
+			sqlgraph.To(variant.Table, variant.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, stocktransferline.VariantTable, stocktransferline.VariantColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *StockTransferLineClient) Hooks() []Hook {
+	hooks := c.hooks.StockTransferLine
+	return append(hooks[:len(hooks):len(hooks)], stocktransferline.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *StockTransferLineClient) Interceptors() []Interceptor {
+	return c.inters.StockTransferLine
+}
+
+func (c *StockTransferLineClient) mutate(ctx context.Context, m *StockTransferLineMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&StockTransferLineCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&StockTransferLineUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&StockTransferLineUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&StockTransferLineDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("commerce: unknown StockTransferLine mutation op: %q", m.Op())
+	}
+}
+
 // VariantClient is a client for the Variant schema.
 type VariantClient struct {
 	config
@@ -2199,14 +2865,15 @@ func (c *VariantClient) mutate(ctx context.Context, m *VariantMutation) (Value, 
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		Category, Order, OrderLine, OrderReturn, OrderReturnLine, Product,
-		StockDocument, StockLevel, StockMovement, StockReservation,
-		StockReservationLine, Variant []ent.Hook
+		Category, Order, OrderLine, OrderReturn, OrderReturnLine, Product, StockCount,
+		StockCountLine, StockDocument, StockLevel, StockMovement, StockReservation,
+		StockReservationLine, StockTransfer, StockTransferLine, Variant []ent.Hook
 	}
 	inters struct {
-		Category, Order, OrderLine, OrderReturn, OrderReturnLine, Product,
-		StockDocument, StockLevel, StockMovement, StockReservation,
-		StockReservationLine, Variant []ent.Interceptor
+		Category, Order, OrderLine, OrderReturn, OrderReturnLine, Product, StockCount,
+		StockCountLine, StockDocument, StockLevel, StockMovement, StockReservation,
+		StockReservationLine, StockTransfer, StockTransferLine,
+		Variant []ent.Interceptor
 	}
 )
 

@@ -18,11 +18,15 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturn"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturnline"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
+	"github.com/shuke-crm/shuke/ent/commerce/stockcount"
+	"github.com/shuke-crm/shuke/ent/commerce/stockcountline"
 	"github.com/shuke-crm/shuke/ent/commerce/stockdocument"
 	"github.com/shuke-crm/shuke/ent/commerce/stocklevel"
 	"github.com/shuke-crm/shuke/ent/commerce/stockmovement"
 	"github.com/shuke-crm/shuke/ent/commerce/stockreservation"
 	"github.com/shuke-crm/shuke/ent/commerce/stockreservationline"
+	"github.com/shuke-crm/shuke/ent/commerce/stocktransfer"
+	"github.com/shuke-crm/shuke/ent/commerce/stocktransferline"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
 )
 
@@ -90,11 +94,15 @@ func checkColumn(t, c string) error {
 			orderreturn.Table:          orderreturn.ValidColumn,
 			orderreturnline.Table:      orderreturnline.ValidColumn,
 			product.Table:              product.ValidColumn,
+			stockcount.Table:           stockcount.ValidColumn,
+			stockcountline.Table:       stockcountline.ValidColumn,
 			stockdocument.Table:        stockdocument.ValidColumn,
 			stocklevel.Table:           stocklevel.ValidColumn,
 			stockmovement.Table:        stockmovement.ValidColumn,
 			stockreservation.Table:     stockreservation.ValidColumn,
 			stockreservationline.Table: stockreservationline.ValidColumn,
+			stocktransfer.Table:        stocktransfer.ValidColumn,
+			stocktransferline.Table:    stocktransferline.ValidColumn,
 			variant.Table:              variant.ValidColumn,
 		})
 	})

@@ -20,11 +20,15 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/predicate"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
 	"github.com/shuke-crm/shuke/ent/commerce/schema"
+	"github.com/shuke-crm/shuke/ent/commerce/stockcount"
+	"github.com/shuke-crm/shuke/ent/commerce/stockcountline"
 	"github.com/shuke-crm/shuke/ent/commerce/stockdocument"
 	"github.com/shuke-crm/shuke/ent/commerce/stocklevel"
 	"github.com/shuke-crm/shuke/ent/commerce/stockmovement"
 	"github.com/shuke-crm/shuke/ent/commerce/stockreservation"
 	"github.com/shuke-crm/shuke/ent/commerce/stockreservationline"
+	"github.com/shuke-crm/shuke/ent/commerce/stocktransfer"
+	"github.com/shuke-crm/shuke/ent/commerce/stocktransferline"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
 )
 
@@ -43,11 +47,15 @@ const (
 	TypeOrderReturn          = "OrderReturn"
 	TypeOrderReturnLine      = "OrderReturnLine"
 	TypeProduct              = "Product"
+	TypeStockCount           = "StockCount"
+	TypeStockCountLine       = "StockCountLine"
 	TypeStockDocument        = "StockDocument"
 	TypeStockLevel           = "StockLevel"
 	TypeStockMovement        = "StockMovement"
 	TypeStockReservation     = "StockReservation"
 	TypeStockReservationLine = "StockReservationLine"
+	TypeStockTransfer        = "StockTransfer"
+	TypeStockTransferLine    = "StockTransferLine"
 	TypeVariant              = "Variant"
 )
 
@@ -7728,6 +7736,1749 @@ func (m *ProductMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown Product edge %s", name)
 }
 
+// StockCountMutation represents an operation that mutates the StockCount nodes in the graph.
+type StockCountMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *uuid.UUID
+	store_id      *uuid.UUID
+	status        *stockcount.Status
+	note          *string
+	submitted_by  *string
+	submitted_at  *time.Time
+	approved_by   *string
+	approved_at   *time.Time
+	version       *int64
+	addversion    *int64
+	created_at    *time.Time
+	updated_at    *time.Time
+	clearedFields map[string]struct{}
+	lines         map[uuid.UUID]struct{}
+	removedlines  map[uuid.UUID]struct{}
+	clearedlines  bool
+	done          bool
+	oldValue      func(context.Context) (*StockCount, error)
+	predicates    []predicate.StockCount
+}
+
+var _ ent.Mutation = (*StockCountMutation)(nil)
+
+// stockcountOption allows management of the mutation configuration using functional options.
+type stockcountOption func(*StockCountMutation)
+
+// newStockCountMutation creates new mutation for the StockCount entity.
+func newStockCountMutation(c config, op Op, opts ...stockcountOption) *StockCountMutation {
+	m := &StockCountMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeStockCount,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withStockCountID sets the ID field of the mutation.
+func withStockCountID(id uuid.UUID) stockcountOption {
+	return func(m *StockCountMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *StockCount
+		)
+		m.oldValue = func(ctx context.Context) (*StockCount, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().StockCount.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withStockCount sets the old StockCount of the mutation.
+func withStockCount(node *StockCount) stockcountOption {
+	return func(m *StockCountMutation) {
+		m.oldValue = func(context.Context) (*StockCount, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m StockCountMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m StockCountMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("commerce: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of StockCount entities.
+func (m *StockCountMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *StockCountMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *StockCountMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().StockCount.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetStoreID sets the "store_id" field.
+func (m *StockCountMutation) SetStoreID(u uuid.UUID) {
+	m.store_id = &u
+}
+
+// StoreID returns the value of the "store_id" field in the mutation.
+func (m *StockCountMutation) StoreID() (r uuid.UUID, exists bool) {
+	v := m.store_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStoreID returns the old "store_id" field's value of the StockCount entity.
+// If the StockCount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockCountMutation) OldStoreID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStoreID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStoreID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStoreID: %w", err)
+	}
+	return oldValue.StoreID, nil
+}
+
+// ResetStoreID resets all changes to the "store_id" field.
+func (m *StockCountMutation) ResetStoreID() {
+	m.store_id = nil
+}
+
+// SetStatus sets the "status" field.
+func (m *StockCountMutation) SetStatus(s stockcount.Status) {
+	m.status = &s
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *StockCountMutation) Status() (r stockcount.Status, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the StockCount entity.
+// If the StockCount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockCountMutation) OldStatus(ctx context.Context) (v stockcount.Status, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *StockCountMutation) ResetStatus() {
+	m.status = nil
+}
+
+// SetNote sets the "note" field.
+func (m *StockCountMutation) SetNote(s string) {
+	m.note = &s
+}
+
+// Note returns the value of the "note" field in the mutation.
+func (m *StockCountMutation) Note() (r string, exists bool) {
+	v := m.note
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNote returns the old "note" field's value of the StockCount entity.
+// If the StockCount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockCountMutation) OldNote(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNote is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNote requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNote: %w", err)
+	}
+	return oldValue.Note, nil
+}
+
+// ResetNote resets all changes to the "note" field.
+func (m *StockCountMutation) ResetNote() {
+	m.note = nil
+}
+
+// SetSubmittedBy sets the "submitted_by" field.
+func (m *StockCountMutation) SetSubmittedBy(s string) {
+	m.submitted_by = &s
+}
+
+// SubmittedBy returns the value of the "submitted_by" field in the mutation.
+func (m *StockCountMutation) SubmittedBy() (r string, exists bool) {
+	v := m.submitted_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSubmittedBy returns the old "submitted_by" field's value of the StockCount entity.
+// If the StockCount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockCountMutation) OldSubmittedBy(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSubmittedBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSubmittedBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSubmittedBy: %w", err)
+	}
+	return oldValue.SubmittedBy, nil
+}
+
+// ClearSubmittedBy clears the value of the "submitted_by" field.
+func (m *StockCountMutation) ClearSubmittedBy() {
+	m.submitted_by = nil
+	m.clearedFields[stockcount.FieldSubmittedBy] = struct{}{}
+}
+
+// SubmittedByCleared returns if the "submitted_by" field was cleared in this mutation.
+func (m *StockCountMutation) SubmittedByCleared() bool {
+	_, ok := m.clearedFields[stockcount.FieldSubmittedBy]
+	return ok
+}
+
+// ResetSubmittedBy resets all changes to the "submitted_by" field.
+func (m *StockCountMutation) ResetSubmittedBy() {
+	m.submitted_by = nil
+	delete(m.clearedFields, stockcount.FieldSubmittedBy)
+}
+
+// SetSubmittedAt sets the "submitted_at" field.
+func (m *StockCountMutation) SetSubmittedAt(t time.Time) {
+	m.submitted_at = &t
+}
+
+// SubmittedAt returns the value of the "submitted_at" field in the mutation.
+func (m *StockCountMutation) SubmittedAt() (r time.Time, exists bool) {
+	v := m.submitted_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSubmittedAt returns the old "submitted_at" field's value of the StockCount entity.
+// If the StockCount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockCountMutation) OldSubmittedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSubmittedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSubmittedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSubmittedAt: %w", err)
+	}
+	return oldValue.SubmittedAt, nil
+}
+
+// ClearSubmittedAt clears the value of the "submitted_at" field.
+func (m *StockCountMutation) ClearSubmittedAt() {
+	m.submitted_at = nil
+	m.clearedFields[stockcount.FieldSubmittedAt] = struct{}{}
+}
+
+// SubmittedAtCleared returns if the "submitted_at" field was cleared in this mutation.
+func (m *StockCountMutation) SubmittedAtCleared() bool {
+	_, ok := m.clearedFields[stockcount.FieldSubmittedAt]
+	return ok
+}
+
+// ResetSubmittedAt resets all changes to the "submitted_at" field.
+func (m *StockCountMutation) ResetSubmittedAt() {
+	m.submitted_at = nil
+	delete(m.clearedFields, stockcount.FieldSubmittedAt)
+}
+
+// SetApprovedBy sets the "approved_by" field.
+func (m *StockCountMutation) SetApprovedBy(s string) {
+	m.approved_by = &s
+}
+
+// ApprovedBy returns the value of the "approved_by" field in the mutation.
+func (m *StockCountMutation) ApprovedBy() (r string, exists bool) {
+	v := m.approved_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldApprovedBy returns the old "approved_by" field's value of the StockCount entity.
+// If the StockCount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockCountMutation) OldApprovedBy(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldApprovedBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldApprovedBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldApprovedBy: %w", err)
+	}
+	return oldValue.ApprovedBy, nil
+}
+
+// ClearApprovedBy clears the value of the "approved_by" field.
+func (m *StockCountMutation) ClearApprovedBy() {
+	m.approved_by = nil
+	m.clearedFields[stockcount.FieldApprovedBy] = struct{}{}
+}
+
+// ApprovedByCleared returns if the "approved_by" field was cleared in this mutation.
+func (m *StockCountMutation) ApprovedByCleared() bool {
+	_, ok := m.clearedFields[stockcount.FieldApprovedBy]
+	return ok
+}
+
+// ResetApprovedBy resets all changes to the "approved_by" field.
+func (m *StockCountMutation) ResetApprovedBy() {
+	m.approved_by = nil
+	delete(m.clearedFields, stockcount.FieldApprovedBy)
+}
+
+// SetApprovedAt sets the "approved_at" field.
+func (m *StockCountMutation) SetApprovedAt(t time.Time) {
+	m.approved_at = &t
+}
+
+// ApprovedAt returns the value of the "approved_at" field in the mutation.
+func (m *StockCountMutation) ApprovedAt() (r time.Time, exists bool) {
+	v := m.approved_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldApprovedAt returns the old "approved_at" field's value of the StockCount entity.
+// If the StockCount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockCountMutation) OldApprovedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldApprovedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldApprovedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldApprovedAt: %w", err)
+	}
+	return oldValue.ApprovedAt, nil
+}
+
+// ClearApprovedAt clears the value of the "approved_at" field.
+func (m *StockCountMutation) ClearApprovedAt() {
+	m.approved_at = nil
+	m.clearedFields[stockcount.FieldApprovedAt] = struct{}{}
+}
+
+// ApprovedAtCleared returns if the "approved_at" field was cleared in this mutation.
+func (m *StockCountMutation) ApprovedAtCleared() bool {
+	_, ok := m.clearedFields[stockcount.FieldApprovedAt]
+	return ok
+}
+
+// ResetApprovedAt resets all changes to the "approved_at" field.
+func (m *StockCountMutation) ResetApprovedAt() {
+	m.approved_at = nil
+	delete(m.clearedFields, stockcount.FieldApprovedAt)
+}
+
+// SetVersion sets the "version" field.
+func (m *StockCountMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *StockCountMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the StockCount entity.
+// If the StockCount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockCountMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *StockCountMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *StockCountMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *StockCountMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *StockCountMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *StockCountMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the StockCount entity.
+// If the StockCount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockCountMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *StockCountMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *StockCountMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *StockCountMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the StockCount entity.
+// If the StockCount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockCountMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *StockCountMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// AddLineIDs adds the "lines" edge to the StockCountLine entity by ids.
+func (m *StockCountMutation) AddLineIDs(ids ...uuid.UUID) {
+	if m.lines == nil {
+		m.lines = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		m.lines[ids[i]] = struct{}{}
+	}
+}
+
+// ClearLines clears the "lines" edge to the StockCountLine entity.
+func (m *StockCountMutation) ClearLines() {
+	m.clearedlines = true
+}
+
+// LinesCleared reports if the "lines" edge to the StockCountLine entity was cleared.
+func (m *StockCountMutation) LinesCleared() bool {
+	return m.clearedlines
+}
+
+// RemoveLineIDs removes the "lines" edge to the StockCountLine entity by IDs.
+func (m *StockCountMutation) RemoveLineIDs(ids ...uuid.UUID) {
+	if m.removedlines == nil {
+		m.removedlines = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		delete(m.lines, ids[i])
+		m.removedlines[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedLines returns the removed IDs of the "lines" edge to the StockCountLine entity.
+func (m *StockCountMutation) RemovedLinesIDs() (ids []uuid.UUID) {
+	for id := range m.removedlines {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// LinesIDs returns the "lines" edge IDs in the mutation.
+func (m *StockCountMutation) LinesIDs() (ids []uuid.UUID) {
+	for id := range m.lines {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetLines resets all changes to the "lines" edge.
+func (m *StockCountMutation) ResetLines() {
+	m.lines = nil
+	m.clearedlines = false
+	m.removedlines = nil
+}
+
+// Where appends a list predicates to the StockCountMutation builder.
+func (m *StockCountMutation) Where(ps ...predicate.StockCount) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the StockCountMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *StockCountMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.StockCount, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *StockCountMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *StockCountMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (StockCount).
+func (m *StockCountMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *StockCountMutation) Fields() []string {
+	fields := make([]string, 0, 10)
+	if m.store_id != nil {
+		fields = append(fields, stockcount.FieldStoreID)
+	}
+	if m.status != nil {
+		fields = append(fields, stockcount.FieldStatus)
+	}
+	if m.note != nil {
+		fields = append(fields, stockcount.FieldNote)
+	}
+	if m.submitted_by != nil {
+		fields = append(fields, stockcount.FieldSubmittedBy)
+	}
+	if m.submitted_at != nil {
+		fields = append(fields, stockcount.FieldSubmittedAt)
+	}
+	if m.approved_by != nil {
+		fields = append(fields, stockcount.FieldApprovedBy)
+	}
+	if m.approved_at != nil {
+		fields = append(fields, stockcount.FieldApprovedAt)
+	}
+	if m.version != nil {
+		fields = append(fields, stockcount.FieldVersion)
+	}
+	if m.created_at != nil {
+		fields = append(fields, stockcount.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, stockcount.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *StockCountMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case stockcount.FieldStoreID:
+		return m.StoreID()
+	case stockcount.FieldStatus:
+		return m.Status()
+	case stockcount.FieldNote:
+		return m.Note()
+	case stockcount.FieldSubmittedBy:
+		return m.SubmittedBy()
+	case stockcount.FieldSubmittedAt:
+		return m.SubmittedAt()
+	case stockcount.FieldApprovedBy:
+		return m.ApprovedBy()
+	case stockcount.FieldApprovedAt:
+		return m.ApprovedAt()
+	case stockcount.FieldVersion:
+		return m.Version()
+	case stockcount.FieldCreatedAt:
+		return m.CreatedAt()
+	case stockcount.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *StockCountMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case stockcount.FieldStoreID:
+		return m.OldStoreID(ctx)
+	case stockcount.FieldStatus:
+		return m.OldStatus(ctx)
+	case stockcount.FieldNote:
+		return m.OldNote(ctx)
+	case stockcount.FieldSubmittedBy:
+		return m.OldSubmittedBy(ctx)
+	case stockcount.FieldSubmittedAt:
+		return m.OldSubmittedAt(ctx)
+	case stockcount.FieldApprovedBy:
+		return m.OldApprovedBy(ctx)
+	case stockcount.FieldApprovedAt:
+		return m.OldApprovedAt(ctx)
+	case stockcount.FieldVersion:
+		return m.OldVersion(ctx)
+	case stockcount.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case stockcount.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown StockCount field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StockCountMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case stockcount.FieldStoreID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStoreID(v)
+		return nil
+	case stockcount.FieldStatus:
+		v, ok := value.(stockcount.Status)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case stockcount.FieldNote:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNote(v)
+		return nil
+	case stockcount.FieldSubmittedBy:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSubmittedBy(v)
+		return nil
+	case stockcount.FieldSubmittedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSubmittedAt(v)
+		return nil
+	case stockcount.FieldApprovedBy:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetApprovedBy(v)
+		return nil
+	case stockcount.FieldApprovedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetApprovedAt(v)
+		return nil
+	case stockcount.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case stockcount.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case stockcount.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StockCount field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *StockCountMutation) AddedFields() []string {
+	var fields []string
+	if m.addversion != nil {
+		fields = append(fields, stockcount.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *StockCountMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case stockcount.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StockCountMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case stockcount.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StockCount numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *StockCountMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(stockcount.FieldSubmittedBy) {
+		fields = append(fields, stockcount.FieldSubmittedBy)
+	}
+	if m.FieldCleared(stockcount.FieldSubmittedAt) {
+		fields = append(fields, stockcount.FieldSubmittedAt)
+	}
+	if m.FieldCleared(stockcount.FieldApprovedBy) {
+		fields = append(fields, stockcount.FieldApprovedBy)
+	}
+	if m.FieldCleared(stockcount.FieldApprovedAt) {
+		fields = append(fields, stockcount.FieldApprovedAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *StockCountMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *StockCountMutation) ClearField(name string) error {
+	switch name {
+	case stockcount.FieldSubmittedBy:
+		m.ClearSubmittedBy()
+		return nil
+	case stockcount.FieldSubmittedAt:
+		m.ClearSubmittedAt()
+		return nil
+	case stockcount.FieldApprovedBy:
+		m.ClearApprovedBy()
+		return nil
+	case stockcount.FieldApprovedAt:
+		m.ClearApprovedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown StockCount nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *StockCountMutation) ResetField(name string) error {
+	switch name {
+	case stockcount.FieldStoreID:
+		m.ResetStoreID()
+		return nil
+	case stockcount.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case stockcount.FieldNote:
+		m.ResetNote()
+		return nil
+	case stockcount.FieldSubmittedBy:
+		m.ResetSubmittedBy()
+		return nil
+	case stockcount.FieldSubmittedAt:
+		m.ResetSubmittedAt()
+		return nil
+	case stockcount.FieldApprovedBy:
+		m.ResetApprovedBy()
+		return nil
+	case stockcount.FieldApprovedAt:
+		m.ResetApprovedAt()
+		return nil
+	case stockcount.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case stockcount.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case stockcount.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown StockCount field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *StockCountMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.lines != nil {
+		edges = append(edges, stockcount.EdgeLines)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *StockCountMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case stockcount.EdgeLines:
+		ids := make([]ent.Value, 0, len(m.lines))
+		for id := range m.lines {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *StockCountMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.removedlines != nil {
+		edges = append(edges, stockcount.EdgeLines)
+	}
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *StockCountMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case stockcount.EdgeLines:
+		ids := make([]ent.Value, 0, len(m.removedlines))
+		for id := range m.removedlines {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *StockCountMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedlines {
+		edges = append(edges, stockcount.EdgeLines)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *StockCountMutation) EdgeCleared(name string) bool {
+	switch name {
+	case stockcount.EdgeLines:
+		return m.clearedlines
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *StockCountMutation) ClearEdge(name string) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown StockCount unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *StockCountMutation) ResetEdge(name string) error {
+	switch name {
+	case stockcount.EdgeLines:
+		m.ResetLines()
+		return nil
+	}
+	return fmt.Errorf("unknown StockCount edge %s", name)
+}
+
+// StockCountLineMutation represents an operation that mutates the StockCountLine nodes in the graph.
+type StockCountLineMutation struct {
+	config
+	op                   Op
+	typ                  string
+	id                   *uuid.UUID
+	expected_quantity    *int64
+	addexpected_quantity *int64
+	counted_quantity     *int64
+	addcounted_quantity  *int64
+	counted_at           *time.Time
+	clearedFields        map[string]struct{}
+	count                *uuid.UUID
+	clearedcount         bool
+	variant              *uuid.UUID
+	clearedvariant       bool
+	done                 bool
+	oldValue             func(context.Context) (*StockCountLine, error)
+	predicates           []predicate.StockCountLine
+}
+
+var _ ent.Mutation = (*StockCountLineMutation)(nil)
+
+// stockcountlineOption allows management of the mutation configuration using functional options.
+type stockcountlineOption func(*StockCountLineMutation)
+
+// newStockCountLineMutation creates new mutation for the StockCountLine entity.
+func newStockCountLineMutation(c config, op Op, opts ...stockcountlineOption) *StockCountLineMutation {
+	m := &StockCountLineMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeStockCountLine,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withStockCountLineID sets the ID field of the mutation.
+func withStockCountLineID(id uuid.UUID) stockcountlineOption {
+	return func(m *StockCountLineMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *StockCountLine
+		)
+		m.oldValue = func(ctx context.Context) (*StockCountLine, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().StockCountLine.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withStockCountLine sets the old StockCountLine of the mutation.
+func withStockCountLine(node *StockCountLine) stockcountlineOption {
+	return func(m *StockCountLineMutation) {
+		m.oldValue = func(context.Context) (*StockCountLine, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m StockCountLineMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m StockCountLineMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("commerce: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of StockCountLine entities.
+func (m *StockCountLineMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *StockCountLineMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *StockCountLineMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().StockCountLine.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCountID sets the "count_id" field.
+func (m *StockCountLineMutation) SetCountID(u uuid.UUID) {
+	m.count = &u
+}
+
+// CountID returns the value of the "count_id" field in the mutation.
+func (m *StockCountLineMutation) CountID() (r uuid.UUID, exists bool) {
+	v := m.count
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCountID returns the old "count_id" field's value of the StockCountLine entity.
+// If the StockCountLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockCountLineMutation) OldCountID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCountID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCountID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCountID: %w", err)
+	}
+	return oldValue.CountID, nil
+}
+
+// ResetCountID resets all changes to the "count_id" field.
+func (m *StockCountLineMutation) ResetCountID() {
+	m.count = nil
+}
+
+// SetVariantID sets the "variant_id" field.
+func (m *StockCountLineMutation) SetVariantID(u uuid.UUID) {
+	m.variant = &u
+}
+
+// VariantID returns the value of the "variant_id" field in the mutation.
+func (m *StockCountLineMutation) VariantID() (r uuid.UUID, exists bool) {
+	v := m.variant
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVariantID returns the old "variant_id" field's value of the StockCountLine entity.
+// If the StockCountLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockCountLineMutation) OldVariantID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVariantID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVariantID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVariantID: %w", err)
+	}
+	return oldValue.VariantID, nil
+}
+
+// ResetVariantID resets all changes to the "variant_id" field.
+func (m *StockCountLineMutation) ResetVariantID() {
+	m.variant = nil
+}
+
+// SetExpectedQuantity sets the "expected_quantity" field.
+func (m *StockCountLineMutation) SetExpectedQuantity(i int64) {
+	m.expected_quantity = &i
+	m.addexpected_quantity = nil
+}
+
+// ExpectedQuantity returns the value of the "expected_quantity" field in the mutation.
+func (m *StockCountLineMutation) ExpectedQuantity() (r int64, exists bool) {
+	v := m.expected_quantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldExpectedQuantity returns the old "expected_quantity" field's value of the StockCountLine entity.
+// If the StockCountLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockCountLineMutation) OldExpectedQuantity(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldExpectedQuantity is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldExpectedQuantity requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldExpectedQuantity: %w", err)
+	}
+	return oldValue.ExpectedQuantity, nil
+}
+
+// AddExpectedQuantity adds i to the "expected_quantity" field.
+func (m *StockCountLineMutation) AddExpectedQuantity(i int64) {
+	if m.addexpected_quantity != nil {
+		*m.addexpected_quantity += i
+	} else {
+		m.addexpected_quantity = &i
+	}
+}
+
+// AddedExpectedQuantity returns the value that was added to the "expected_quantity" field in this mutation.
+func (m *StockCountLineMutation) AddedExpectedQuantity() (r int64, exists bool) {
+	v := m.addexpected_quantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetExpectedQuantity resets all changes to the "expected_quantity" field.
+func (m *StockCountLineMutation) ResetExpectedQuantity() {
+	m.expected_quantity = nil
+	m.addexpected_quantity = nil
+}
+
+// SetCountedQuantity sets the "counted_quantity" field.
+func (m *StockCountLineMutation) SetCountedQuantity(i int64) {
+	m.counted_quantity = &i
+	m.addcounted_quantity = nil
+}
+
+// CountedQuantity returns the value of the "counted_quantity" field in the mutation.
+func (m *StockCountLineMutation) CountedQuantity() (r int64, exists bool) {
+	v := m.counted_quantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCountedQuantity returns the old "counted_quantity" field's value of the StockCountLine entity.
+// If the StockCountLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockCountLineMutation) OldCountedQuantity(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCountedQuantity is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCountedQuantity requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCountedQuantity: %w", err)
+	}
+	return oldValue.CountedQuantity, nil
+}
+
+// AddCountedQuantity adds i to the "counted_quantity" field.
+func (m *StockCountLineMutation) AddCountedQuantity(i int64) {
+	if m.addcounted_quantity != nil {
+		*m.addcounted_quantity += i
+	} else {
+		m.addcounted_quantity = &i
+	}
+}
+
+// AddedCountedQuantity returns the value that was added to the "counted_quantity" field in this mutation.
+func (m *StockCountLineMutation) AddedCountedQuantity() (r int64, exists bool) {
+	v := m.addcounted_quantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetCountedQuantity resets all changes to the "counted_quantity" field.
+func (m *StockCountLineMutation) ResetCountedQuantity() {
+	m.counted_quantity = nil
+	m.addcounted_quantity = nil
+}
+
+// SetCountedAt sets the "counted_at" field.
+func (m *StockCountLineMutation) SetCountedAt(t time.Time) {
+	m.counted_at = &t
+}
+
+// CountedAt returns the value of the "counted_at" field in the mutation.
+func (m *StockCountLineMutation) CountedAt() (r time.Time, exists bool) {
+	v := m.counted_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCountedAt returns the old "counted_at" field's value of the StockCountLine entity.
+// If the StockCountLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockCountLineMutation) OldCountedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCountedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCountedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCountedAt: %w", err)
+	}
+	return oldValue.CountedAt, nil
+}
+
+// ResetCountedAt resets all changes to the "counted_at" field.
+func (m *StockCountLineMutation) ResetCountedAt() {
+	m.counted_at = nil
+}
+
+// ClearCount clears the "count" edge to the StockCount entity.
+func (m *StockCountLineMutation) ClearCount() {
+	m.clearedcount = true
+	m.clearedFields[stockcountline.FieldCountID] = struct{}{}
+}
+
+// CountCleared reports if the "count" edge to the StockCount entity was cleared.
+func (m *StockCountLineMutation) CountCleared() bool {
+	return m.clearedcount
+}
+
+// CountIDs returns the "count" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// CountID instead. It exists only for internal usage by the builders.
+func (m *StockCountLineMutation) CountIDs() (ids []uuid.UUID) {
+	if id := m.count; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetCount resets all changes to the "count" edge.
+func (m *StockCountLineMutation) ResetCount() {
+	m.count = nil
+	m.clearedcount = false
+}
+
+// ClearVariant clears the "variant" edge to the Variant entity.
+func (m *StockCountLineMutation) ClearVariant() {
+	m.clearedvariant = true
+	m.clearedFields[stockcountline.FieldVariantID] = struct{}{}
+}
+
+// VariantCleared reports if the "variant" edge to the Variant entity was cleared.
+func (m *StockCountLineMutation) VariantCleared() bool {
+	return m.clearedvariant
+}
+
+// VariantIDs returns the "variant" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// VariantID instead. It exists only for internal usage by the builders.
+func (m *StockCountLineMutation) VariantIDs() (ids []uuid.UUID) {
+	if id := m.variant; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetVariant resets all changes to the "variant" edge.
+func (m *StockCountLineMutation) ResetVariant() {
+	m.variant = nil
+	m.clearedvariant = false
+}
+
+// Where appends a list predicates to the StockCountLineMutation builder.
+func (m *StockCountLineMutation) Where(ps ...predicate.StockCountLine) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the StockCountLineMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *StockCountLineMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.StockCountLine, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *StockCountLineMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *StockCountLineMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (StockCountLine).
+func (m *StockCountLineMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *StockCountLineMutation) Fields() []string {
+	fields := make([]string, 0, 5)
+	if m.count != nil {
+		fields = append(fields, stockcountline.FieldCountID)
+	}
+	if m.variant != nil {
+		fields = append(fields, stockcountline.FieldVariantID)
+	}
+	if m.expected_quantity != nil {
+		fields = append(fields, stockcountline.FieldExpectedQuantity)
+	}
+	if m.counted_quantity != nil {
+		fields = append(fields, stockcountline.FieldCountedQuantity)
+	}
+	if m.counted_at != nil {
+		fields = append(fields, stockcountline.FieldCountedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *StockCountLineMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case stockcountline.FieldCountID:
+		return m.CountID()
+	case stockcountline.FieldVariantID:
+		return m.VariantID()
+	case stockcountline.FieldExpectedQuantity:
+		return m.ExpectedQuantity()
+	case stockcountline.FieldCountedQuantity:
+		return m.CountedQuantity()
+	case stockcountline.FieldCountedAt:
+		return m.CountedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *StockCountLineMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case stockcountline.FieldCountID:
+		return m.OldCountID(ctx)
+	case stockcountline.FieldVariantID:
+		return m.OldVariantID(ctx)
+	case stockcountline.FieldExpectedQuantity:
+		return m.OldExpectedQuantity(ctx)
+	case stockcountline.FieldCountedQuantity:
+		return m.OldCountedQuantity(ctx)
+	case stockcountline.FieldCountedAt:
+		return m.OldCountedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown StockCountLine field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StockCountLineMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case stockcountline.FieldCountID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCountID(v)
+		return nil
+	case stockcountline.FieldVariantID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVariantID(v)
+		return nil
+	case stockcountline.FieldExpectedQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetExpectedQuantity(v)
+		return nil
+	case stockcountline.FieldCountedQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCountedQuantity(v)
+		return nil
+	case stockcountline.FieldCountedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCountedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StockCountLine field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *StockCountLineMutation) AddedFields() []string {
+	var fields []string
+	if m.addexpected_quantity != nil {
+		fields = append(fields, stockcountline.FieldExpectedQuantity)
+	}
+	if m.addcounted_quantity != nil {
+		fields = append(fields, stockcountline.FieldCountedQuantity)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *StockCountLineMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case stockcountline.FieldExpectedQuantity:
+		return m.AddedExpectedQuantity()
+	case stockcountline.FieldCountedQuantity:
+		return m.AddedCountedQuantity()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StockCountLineMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case stockcountline.FieldExpectedQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddExpectedQuantity(v)
+		return nil
+	case stockcountline.FieldCountedQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddCountedQuantity(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StockCountLine numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *StockCountLineMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *StockCountLineMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *StockCountLineMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown StockCountLine nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *StockCountLineMutation) ResetField(name string) error {
+	switch name {
+	case stockcountline.FieldCountID:
+		m.ResetCountID()
+		return nil
+	case stockcountline.FieldVariantID:
+		m.ResetVariantID()
+		return nil
+	case stockcountline.FieldExpectedQuantity:
+		m.ResetExpectedQuantity()
+		return nil
+	case stockcountline.FieldCountedQuantity:
+		m.ResetCountedQuantity()
+		return nil
+	case stockcountline.FieldCountedAt:
+		m.ResetCountedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown StockCountLine field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *StockCountLineMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.count != nil {
+		edges = append(edges, stockcountline.EdgeCount)
+	}
+	if m.variant != nil {
+		edges = append(edges, stockcountline.EdgeVariant)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *StockCountLineMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case stockcountline.EdgeCount:
+		if id := m.count; id != nil {
+			return []ent.Value{*id}
+		}
+	case stockcountline.EdgeVariant:
+		if id := m.variant; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *StockCountLineMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *StockCountLineMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *StockCountLineMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.clearedcount {
+		edges = append(edges, stockcountline.EdgeCount)
+	}
+	if m.clearedvariant {
+		edges = append(edges, stockcountline.EdgeVariant)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *StockCountLineMutation) EdgeCleared(name string) bool {
+	switch name {
+	case stockcountline.EdgeCount:
+		return m.clearedcount
+	case stockcountline.EdgeVariant:
+		return m.clearedvariant
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *StockCountLineMutation) ClearEdge(name string) error {
+	switch name {
+	case stockcountline.EdgeCount:
+		m.ClearCount()
+		return nil
+	case stockcountline.EdgeVariant:
+		m.ClearVariant()
+		return nil
+	}
+	return fmt.Errorf("unknown StockCountLine unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *StockCountLineMutation) ResetEdge(name string) error {
+	switch name {
+	case stockcountline.EdgeCount:
+		m.ResetCount()
+		return nil
+	case stockcountline.EdgeVariant:
+		m.ResetVariant()
+		return nil
+	}
+	return fmt.Errorf("unknown StockCountLine edge %s", name)
+}
+
 // StockDocumentMutation represents an operation that mutates the StockDocument nodes in the graph.
 type StockDocumentMutation struct {
 	config
@@ -12313,6 +14064,1690 @@ func (m *StockReservationLineMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown StockReservationLine edge %s", name)
+}
+
+// StockTransferMutation represents an operation that mutates the StockTransfer nodes in the graph.
+type StockTransferMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *uuid.UUID
+	from_store_id *uuid.UUID
+	to_store_id   *uuid.UUID
+	status        *stocktransfer.Status
+	note          *string
+	shipped_at    *time.Time
+	received_at   *time.Time
+	version       *int64
+	addversion    *int64
+	created_at    *time.Time
+	updated_at    *time.Time
+	clearedFields map[string]struct{}
+	lines         map[uuid.UUID]struct{}
+	removedlines  map[uuid.UUID]struct{}
+	clearedlines  bool
+	done          bool
+	oldValue      func(context.Context) (*StockTransfer, error)
+	predicates    []predicate.StockTransfer
+}
+
+var _ ent.Mutation = (*StockTransferMutation)(nil)
+
+// stocktransferOption allows management of the mutation configuration using functional options.
+type stocktransferOption func(*StockTransferMutation)
+
+// newStockTransferMutation creates new mutation for the StockTransfer entity.
+func newStockTransferMutation(c config, op Op, opts ...stocktransferOption) *StockTransferMutation {
+	m := &StockTransferMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeStockTransfer,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withStockTransferID sets the ID field of the mutation.
+func withStockTransferID(id uuid.UUID) stocktransferOption {
+	return func(m *StockTransferMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *StockTransfer
+		)
+		m.oldValue = func(ctx context.Context) (*StockTransfer, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().StockTransfer.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withStockTransfer sets the old StockTransfer of the mutation.
+func withStockTransfer(node *StockTransfer) stocktransferOption {
+	return func(m *StockTransferMutation) {
+		m.oldValue = func(context.Context) (*StockTransfer, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m StockTransferMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m StockTransferMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("commerce: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of StockTransfer entities.
+func (m *StockTransferMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *StockTransferMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *StockTransferMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().StockTransfer.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetFromStoreID sets the "from_store_id" field.
+func (m *StockTransferMutation) SetFromStoreID(u uuid.UUID) {
+	m.from_store_id = &u
+}
+
+// FromStoreID returns the value of the "from_store_id" field in the mutation.
+func (m *StockTransferMutation) FromStoreID() (r uuid.UUID, exists bool) {
+	v := m.from_store_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFromStoreID returns the old "from_store_id" field's value of the StockTransfer entity.
+// If the StockTransfer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockTransferMutation) OldFromStoreID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFromStoreID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFromStoreID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFromStoreID: %w", err)
+	}
+	return oldValue.FromStoreID, nil
+}
+
+// ResetFromStoreID resets all changes to the "from_store_id" field.
+func (m *StockTransferMutation) ResetFromStoreID() {
+	m.from_store_id = nil
+}
+
+// SetToStoreID sets the "to_store_id" field.
+func (m *StockTransferMutation) SetToStoreID(u uuid.UUID) {
+	m.to_store_id = &u
+}
+
+// ToStoreID returns the value of the "to_store_id" field in the mutation.
+func (m *StockTransferMutation) ToStoreID() (r uuid.UUID, exists bool) {
+	v := m.to_store_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldToStoreID returns the old "to_store_id" field's value of the StockTransfer entity.
+// If the StockTransfer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockTransferMutation) OldToStoreID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldToStoreID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldToStoreID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldToStoreID: %w", err)
+	}
+	return oldValue.ToStoreID, nil
+}
+
+// ResetToStoreID resets all changes to the "to_store_id" field.
+func (m *StockTransferMutation) ResetToStoreID() {
+	m.to_store_id = nil
+}
+
+// SetStatus sets the "status" field.
+func (m *StockTransferMutation) SetStatus(s stocktransfer.Status) {
+	m.status = &s
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *StockTransferMutation) Status() (r stocktransfer.Status, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the StockTransfer entity.
+// If the StockTransfer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockTransferMutation) OldStatus(ctx context.Context) (v stocktransfer.Status, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *StockTransferMutation) ResetStatus() {
+	m.status = nil
+}
+
+// SetNote sets the "note" field.
+func (m *StockTransferMutation) SetNote(s string) {
+	m.note = &s
+}
+
+// Note returns the value of the "note" field in the mutation.
+func (m *StockTransferMutation) Note() (r string, exists bool) {
+	v := m.note
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNote returns the old "note" field's value of the StockTransfer entity.
+// If the StockTransfer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockTransferMutation) OldNote(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNote is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNote requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNote: %w", err)
+	}
+	return oldValue.Note, nil
+}
+
+// ResetNote resets all changes to the "note" field.
+func (m *StockTransferMutation) ResetNote() {
+	m.note = nil
+}
+
+// SetShippedAt sets the "shipped_at" field.
+func (m *StockTransferMutation) SetShippedAt(t time.Time) {
+	m.shipped_at = &t
+}
+
+// ShippedAt returns the value of the "shipped_at" field in the mutation.
+func (m *StockTransferMutation) ShippedAt() (r time.Time, exists bool) {
+	v := m.shipped_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldShippedAt returns the old "shipped_at" field's value of the StockTransfer entity.
+// If the StockTransfer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockTransferMutation) OldShippedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldShippedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldShippedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldShippedAt: %w", err)
+	}
+	return oldValue.ShippedAt, nil
+}
+
+// ClearShippedAt clears the value of the "shipped_at" field.
+func (m *StockTransferMutation) ClearShippedAt() {
+	m.shipped_at = nil
+	m.clearedFields[stocktransfer.FieldShippedAt] = struct{}{}
+}
+
+// ShippedAtCleared returns if the "shipped_at" field was cleared in this mutation.
+func (m *StockTransferMutation) ShippedAtCleared() bool {
+	_, ok := m.clearedFields[stocktransfer.FieldShippedAt]
+	return ok
+}
+
+// ResetShippedAt resets all changes to the "shipped_at" field.
+func (m *StockTransferMutation) ResetShippedAt() {
+	m.shipped_at = nil
+	delete(m.clearedFields, stocktransfer.FieldShippedAt)
+}
+
+// SetReceivedAt sets the "received_at" field.
+func (m *StockTransferMutation) SetReceivedAt(t time.Time) {
+	m.received_at = &t
+}
+
+// ReceivedAt returns the value of the "received_at" field in the mutation.
+func (m *StockTransferMutation) ReceivedAt() (r time.Time, exists bool) {
+	v := m.received_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReceivedAt returns the old "received_at" field's value of the StockTransfer entity.
+// If the StockTransfer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockTransferMutation) OldReceivedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReceivedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReceivedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReceivedAt: %w", err)
+	}
+	return oldValue.ReceivedAt, nil
+}
+
+// ClearReceivedAt clears the value of the "received_at" field.
+func (m *StockTransferMutation) ClearReceivedAt() {
+	m.received_at = nil
+	m.clearedFields[stocktransfer.FieldReceivedAt] = struct{}{}
+}
+
+// ReceivedAtCleared returns if the "received_at" field was cleared in this mutation.
+func (m *StockTransferMutation) ReceivedAtCleared() bool {
+	_, ok := m.clearedFields[stocktransfer.FieldReceivedAt]
+	return ok
+}
+
+// ResetReceivedAt resets all changes to the "received_at" field.
+func (m *StockTransferMutation) ResetReceivedAt() {
+	m.received_at = nil
+	delete(m.clearedFields, stocktransfer.FieldReceivedAt)
+}
+
+// SetVersion sets the "version" field.
+func (m *StockTransferMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *StockTransferMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the StockTransfer entity.
+// If the StockTransfer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockTransferMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *StockTransferMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *StockTransferMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *StockTransferMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *StockTransferMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *StockTransferMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the StockTransfer entity.
+// If the StockTransfer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockTransferMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *StockTransferMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *StockTransferMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *StockTransferMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the StockTransfer entity.
+// If the StockTransfer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockTransferMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *StockTransferMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// AddLineIDs adds the "lines" edge to the StockTransferLine entity by ids.
+func (m *StockTransferMutation) AddLineIDs(ids ...uuid.UUID) {
+	if m.lines == nil {
+		m.lines = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		m.lines[ids[i]] = struct{}{}
+	}
+}
+
+// ClearLines clears the "lines" edge to the StockTransferLine entity.
+func (m *StockTransferMutation) ClearLines() {
+	m.clearedlines = true
+}
+
+// LinesCleared reports if the "lines" edge to the StockTransferLine entity was cleared.
+func (m *StockTransferMutation) LinesCleared() bool {
+	return m.clearedlines
+}
+
+// RemoveLineIDs removes the "lines" edge to the StockTransferLine entity by IDs.
+func (m *StockTransferMutation) RemoveLineIDs(ids ...uuid.UUID) {
+	if m.removedlines == nil {
+		m.removedlines = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		delete(m.lines, ids[i])
+		m.removedlines[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedLines returns the removed IDs of the "lines" edge to the StockTransferLine entity.
+func (m *StockTransferMutation) RemovedLinesIDs() (ids []uuid.UUID) {
+	for id := range m.removedlines {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// LinesIDs returns the "lines" edge IDs in the mutation.
+func (m *StockTransferMutation) LinesIDs() (ids []uuid.UUID) {
+	for id := range m.lines {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetLines resets all changes to the "lines" edge.
+func (m *StockTransferMutation) ResetLines() {
+	m.lines = nil
+	m.clearedlines = false
+	m.removedlines = nil
+}
+
+// Where appends a list predicates to the StockTransferMutation builder.
+func (m *StockTransferMutation) Where(ps ...predicate.StockTransfer) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the StockTransferMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *StockTransferMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.StockTransfer, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *StockTransferMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *StockTransferMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (StockTransfer).
+func (m *StockTransferMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *StockTransferMutation) Fields() []string {
+	fields := make([]string, 0, 9)
+	if m.from_store_id != nil {
+		fields = append(fields, stocktransfer.FieldFromStoreID)
+	}
+	if m.to_store_id != nil {
+		fields = append(fields, stocktransfer.FieldToStoreID)
+	}
+	if m.status != nil {
+		fields = append(fields, stocktransfer.FieldStatus)
+	}
+	if m.note != nil {
+		fields = append(fields, stocktransfer.FieldNote)
+	}
+	if m.shipped_at != nil {
+		fields = append(fields, stocktransfer.FieldShippedAt)
+	}
+	if m.received_at != nil {
+		fields = append(fields, stocktransfer.FieldReceivedAt)
+	}
+	if m.version != nil {
+		fields = append(fields, stocktransfer.FieldVersion)
+	}
+	if m.created_at != nil {
+		fields = append(fields, stocktransfer.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, stocktransfer.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *StockTransferMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case stocktransfer.FieldFromStoreID:
+		return m.FromStoreID()
+	case stocktransfer.FieldToStoreID:
+		return m.ToStoreID()
+	case stocktransfer.FieldStatus:
+		return m.Status()
+	case stocktransfer.FieldNote:
+		return m.Note()
+	case stocktransfer.FieldShippedAt:
+		return m.ShippedAt()
+	case stocktransfer.FieldReceivedAt:
+		return m.ReceivedAt()
+	case stocktransfer.FieldVersion:
+		return m.Version()
+	case stocktransfer.FieldCreatedAt:
+		return m.CreatedAt()
+	case stocktransfer.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *StockTransferMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case stocktransfer.FieldFromStoreID:
+		return m.OldFromStoreID(ctx)
+	case stocktransfer.FieldToStoreID:
+		return m.OldToStoreID(ctx)
+	case stocktransfer.FieldStatus:
+		return m.OldStatus(ctx)
+	case stocktransfer.FieldNote:
+		return m.OldNote(ctx)
+	case stocktransfer.FieldShippedAt:
+		return m.OldShippedAt(ctx)
+	case stocktransfer.FieldReceivedAt:
+		return m.OldReceivedAt(ctx)
+	case stocktransfer.FieldVersion:
+		return m.OldVersion(ctx)
+	case stocktransfer.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case stocktransfer.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown StockTransfer field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StockTransferMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case stocktransfer.FieldFromStoreID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFromStoreID(v)
+		return nil
+	case stocktransfer.FieldToStoreID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetToStoreID(v)
+		return nil
+	case stocktransfer.FieldStatus:
+		v, ok := value.(stocktransfer.Status)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case stocktransfer.FieldNote:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNote(v)
+		return nil
+	case stocktransfer.FieldShippedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetShippedAt(v)
+		return nil
+	case stocktransfer.FieldReceivedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReceivedAt(v)
+		return nil
+	case stocktransfer.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case stocktransfer.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case stocktransfer.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StockTransfer field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *StockTransferMutation) AddedFields() []string {
+	var fields []string
+	if m.addversion != nil {
+		fields = append(fields, stocktransfer.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *StockTransferMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case stocktransfer.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StockTransferMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case stocktransfer.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StockTransfer numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *StockTransferMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(stocktransfer.FieldShippedAt) {
+		fields = append(fields, stocktransfer.FieldShippedAt)
+	}
+	if m.FieldCleared(stocktransfer.FieldReceivedAt) {
+		fields = append(fields, stocktransfer.FieldReceivedAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *StockTransferMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *StockTransferMutation) ClearField(name string) error {
+	switch name {
+	case stocktransfer.FieldShippedAt:
+		m.ClearShippedAt()
+		return nil
+	case stocktransfer.FieldReceivedAt:
+		m.ClearReceivedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown StockTransfer nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *StockTransferMutation) ResetField(name string) error {
+	switch name {
+	case stocktransfer.FieldFromStoreID:
+		m.ResetFromStoreID()
+		return nil
+	case stocktransfer.FieldToStoreID:
+		m.ResetToStoreID()
+		return nil
+	case stocktransfer.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case stocktransfer.FieldNote:
+		m.ResetNote()
+		return nil
+	case stocktransfer.FieldShippedAt:
+		m.ResetShippedAt()
+		return nil
+	case stocktransfer.FieldReceivedAt:
+		m.ResetReceivedAt()
+		return nil
+	case stocktransfer.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case stocktransfer.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case stocktransfer.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown StockTransfer field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *StockTransferMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.lines != nil {
+		edges = append(edges, stocktransfer.EdgeLines)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *StockTransferMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case stocktransfer.EdgeLines:
+		ids := make([]ent.Value, 0, len(m.lines))
+		for id := range m.lines {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *StockTransferMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.removedlines != nil {
+		edges = append(edges, stocktransfer.EdgeLines)
+	}
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *StockTransferMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case stocktransfer.EdgeLines:
+		ids := make([]ent.Value, 0, len(m.removedlines))
+		for id := range m.removedlines {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *StockTransferMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedlines {
+		edges = append(edges, stocktransfer.EdgeLines)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *StockTransferMutation) EdgeCleared(name string) bool {
+	switch name {
+	case stocktransfer.EdgeLines:
+		return m.clearedlines
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *StockTransferMutation) ClearEdge(name string) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown StockTransfer unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *StockTransferMutation) ResetEdge(name string) error {
+	switch name {
+	case stocktransfer.EdgeLines:
+		m.ResetLines()
+		return nil
+	}
+	return fmt.Errorf("unknown StockTransfer edge %s", name)
+}
+
+// StockTransferLineMutation represents an operation that mutates the StockTransferLine nodes in the graph.
+type StockTransferLineMutation struct {
+	config
+	op                   Op
+	typ                  string
+	id                   *uuid.UUID
+	quantity             *int64
+	addquantity          *int64
+	received_quantity    *int64
+	addreceived_quantity *int64
+	damaged_quantity     *int64
+	adddamaged_quantity  *int64
+	clearedFields        map[string]struct{}
+	transfer             *uuid.UUID
+	clearedtransfer      bool
+	variant              *uuid.UUID
+	clearedvariant       bool
+	done                 bool
+	oldValue             func(context.Context) (*StockTransferLine, error)
+	predicates           []predicate.StockTransferLine
+}
+
+var _ ent.Mutation = (*StockTransferLineMutation)(nil)
+
+// stocktransferlineOption allows management of the mutation configuration using functional options.
+type stocktransferlineOption func(*StockTransferLineMutation)
+
+// newStockTransferLineMutation creates new mutation for the StockTransferLine entity.
+func newStockTransferLineMutation(c config, op Op, opts ...stocktransferlineOption) *StockTransferLineMutation {
+	m := &StockTransferLineMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeStockTransferLine,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withStockTransferLineID sets the ID field of the mutation.
+func withStockTransferLineID(id uuid.UUID) stocktransferlineOption {
+	return func(m *StockTransferLineMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *StockTransferLine
+		)
+		m.oldValue = func(ctx context.Context) (*StockTransferLine, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().StockTransferLine.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withStockTransferLine sets the old StockTransferLine of the mutation.
+func withStockTransferLine(node *StockTransferLine) stocktransferlineOption {
+	return func(m *StockTransferLineMutation) {
+		m.oldValue = func(context.Context) (*StockTransferLine, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m StockTransferLineMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m StockTransferLineMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("commerce: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of StockTransferLine entities.
+func (m *StockTransferLineMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *StockTransferLineMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *StockTransferLineMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().StockTransferLine.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetTransferID sets the "transfer_id" field.
+func (m *StockTransferLineMutation) SetTransferID(u uuid.UUID) {
+	m.transfer = &u
+}
+
+// TransferID returns the value of the "transfer_id" field in the mutation.
+func (m *StockTransferLineMutation) TransferID() (r uuid.UUID, exists bool) {
+	v := m.transfer
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTransferID returns the old "transfer_id" field's value of the StockTransferLine entity.
+// If the StockTransferLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockTransferLineMutation) OldTransferID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTransferID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTransferID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTransferID: %w", err)
+	}
+	return oldValue.TransferID, nil
+}
+
+// ResetTransferID resets all changes to the "transfer_id" field.
+func (m *StockTransferLineMutation) ResetTransferID() {
+	m.transfer = nil
+}
+
+// SetVariantID sets the "variant_id" field.
+func (m *StockTransferLineMutation) SetVariantID(u uuid.UUID) {
+	m.variant = &u
+}
+
+// VariantID returns the value of the "variant_id" field in the mutation.
+func (m *StockTransferLineMutation) VariantID() (r uuid.UUID, exists bool) {
+	v := m.variant
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVariantID returns the old "variant_id" field's value of the StockTransferLine entity.
+// If the StockTransferLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockTransferLineMutation) OldVariantID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVariantID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVariantID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVariantID: %w", err)
+	}
+	return oldValue.VariantID, nil
+}
+
+// ResetVariantID resets all changes to the "variant_id" field.
+func (m *StockTransferLineMutation) ResetVariantID() {
+	m.variant = nil
+}
+
+// SetQuantity sets the "quantity" field.
+func (m *StockTransferLineMutation) SetQuantity(i int64) {
+	m.quantity = &i
+	m.addquantity = nil
+}
+
+// Quantity returns the value of the "quantity" field in the mutation.
+func (m *StockTransferLineMutation) Quantity() (r int64, exists bool) {
+	v := m.quantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldQuantity returns the old "quantity" field's value of the StockTransferLine entity.
+// If the StockTransferLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockTransferLineMutation) OldQuantity(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldQuantity is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldQuantity requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldQuantity: %w", err)
+	}
+	return oldValue.Quantity, nil
+}
+
+// AddQuantity adds i to the "quantity" field.
+func (m *StockTransferLineMutation) AddQuantity(i int64) {
+	if m.addquantity != nil {
+		*m.addquantity += i
+	} else {
+		m.addquantity = &i
+	}
+}
+
+// AddedQuantity returns the value that was added to the "quantity" field in this mutation.
+func (m *StockTransferLineMutation) AddedQuantity() (r int64, exists bool) {
+	v := m.addquantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetQuantity resets all changes to the "quantity" field.
+func (m *StockTransferLineMutation) ResetQuantity() {
+	m.quantity = nil
+	m.addquantity = nil
+}
+
+// SetReceivedQuantity sets the "received_quantity" field.
+func (m *StockTransferLineMutation) SetReceivedQuantity(i int64) {
+	m.received_quantity = &i
+	m.addreceived_quantity = nil
+}
+
+// ReceivedQuantity returns the value of the "received_quantity" field in the mutation.
+func (m *StockTransferLineMutation) ReceivedQuantity() (r int64, exists bool) {
+	v := m.received_quantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReceivedQuantity returns the old "received_quantity" field's value of the StockTransferLine entity.
+// If the StockTransferLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockTransferLineMutation) OldReceivedQuantity(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReceivedQuantity is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReceivedQuantity requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReceivedQuantity: %w", err)
+	}
+	return oldValue.ReceivedQuantity, nil
+}
+
+// AddReceivedQuantity adds i to the "received_quantity" field.
+func (m *StockTransferLineMutation) AddReceivedQuantity(i int64) {
+	if m.addreceived_quantity != nil {
+		*m.addreceived_quantity += i
+	} else {
+		m.addreceived_quantity = &i
+	}
+}
+
+// AddedReceivedQuantity returns the value that was added to the "received_quantity" field in this mutation.
+func (m *StockTransferLineMutation) AddedReceivedQuantity() (r int64, exists bool) {
+	v := m.addreceived_quantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetReceivedQuantity resets all changes to the "received_quantity" field.
+func (m *StockTransferLineMutation) ResetReceivedQuantity() {
+	m.received_quantity = nil
+	m.addreceived_quantity = nil
+}
+
+// SetDamagedQuantity sets the "damaged_quantity" field.
+func (m *StockTransferLineMutation) SetDamagedQuantity(i int64) {
+	m.damaged_quantity = &i
+	m.adddamaged_quantity = nil
+}
+
+// DamagedQuantity returns the value of the "damaged_quantity" field in the mutation.
+func (m *StockTransferLineMutation) DamagedQuantity() (r int64, exists bool) {
+	v := m.damaged_quantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDamagedQuantity returns the old "damaged_quantity" field's value of the StockTransferLine entity.
+// If the StockTransferLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockTransferLineMutation) OldDamagedQuantity(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDamagedQuantity is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDamagedQuantity requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDamagedQuantity: %w", err)
+	}
+	return oldValue.DamagedQuantity, nil
+}
+
+// AddDamagedQuantity adds i to the "damaged_quantity" field.
+func (m *StockTransferLineMutation) AddDamagedQuantity(i int64) {
+	if m.adddamaged_quantity != nil {
+		*m.adddamaged_quantity += i
+	} else {
+		m.adddamaged_quantity = &i
+	}
+}
+
+// AddedDamagedQuantity returns the value that was added to the "damaged_quantity" field in this mutation.
+func (m *StockTransferLineMutation) AddedDamagedQuantity() (r int64, exists bool) {
+	v := m.adddamaged_quantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetDamagedQuantity resets all changes to the "damaged_quantity" field.
+func (m *StockTransferLineMutation) ResetDamagedQuantity() {
+	m.damaged_quantity = nil
+	m.adddamaged_quantity = nil
+}
+
+// ClearTransfer clears the "transfer" edge to the StockTransfer entity.
+func (m *StockTransferLineMutation) ClearTransfer() {
+	m.clearedtransfer = true
+	m.clearedFields[stocktransferline.FieldTransferID] = struct{}{}
+}
+
+// TransferCleared reports if the "transfer" edge to the StockTransfer entity was cleared.
+func (m *StockTransferLineMutation) TransferCleared() bool {
+	return m.clearedtransfer
+}
+
+// TransferIDs returns the "transfer" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// TransferID instead. It exists only for internal usage by the builders.
+func (m *StockTransferLineMutation) TransferIDs() (ids []uuid.UUID) {
+	if id := m.transfer; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetTransfer resets all changes to the "transfer" edge.
+func (m *StockTransferLineMutation) ResetTransfer() {
+	m.transfer = nil
+	m.clearedtransfer = false
+}
+
+// ClearVariant clears the "variant" edge to the Variant entity.
+func (m *StockTransferLineMutation) ClearVariant() {
+	m.clearedvariant = true
+	m.clearedFields[stocktransferline.FieldVariantID] = struct{}{}
+}
+
+// VariantCleared reports if the "variant" edge to the Variant entity was cleared.
+func (m *StockTransferLineMutation) VariantCleared() bool {
+	return m.clearedvariant
+}
+
+// VariantIDs returns the "variant" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// VariantID instead. It exists only for internal usage by the builders.
+func (m *StockTransferLineMutation) VariantIDs() (ids []uuid.UUID) {
+	if id := m.variant; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetVariant resets all changes to the "variant" edge.
+func (m *StockTransferLineMutation) ResetVariant() {
+	m.variant = nil
+	m.clearedvariant = false
+}
+
+// Where appends a list predicates to the StockTransferLineMutation builder.
+func (m *StockTransferLineMutation) Where(ps ...predicate.StockTransferLine) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the StockTransferLineMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *StockTransferLineMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.StockTransferLine, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *StockTransferLineMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *StockTransferLineMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (StockTransferLine).
+func (m *StockTransferLineMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *StockTransferLineMutation) Fields() []string {
+	fields := make([]string, 0, 5)
+	if m.transfer != nil {
+		fields = append(fields, stocktransferline.FieldTransferID)
+	}
+	if m.variant != nil {
+		fields = append(fields, stocktransferline.FieldVariantID)
+	}
+	if m.quantity != nil {
+		fields = append(fields, stocktransferline.FieldQuantity)
+	}
+	if m.received_quantity != nil {
+		fields = append(fields, stocktransferline.FieldReceivedQuantity)
+	}
+	if m.damaged_quantity != nil {
+		fields = append(fields, stocktransferline.FieldDamagedQuantity)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *StockTransferLineMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case stocktransferline.FieldTransferID:
+		return m.TransferID()
+	case stocktransferline.FieldVariantID:
+		return m.VariantID()
+	case stocktransferline.FieldQuantity:
+		return m.Quantity()
+	case stocktransferline.FieldReceivedQuantity:
+		return m.ReceivedQuantity()
+	case stocktransferline.FieldDamagedQuantity:
+		return m.DamagedQuantity()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *StockTransferLineMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case stocktransferline.FieldTransferID:
+		return m.OldTransferID(ctx)
+	case stocktransferline.FieldVariantID:
+		return m.OldVariantID(ctx)
+	case stocktransferline.FieldQuantity:
+		return m.OldQuantity(ctx)
+	case stocktransferline.FieldReceivedQuantity:
+		return m.OldReceivedQuantity(ctx)
+	case stocktransferline.FieldDamagedQuantity:
+		return m.OldDamagedQuantity(ctx)
+	}
+	return nil, fmt.Errorf("unknown StockTransferLine field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StockTransferLineMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case stocktransferline.FieldTransferID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTransferID(v)
+		return nil
+	case stocktransferline.FieldVariantID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVariantID(v)
+		return nil
+	case stocktransferline.FieldQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetQuantity(v)
+		return nil
+	case stocktransferline.FieldReceivedQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReceivedQuantity(v)
+		return nil
+	case stocktransferline.FieldDamagedQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDamagedQuantity(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StockTransferLine field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *StockTransferLineMutation) AddedFields() []string {
+	var fields []string
+	if m.addquantity != nil {
+		fields = append(fields, stocktransferline.FieldQuantity)
+	}
+	if m.addreceived_quantity != nil {
+		fields = append(fields, stocktransferline.FieldReceivedQuantity)
+	}
+	if m.adddamaged_quantity != nil {
+		fields = append(fields, stocktransferline.FieldDamagedQuantity)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *StockTransferLineMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case stocktransferline.FieldQuantity:
+		return m.AddedQuantity()
+	case stocktransferline.FieldReceivedQuantity:
+		return m.AddedReceivedQuantity()
+	case stocktransferline.FieldDamagedQuantity:
+		return m.AddedDamagedQuantity()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StockTransferLineMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case stocktransferline.FieldQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddQuantity(v)
+		return nil
+	case stocktransferline.FieldReceivedQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddReceivedQuantity(v)
+		return nil
+	case stocktransferline.FieldDamagedQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddDamagedQuantity(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StockTransferLine numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *StockTransferLineMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *StockTransferLineMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *StockTransferLineMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown StockTransferLine nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *StockTransferLineMutation) ResetField(name string) error {
+	switch name {
+	case stocktransferline.FieldTransferID:
+		m.ResetTransferID()
+		return nil
+	case stocktransferline.FieldVariantID:
+		m.ResetVariantID()
+		return nil
+	case stocktransferline.FieldQuantity:
+		m.ResetQuantity()
+		return nil
+	case stocktransferline.FieldReceivedQuantity:
+		m.ResetReceivedQuantity()
+		return nil
+	case stocktransferline.FieldDamagedQuantity:
+		m.ResetDamagedQuantity()
+		return nil
+	}
+	return fmt.Errorf("unknown StockTransferLine field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *StockTransferLineMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.transfer != nil {
+		edges = append(edges, stocktransferline.EdgeTransfer)
+	}
+	if m.variant != nil {
+		edges = append(edges, stocktransferline.EdgeVariant)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *StockTransferLineMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case stocktransferline.EdgeTransfer:
+		if id := m.transfer; id != nil {
+			return []ent.Value{*id}
+		}
+	case stocktransferline.EdgeVariant:
+		if id := m.variant; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *StockTransferLineMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *StockTransferLineMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *StockTransferLineMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.clearedtransfer {
+		edges = append(edges, stocktransferline.EdgeTransfer)
+	}
+	if m.clearedvariant {
+		edges = append(edges, stocktransferline.EdgeVariant)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *StockTransferLineMutation) EdgeCleared(name string) bool {
+	switch name {
+	case stocktransferline.EdgeTransfer:
+		return m.clearedtransfer
+	case stocktransferline.EdgeVariant:
+		return m.clearedvariant
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *StockTransferLineMutation) ClearEdge(name string) error {
+	switch name {
+	case stocktransferline.EdgeTransfer:
+		m.ClearTransfer()
+		return nil
+	case stocktransferline.EdgeVariant:
+		m.ClearVariant()
+		return nil
+	}
+	return fmt.Errorf("unknown StockTransferLine unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *StockTransferLineMutation) ResetEdge(name string) error {
+	switch name {
+	case stocktransferline.EdgeTransfer:
+		m.ResetTransfer()
+		return nil
+	case stocktransferline.EdgeVariant:
+		m.ResetVariant()
+		return nil
+	}
+	return fmt.Errorf("unknown StockTransferLine edge %s", name)
 }
 
 // VariantMutation represents an operation that mutates the Variant nodes in the graph.

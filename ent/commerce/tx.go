@@ -26,6 +26,10 @@ type Tx struct {
 	OrderReturnLine *OrderReturnLineClient
 	// Product is the client for interacting with the Product builders.
 	Product *ProductClient
+	// StockCount is the client for interacting with the StockCount builders.
+	StockCount *StockCountClient
+	// StockCountLine is the client for interacting with the StockCountLine builders.
+	StockCountLine *StockCountLineClient
 	// StockDocument is the client for interacting with the StockDocument builders.
 	StockDocument *StockDocumentClient
 	// StockLevel is the client for interacting with the StockLevel builders.
@@ -36,6 +40,10 @@ type Tx struct {
 	StockReservation *StockReservationClient
 	// StockReservationLine is the client for interacting with the StockReservationLine builders.
 	StockReservationLine *StockReservationLineClient
+	// StockTransfer is the client for interacting with the StockTransfer builders.
+	StockTransfer *StockTransferClient
+	// StockTransferLine is the client for interacting with the StockTransferLine builders.
+	StockTransferLine *StockTransferLineClient
 	// Variant is the client for interacting with the Variant builders.
 	Variant *VariantClient
 
@@ -175,11 +183,15 @@ func (tx *Tx) init() {
 	tx.OrderReturn = NewOrderReturnClient(tx.config)
 	tx.OrderReturnLine = NewOrderReturnLineClient(tx.config)
 	tx.Product = NewProductClient(tx.config)
+	tx.StockCount = NewStockCountClient(tx.config)
+	tx.StockCountLine = NewStockCountLineClient(tx.config)
 	tx.StockDocument = NewStockDocumentClient(tx.config)
 	tx.StockLevel = NewStockLevelClient(tx.config)
 	tx.StockMovement = NewStockMovementClient(tx.config)
 	tx.StockReservation = NewStockReservationClient(tx.config)
 	tx.StockReservationLine = NewStockReservationLineClient(tx.config)
+	tx.StockTransfer = NewStockTransferClient(tx.config)
+	tx.StockTransferLine = NewStockTransferLineClient(tx.config)
 	tx.Variant = NewVariantClient(tx.config)
 }
 

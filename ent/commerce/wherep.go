@@ -50,6 +50,20 @@ func (q *ProductQuery) WhereP(ps ...func(*sql.Selector)) {
 }
 
 // WhereP adds storage-level predicates to the query.
+func (q *StockCountQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.StockCount(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *StockCountLineQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.StockCountLine(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
 func (q *StockDocumentQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.StockDocument(p))
@@ -81,6 +95,20 @@ func (q *StockReservationQuery) WhereP(ps ...func(*sql.Selector)) {
 func (q *StockReservationLineQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.StockReservationLine(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *StockTransferQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.StockTransfer(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *StockTransferLineQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.StockTransferLine(p))
 	}
 }
 

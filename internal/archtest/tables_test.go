@@ -87,6 +87,10 @@ var owners = map[string]string{
 	"stock_documents":         "internal/inventory",
 	"stock_reservations":      "internal/inventory",
 	"stock_reservation_lines": "internal/inventory",
+	"stock_transfers":         "internal/inventory",
+	"stock_transfer_lines":    "internal/inventory",
+	"stock_counts":            "internal/inventory",
+	"stock_count_lines":       "internal/inventory",
 
 	"orders":             "internal/orders",
 	"order_lines":        "internal/orders",
@@ -118,6 +122,7 @@ var entityTables = map[string]string{
 	"Category": "categories", "Product": "products", "Variant": "variants",
 	"StockLevel": "stock_levels", "StockMovement": "stock_movements", "StockDocument": "stock_documents",
 	"StockReservation": "stock_reservations", "StockReservationLine": "stock_reservation_lines",
+	"StockTransfer": "stock_transfers", "StockTransferLine": "stock_transfer_lines", "StockCount": "stock_counts", "StockCountLine": "stock_count_lines",
 	"CustomerIdentity": "customer_identities", "MemberSession": "member_sessions", "Consent": "consents", "ConsentText": "consent_texts",
 	"Note": "notes", "NoteMention": "note_mentions", "Attachment": "attachments",
 	"DuplicateCandidate": "duplicate_candidates", "CustomerMerge": "customer_merges",
@@ -179,6 +184,7 @@ var rawSQL = map[string]string{
 
 	"internal/catalog/categories.go":  "the tree, under a lock; no scope",
 	"internal/catalog/steps.go":       "set-based SKUs; no scope",
+	"internal/inventory/counts.go":    "lines and sums of counts that were read through the policy",
 	"internal/inventory/ledger.go":    "levels and ledger of one store, which the caller's scope has been checked for, set-based",
 	"internal/inventory/movements.go": "an advisory lock",
 	"internal/inventory/verify.go":    "sums over all stock, as the system",

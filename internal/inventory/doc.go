@@ -12,10 +12,11 @@
 // takes more than there is.
 //
 // Invariants: stock_levels_quantity_check; the sums of a level's movements are
-// its on_hand, damaged and incoming, and the sum of its open reservations is
-// reserved (Differences compares them, for `shuke verify`). stock_movements and
+// its on_hand, damaged and incoming, and the sum of its open reservations and
+// planned transfers is reserved (Differences compares them, for `shuke verify`). stock_movements and
 // stock_documents only grow: privileges and triggers see to it.
 //
 // Writes: stock_levels, stock_movements, stock_documents, stock_reservations,
-// stock_reservation_lines. Emits inventory.stock_moved and inventory.low_stock.
+// stock_reservation_lines, stock_transfers, stock_transfer_lines, stock_counts,
+// stock_count_lines. Emits inventory.stock_moved and inventory.low_stock.
 package inventory

@@ -114,9 +114,7 @@ func (a API) CreateStockReservation(ctx context.Context, r inventoryapi.CreateSt
 		seconds = int(*b.ExpiresInSeconds)
 	}
 	v, err := a.Reserve(ctx, Wish{StoreID: b.StoreId, For: time.Duration(seconds) * time.Second, Reference: value(b.Reference),
-		Lines: each(b.Lines, func(l inventoryapi.StockReservationWish) Line {
-			return Line{VariantID: l.VariantId, SKU: l.Sku, Quantity: l.Quantity}
-		})})
+		Lines: each(b.Lines, toWish)})
 	if err != nil {
 		return nil, err
 	}
@@ -220,4 +218,183 @@ func orNull[T any](p *T) nullable.Nullable[T] {
 		return nullable.NewNullNullable[T]()
 	}
 	return nullable.NewNullableWithValue(*p)
+}
+
+// ListStockTransfers implements listStockTransfers.
+func (a API) ListStockTransfers(ctx context.Context, r inventoryapi.ListStockTransfersRequestObject) (inventoryapi.ListStockTransfersResponseObject, error) {
+	p := r.Params
+	found, err := a.Transfers(ctx, p.StoreId, string(value(p.Status)), Asked{p.Limit, p.Cursor, p.Include != nil})
+	if err != nil {
+		return nil, err
+	}
+	return inventoryapi.ListStockTransfers200JSONResponse{
+		Body:    inventoryapi.StockTransferList{Items: each(found.Items, toAPITransfer), NextCursor: orNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+		Headers: inventoryapi.ListStockTransfers200ResponseHeaders{Link: found.Link},
+	}, nil
+}
+
+// CreateStockTransfer implements createStockTransfer.
+func (a API) CreateStockTransfer(ctx context.Context, r inventoryapi.CreateStockTransferRequestObject) (inventoryapi.CreateStockTransferResponseObject, error) {
+	b := r.Body
+	v, err := a.Plan(ctx, Sending{From: b.FromStoreId, To: b.ToStoreId, Note: value(b.Note), Lines: each(b.Lines, toWish)})
+	if err != nil {
+		return nil, err
+	}
+	at := "/v1/stock-transfers/" + v.ID.String()
+	return inventoryapi.CreateStockTransfer201JSONResponse{Body: toAPITransfer(v), Headers: inventoryapi.CreateStockTransfer201ResponseHeaders{ETag: tag(v.Version), Location: &at}}, nil
+}
+
+// GetStockTransfer implements getStockTransfer.
+func (a API) GetStockTransfer(ctx context.Context, r inventoryapi.GetStockTransferRequestObject) (inventoryapi.GetStockTransferResponseObject, error) {
+	v, err := a.Transfer(ctx, r.Id)
+	if err != nil {
+		return nil, err
+	}
+	return inventoryapi.GetStockTransfer200JSONResponse{Body: toAPITransfer(v), Headers: inventoryapi.GetStockTransfer200ResponseHeaders{ETag: tag(v.Version)}}, nil
+}
+
+// ShipStockTransfer implements shipStockTransfer.
+func (a API) ShipStockTransfer(ctx context.Context, r inventoryapi.ShipStockTransferRequestObject) (inventoryapi.ShipStockTransferResponseObject, error) {
+	v, err := a.Ship(ctx, r.Id)
+	if err != nil {
+		return nil, err
+	}
+	return inventoryapi.ShipStockTransfer200JSONResponse{Body: toAPITransfer(v), Headers: inventoryapi.ShipStockTransfer200ResponseHeaders{ETag: tag(v.Version)}}, nil
+}
+
+// ReceiveStockTransfer implements receiveStockTransfer.
+func (a API) ReceiveStockTransfer(ctx context.Context, r inventoryapi.ReceiveStockTransferRequestObject) (inventoryapi.ReceiveStockTransferResponseObject, error) {
+	v, err := a.Receive(ctx, r.Id, each(value(r.Body.Lines), func(l inventoryapi.StockTransferArrival) Arrival {
+		return Arrival{VariantID: l.VariantId, SKU: l.Sku, Received: l.ReceivedQuantity, Damaged: value(l.DamagedQuantity)}
+	}))
+	if err != nil {
+		return nil, err
+	}
+	return inventoryapi.ReceiveStockTransfer200JSONResponse{Body: toAPITransfer(v), Headers: inventoryapi.ReceiveStockTransfer200ResponseHeaders{ETag: tag(v.Version)}}, nil
+}
+
+// CancelStockTransfer implements cancelStockTransfer.
+func (a API) CancelStockTransfer(ctx context.Context, r inventoryapi.CancelStockTransferRequestObject) (inventoryapi.CancelStockTransferResponseObject, error) {
+	v, err := a.CancelTransfer(ctx, r.Id)
+	if err != nil {
+		return nil, err
+	}
+	return inventoryapi.CancelStockTransfer200JSONResponse{Body: toAPITransfer(v), Headers: inventoryapi.CancelStockTransfer200ResponseHeaders{ETag: tag(v.Version)}}, nil
+}
+
+// ListStockCounts implements listStockCounts.
+func (a API) ListStockCounts(ctx context.Context, r inventoryapi.ListStockCountsRequestObject) (inventoryapi.ListStockCountsResponseObject, error) {
+	p := r.Params
+	found, err := a.Counts(ctx, p.StoreId, string(value(p.Status)), Asked{p.Limit, p.Cursor, p.Include != nil})
+	if err != nil {
+		return nil, err
+	}
+	return inventoryapi.ListStockCounts200JSONResponse{
+		Body:    inventoryapi.StockCountList{Items: each(found.Items, toAPICount), NextCursor: orNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+		Headers: inventoryapi.ListStockCounts200ResponseHeaders{Link: found.Link},
+	}, nil
+}
+
+// CreateStockCount implements createStockCount.
+func (a API) CreateStockCount(ctx context.Context, r inventoryapi.CreateStockCountRequestObject) (inventoryapi.CreateStockCountResponseObject, error) {
+	v, err := a.BeginCount(ctx, r.Body.StoreId, value(r.Body.Note))
+	if err != nil {
+		return nil, err
+	}
+	at := "/v1/stock-counts/" + v.ID.String()
+	return inventoryapi.CreateStockCount201JSONResponse{Body: toAPICount(v), Headers: inventoryapi.CreateStockCount201ResponseHeaders{ETag: tag(v.Version), Location: &at}}, nil
+}
+
+// GetStockCount implements getStockCount.
+func (a API) GetStockCount(ctx context.Context, r inventoryapi.GetStockCountRequestObject) (inventoryapi.GetStockCountResponseObject, error) {
+	v, err := a.Count(ctx, r.Id)
+	if err != nil {
+		return nil, err
+	}
+	return inventoryapi.GetStockCount200JSONResponse{Body: toAPICount(v), Headers: inventoryapi.GetStockCount200ResponseHeaders{ETag: tag(v.Version)}}, nil
+}
+
+// ListStockCountLines implements listStockCountLines.
+func (a API) ListStockCountLines(ctx context.Context, r inventoryapi.ListStockCountLinesRequestObject) (inventoryapi.ListStockCountLinesResponseObject, error) {
+	p := r.Params
+	found, err := a.CountLines(ctx, r.Id, value(p.Differing), Asked{p.Limit, p.Cursor, p.Include != nil})
+	if err != nil {
+		return nil, err
+	}
+	return inventoryapi.ListStockCountLines200JSONResponse{
+		Body:    inventoryapi.StockCountLineList{Items: each(found.Items, toAPICountLine), NextCursor: orNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+		Headers: inventoryapi.ListStockCountLines200ResponseHeaders{Link: found.Link},
+	}, nil
+}
+
+// AddStockCountLines implements addStockCountLines.
+func (a API) AddStockCountLines(ctx context.Context, r inventoryapi.AddStockCountLinesRequestObject) (inventoryapi.AddStockCountLinesResponseObject, error) {
+	v, err := a.AddLines(ctx, r.Id, each(r.Body.Lines, func(l inventoryapi.StockCountEntry) Line {
+		return Line{VariantID: l.VariantId, SKU: l.Sku, Quantity: l.CountedQuantity}
+	}))
+	if err != nil {
+		return nil, err
+	}
+	return inventoryapi.AddStockCountLines200JSONResponse{Body: toAPICount(v), Headers: inventoryapi.AddStockCountLines200ResponseHeaders{ETag: tag(v.Version)}}, nil
+}
+
+// SubmitStockCount implements submitStockCount.
+func (a API) SubmitStockCount(ctx context.Context, r inventoryapi.SubmitStockCountRequestObject) (inventoryapi.SubmitStockCountResponseObject, error) {
+	v, err := a.Submit(ctx, r.Id)
+	if err != nil {
+		return nil, err
+	}
+	return inventoryapi.SubmitStockCount200JSONResponse{Body: toAPICount(v), Headers: inventoryapi.SubmitStockCount200ResponseHeaders{ETag: tag(v.Version)}}, nil
+}
+
+// ApproveStockCount implements approveStockCount.
+func (a API) ApproveStockCount(ctx context.Context, r inventoryapi.ApproveStockCountRequestObject) (inventoryapi.ApproveStockCountResponseObject, error) {
+	v, err := a.Approve(ctx, r.Id)
+	if err != nil {
+		return nil, err
+	}
+	return inventoryapi.ApproveStockCount200JSONResponse{Body: toAPICount(v), Headers: inventoryapi.ApproveStockCount200ResponseHeaders{ETag: tag(v.Version)}}, nil
+}
+
+// ReopenStockCount implements reopenStockCount.
+func (a API) ReopenStockCount(ctx context.Context, r inventoryapi.ReopenStockCountRequestObject) (inventoryapi.ReopenStockCountResponseObject, error) {
+	v, err := a.Reopen(ctx, r.Id)
+	if err != nil {
+		return nil, err
+	}
+	return inventoryapi.ReopenStockCount200JSONResponse{Body: toAPICount(v), Headers: inventoryapi.ReopenStockCount200ResponseHeaders{ETag: tag(v.Version)}}, nil
+}
+
+// CancelStockCount implements cancelStockCount.
+func (a API) CancelStockCount(ctx context.Context, r inventoryapi.CancelStockCountRequestObject) (inventoryapi.CancelStockCountResponseObject, error) {
+	v, err := a.CancelCount(ctx, r.Id)
+	if err != nil {
+		return nil, err
+	}
+	return inventoryapi.CancelStockCount200JSONResponse{Body: toAPICount(v), Headers: inventoryapi.CancelStockCount200ResponseHeaders{ETag: tag(v.Version)}}, nil
+}
+
+func toWish(l inventoryapi.StockReservationWish) Line {
+	return Line{VariantID: l.VariantId, SKU: l.Sku, Quantity: l.Quantity}
+}
+
+func toAPITransfer(v *commerce.StockTransfer) inventoryapi.StockTransfer {
+	return inventoryapi.StockTransfer{Id: v.ID, FromStoreId: v.FromStoreID, ToStoreId: v.ToStoreID, Status: inventoryapi.StockTransferStatus(v.Status), Note: v.Note,
+		Lines: each(v.Edges.Lines, func(l *commerce.StockTransferLine) inventoryapi.StockTransferLine {
+			sku, title := named(l.Edges.Variant)
+			return inventoryapi.StockTransferLine{VariantId: l.VariantID, Sku: sku, Title: title, Quantity: l.Quantity, ReceivedQuantity: l.ReceivedQuantity, DamagedQuantity: l.DamagedQuantity}
+		}),
+		ShippedAt: orNull(v.ShippedAt), ReceivedAt: orNull(v.ReceivedAt), Version: v.Version, CreatedAt: v.CreatedAt, UpdatedAt: v.UpdatedAt}
+}
+
+func toAPICount(v *Count) inventoryapi.StockCount {
+	return inventoryapi.StockCount{Id: v.ID, StoreId: v.StoreID, Status: inventoryapi.StockCountStatus(v.Status), Note: v.Note, LineCount: v.Lines, DifferingCount: v.Differing,
+		VarianceQuantity: v.Variance, SubmittedBy: orNull(v.SubmittedBy), SubmittedAt: orNull(v.SubmittedAt), ApprovedBy: orNull(v.ApprovedBy), ApprovedAt: orNull(v.ApprovedAt),
+		Version: v.Version, CreatedAt: v.CreatedAt, UpdatedAt: v.UpdatedAt}
+}
+
+func toAPICountLine(l *commerce.StockCountLine) inventoryapi.StockCountLine {
+	sku, title := named(l.Edges.Variant)
+	return inventoryapi.StockCountLine{VariantId: l.VariantID, Sku: sku, Title: title, ExpectedQuantity: l.ExpectedQuantity, CountedQuantity: l.CountedQuantity,
+		VarianceQuantity: l.CountedQuantity - l.ExpectedQuantity, CountedAt: l.CountedAt}
 }

@@ -138,6 +138,9 @@ func (s *Service) end(ctx context.Context, id uuid.UUID, status string, f func(c
 		if err != nil {
 			return err
 		}
+		if err := s.reaches(ctx, tx, r.StoreID); err != nil {
+			return err
+		}
 		if r.Status != stockreservation.StatusOpen {
 			return ErrEnded.New().Arg("status", string(r.Status))
 		}

@@ -23,8 +23,11 @@ WITH moved AS (
     SELECT store_id, variant_id, sum(on_hand_change) AS on_hand, sum(damaged_change) AS damaged, sum(incoming_change) AS incoming, count(*) AS n
     FROM stock_movements GROUP BY store_id, variant_id
 ), promised AS (
-    SELECT r.store_id, l.variant_id, sum(l.quantity) AS reserved
-    FROM stock_reservations r JOIN stock_reservation_lines l ON l.reservation_id = r.id WHERE r.status = 'open' GROUP BY r.store_id, l.variant_id
+    SELECT store_id, variant_id, sum(quantity) AS reserved FROM (
+        SELECT r.store_id, l.variant_id, l.quantity FROM stock_reservations r JOIN stock_reservation_lines l ON l.reservation_id = r.id WHERE r.status = 'open'
+        UNION ALL
+        SELECT t.from_store_id, l.variant_id, l.quantity FROM stock_transfers t JOIN stock_transfer_lines l ON l.transfer_id = t.id WHERE t.status = 'draft'
+    ) p GROUP BY store_id, variant_id
 ), held AS (
     SELECT coalesce(v.store_id, m.store_id, p.store_id) AS store_id, coalesce(v.variant_id, m.variant_id, p.variant_id) AS variant_id, v.id,
            coalesce(v.on_hand, 0) AS on_hand, coalesce(v.damaged, 0) AS damaged, coalesce(v.incoming, 0) AS incoming, coalesce(v.reserved, 0) AS reserved,
@@ -37,7 +40,7 @@ SELECT store_id, variant_id, on_hand, damaged, incoming, reserved, m_on_hand, m_
        (on_hand, damaged, incoming, reserved) IS DISTINCT FROM (m_on_hand, m_damaged, m_incoming, p_reserved) AS differs
 FROM held ORDER BY differs DESC, store_id, variant_id LIMIT $1`
 
-// Verify compares every level with the ledger and the open reservations, in
+// Verify compares every level with the ledger and what is promised, in
 // one snapshot.
 func (s *Service) Verify(ctx context.Context, most int) (out Verified, err error) {
 	rows, err := s.db.Query(ctx, differencesSQL, most)

@@ -8,7 +8,7 @@ import (
 
 // shelf is a stock level of the cell's store, or of another one, with a
 // reservation of one of its twenty pieces.
-type shelf struct{ store, level, reservation, document uuid.UUID }
+type shelf struct{ store, to, level, reservation, document, transfer, sent, count, handedIn uuid.UUID }
 
 func (c *cell) shelf() shelf {
 	switch c.object {
@@ -17,19 +17,26 @@ func (c *cell) shelf() shelf {
 	case "other":
 		return once(c.world, "shelf there", func() shelf { return c.newShelf(c.b) })
 	default:
-		return shelf{uuid.New(), uuid.New(), uuid.New(), uuid.New()}
+		return shelf{uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New()}
 	}
 }
 
 func (w *world) newShelf(store uuid.UUID) shelf {
-	s, p := shelf{store, w.id(), w.id(), w.id()}, w.article()
+	s, p := shelf{store, w.store(w.region()), w.id(), w.id(), w.id(), w.id(), w.id(), w.id(), w.id()}, w.article()
 	w.exec(`INSERT INTO stock_levels (id, store_id, variant_id, on_hand, reserved, incoming, damaged, version, created_at, updated_at)
-		VALUES ($1, $2, $3, 20, 1, 0, 0, 1, now(), now())`, s.level, store, p.variant)
+		VALUES ($1, $2, $3, 20, 2, 5, 0, 1, now(), now())`, s.level, store, p.variant)
 	w.exec("INSERT INTO stock_documents (id, store_id, origin, actor, line_count, created_at) VALUES ($1, $2, 'manual', 'x', 1, now())", s.document, store)
 	w.exec(`INSERT INTO stock_movements (id, document_id, line_number, store_id, variant_id, kind, on_hand_change, on_hand_after, reason, occurred_at, created_at)
 		VALUES ($1, $2, 1, $3, $4, 'receipt', 20, 20, '', now(), now())`, s.document, s.document, store, p.variant)
 	w.exec(`INSERT INTO stock_reservations (id, store_id, status, expires_at, reference, version, created_at, updated_at)
 		VALUES ($1, $2, 'open', now() + interval '1 day', '', 1, now(), now())`, s.reservation, store)
+	w.exec(`INSERT INTO stock_transfers (id, from_store_id, to_store_id, status, note, version, created_at, updated_at)
+		VALUES ($1, $2, $3, 'draft', '', 1, now(), now()), ($4, $3, $2, 'in_transit', '', 1, now(), now())`, s.transfer, store, s.to, s.sent)
+	w.exec("INSERT INTO stock_transfer_lines (id, transfer_id, variant_id, quantity) VALUES ($1, $1, $3, 1), ($2, $2, $3, 1)", s.transfer, s.sent, p.variant)
+	w.exec(`INSERT INTO stock_counts (id, store_id, status, note, version, created_at, updated_at)
+		VALUES ($1, $2, 'open', '', 1, now(), now()), ($3, $2, 'submitted', '', 1, now(), now())`, s.count, store, s.handedIn)
+	w.exec(`INSERT INTO stock_count_lines (id, count_id, variant_id, expected_quantity, counted_quantity, counted_at)
+		VALUES ($1, $1, $3, 5, 6, now()), ($2, $2, $3, 5, 6, now())`, s.count, s.handedIn, p.variant)
 	w.exec("INSERT INTO stock_reservation_lines (id, reservation_id, variant_id, quantity) VALUES ($1, $1, $2, 1)", s.reservation, p.variant)
 	return s
 }
@@ -85,5 +92,55 @@ var inventoryProbes = map[string]probe{
 	},
 	"commitStockReservation": func(c *cell) byte {
 		return judge(c.do(http.MethodPost, "/v1/stock-reservations/"+c.freshShelf().reservation.String()+"/commit", nil, c.stockKey()...))
+	},
+	"listStockTransfers": func(c *cell) byte {
+		s := c.shelf()
+		return among(c.do(http.MethodGet, "/v1/stock-transfers?limit=200&store_id="+s.to.String(), nil), s.sent)
+	},
+	"createStockTransfer": func(c *cell) byte {
+		s := c.freshShelf()
+		var sku string
+		c.one(&sku, "SELECT coalesce((SELECT v.sku FROM stock_levels l JOIN variants v ON v.id = l.variant_id WHERE l.id = $1), $2)", s.level, c.goods().sku)
+		return judge(c.do(http.MethodPost, "/v1/stock-transfers", map[string]any{"from_store_id": s.store, "to_store_id": c.a2, "lines": []any{map[string]any{"sku": sku, "quantity": 1}}}, c.stockKey()...))
+	},
+	"getStockTransfer": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/stock-transfers/"+c.shelf().sent.String(), nil))
+	},
+	"shipStockTransfer": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/stock-transfers/"+c.freshShelf().transfer.String()+"/ship", nil, c.stockKey()...))
+	},
+	"receiveStockTransfer": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/stock-transfers/"+c.freshShelf().sent.String()+"/receive", map[string]any{}, c.stockKey()...))
+	},
+	"cancelStockTransfer": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/stock-transfers/"+c.freshShelf().transfer.String()+"/cancel", nil, c.stockKey()...))
+	},
+	"listStockCounts": func(c *cell) byte {
+		s := c.freshShelf()
+		return among(c.do(http.MethodGet, "/v1/stock-counts?limit=200&store_id="+s.store.String(), nil), s.count)
+	},
+	"createStockCount": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/stock-counts", map[string]any{"store_id": c.shelf().store}, c.stockKey()...))
+	},
+	"getStockCount": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/stock-counts/"+c.shelf().count.String(), nil))
+	},
+	"listStockCountLines": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/stock-counts/"+c.shelf().count.String()+"/lines", nil))
+	},
+	"addStockCountLines": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/stock-counts/"+c.freshShelf().count.String()+"/lines", map[string]any{"lines": []any{map[string]any{"sku": c.goods().sku, "counted_quantity": 1}}}, c.stockKey()...))
+	},
+	"submitStockCount": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/stock-counts/"+c.freshShelf().count.String()+"/submit", nil, c.stockKey()...))
+	},
+	"approveStockCount": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/stock-counts/"+c.freshShelf().handedIn.String()+"/approve", nil, c.stockKey()...))
+	},
+	"reopenStockCount": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/stock-counts/"+c.freshShelf().handedIn.String()+"/reopen", nil, c.stockKey()...))
+	},
+	"cancelStockCount": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/stock-counts/"+c.freshShelf().count.String()+"/cancel", nil, c.stockKey()...))
 	},
 }

@@ -16,9 +16,11 @@ import (
 
 	"github.com/shuke-crm/shuke/ent/commerce/order"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturn"
+	"github.com/shuke-crm/shuke/ent/commerce/stockcount"
 	"github.com/shuke-crm/shuke/ent/commerce/stocklevel"
 	"github.com/shuke-crm/shuke/ent/commerce/stockmovement"
 	"github.com/shuke-crm/shuke/ent/commerce/stockreservation"
+	"github.com/shuke-crm/shuke/ent/commerce/stocktransfer"
 	"github.com/shuke-crm/shuke/ent/crm/attachment"
 	"github.com/shuke-crm/shuke/ent/crm/consent"
 	"github.com/shuke-crm/shuke/ent/crm/customer"
@@ -80,6 +82,12 @@ var scopedEntities = map[string]scoped{
 		func(ctx context.Context, w *world) (int, error) {
 			return w.DB.Commerce.StockReservation.Query().Count(ctx)
 		}},
+	"StockTransfer": {&stocktransfer.Policy, []string{"listStockTransfers", "getStockTransfer"},
+		func(ctx context.Context, w *world) (int, error) {
+			return w.DB.Commerce.StockTransfer.Query().Count(ctx)
+		}},
+	"StockCount": {&stockcount.Policy, []string{"listStockCounts", "getStockCount", "listStockCountLines"},
+		func(ctx context.Context, w *world) (int, error) { return w.DB.Commerce.StockCount.Query().Count(ctx) }},
 	"Staff": {&staff.Policy, []string{"getStaff", "listStaff", "listStaff/count", "updateStaff", "updateCustomer/staff"},
 		func(ctx context.Context, w *world) (int, error) { return w.DB.Platform.Staff.Query().Count(ctx) }},
 	// People ask for their own sessions only, by their own id, so no request tells.

@@ -81,6 +81,30 @@ func (f ProductFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.ProductMutation", m)
 }
 
+// The StockCountFunc type is an adapter to allow the use of ordinary
+// function as StockCount mutator.
+type StockCountFunc func(context.Context, *commerce.StockCountMutation) (commerce.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f StockCountFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.Value, error) {
+	if mv, ok := m.(*commerce.StockCountMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.StockCountMutation", m)
+}
+
+// The StockCountLineFunc type is an adapter to allow the use of ordinary
+// function as StockCountLine mutator.
+type StockCountLineFunc func(context.Context, *commerce.StockCountLineMutation) (commerce.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f StockCountLineFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.Value, error) {
+	if mv, ok := m.(*commerce.StockCountLineMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.StockCountLineMutation", m)
+}
+
 // The StockDocumentFunc type is an adapter to allow the use of ordinary
 // function as StockDocument mutator.
 type StockDocumentFunc func(context.Context, *commerce.StockDocumentMutation) (commerce.Value, error)
@@ -139,6 +163,30 @@ func (f StockReservationLineFunc) Mutate(ctx context.Context, m commerce.Mutatio
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.StockReservationLineMutation", m)
+}
+
+// The StockTransferFunc type is an adapter to allow the use of ordinary
+// function as StockTransfer mutator.
+type StockTransferFunc func(context.Context, *commerce.StockTransferMutation) (commerce.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f StockTransferFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.Value, error) {
+	if mv, ok := m.(*commerce.StockTransferMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.StockTransferMutation", m)
+}
+
+// The StockTransferLineFunc type is an adapter to allow the use of ordinary
+// function as StockTransferLine mutator.
+type StockTransferLineFunc func(context.Context, *commerce.StockTransferLineMutation) (commerce.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f StockTransferLineFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.Value, error) {
+	if mv, ok := m.(*commerce.StockTransferLineMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.StockTransferLineMutation", m)
 }
 
 // The VariantFunc type is an adapter to allow the use of ordinary

@@ -330,6 +330,74 @@ var (
 			},
 		},
 	}
+	// StockCountsColumns holds the columns for the "stock_counts" table.
+	StockCountsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "store_id", Type: field.TypeUUID},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"open", "submitted", "approved", "cancelled"}, Default: "open"},
+		{Name: "note", Type: field.TypeString, Size: 500, Default: ""},
+		{Name: "submitted_by", Type: field.TypeString, Nullable: true, Size: 120},
+		{Name: "submitted_at", Type: field.TypeTime, Nullable: true},
+		{Name: "approved_by", Type: field.TypeString, Nullable: true, Size: 120},
+		{Name: "approved_at", Type: field.TypeTime, Nullable: true},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+	}
+	// StockCountsTable holds the schema information for the "stock_counts" table.
+	StockCountsTable = &schema.Table{
+		Name:       "stock_counts",
+		Columns:    StockCountsColumns,
+		PrimaryKey: []*schema.Column{StockCountsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "stock_counts_store_idx",
+				Unique:  false,
+				Columns: []*schema.Column{StockCountsColumns[1], StockCountsColumns[0]},
+			},
+		},
+	}
+	// StockCountLinesColumns holds the columns for the "stock_count_lines" table.
+	StockCountLinesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "expected_quantity", Type: field.TypeInt64},
+		{Name: "counted_quantity", Type: field.TypeInt64},
+		{Name: "counted_at", Type: field.TypeTime},
+		{Name: "count_id", Type: field.TypeUUID},
+		{Name: "variant_id", Type: field.TypeUUID},
+	}
+	// StockCountLinesTable holds the schema information for the "stock_count_lines" table.
+	StockCountLinesTable = &schema.Table{
+		Name:       "stock_count_lines",
+		Columns:    StockCountLinesColumns,
+		PrimaryKey: []*schema.Column{StockCountLinesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "stock_count_lines_stock_counts_lines",
+				Columns:    []*schema.Column{StockCountLinesColumns[4]},
+				RefColumns: []*schema.Column{StockCountsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "stock_count_lines_variants_variant",
+				Columns:    []*schema.Column{StockCountLinesColumns[5]},
+				RefColumns: []*schema.Column{VariantsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "stock_count_lines_count_key",
+				Unique:  true,
+				Columns: []*schema.Column{StockCountLinesColumns[4], StockCountLinesColumns[5]},
+			},
+			{
+				Name:    "stock_count_lines_variant_idx",
+				Unique:  false,
+				Columns: []*schema.Column{StockCountLinesColumns[5]},
+			},
+		},
+	}
 	// StockDocumentsColumns holds the columns for the "stock_documents" table.
 	StockDocumentsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -529,6 +597,78 @@ var (
 			},
 		},
 	}
+	// StockTransfersColumns holds the columns for the "stock_transfers" table.
+	StockTransfersColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "from_store_id", Type: field.TypeUUID},
+		{Name: "to_store_id", Type: field.TypeUUID},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"draft", "in_transit", "received", "cancelled"}, Default: "draft"},
+		{Name: "note", Type: field.TypeString, Size: 500, Default: ""},
+		{Name: "shipped_at", Type: field.TypeTime, Nullable: true},
+		{Name: "received_at", Type: field.TypeTime, Nullable: true},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+	}
+	// StockTransfersTable holds the schema information for the "stock_transfers" table.
+	StockTransfersTable = &schema.Table{
+		Name:       "stock_transfers",
+		Columns:    StockTransfersColumns,
+		PrimaryKey: []*schema.Column{StockTransfersColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "stock_transfers_from_idx",
+				Unique:  false,
+				Columns: []*schema.Column{StockTransfersColumns[1], StockTransfersColumns[0]},
+			},
+			{
+				Name:    "stock_transfers_to_idx",
+				Unique:  false,
+				Columns: []*schema.Column{StockTransfersColumns[2], StockTransfersColumns[0]},
+			},
+		},
+	}
+	// StockTransferLinesColumns holds the columns for the "stock_transfer_lines" table.
+	StockTransferLinesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "quantity", Type: field.TypeInt64},
+		{Name: "received_quantity", Type: field.TypeInt64, Default: 0},
+		{Name: "damaged_quantity", Type: field.TypeInt64, Default: 0},
+		{Name: "transfer_id", Type: field.TypeUUID},
+		{Name: "variant_id", Type: field.TypeUUID},
+	}
+	// StockTransferLinesTable holds the schema information for the "stock_transfer_lines" table.
+	StockTransferLinesTable = &schema.Table{
+		Name:       "stock_transfer_lines",
+		Columns:    StockTransferLinesColumns,
+		PrimaryKey: []*schema.Column{StockTransferLinesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "stock_transfer_lines_stock_transfers_lines",
+				Columns:    []*schema.Column{StockTransferLinesColumns[4]},
+				RefColumns: []*schema.Column{StockTransfersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "stock_transfer_lines_variants_variant",
+				Columns:    []*schema.Column{StockTransferLinesColumns[5]},
+				RefColumns: []*schema.Column{VariantsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "stock_transfer_lines_transfer_key",
+				Unique:  true,
+				Columns: []*schema.Column{StockTransferLinesColumns[4], StockTransferLinesColumns[5]},
+			},
+			{
+				Name:    "stock_transfer_lines_variant_idx",
+				Unique:  false,
+				Columns: []*schema.Column{StockTransferLinesColumns[5]},
+			},
+		},
+	}
 	// VariantsColumns holds the columns for the "variants" table.
 	VariantsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -582,11 +722,15 @@ var (
 		OrderReturnsTable,
 		OrderReturnLinesTable,
 		ProductsTable,
+		StockCountsTable,
+		StockCountLinesTable,
 		StockDocumentsTable,
 		StockLevelsTable,
 		StockMovementsTable,
 		StockReservationsTable,
 		StockReservationLinesTable,
+		StockTransfersTable,
+		StockTransferLinesTable,
 		VariantsTable,
 	}
 )
@@ -607,6 +751,12 @@ func init() {
 		"order_return_lines_quantity_check": "quantity > 0",
 	}
 	ProductsTable.ForeignKeys[0].RefTable = CategoriesTable
+	StockCountLinesTable.ForeignKeys[0].RefTable = StockCountsTable
+	StockCountLinesTable.ForeignKeys[1].RefTable = VariantsTable
+	StockCountLinesTable.Annotation = &entsql.Annotation{}
+	StockCountLinesTable.Annotation.Checks = map[string]string{
+		"stock_count_lines_quantity_check": "counted_quantity >= 0",
+	}
 	StockLevelsTable.ForeignKeys[0].RefTable = VariantsTable
 	StockLevelsTable.Annotation = &entsql.Annotation{}
 	StockLevelsTable.Annotation.Checks = map[string]string{
@@ -620,6 +770,16 @@ func init() {
 	StockReservationLinesTable.Annotation = &entsql.Annotation{}
 	StockReservationLinesTable.Annotation.Checks = map[string]string{
 		"stock_reservation_lines_quantity_check": "quantity > 0",
+	}
+	StockTransfersTable.Annotation = &entsql.Annotation{}
+	StockTransfersTable.Annotation.Checks = map[string]string{
+		"stock_transfers_stores_check": "from_store_id <> to_store_id",
+	}
+	StockTransferLinesTable.ForeignKeys[0].RefTable = StockTransfersTable
+	StockTransferLinesTable.ForeignKeys[1].RefTable = VariantsTable
+	StockTransferLinesTable.Annotation = &entsql.Annotation{}
+	StockTransferLinesTable.Annotation.Checks = map[string]string{
+		"stock_transfer_lines_quantity_check": "quantity > 0 AND received_quantity >= 0 AND damaged_quantity >= 0 AND received_quantity + damaged_quantity <= quantity",
 	}
 	VariantsTable.ForeignKeys[0].RefTable = ProductsTable
 	VariantsTable.Annotation = &entsql.Annotation{}

@@ -24,6 +24,12 @@ type OrderReturnLine func(*sql.Selector)
 // Product is the predicate function for product builders.
 type Product func(*sql.Selector)
 
+// StockCount is the predicate function for stockcount builders.
+type StockCount func(*sql.Selector)
+
+// StockCountLine is the predicate function for stockcountline builders.
+type StockCountLine func(*sql.Selector)
+
 // StockDocument is the predicate function for stockdocument builders.
 type StockDocument func(*sql.Selector)
 
@@ -38,6 +44,12 @@ type StockReservation func(*sql.Selector)
 
 // StockReservationLine is the predicate function for stockreservationline builders.
 type StockReservationLine func(*sql.Selector)
+
+// StockTransfer is the predicate function for stocktransfer builders.
+type StockTransfer func(*sql.Selector)
+
+// StockTransferLine is the predicate function for stocktransferline builders.
+type StockTransferLine func(*sql.Selector)
 
 // Variant is the predicate function for variant builders.
 type Variant func(*sql.Selector)

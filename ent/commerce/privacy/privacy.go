@@ -254,6 +254,54 @@ func (f ProductMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mu
 	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.ProductMutation", m)
 }
 
+// The StockCountQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type StockCountQueryRuleFunc func(context.Context, *commerce.StockCountQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f StockCountQueryRuleFunc) EvalQuery(ctx context.Context, q commerce.Query) error {
+	if q, ok := q.(*commerce.StockCountQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("commerce/privacy: unexpected query type %T, expect *commerce.StockCountQuery", q)
+}
+
+// The StockCountMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type StockCountMutationRuleFunc func(context.Context, *commerce.StockCountMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f StockCountMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mutation) error {
+	if m, ok := m.(*commerce.StockCountMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.StockCountMutation", m)
+}
+
+// The StockCountLineQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type StockCountLineQueryRuleFunc func(context.Context, *commerce.StockCountLineQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f StockCountLineQueryRuleFunc) EvalQuery(ctx context.Context, q commerce.Query) error {
+	if q, ok := q.(*commerce.StockCountLineQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("commerce/privacy: unexpected query type %T, expect *commerce.StockCountLineQuery", q)
+}
+
+// The StockCountLineMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type StockCountLineMutationRuleFunc func(context.Context, *commerce.StockCountLineMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f StockCountLineMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mutation) error {
+	if m, ok := m.(*commerce.StockCountLineMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.StockCountLineMutation", m)
+}
+
 // The StockDocumentQueryRuleFunc type is an adapter to allow the use of ordinary
 // functions as a query rule.
 type StockDocumentQueryRuleFunc func(context.Context, *commerce.StockDocumentQuery) error
@@ -372,6 +420,54 @@ func (f StockReservationLineMutationRuleFunc) EvalMutation(ctx context.Context, 
 		return f(ctx, m)
 	}
 	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.StockReservationLineMutation", m)
+}
+
+// The StockTransferQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type StockTransferQueryRuleFunc func(context.Context, *commerce.StockTransferQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f StockTransferQueryRuleFunc) EvalQuery(ctx context.Context, q commerce.Query) error {
+	if q, ok := q.(*commerce.StockTransferQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("commerce/privacy: unexpected query type %T, expect *commerce.StockTransferQuery", q)
+}
+
+// The StockTransferMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type StockTransferMutationRuleFunc func(context.Context, *commerce.StockTransferMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f StockTransferMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mutation) error {
+	if m, ok := m.(*commerce.StockTransferMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.StockTransferMutation", m)
+}
+
+// The StockTransferLineQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type StockTransferLineQueryRuleFunc func(context.Context, *commerce.StockTransferLineQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f StockTransferLineQueryRuleFunc) EvalQuery(ctx context.Context, q commerce.Query) error {
+	if q, ok := q.(*commerce.StockTransferLineQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("commerce/privacy: unexpected query type %T, expect *commerce.StockTransferLineQuery", q)
+}
+
+// The StockTransferLineMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type StockTransferLineMutationRuleFunc func(context.Context, *commerce.StockTransferLineMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f StockTransferLineMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mutation) error {
+	if m, ok := m.(*commerce.StockTransferLineMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.StockTransferLineMutation", m)
 }
 
 // The VariantQueryRuleFunc type is an adapter to allow the use of ordinary

@@ -13,11 +13,15 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturnline"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
 	"github.com/shuke-crm/shuke/ent/commerce/schema"
+	"github.com/shuke-crm/shuke/ent/commerce/stockcount"
+	"github.com/shuke-crm/shuke/ent/commerce/stockcountline"
 	"github.com/shuke-crm/shuke/ent/commerce/stockdocument"
 	"github.com/shuke-crm/shuke/ent/commerce/stocklevel"
 	"github.com/shuke-crm/shuke/ent/commerce/stockmovement"
 	"github.com/shuke-crm/shuke/ent/commerce/stockreservation"
 	"github.com/shuke-crm/shuke/ent/commerce/stockreservationline"
+	"github.com/shuke-crm/shuke/ent/commerce/stocktransfer"
+	"github.com/shuke-crm/shuke/ent/commerce/stocktransferline"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
 
 	"entgo.io/ent"
@@ -296,6 +300,52 @@ func init() {
 	productDescUpdatedAt := productFields[15].Descriptor()
 	// product.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	product.DefaultUpdatedAt = productDescUpdatedAt.Default.(func() time.Time)
+	stockcount.Policy = privacy.NewPolicies(schema.StockCount{})
+	stockcount.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := stockcount.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	stockcountFields := schema.StockCount{}.Fields()
+	_ = stockcountFields
+	// stockcountDescNote is the schema descriptor for note field.
+	stockcountDescNote := stockcountFields[3].Descriptor()
+	// stockcount.DefaultNote holds the default value on creation for the note field.
+	stockcount.DefaultNote = stockcountDescNote.Default.(string)
+	// stockcount.NoteValidator is a validator for the "note" field. It is called by the builders before save.
+	stockcount.NoteValidator = stockcountDescNote.Validators[0].(func(string) error)
+	// stockcountDescSubmittedBy is the schema descriptor for submitted_by field.
+	stockcountDescSubmittedBy := stockcountFields[4].Descriptor()
+	// stockcount.SubmittedByValidator is a validator for the "submitted_by" field. It is called by the builders before save.
+	stockcount.SubmittedByValidator = stockcountDescSubmittedBy.Validators[0].(func(string) error)
+	// stockcountDescApprovedBy is the schema descriptor for approved_by field.
+	stockcountDescApprovedBy := stockcountFields[6].Descriptor()
+	// stockcount.ApprovedByValidator is a validator for the "approved_by" field. It is called by the builders before save.
+	stockcount.ApprovedByValidator = stockcountDescApprovedBy.Validators[0].(func(string) error)
+	// stockcountDescVersion is the schema descriptor for version field.
+	stockcountDescVersion := stockcountFields[8].Descriptor()
+	// stockcount.DefaultVersion holds the default value on creation for the version field.
+	stockcount.DefaultVersion = stockcountDescVersion.Default.(int64)
+	// stockcountDescCreatedAt is the schema descriptor for created_at field.
+	stockcountDescCreatedAt := stockcountFields[9].Descriptor()
+	// stockcount.DefaultCreatedAt holds the default value on creation for the created_at field.
+	stockcount.DefaultCreatedAt = stockcountDescCreatedAt.Default.(func() time.Time)
+	// stockcountDescUpdatedAt is the schema descriptor for updated_at field.
+	stockcountDescUpdatedAt := stockcountFields[10].Descriptor()
+	// stockcount.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	stockcount.DefaultUpdatedAt = stockcountDescUpdatedAt.Default.(func() time.Time)
+	stockcountline.Policy = privacy.NewPolicies(schema.StockCountLine{})
+	stockcountline.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := stockcountline.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
 	stockdocument.Policy = privacy.NewPolicies(schema.StockDocument{})
 	stockdocument.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
@@ -429,6 +479,54 @@ func init() {
 			return next.Mutate(ctx, m)
 		})
 	}
+	stocktransfer.Policy = privacy.NewPolicies(schema.StockTransfer{})
+	stocktransfer.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := stocktransfer.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	stocktransferFields := schema.StockTransfer{}.Fields()
+	_ = stocktransferFields
+	// stocktransferDescNote is the schema descriptor for note field.
+	stocktransferDescNote := stocktransferFields[4].Descriptor()
+	// stocktransfer.DefaultNote holds the default value on creation for the note field.
+	stocktransfer.DefaultNote = stocktransferDescNote.Default.(string)
+	// stocktransfer.NoteValidator is a validator for the "note" field. It is called by the builders before save.
+	stocktransfer.NoteValidator = stocktransferDescNote.Validators[0].(func(string) error)
+	// stocktransferDescVersion is the schema descriptor for version field.
+	stocktransferDescVersion := stocktransferFields[7].Descriptor()
+	// stocktransfer.DefaultVersion holds the default value on creation for the version field.
+	stocktransfer.DefaultVersion = stocktransferDescVersion.Default.(int64)
+	// stocktransferDescCreatedAt is the schema descriptor for created_at field.
+	stocktransferDescCreatedAt := stocktransferFields[8].Descriptor()
+	// stocktransfer.DefaultCreatedAt holds the default value on creation for the created_at field.
+	stocktransfer.DefaultCreatedAt = stocktransferDescCreatedAt.Default.(func() time.Time)
+	// stocktransferDescUpdatedAt is the schema descriptor for updated_at field.
+	stocktransferDescUpdatedAt := stocktransferFields[9].Descriptor()
+	// stocktransfer.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	stocktransfer.DefaultUpdatedAt = stocktransferDescUpdatedAt.Default.(func() time.Time)
+	stocktransferline.Policy = privacy.NewPolicies(schema.StockTransferLine{})
+	stocktransferline.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := stocktransferline.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	stocktransferlineFields := schema.StockTransferLine{}.Fields()
+	_ = stocktransferlineFields
+	// stocktransferlineDescReceivedQuantity is the schema descriptor for received_quantity field.
+	stocktransferlineDescReceivedQuantity := stocktransferlineFields[4].Descriptor()
+	// stocktransferline.DefaultReceivedQuantity holds the default value on creation for the received_quantity field.
+	stocktransferline.DefaultReceivedQuantity = stocktransferlineDescReceivedQuantity.Default.(int64)
+	// stocktransferlineDescDamagedQuantity is the schema descriptor for damaged_quantity field.
+	stocktransferlineDescDamagedQuantity := stocktransferlineFields[5].Descriptor()
+	// stocktransferline.DefaultDamagedQuantity holds the default value on creation for the damaged_quantity field.
+	stocktransferline.DefaultDamagedQuantity = stocktransferlineDescDamagedQuantity.Default.(int64)
 	variant.Policy = privacy.NewPolicies(schema.Variant{})
 	variant.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {

@@ -212,3 +212,160 @@ func (StockReservationLine) Annotations() []schema.Annotation {
 
 // Policy of the StockReservationLine: visible with its reservation.
 func (StockReservationLine) Policy() ent.Policy { return scope.Authenticated() }
+
+// StockTransfer is goods that one store sends to another.
+type StockTransfer struct{ ent.Schema }
+
+// Fields of the StockTransfer.
+func (StockTransfer) Fields() []ent.Field {
+	return []ent.Field{
+		field.UUID("id", uuid.UUID{}).Immutable(),
+		field.UUID("from_store_id", uuid.UUID{}).Immutable(),
+		field.UUID("to_store_id", uuid.UUID{}).Immutable(),
+		field.Enum("status").Values("draft", "in_transit", "received", "cancelled").Default("draft"),
+		field.String("note").Default("").MaxLen(500),
+		field.Time("shipped_at").Optional().Nillable(),
+		field.Time("received_at").Optional().Nillable(),
+		field.Int64("version").Default(1),
+		field.Time("created_at").Default(time.Now).Immutable(),
+		field.Time("updated_at").Default(time.Now),
+	}
+}
+
+// Edges of the StockTransfer.
+func (StockTransfer) Edges() []ent.Edge {
+	return []ent.Edge{edge.To("lines", StockTransferLine.Type)}
+}
+
+// Indexes of the StockTransfer.
+func (StockTransfer) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("from_store_id", "id").StorageKey("stock_transfers_from_idx"),
+		index.Fields("to_store_id", "id").StorageKey("stock_transfers_to_idx"),
+	}
+}
+
+// Annotations of the StockTransfer.
+func (StockTransfer) Annotations() []schema.Annotation {
+	return []schema.Annotation{entsql.Checks(map[string]string{"stock_transfers_stores_check": "from_store_id <> to_store_id"})}
+}
+
+// Policy of the StockTransfer: both stores see it.
+func (StockTransfer) Policy() ent.Policy {
+	return scope.Policy(scope.Columns{Store: "from_store_id", OtherStore: "to_store_id", Workplace: true})
+}
+
+// StockTransferLine is one variant of a transfer. Read through it only.
+type StockTransferLine struct{ ent.Schema }
+
+// Fields of the StockTransferLine. What is neither received nor damaged on the
+// way was lost.
+func (StockTransferLine) Fields() []ent.Field {
+	return []ent.Field{
+		field.UUID("id", uuid.UUID{}).Immutable(),
+		field.UUID("transfer_id", uuid.UUID{}).Immutable(),
+		field.UUID("variant_id", uuid.UUID{}).Immutable(),
+		field.Int64("quantity").Immutable(),
+		field.Int64("received_quantity").Default(0),
+		field.Int64("damaged_quantity").Default(0),
+	}
+}
+
+// Edges of the StockTransferLine.
+func (StockTransferLine) Edges() []ent.Edge {
+	return []ent.Edge{
+		edge.From("transfer", StockTransfer.Type).Ref("lines").Field("transfer_id").Unique().Required().Immutable(),
+		edge.To("variant", Variant.Type).Field("variant_id").Unique().Required().Immutable(),
+	}
+}
+
+// Indexes of the StockTransferLine.
+func (StockTransferLine) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("transfer_id", "variant_id").Unique().StorageKey("stock_transfer_lines_transfer_key"),
+		index.Fields("variant_id").StorageKey("stock_transfer_lines_variant_idx"),
+	}
+}
+
+// Annotations of the StockTransferLine.
+func (StockTransferLine) Annotations() []schema.Annotation {
+	return []schema.Annotation{entsql.Checks(map[string]string{
+		"stock_transfer_lines_quantity_check": "quantity > 0 AND received_quantity >= 0 AND damaged_quantity >= 0 AND received_quantity + damaged_quantity <= quantity",
+	})}
+}
+
+// Policy of the StockTransferLine: visible with its transfer.
+func (StockTransferLine) Policy() ent.Policy { return scope.Authenticated() }
+
+// StockCount is a count of what a store really has.
+type StockCount struct{ ent.Schema }
+
+// Fields of the StockCount.
+func (StockCount) Fields() []ent.Field {
+	return []ent.Field{
+		field.UUID("id", uuid.UUID{}).Immutable(),
+		field.UUID("store_id", uuid.UUID{}).Immutable(),
+		field.Enum("status").Values("open", "submitted", "approved", "cancelled").Default("open"),
+		field.String("note").Default("").MaxLen(500),
+		field.String("submitted_by").Optional().Nillable().MaxLen(120).Comment("user name of staff, name of a key"),
+		field.Time("submitted_at").Optional().Nillable(),
+		field.String("approved_by").Optional().Nillable().MaxLen(120),
+		field.Time("approved_at").Optional().Nillable(),
+		field.Int64("version").Default(1),
+		field.Time("created_at").Default(time.Now).Immutable(),
+		field.Time("updated_at").Default(time.Now),
+	}
+}
+
+// Edges of the StockCount.
+func (StockCount) Edges() []ent.Edge {
+	return []ent.Edge{edge.To("lines", StockCountLine.Type)}
+}
+
+// Indexes of the StockCount.
+func (StockCount) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("store_id", "id").StorageKey("stock_counts_store_idx")}
+}
+
+// Policy of the StockCount.
+func (StockCount) Policy() ent.Policy { return scope.Policy(stockScope) }
+
+// StockCountLine is how many pieces of a variant were found, beside how many
+// there should have been at that moment. Read through its count only.
+type StockCountLine struct{ ent.Schema }
+
+// Fields of the StockCountLine.
+func (StockCountLine) Fields() []ent.Field {
+	return []ent.Field{
+		field.UUID("id", uuid.UUID{}).Immutable(),
+		field.UUID("count_id", uuid.UUID{}).Immutable(),
+		field.UUID("variant_id", uuid.UUID{}).Immutable(),
+		field.Int64("expected_quantity").Comment("on hand by the book when the line was written"),
+		field.Int64("counted_quantity"),
+		field.Time("counted_at"),
+	}
+}
+
+// Edges of the StockCountLine.
+func (StockCountLine) Edges() []ent.Edge {
+	return []ent.Edge{
+		edge.From("count", StockCount.Type).Ref("lines").Field("count_id").Unique().Required().Immutable(),
+		edge.To("variant", Variant.Type).Field("variant_id").Unique().Required().Immutable(),
+	}
+}
+
+// Indexes of the StockCountLine.
+func (StockCountLine) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("count_id", "variant_id").Unique().StorageKey("stock_count_lines_count_key"),
+		index.Fields("variant_id").StorageKey("stock_count_lines_variant_idx"),
+	}
+}
+
+// Annotations of the StockCountLine.
+func (StockCountLine) Annotations() []schema.Annotation {
+	return []schema.Annotation{entsql.Checks(map[string]string{"stock_count_lines_quantity_check": "counted_quantity >= 0"})}
+}
+
+// Policy of the StockCountLine: visible with its count.
+func (StockCountLine) Policy() ent.Policy { return scope.Authenticated() }

@@ -40,6 +40,7 @@ const (
 	InventoryRead        Permission = "inventory.read"
 	InventoryMove        Permission = "inventory.move"
 	InventoryManage      Permission = "inventory.manage"
+	InventoryApprove     Permission = "inventory.approve"
 	SegmentsRead         Permission = "segments.read"
 	SegmentsManage       Permission = "segments.manage"
 	AnalyticsRead        Permission = "analytics.read"
@@ -112,6 +113,7 @@ var Catalogue = []Explained{
 	{InventoryRead, "Read stock within the scope, and of the store one works in.", "查看权限范围内及所在门店的库存。"},
 	{InventoryMove, "Record what happens to stock within the scope, and reserve it.", "登记权限范围内的库存变动并预留库存。"},
 	{InventoryManage, "Set what stock is watched by, within the scope.", "设置权限范围内的库存预警。"},
+	{InventoryApprove, "Approve counts of stock within the scope that others handed in.", "审批权限范围内由他人提交的盘点单。"},
 	{SegmentsRead, "Read metrics, RFM settings and distribution.", "查看顾客指标和 RFM 设置。"},
 	{SegmentsManage, "Change RFM settings and refresh metrics.", "修改 RFM 设置并刷新指标。"},
 	{AnalyticsRead, "Read figures about customers and sales within the scope.", "查看权限范围内的顾客和销售分析数据。"},
@@ -140,7 +142,7 @@ type BuiltInRole struct {
 // changes no customer record; the assistant sees own customers only.
 var BuiltInRoles = []BuiltInRole{
 	{"administrator", "Administrator", "管理员", "all", All()},
-	{"store_manager", "Store manager", "店长", "store", []Permission{CustomersRead, CustomersLookup, NotesRead, OrdersRead, InventoryRead, InventoryManage, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, StoresRead, StaffRead, RolesRead, ExportsCreate}},
+	{"store_manager", "Store manager", "店长", "store", []Permission{InventoryApprove, CustomersRead, CustomersLookup, NotesRead, OrdersRead, InventoryRead, InventoryManage, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, StoresRead, StaffRead, RolesRead, ExportsCreate}},
 	{"assistant", "Shop assistant", "导购", "own", []Permission{CustomersRead, CustomersCreate, CustomersUpdate, CustomersReveal, CustomersLookup, NotesRead, NotesWrite, OrdersRead, OrdersIngest, InventoryRead, CatalogRead, SegmentsRead, StoresRead, FormsSubmit}},
 	{"service_agent", "Service agent", "客服", "store", []Permission{CustomersRead, CustomersReveal, CustomersLookup, CustomersIdentities, NotesRead, NotesWrite, OrdersRead, InventoryRead, CatalogRead, SegmentsRead, StoresRead}},
 	{"marketer", "Marketer", "营销", "all", []Permission{CustomersRead, OrdersRead, CatalogRead, SegmentsRead, AnalyticsRead, AnalyticsRun, SegmentsManage, TagsManage, GroupsManage, StoresRead, ExportsCreate}},

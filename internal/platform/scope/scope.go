@@ -25,6 +25,8 @@ type Columns struct {
 	// Member is the column holding the customer's id: how far a customer sees on
 	// their own side of the API. Without it members see nothing of the entity.
 	Member string
+	// OtherStore is a second column holding a store: of what passes between two.
+	OtherStore string
 	// Workplace shows a store's rows also to those whose own customers only are in
 	// the scope, if they work in that store: what concerns no customer.
 	Workplace bool
@@ -98,13 +100,32 @@ func (p policy) restrict(ctx context.Context, target any) error {
 	return nil
 }
 
+// stores are the columns that hold one.
+func (c Columns) stores() []string {
+	switch {
+	case c.Store == "":
+		return nil
+	case c.OtherStore == "":
+		return []string{c.Store}
+	default:
+		return []string{c.Store, c.OtherStore}
+	}
+}
+
 // predicate is the scope as a condition; col qualifies a column name.
 func (c Columns) predicate(sc auth.Scope, col func(string) string) *sql.Predicate {
 	var any []*sql.Predicate
-	if c.Store != "" && len(sc.StoreIDs) > 0 {
-		any = append(any, sql.P(func(b *sql.Builder) {
-			b.WriteString(col(c.Store)).WriteString(" = ANY(").Arg(pgarray.UUIDs(sc.StoreIDs)).WriteString("::uuid[])")
-		}))
+	for _, store := range c.stores() {
+		if len(sc.StoreIDs) > 0 {
+			any = append(any, sql.P(func(b *sql.Builder) {
+				b.WriteString(col(store)).WriteString(" = ANY(").Arg(pgarray.UUIDs(sc.StoreIDs)).WriteString("::uuid[])")
+			}))
+		}
+		if c.Workplace && len(sc.OwnStaff) > 0 {
+			any = append(any, sql.P(func(b *sql.Builder) {
+				b.WriteString(col(store)).WriteString(" IN (SELECT store_id FROM staff WHERE id = ANY(").Arg(pgarray.UUIDs(sc.OwnStaff)).WriteString("::uuid[]))")
+			}))
+		}
 	}
 	switch {
 	case c.Staff == "" || len(sc.OwnStaff) == 0:
@@ -113,11 +134,6 @@ func (c Columns) predicate(sc auth.Scope, col func(string) string) *sql.Predicat
 	default:
 		any = append(any, sql.P(func(b *sql.Builder) {
 			b.WriteString(col(c.Staff)).WriteString(" = ANY(").Arg(pgarray.UUIDs(sc.OwnStaff)).WriteString("::uuid[])")
-		}))
-	}
-	if c.Workplace && len(sc.OwnStaff) > 0 {
-		any = append(any, sql.P(func(b *sql.Builder) {
-			b.WriteString(col(c.Store)).WriteString(" IN (SELECT store_id FROM staff WHERE id = ANY(").Arg(pgarray.UUIDs(sc.OwnStaff)).WriteString("::uuid[]))")
 		}))
 	}
 	if c.Member != "" && sc.Member != uuid.Nil {
@@ -145,17 +161,19 @@ func SQL(ctx context.Context, c Columns, alias string, first int) (string, []any
 	}
 	var parts []string
 	var args []any
-	if c.Store != "" && len(actor.Scope.StoreIDs) > 0 {
-		args = append(args, pgarray.UUIDs(actor.Scope.StoreIDs))
-		parts = append(parts, alias+c.Store+" = ANY($"+strconv.Itoa(first)+"::uuid[])")
+	for _, store := range c.stores() {
+		if len(actor.Scope.StoreIDs) > 0 {
+			args = append(args, pgarray.UUIDs(actor.Scope.StoreIDs))
+			parts = append(parts, alias+store+" = ANY($"+strconv.Itoa(first+len(args)-1)+"::uuid[])")
+		}
+		if c.Workplace && len(actor.Scope.OwnStaff) > 0 {
+			args = append(args, pgarray.UUIDs(actor.Scope.OwnStaff))
+			parts = append(parts, alias+store+" IN (SELECT store_id FROM staff WHERE id = ANY($"+strconv.Itoa(first+len(args)-1)+"::uuid[]))")
+		}
 	}
 	if c.Staff != "" && len(actor.Scope.OwnStaff) > 0 {
 		args = append(args, pgarray.UUIDs(actor.Scope.OwnStaff))
 		parts = append(parts, alias+c.Staff+" = ANY($"+strconv.Itoa(first+len(args)-1)+"::uuid[])")
-	}
-	if c.Workplace && len(actor.Scope.OwnStaff) > 0 {
-		args = append(args, pgarray.UUIDs(actor.Scope.OwnStaff))
-		parts = append(parts, alias+c.Store+" IN (SELECT store_id FROM staff WHERE id = ANY($"+strconv.Itoa(first+len(args)-1)+"::uuid[]))")
 	}
 	if c.Member != "" && actor.Scope.Member != uuid.Nil {
 		args = append(args, actor.Scope.Member)
