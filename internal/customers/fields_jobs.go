@@ -2,11 +2,14 @@ package customers
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/lib/pq"
 
+	"github.com/shuke-crm/shuke/ent/crm/customer"
+	"github.com/shuke-crm/shuke/ent/crm/schema"
 	"github.com/shuke-crm/shuke/internal/platform/audit"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/db"
@@ -95,11 +98,17 @@ func (s *Service) replaceBatch(ctx context.Context, id uuid.UUID) (n int, err er
 		for i := range found {
 			ids[i] = found[i].ID
 		}
+		now := s.clock.Now().UTC().Truncate(time.Microsecond)
+		origins, err := s.restamped(ctx, tx, f, ids, now)
+		if err != nil {
+			return err
+		}
 		if _, err := tx.Exec(ctx, `
 			WITH by AS (SELECT * FROM unnest($3::text[], $4::text[]) AS b (old, new))
-			UPDATE customers c SET version = c.version + 1, updated_at = $5, custom_fields = `+replacedChoices("c")+`
+			UPDATE customers c SET version = c.version + 1, updated_at = $5, custom_fields = `+replacedChoices("c")+`,
+			    provenance = coalesce(($6::jsonb -> c.id::text), c.provenance)
 			WHERE c.id = ANY ($1::uuid[]) AND jsonb_exists(c.custom_fields, $2::text)`,
-			ids, f.Key, pq.Array(from), pq.Array(to), s.clock.Now().UTC().Truncate(time.Microsecond)); err != nil {
+			ids, f.Key, pq.Array(from), pq.Array(to), now, origins); err != nil {
 			return err
 		}
 		for _, c := range found {
@@ -112,4 +121,22 @@ func (s *Service) replaceBatch(ctx context.Context, id uuid.UUID) (n int, err er
 		return nil
 	})
 	return n, err
+}
+
+// restamped is the provenance of customers whose value of a field is now what
+// the context's actor decided, as JSON by id. Merged records keep theirs.
+func (s *Service) restamped(ctx context.Context, tx *db.Tx, f *Field, ids []uuid.UUID, now time.Time) (string, error) {
+	rows, err := tx.CRM.Customer.Query().Where(customer.IDIn(ids...)).
+		Select(customer.FieldID, customer.FieldSource, customer.FieldCreatedAt, customer.FieldProvenance).All(ctx)
+	if err != nil {
+		return "", err
+	}
+	out := make(map[uuid.UUID]*schema.Provenance, len(rows))
+	for _, row := range rows {
+		c := Customer{Source: row.Source, CreatedAt: row.CreatedAt, provenance: row.Provenance}
+		c.stamp(originOf(ctx, nil, &c, now, false), customPrefix+f.Key)
+		out[row.ID] = c.provenance
+	}
+	raw, err := json.Marshal(out)
+	return string(raw), err
 }

@@ -338,6 +338,13 @@ func TestDefinitionsChangeUnderValues(t *testing.T) {
 	admin.Do(http.MethodGet, path, nil).Want(http.StatusOK).JSON(&now)
 	assert.Equal(t, "wide", now.CustomFields["fit"])
 	assert.Equal(t, []any{"b"}, now.CustomFields["many"], "no choice twice")
+	var origins client.CustomerProvenance
+	admin.Do(http.MethodGet, path+"/provenance", nil).Want(http.StatusOK).JSON(&origins)
+	by := map[string]string{}
+	for _, f := range origins.Fields {
+		by[f.Field] = f.Channel
+	}
+	assert.Equal(t, "staff", by["custom_fields.fit"], "whoever changed the definition")
 	admin.Do(http.MethodPatch, at(fit), map[string]any{"validation": map[string]any{"choices": choices("slim", "wide")}}, ifMatch(fit)...).Want(http.StatusOK)
 
 	// Deleting what somebody has archives: hidden, refused, and back with its value.
