@@ -145,13 +145,18 @@ func ownSources() []Source {
 		},
 		{
 			Kinds: []string{"merged"}, Permission: auth.CustomersRead, From: "customer_merges AS r", Owner: "r.survivor_id", Past: true, At: "r.merged_at",
-			ActorKind: "CASE WHEN r.merged_by IS NULL THEN 'system' ELSE 'staff' END", ActorID: "r.merged_by",
+			ActorKind: keyOrStaff("r.merged_by"), ActorID: "r.merged_by",
 			Details: "jsonb_build_object('merged_id', r.merged_id, 'status', r.status, 'moved', r.moved)",
 		},
 		{
 			Kinds: []string{"merge_undone"}, Permission: auth.CustomersRead, From: "customer_merges AS r", Owner: "r.survivor_id", Past: true, At: "r.undone_at",
-			Where: "r.status = 'undone'", ActorKind: "CASE WHEN r.undone_by IS NULL THEN 'system' ELSE 'staff' END", ActorID: "r.undone_by",
+			Where: "r.status = 'undone'", ActorKind: keyOrStaff("r.undone_by"), ActorID: "r.undone_by",
 			Details: "jsonb_build_object('merged_id', r.merged_id)",
 		},
 	}
+}
+
+// keyOrStaff is the kind of an actor of whom only the id was kept.
+func keyOrStaff(id string) string {
+	return "CASE WHEN " + id + " IS NULL THEN 'system' WHEN EXISTS (SELECT FROM api_keys k WHERE k.id = " + id + ") THEN 'api_key' ELSE 'staff' END"
 }
