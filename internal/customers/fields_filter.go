@@ -156,7 +156,7 @@ func (q *query) byFields(set *fieldSet, actor *auth.Actor, f *Filter) error {
 	if err != nil {
 		return err
 	}
-	q.field = sort
+	q.field, q.skewed = sort, sort != nil || len(f.Fields) > 0
 	for i, ff := range f.Fields {
 		pointer := "/custom_fields/" + itoa(i)
 		// The first one with a value of its own leads a list in order of creation:

@@ -186,6 +186,7 @@ type query struct {
 	last4  bool      // by the last four digits, whose index also has the owners
 	lead   clause    // over values v of a custom field, which is walked in order
 	field  *Field    // the custom field to sort by, or nil
+	skewed bool      // by custom fields: a good plan depends on the values
 
 	terms   []string // of a name's fragment: a row has the tokens of all
 	matcher pii.Matcher
@@ -424,7 +425,11 @@ func (q *query) branches(n int) clause {
 
 // page reads one page of a list in one statement.
 func (s *Service) page(ctx context.Context, q *query, list string, limit int) (*Page, error) {
-	rows, err := s.load(ctx, q.rows(limit+1))
+	run := s.db.From(ctx).Query
+	if q.skewed {
+		run = s.db.From(ctx).QueryByValues
+	}
+	rows, err := s.readRows(ctx, run, q.rows(limit+1))
 	if err != nil {
 		return nil, err
 	}
@@ -466,7 +471,12 @@ func (q *query) rows(n int) clause {
 
 // load reads and opens the rows of a statement.
 func (s *Service) load(ctx context.Context, c clause) ([]Customer, error) {
-	rows, err := s.db.From(ctx).Query(ctx, c.numbered(), c.args...)
+	return s.readRows(ctx, s.db.From(ctx).Query, c)
+}
+
+// readRows is load by another way to run the statement.
+func (s *Service) readRows(ctx context.Context, run func(context.Context, string, ...any) (*sql.Rows, error), c clause) ([]Customer, error) {
+	rows, err := run(ctx, c.numbered(), c.args...)
 	if err != nil {
 		return nil, err
 	}
@@ -497,7 +507,11 @@ func (s *Service) count(ctx context.Context, q *query) (*int64, error) {
 	w.and(p.sql, p.args...)
 	c := clause{fmt.Sprintf("SELECT count(*) FROM (SELECT 1 FROM customers c WHERE %s LIMIT %d) n", w.sql, countCap), w.args}
 	var n int64
-	err := s.db.From(ctx).QueryRow(ctx, c.numbered(), c.args...).Scan(&n)
+	run := s.db.From(ctx).QueryRow
+	if q.skewed {
+		run = s.db.From(ctx).QueryRowByValues
+	}
+	err := run(ctx, c.numbered(), c.args...).Scan(&n)
 	return &n, err
 }
 
@@ -522,7 +536,11 @@ func (s *Service) Count(ctx context.Context, f Filter) (n int64, err error) {
 	p := scopeClause(q.scope)
 	w.and(p.sql, p.args...)
 	c := clause{"SELECT count(*) FROM customers c WHERE " + w.sql, w.args}
-	err = s.db.From(ctx).QueryRow(ctx, c.numbered(), c.args...).Scan(&n)
+	run := s.db.From(ctx).QueryRow
+	if q.skewed {
+		run = s.db.From(ctx).QueryRowByValues
+	}
+	err = run(ctx, c.numbered(), c.args...).Scan(&n)
 	return n, err
 }
 

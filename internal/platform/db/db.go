@@ -41,6 +41,18 @@ func (c *Clients) QueryRow(ctx context.Context, query string, args ...any) *sql.
 	return c.exec.queryRow(ctx, query, args...)
 }
 
+// QueryByValues runs a query without preparing it, so that PostgreSQL plans it
+// for the values at hand: one round trip more, for queries whose good plan
+// depends on how common a value is.
+func (c *Clients) QueryByValues(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return c.exec.unprepared().QueryContext(ctx, query, args...)
+}
+
+// QueryRowByValues is QueryByValues for at most one row.
+func (c *Clients) QueryRowByValues(ctx context.Context, query string, args ...any) *sql.Row {
+	return c.exec.unprepared().QueryRowContext(ctx, query, args...)
+}
+
 // Exec runs hand-written SQL that returns no rows.
 func (c *Clients) Exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	return c.exec.ExecContext(ctx, query, args...)

@@ -79,6 +79,17 @@ func (c *conn) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
 	return nil, nil
 }
 
+// unprepared runs queries past the cache.
+func (c *conn) unprepared() interface {
+	QueryContext(context.Context, string, ...any) (*sql.Rows, error)
+	QueryRowContext(context.Context, string, ...any) *sql.Row
+} {
+	if c.tx != nil {
+		return c.tx
+	}
+	return c.db
+}
+
 // QueryContext implements ent's ExecQuerier.
 func (c *conn) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	if len(args) > 0 {
