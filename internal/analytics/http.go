@@ -15,6 +15,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/platform"
 	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/platform/apperr"
+	"github.com/shuke-crm/shuke/internal/platform/opt"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 )
 
@@ -32,7 +33,7 @@ func (a API) GetDataQuality(ctx context.Context, r analyticsapi.GetDataQualityRe
 	if err != nil {
 		return nil, err
 	}
-	out := analyticsapi.DataQuality{AsOf: orNull(q.AsOf), StaleDays: int32(q.StaleDays), Total: toAPIFigures(&q.Total),
+	out := analyticsapi.DataQuality{AsOf: opt.OrNull(q.AsOf), StaleDays: int32(q.StaleDays), Total: toAPIFigures(&q.Total),
 		Details: []analyticsapi.QualityFigure{}, Groups: make([]analyticsapi.QualityGroup, len(q.Groups))}
 	for _, d := range q.Details {
 		out.Details = append(out.Details, analyticsapi.QualityFigure{Problem: d.Problem, Customers: d.Customers, Share: share(d.Customers, q.Total.Customers)})
@@ -78,7 +79,7 @@ func (a API) ListDataQualityIssues(ctx context.Context, r analyticsapi.ListDataQ
 	if err != nil {
 		return nil, err
 	}
-	out.Body.AsOf = orNull(asOf)
+	out.Body.AsOf = opt.OrNull(asOf)
 	found, next, err := a.Issues(ctx, f, before, list.Limit)
 	if err != nil {
 		return nil, inQuery(err)
@@ -128,9 +129,9 @@ func toAPIGroup(f *Figures, by string) analyticsapi.QualityGroup {
 	out := analyticsapi.QualityGroup{Figures: toAPIFigures(f)}
 	switch analyticsapi.GetDataQualityParamsGroupBy(by) {
 	case analyticsapi.QualityByStore:
-		out.StoreId = orNull(f.StoreID)
+		out.StoreId = opt.OrNull(f.StoreID)
 	case analyticsapi.QualityByAssistant:
-		out.AssignedStaffId = orNull(f.StaffID)
+		out.AssignedStaffId = opt.OrNull(f.StaffID)
 	case analyticsapi.QualityBySource:
 		out.Source = &f.Source
 	}
@@ -139,8 +140,8 @@ func toAPIGroup(f *Figures, by string) analyticsapi.QualityGroup {
 
 func toAPIIssue(i *Issue) analyticsapi.DataQualityIssue {
 	return analyticsapi.DataQualityIssue{
-		Customer:    commonapi.CustomerRef{Id: i.ID, ExternalId: orNull(i.ExternalID), Name: i.Name},
-		HomeStoreId: orNull(i.HomeStoreID), AssignedStaffId: orNull(i.AssignedStaffID), Source: i.Source, Problems: i.Problems,
+		Customer:    commonapi.CustomerRef{Id: i.ID, ExternalId: opt.OrNull(i.ExternalID), Name: i.Name},
+		HomeStoreId: opt.OrNull(i.HomeStoreID), AssignedStaffId: opt.OrNull(i.AssignedStaffID), Source: i.Source, Problems: i.Problems,
 		ChangedOn: openapi_types.Date{Time: i.ChangedOn}, ActiveOn: openapi_types.Date{Time: i.ActiveOn},
 	}
 }
@@ -169,20 +170,13 @@ func toAPIJob(j *platform.Job) commonapi.Job {
 		Id: j.ID, Kind: j.Kind, Status: commonapi.JobStatus(j.Status), Progress: commonapi.JobProgress{Done: j.ProgressDone, Total: nullable.NewNullNullable[int64]()},
 		CancelRequested: j.CancelRequested, RequestedBy: j.RequestedBy, ErrorCode: nullable.NewNullNullable[string](),
 		Result: nullable.NewNullNullable[commonapi.JobResult](), Version: j.Version, CreatedAt: j.CreatedAt.UTC(), UpdatedAt: j.UpdatedAt.UTC(),
-		StartedAt: orNull(j.StartedAt), FinishedAt: orNull(j.FinishedAt),
+		StartedAt: opt.OrNull(j.StartedAt), FinishedAt: opt.OrNull(j.FinishedAt),
 	}
 	var result commonapi.JobResult
 	if json.Unmarshal(j.Result, &result) == nil {
 		out.Result.Set(result)
 	}
 	return out
-}
-
-func orNull[T any](p *T) nullable.Nullable[T] {
-	if p == nil {
-		return nullable.NewNullNullable[T]()
-	}
-	return nullable.NewNullableWithValue(*p)
 }
 
 func plain[T any](p *T) T {

@@ -8,6 +8,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
+	"github.com/shuke-crm/shuke/internal/platform/opt"
 )
 
 // API answers the catalogue's operations.
@@ -19,8 +20,8 @@ var _ catalogapi.StrictServerInterface = API{}
 func (a API) ListProducts(ctx context.Context, r catalogapi.ListProductsRequestObject) (catalogapi.ListProductsResponseObject, error) {
 	p := r.Params
 	found, err := a.Service.ListProducts(ctx, ProductFilter{
-		Title: strings.TrimSpace(value(p.Q)), CategoryID: p.CategoryId, Kind: string(value(p.Kind)), ISBN: value(p.Isbn), Status: string(value(p.Status)),
-		Fields: value(p.CustomFields), Limit: p.Limit, Cursor: p.Cursor, Total: p.Include != nil,
+		Title: strings.TrimSpace(opt.Value(p.Q)), CategoryID: p.CategoryId, Kind: string(opt.Value(p.Kind)), ISBN: opt.Value(p.Isbn), Status: string(opt.Value(p.Status)),
+		Fields: opt.Value(p.CustomFields), Limit: p.Limit, Cursor: p.Cursor, Total: p.Include != nil,
 	})
 	if err != nil {
 		return nil, err
@@ -34,7 +35,7 @@ func (a API) ListProducts(ctx context.Context, r catalogapi.ListProductsRequestO
 		items[i] = v.product(item)
 	}
 	return catalogapi.ListProducts200JSONResponse{
-		Body:    catalogapi.ProductList{Items: items, NextCursor: orNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+		Body:    catalogapi.ProductList{Items: items, NextCursor: opt.OrNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
 		Headers: catalogapi.ListProducts200ResponseHeaders{Link: found.Link},
 	}, nil
 }
@@ -43,8 +44,8 @@ func (a API) ListProducts(ctx context.Context, r catalogapi.ListProductsRequestO
 func (a API) CreateProduct(ctx context.Context, r catalogapi.CreateProductRequestObject) (catalogapi.CreateProductResponseObject, error) {
 	b := r.Body
 	in := ProductInput{
-		Kind: string(value(b.Kind)), Title: b.Title, Description: value(b.Description), Brand: value(b.Brand), CategoryID: b.CategoryId,
-		Status: string(value(b.Status)), Attributes: value(b.Attributes), Fields: value(b.CustomFields),
+		Kind: string(opt.Value(b.Kind)), Title: b.Title, Description: opt.Value(b.Description), Brand: opt.Value(b.Brand), CategoryID: b.CategoryId,
+		Status: string(opt.Value(b.Status)), Attributes: opt.Value(b.Attributes), Fields: opt.Value(b.CustomFields),
 	}
 	if b.Book != nil {
 		book := fromAPIBook(*b.Book)
@@ -54,7 +55,7 @@ func (a API) CreateProduct(ctx context.Context, r catalogapi.CreateProductReques
 		apparel := fromAPIApparel(*b.Apparel)
 		in.Apparel = &apparel
 	}
-	for _, v := range value(b.Variants) {
+	for _, v := range opt.Value(b.Variants) {
 		in.Variants = append(in.Variants, fromAPIVariant(v))
 	}
 	p, err := a.Service.CreateProduct(ctx, in)
@@ -96,7 +97,7 @@ func (a API) UpdateProduct(ctx context.Context, r catalogapi.UpdateProductReques
 	p, err := a.Service.UpdateProduct(ctx, r.Id, r.Params.IfMatch, ProductChange{
 		Kind: (*string)(b.Kind), Title: b.Title, Description: b.Description, Brand: b.Brand, CategoryID: b.CategoryId, Status: (*string)(b.Status),
 		Book: convert(b.Book, fromAPIBook), Apparel: convert(b.Apparel, fromAPIApparel),
-		Fields: value(b.CustomFields), Attributes: convert(b.Attributes, func(m catalogapi.ProductAttributes) map[string]any { return m }),
+		Fields: opt.Value(b.CustomFields), Attributes: convert(b.Attributes, func(m catalogapi.ProductAttributes) map[string]any { return m }),
 	})
 	if err != nil {
 		return nil, err
@@ -136,7 +137,7 @@ func (a API) CreateVariant(ctx context.Context, r catalogapi.CreateVariantReques
 // ListVariants implements listVariants.
 func (a API) ListVariants(ctx context.Context, r catalogapi.ListVariantsRequestObject) (catalogapi.ListVariantsResponseObject, error) {
 	p := r.Params
-	found, err := a.Service.ListVariants(ctx, VariantFilter{SKU: value(p.Sku), Barcode: value(p.Barcode), ISBN: value(p.Isbn), Limit: p.Limit, Cursor: p.Cursor, Total: p.Include != nil})
+	found, err := a.Service.ListVariants(ctx, VariantFilter{SKU: opt.Value(p.Sku), Barcode: opt.Value(p.Barcode), ISBN: opt.Value(p.Isbn), Limit: p.Limit, Cursor: p.Cursor, Total: p.Include != nil})
 	if err != nil {
 		return nil, err
 	}
@@ -185,7 +186,7 @@ func (a API) ListCategories(ctx context.Context, r catalogapi.ListCategoriesRequ
 		items[i] = toAPICategory(c)
 	}
 	return catalogapi.ListCategories200JSONResponse{
-		Body:    catalogapi.CategoryList{Items: items, NextCursor: orNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+		Body:    catalogapi.CategoryList{Items: items, NextCursor: opt.OrNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
 		Headers: catalogapi.ListCategories200ResponseHeaders{Link: found.Link},
 	}, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/etag"
+	"github.com/shuke-crm/shuke/internal/platform/opt"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 )
 
@@ -29,8 +30,8 @@ func (a API) viewer(ctx context.Context) (v viewer, err error) {
 
 func (v viewer) product(p *commerce.Product) catalogapi.Product {
 	out := catalogapi.Product{
-		Id: p.ID, Kind: catalogapi.ProductKind(p.Kind), Title: p.Title, Description: orNull(nonEmpty(p.Description)), Brand: orNull(nonEmpty(p.Brand)),
-		CategoryId: orNull(p.CategoryID), Status: catalogapi.ProductStatus(p.Status), Source: p.Source,
+		Id: p.ID, Kind: catalogapi.ProductKind(p.Kind), Title: p.Title, Description: opt.OrNull(nonEmpty(p.Description)), Brand: opt.OrNull(nonEmpty(p.Brand)),
+		CategoryId: opt.OrNull(p.CategoryID), Status: catalogapi.ProductStatus(p.Status), Source: p.Source,
 		Book: nullable.NewNullNullable[catalogapi.Book](), Apparel: nullable.NewNullNullable[catalogapi.Apparel](),
 		Attributes: nullable.NewNullNullable[catalogapi.ProductAttributes](), CustomFields: v.fields(p.CustomFields),
 		Variants: make([]catalogapi.Variant, len(p.Edges.Variants)),
@@ -68,13 +69,13 @@ func toAPIBook(b schema.Book) catalogapi.Book {
 
 func fromAPIBook(b catalogapi.Book) schema.Book {
 	return schema.Book{
-		ISBN13: value(b.Isbn13), ISBN10: value(b.Isbn10), Authors: value(b.Authors), Publisher: value(b.Publisher), PublishedOn: value(b.PublishedOn),
-		Format: value(b.Format), CLCCode: value(b.ClcCode), Subjects: value(b.Subjects), WorkID: value(b.WorkId), Language: value(b.Language),
+		ISBN13: opt.Value(b.Isbn13), ISBN10: opt.Value(b.Isbn10), Authors: opt.Value(b.Authors), Publisher: opt.Value(b.Publisher), PublishedOn: opt.Value(b.PublishedOn),
+		Format: opt.Value(b.Format), CLCCode: opt.Value(b.ClcCode), Subjects: opt.Value(b.Subjects), WorkID: opt.Value(b.WorkId), Language: opt.Value(b.Language),
 	}
 }
 
 func fromAPIApparel(a catalogapi.Apparel) schema.Apparel {
-	return schema.Apparel{Season: value(a.Season), Style: value(a.Style), Fabric: value(a.Fabric), SizeSystem: value(a.SizeSystem)}
+	return schema.Apparel{Season: opt.Value(a.Season), Style: opt.Value(a.Style), Fabric: opt.Value(a.Fabric), SizeSystem: opt.Value(a.SizeSystem)}
 }
 
 func toAPIVariants(ctx context.Context, p *page.Of[*commerce.Variant]) catalogapi.VariantList {
@@ -83,29 +84,29 @@ func toAPIVariants(ctx context.Context, p *page.Of[*commerce.Variant]) catalogap
 	for i, v := range p.Items {
 		items[i] = toAPIVariant(v, cost)
 	}
-	return catalogapi.VariantList{Items: items, NextCursor: orNull(p.Next), HasMore: p.Next != nil, TotalCount: p.Total}
+	return catalogapi.VariantList{Items: items, NextCursor: opt.OrNull(p.Next), HasMore: p.Next != nil, TotalCount: p.Total}
 }
 
 func toAPIVariant(v *commerce.Variant, cost bool) catalogapi.Variant {
 	out := catalogapi.Variant{
-		Id: v.ID, ProductId: v.ProductID, Sku: v.Sku, Barcode: orNull(v.Barcode), PriceAmount: v.PriceAmount,
+		Id: v.ID, ProductId: v.ProductID, Sku: v.Sku, Barcode: opt.OrNull(v.Barcode), PriceAmount: v.PriceAmount,
 		Options: v.Options, Status: catalogapi.VariantStatus(v.Status), Version: v.Version, CreatedAt: v.CreatedAt.UTC(), UpdatedAt: v.UpdatedAt.UTC(),
 	}
 	if out.Options == nil {
 		out.Options = catalogapi.VariantOptions{}
 	}
 	if cost {
-		out.CostAmount = orNull(v.CostAmount)
+		out.CostAmount = opt.OrNull(v.CostAmount)
 	}
 	return out
 }
 
 func fromAPIVariant(v catalogapi.VariantCreate) VariantInput {
-	return VariantInput{SKU: v.Sku, Barcode: v.Barcode, PriceAmount: v.PriceAmount, CostAmount: v.CostAmount, Options: value(v.Options), Status: string(value(v.Status))}
+	return VariantInput{SKU: v.Sku, Barcode: v.Barcode, PriceAmount: v.PriceAmount, CostAmount: v.CostAmount, Options: opt.Value(v.Options), Status: string(opt.Value(v.Status))}
 }
 
 func toAPICategory(c *commerce.Category) catalogapi.Category {
-	return catalogapi.Category{Id: c.ID, Name: c.Name, ParentId: orNull(c.ParentID), Version: c.Version, CreatedAt: c.CreatedAt.UTC(), UpdatedAt: c.UpdatedAt.UTC()}
+	return catalogapi.Category{Id: c.ID, Name: c.Name, ParentId: opt.OrNull(c.ParentID), Version: c.Version, CreatedAt: c.CreatedAt.UTC(), UpdatedAt: c.UpdatedAt.UTC()}
 }
 
 // readsCost tells whether the caller may see cost prices.
@@ -122,21 +123,6 @@ func tag(version int64) *string {
 func location(things string, id uuid.UUID) *string {
 	l := "/v1/" + things + "/" + id.String()
 	return &l
-}
-
-func value[T any](p *T) T {
-	if p == nil {
-		var zero T
-		return zero
-	}
-	return *p
-}
-
-func orNull[T any](p *T) nullable.Nullable[T] {
-	if p == nil {
-		return nullable.NewNullNullable[T]()
-	}
-	return nullable.NewNullableWithValue(*p)
 }
 
 // convert maps the value of a nullable field and keeps null and absence.

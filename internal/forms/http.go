@@ -10,6 +10,7 @@ import (
 	formsapi "github.com/shuke-crm/shuke/api/forms"
 	"github.com/shuke-crm/shuke/ent/crm"
 	"github.com/shuke-crm/shuke/internal/platform/etag"
+	"github.com/shuke-crm/shuke/internal/platform/opt"
 )
 
 // API is the HTTP side of the service.
@@ -28,7 +29,7 @@ func (a API) ListForms(ctx context.Context, r formsapi.ListFormsRequestObject) (
 		return nil, err
 	}
 	out := formsapi.ListForms200JSONResponse{
-		Body:    formsapi.FormList{Items: make([]formsapi.Form, len(found.Items)), NextCursor: orNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+		Body:    formsapi.FormList{Items: make([]formsapi.Form, len(found.Items)), NextCursor: opt.OrNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
 		Headers: formsapi.ListForms200ResponseHeaders{Link: found.Link},
 	}
 	for i, f := range found.Items {
@@ -110,7 +111,7 @@ func (a API) ListFormVersions(ctx context.Context, r formsapi.ListFormVersionsRe
 		return nil, err
 	}
 	out := formsapi.ListFormVersions200JSONResponse{
-		Body:    formsapi.FormVersionList{Items: make([]formsapi.FormVersion, len(found.Items)), NextCursor: orNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+		Body:    formsapi.FormVersionList{Items: make([]formsapi.FormVersion, len(found.Items)), NextCursor: opt.OrNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
 		Headers: formsapi.ListFormVersions200ResponseHeaders{Link: found.Link},
 	}
 	for i, v := range found.Items {
@@ -140,7 +141,7 @@ func (a API) ListFormSubmissions(ctx context.Context, r formsapi.ListFormSubmiss
 		return nil, err
 	}
 	out := formsapi.ListFormSubmissions200JSONResponse{
-		Body:    formsapi.FormSubmissionList{Items: make([]formsapi.FormSubmission, len(found.Items)), NextCursor: orNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+		Body:    formsapi.FormSubmissionList{Items: make([]formsapi.FormSubmission, len(found.Items)), NextCursor: opt.OrNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
 		Headers: formsapi.ListFormSubmissions200ResponseHeaders{Link: found.Link},
 	}
 	for i, row := range found.Items {
@@ -178,13 +179,6 @@ func (a API) RevealFormSubmission(ctx context.Context, r formsapi.RevealFormSubm
 	return formsapi.RevealFormSubmission200JSONResponse{Id: r.SubmissionId, Answers: answers}, nil
 }
 
-func orNull[T any](v *T) nullable.Nullable[T] {
-	if v == nil {
-		return nullable.NewNullNullable[T]()
-	}
-	return nullable.NewNullableWithValue(*v)
-}
-
 // fromAPIDefinition: the contract's form is the one that is kept.
 func fromAPIDefinition(b *formsapi.FormDefinition) (*Definition, error) {
 	raw, err := json.Marshal(b)
@@ -208,7 +202,7 @@ func FromAPIConsents(b *[]formsapi.FormConsentGiven) []Given {
 }
 
 func toAPIForm(f *Form) (formsapi.Form, error) {
-	out := formsapi.Form{Id: f.ID, Code: f.Code, Title: f.Title, Status: formsapi.FormStatus(f.Status), Channel: f.Channel, StoreId: orNull[uuid.UUID](f.StoreID),
+	out := formsapi.Form{Id: f.ID, Code: f.Code, Title: f.Title, Status: formsapi.FormStatus(f.Status), Channel: f.Channel, StoreId: opt.OrNull[uuid.UUID](f.StoreID),
 		PublishedVersion: nullable.NewNullNullable[int32](), Published: nullable.NewNullNullable[formsapi.FormDefinition](), Version: f.Version, CreatedAt: f.CreatedAt.UTC(), UpdatedAt: f.UpdatedAt.UTC()}
 	if err := json.Unmarshal(f.Definition, &out.Definition); err != nil {
 		return out, err

@@ -181,14 +181,6 @@ func texts[T ~string](in []T) []string {
 	return out
 }
 
-// orNull is a pointer as the contract writes it.
-func orNull[T any](v *T) nullable.Nullable[T] {
-	if v == nil {
-		return nullable.NewNullNullable[T]()
-	}
-	return nullable.NewNullableWithValue(*v)
-}
-
 // orNullText is for columns that hold an empty text where nothing is known.
 func orNullText(v string) nullable.Nullable[string] {
 	if v == "" {

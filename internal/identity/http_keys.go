@@ -13,6 +13,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/platform/apikey"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/etag"
+	"github.com/shuke-crm/shuke/internal/platform/opt"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 )
 
@@ -135,22 +136,22 @@ func toAPIKey(r *platform.APIKey, now time.Time) identityapi.ApiKey {
 	out := identityapi.ApiKey{Id: r.ID, Name: r.Name, KeyId: r.KeyID, Status: identityapi.ApiKeyStatus(statusOf(r, now)),
 		Permissions: append([]string{}, r.Permissions...), AllStores: r.AllStores, StoreIds: append([]uuid.UUID{}, r.StoreIds...),
 		AllowedIps: append([]string{}, r.AllowedIps...), RequestsPerMinute: nullable.NewNullNullable[int32](),
-		CreatedBy: orNull(r.CreatedBy), ExpiresAt: orNull(r.ExpiresAt), LastUsedAt: orNull(r.LastUsedAt), LastUsedIp: orNullText(r.LastUsedIP),
-		Secrets: []identityapi.ApiKeySecret{}, RevokedAt: orNull(r.RevokedAt), Version: r.Version, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt}
+		CreatedBy: opt.OrNull(r.CreatedBy), ExpiresAt: opt.OrNull(r.ExpiresAt), LastUsedAt: opt.OrNull(r.LastUsedAt), LastUsedIp: orNullText(r.LastUsedIP),
+		Secrets: []identityapi.ApiKeySecret{}, RevokedAt: opt.OrNull(r.RevokedAt), Version: r.Version, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt}
 	if r.RequestsPerMinute != nil {
 		out.RequestsPerMinute.Set(int32(*r.RequestsPerMinute))
 	}
 	if r.PreviousUsedAt != nil && (r.LastUsedAt == nil || r.PreviousUsedAt.After(*r.LastUsedAt)) {
-		out.LastUsedAt, out.LastUsedIp = orNull(r.PreviousUsedAt), orNullText(r.PreviousUsedIP)
+		out.LastUsedAt, out.LastUsedIp = opt.OrNull(r.PreviousUsedAt), orNullText(r.PreviousUsedIP)
 	}
 	if statusOf(r, now) != KeyActive {
 		return out
 	}
 	out.Secrets = append(out.Secrets, identityapi.ApiKeySecret{CreatedAt: madeAt(r), EndsAt: nullable.NewNullNullable[time.Time](),
-		LastUsedAt: orNull(r.LastUsedAt), LastUsedIp: orNullText(r.LastUsedIP)})
+		LastUsedAt: opt.OrNull(r.LastUsedAt), LastUsedIp: orNullText(r.LastUsedIP)})
 	if previousLives(r, now) {
-		out.Secrets = append(out.Secrets, identityapi.ApiKeySecret{CreatedAt: *r.PreviousCreatedAt, EndsAt: orNull(r.PreviousEndsAt),
-			LastUsedAt: orNull(r.PreviousUsedAt), LastUsedIp: orNullText(r.PreviousUsedIP)})
+		out.Secrets = append(out.Secrets, identityapi.ApiKeySecret{CreatedAt: *r.PreviousCreatedAt, EndsAt: opt.OrNull(r.PreviousEndsAt),
+			LastUsedAt: opt.OrNull(r.PreviousUsedAt), LastUsedIp: orNullText(r.PreviousUsedIP)})
 	}
 	return out
 }

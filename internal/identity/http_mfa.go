@@ -9,6 +9,7 @@ import (
 
 	identityapi "github.com/shuke-crm/shuke/api/identity"
 	"github.com/shuke-crm/shuke/ent/platform/stafffactor"
+	"github.com/shuke-crm/shuke/internal/platform/opt"
 )
 
 // VerifySecondFactor (POST /v1/auth/mfa/verify)
@@ -32,7 +33,7 @@ func (a API) GetSecondFactors(ctx context.Context, _ identityapi.GetSecondFactor
 		FactorAt: orNullTime(own.Proof.At), FreshUntil: orNullTime(own.FreshUntil)}
 	for i, f := range own.Factors {
 		body.Factors[i] = identityapi.SecondFactor{Method: identityapi.EnrolledMethod(f.Method), Phone: orNullText(own.Phones[f.ID]),
-			ConfirmedAt: *f.ConfirmedAt, LastUsedAt: orNull(f.LastUsedAt)}
+			ConfirmedAt: *f.ConfirmedAt, LastUsedAt: opt.OrNull(f.LastUsedAt)}
 	}
 	for i, m := range own.Methods {
 		body.Methods[i] = identityapi.ProofMethod(m)

@@ -13,6 +13,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/platform/rolegrant"
 	"github.com/shuke-crm/shuke/ent/platform/staff"
 	"github.com/shuke-crm/shuke/internal/platform/etag"
+	"github.com/shuke-crm/shuke/internal/platform/opt"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 )
 
@@ -158,12 +159,12 @@ func fromAPIGrant(g identityapi.GrantInput) GrantInput {
 }
 
 func (a API) toAPIStaff(r *platform.Staff) identityapi.Staff {
-	out := identityapi.Staff{Id: r.ID, Username: r.Username, Name: r.Name, Email: orNullText(a.maskedEmail(r)), StoreId: orNull(r.StoreID), Status: identityapi.StaffStatus(r.Status),
+	out := identityapi.Staff{Id: r.ID, Username: r.Username, Name: r.Name, Email: orNullText(a.maskedEmail(r)), StoreId: opt.OrNull(r.StoreID), Status: identityapi.StaffStatus(r.Status),
 		MustChangePassword: r.MustChangePassword, Grants: make([]identityapi.Grant, len(r.Edges.Grants)),
 		Version: r.Version, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt}
 	for i, g := range r.Edges.Grants {
-		out.Grants[i] = identityapi.Grant{Id: g.ID, Role: g.Edges.Role.Code, Scope: identityapi.GrantScope(g.Scope), StoreId: orNull(g.StoreID),
-			RegionId: orNull(g.RegionID), MerchantId: orNull(g.MerchantID), ExpiresAt: orNull(g.ExpiresAt), CreatedAt: g.CreatedAt}
+		out.Grants[i] = identityapi.Grant{Id: g.ID, Role: g.Edges.Role.Code, Scope: identityapi.GrantScope(g.Scope), StoreId: opt.OrNull(g.StoreID),
+			RegionId: opt.OrNull(g.RegionID), MerchantId: opt.OrNull(g.MerchantID), ExpiresAt: opt.OrNull(g.ExpiresAt), CreatedAt: g.CreatedAt}
 	}
 	return out
 }
@@ -234,7 +235,7 @@ func toAPIDelegation(d *platform.Delegation, now time.Time) identityapi.Delegati
 		status = identityapi.DelegationPlanned
 	}
 	return identityapi.Delegation{Id: d.ID, StaffId: d.StaffID, ToStaffId: d.ToStaffID, StartsAt: d.StartsAt, EndsAt: d.EndsAt, Status: status,
-		Reason: d.Reason, CreatedBy: orNull(d.CreatedBy), CreatedAt: d.CreatedAt}
+		Reason: d.Reason, CreatedBy: opt.OrNull(d.CreatedBy), CreatedAt: d.CreatedAt}
 }
 
 // ListSecurityAlerts (GET /v1/security-alerts)

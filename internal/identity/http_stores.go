@@ -11,6 +11,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/platform/region"
 	"github.com/shuke-crm/shuke/ent/platform/store"
 	"github.com/shuke-crm/shuke/internal/platform/etag"
+	"github.com/shuke-crm/shuke/internal/platform/opt"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 )
 
@@ -168,7 +169,7 @@ func (a API) DeleteRegion(ctx context.Context, req identityapi.DeleteRegionReque
 }
 
 func toAPIStore(r *platform.Store) identityapi.Store {
-	return identityapi.Store{Id: r.ID, Code: r.Code, Name: r.Name, RegionId: orNull(r.RegionID), MerchantId: orNull(r.MerchantID), Phone: orNullText(r.Phone), Address: orNullText(r.Address),
+	return identityapi.Store{Id: r.ID, Code: r.Code, Name: r.Name, RegionId: opt.OrNull(r.RegionID), MerchantId: opt.OrNull(r.MerchantID), Phone: orNullText(r.Phone), Address: orNullText(r.Address),
 		City: orNullText(r.City), Status: identityapi.StoreStatus(r.Status), Version: r.Version, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt}
 }
 

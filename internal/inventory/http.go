@@ -4,12 +4,11 @@ import (
 	"context"
 	"time"
 
-	"github.com/oapi-codegen/nullable"
-
 	inventoryapi "github.com/shuke-crm/shuke/api/inventory"
 	"github.com/shuke-crm/shuke/ent/commerce"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/etag"
+	"github.com/shuke-crm/shuke/internal/platform/opt"
 )
 
 // API answers the operations of stock.
@@ -20,13 +19,13 @@ var _ inventoryapi.StrictServerInterface = API{}
 // ListStockLevels implements listStockLevels.
 func (a API) ListStockLevels(ctx context.Context, r inventoryapi.ListStockLevelsRequestObject) (inventoryapi.ListStockLevelsResponseObject, error) {
 	p := r.Params
-	found, err := a.Levels(ctx, LevelFilter{StoreID: p.StoreId, VariantID: p.VariantId, ProductID: p.ProductId, SKU: value(p.Sku), Barcode: value(p.Barcode), Low: value(p.Low)},
+	found, err := a.Levels(ctx, LevelFilter{StoreID: p.StoreId, VariantID: p.VariantId, ProductID: p.ProductId, SKU: opt.Value(p.Sku), Barcode: opt.Value(p.Barcode), Low: opt.Value(p.Low)},
 		Asked{p.Limit, p.Cursor, p.Include != nil})
 	if err != nil {
 		return nil, err
 	}
 	return inventoryapi.ListStockLevels200JSONResponse{
-		Body:    inventoryapi.StockLevelList{Items: each(found.Items, toAPILevel), NextCursor: orNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+		Body:    inventoryapi.StockLevelList{Items: each(found.Items, toAPILevel), NextCursor: opt.OrNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
 		Headers: inventoryapi.ListStockLevels200ResponseHeaders{Link: found.Link},
 	}, nil
 }
@@ -56,8 +55,8 @@ func (a API) UpdateStockLevel(ctx context.Context, r inventoryapi.UpdateStockLev
 // ListStockMovements implements listStockMovements.
 func (a API) ListStockMovements(ctx context.Context, r inventoryapi.ListStockMovementsRequestObject) (inventoryapi.ListStockMovementsResponseObject, error) {
 	p := r.Params
-	found, err := a.Movements(ctx, MovementFilter{StoreID: p.StoreId, VariantID: p.VariantId, DocumentID: p.DocumentId, ExternalNumber: value(p.ExternalNumber),
-		Kind: string(value(p.Kind)), After: p.OccurredAfter, Before: p.OccurredBefore}, Asked{p.Limit, p.Cursor, p.Include != nil})
+	found, err := a.Movements(ctx, MovementFilter{StoreID: p.StoreId, VariantID: p.VariantId, DocumentID: p.DocumentId, ExternalNumber: opt.Value(p.ExternalNumber),
+		Kind: string(opt.Value(p.Kind)), After: p.OccurredAfter, Before: p.OccurredBefore}, Asked{p.Limit, p.Cursor, p.Include != nil})
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +65,7 @@ func (a API) ListStockMovements(ctx context.Context, r inventoryapi.ListStockMov
 		Body: inventoryapi.StockMovementList{Items: each(found.Items, func(m *commerce.StockMovement) inventoryapi.StockMovement {
 			return toAPIMovement(m, m.Edges.Document, cost)
 		}),
-			NextCursor: orNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+			NextCursor: opt.OrNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
 		Headers: inventoryapi.ListStockMovements200ResponseHeaders{Link: found.Link},
 	}, nil
 }
@@ -74,7 +73,7 @@ func (a API) ListStockMovements(ctx context.Context, r inventoryapi.ListStockMov
 // CreateStockMovements implements createStockMovements.
 func (a API) CreateStockMovements(ctx context.Context, r inventoryapi.CreateStockMovementsRequestObject) (inventoryapi.CreateStockMovementsResponseObject, error) {
 	b := r.Body
-	doc, known, err := a.Record(ctx, Facts{StoreID: b.StoreId, Kind: string(b.Kind), ExternalNumber: b.ExternalNumber, Reason: value(b.Reason), OccurredAt: b.OccurredAt,
+	doc, known, err := a.Record(ctx, Facts{StoreID: b.StoreId, Kind: string(b.Kind), ExternalNumber: b.ExternalNumber, Reason: opt.Value(b.Reason), OccurredAt: b.OccurredAt,
 		Lines: each(b.Lines, func(l inventoryapi.StockMovementLine) Line {
 			return Line{VariantID: l.VariantId, SKU: l.Sku, Quantity: l.Quantity, UnitCost: l.UnitCostAmount}
 		})})
@@ -96,12 +95,12 @@ func (a API) CreateStockMovements(ctx context.Context, r inventoryapi.CreateStoc
 // ListStockReservations implements listStockReservations.
 func (a API) ListStockReservations(ctx context.Context, r inventoryapi.ListStockReservationsRequestObject) (inventoryapi.ListStockReservationsResponseObject, error) {
 	p := r.Params
-	found, err := a.Reservations(ctx, p.StoreId, string(value(p.Status)), Asked{p.Limit, p.Cursor, p.Include != nil})
+	found, err := a.Reservations(ctx, p.StoreId, string(opt.Value(p.Status)), Asked{p.Limit, p.Cursor, p.Include != nil})
 	if err != nil {
 		return nil, err
 	}
 	return inventoryapi.ListStockReservations200JSONResponse{
-		Body:    inventoryapi.StockReservationList{Items: each(found.Items, toAPIReservation), NextCursor: orNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+		Body:    inventoryapi.StockReservationList{Items: each(found.Items, toAPIReservation), NextCursor: opt.OrNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
 		Headers: inventoryapi.ListStockReservations200ResponseHeaders{Link: found.Link},
 	}, nil
 }
@@ -113,7 +112,7 @@ func (a API) CreateStockReservation(ctx context.Context, r inventoryapi.CreateSt
 	if b.ExpiresInSeconds != nil {
 		seconds = int(*b.ExpiresInSeconds)
 	}
-	v, err := a.Reserve(ctx, Wish{StoreID: b.StoreId, For: time.Duration(seconds) * time.Second, Reference: value(b.Reference),
+	v, err := a.Reserve(ctx, Wish{StoreID: b.StoreId, For: time.Duration(seconds) * time.Second, Reference: opt.Value(b.Reference),
 		Lines: each(b.Lines, toWish)})
 	if err != nil {
 		return nil, err
@@ -152,7 +151,7 @@ func (a API) CommitStockReservation(ctx context.Context, r inventoryapi.CommitSt
 func toAPILevel(v *commerce.StockLevel) inventoryapi.StockLevel {
 	sku, title := named(v.Edges.Variant)
 	return inventoryapi.StockLevel{Id: v.ID, StoreId: v.StoreID, VariantId: v.VariantID, Sku: sku, Title: title, OnHand: v.OnHand, Reserved: v.Reserved,
-		Available: v.OnHand - v.Reserved, Incoming: v.Incoming, Damaged: v.Damaged, LowStockThreshold: orNull(v.LowStockThreshold),
+		Available: v.OnHand - v.Reserved, Incoming: v.Incoming, Damaged: v.Damaged, LowStockThreshold: opt.OrNull(v.LowStockThreshold),
 		Version: v.Version, CreatedAt: v.CreatedAt, UpdatedAt: v.UpdatedAt}
 }
 
@@ -160,9 +159,9 @@ func toAPIMovement(m *commerce.StockMovement, d *commerce.StockDocument, cost bo
 	sku, title := named(m.Edges.Variant)
 	out := inventoryapi.StockMovement{Id: m.ID, DocumentId: m.DocumentID, LineNumber: int32(m.LineNumber), StoreId: m.StoreID, VariantId: m.VariantID, Sku: sku, Title: title,
 		Kind: inventoryapi.StockMovementKind(m.Kind), OnHandChange: m.OnHandChange, DamagedChange: m.DamagedChange, IncomingChange: m.IncomingChange, OnHandAfter: m.OnHandAfter,
-		Reason: m.Reason, ExternalNumber: orNull(d.ExternalNumber), Actor: d.Actor, OccurredAt: m.OccurredAt, CreatedAt: m.CreatedAt}
+		Reason: m.Reason, ExternalNumber: opt.OrNull(d.ExternalNumber), Actor: d.Actor, OccurredAt: m.OccurredAt, CreatedAt: m.CreatedAt}
 	if cost {
-		out.UnitCostAmount = orNull(m.UnitCostAmount)
+		out.UnitCostAmount = opt.OrNull(m.UnitCostAmount)
 	}
 	return out
 }
@@ -205,30 +204,15 @@ func tag(version int64) *string {
 	return &t
 }
 
-func value[T any](p *T) T {
-	if p == nil {
-		var zero T
-		return zero
-	}
-	return *p
-}
-
-func orNull[T any](p *T) nullable.Nullable[T] {
-	if p == nil {
-		return nullable.NewNullNullable[T]()
-	}
-	return nullable.NewNullableWithValue(*p)
-}
-
 // ListStockTransfers implements listStockTransfers.
 func (a API) ListStockTransfers(ctx context.Context, r inventoryapi.ListStockTransfersRequestObject) (inventoryapi.ListStockTransfersResponseObject, error) {
 	p := r.Params
-	found, err := a.Transfers(ctx, p.StoreId, string(value(p.Status)), Asked{p.Limit, p.Cursor, p.Include != nil})
+	found, err := a.Transfers(ctx, p.StoreId, string(opt.Value(p.Status)), Asked{p.Limit, p.Cursor, p.Include != nil})
 	if err != nil {
 		return nil, err
 	}
 	return inventoryapi.ListStockTransfers200JSONResponse{
-		Body:    inventoryapi.StockTransferList{Items: each(found.Items, toAPITransfer), NextCursor: orNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+		Body:    inventoryapi.StockTransferList{Items: each(found.Items, toAPITransfer), NextCursor: opt.OrNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
 		Headers: inventoryapi.ListStockTransfers200ResponseHeaders{Link: found.Link},
 	}, nil
 }
@@ -236,7 +220,7 @@ func (a API) ListStockTransfers(ctx context.Context, r inventoryapi.ListStockTra
 // CreateStockTransfer implements createStockTransfer.
 func (a API) CreateStockTransfer(ctx context.Context, r inventoryapi.CreateStockTransferRequestObject) (inventoryapi.CreateStockTransferResponseObject, error) {
 	b := r.Body
-	v, err := a.Plan(ctx, Sending{From: b.FromStoreId, To: b.ToStoreId, Note: value(b.Note), Lines: each(b.Lines, toWish)})
+	v, err := a.Plan(ctx, Sending{From: b.FromStoreId, To: b.ToStoreId, Note: opt.Value(b.Note), Lines: each(b.Lines, toWish)})
 	if err != nil {
 		return nil, err
 	}
@@ -264,8 +248,8 @@ func (a API) ShipStockTransfer(ctx context.Context, r inventoryapi.ShipStockTran
 
 // ReceiveStockTransfer implements receiveStockTransfer.
 func (a API) ReceiveStockTransfer(ctx context.Context, r inventoryapi.ReceiveStockTransferRequestObject) (inventoryapi.ReceiveStockTransferResponseObject, error) {
-	v, err := a.Receive(ctx, r.Id, each(value(r.Body.Lines), func(l inventoryapi.StockTransferArrival) Arrival {
-		return Arrival{VariantID: l.VariantId, SKU: l.Sku, Received: l.ReceivedQuantity, Damaged: value(l.DamagedQuantity)}
+	v, err := a.Receive(ctx, r.Id, each(opt.Value(r.Body.Lines), func(l inventoryapi.StockTransferArrival) Arrival {
+		return Arrival{VariantID: l.VariantId, SKU: l.Sku, Received: l.ReceivedQuantity, Damaged: opt.Value(l.DamagedQuantity)}
 	}))
 	if err != nil {
 		return nil, err
@@ -285,19 +269,19 @@ func (a API) CancelStockTransfer(ctx context.Context, r inventoryapi.CancelStock
 // ListStockCounts implements listStockCounts.
 func (a API) ListStockCounts(ctx context.Context, r inventoryapi.ListStockCountsRequestObject) (inventoryapi.ListStockCountsResponseObject, error) {
 	p := r.Params
-	found, err := a.Counts(ctx, p.StoreId, string(value(p.Status)), Asked{p.Limit, p.Cursor, p.Include != nil})
+	found, err := a.Counts(ctx, p.StoreId, string(opt.Value(p.Status)), Asked{p.Limit, p.Cursor, p.Include != nil})
 	if err != nil {
 		return nil, err
 	}
 	return inventoryapi.ListStockCounts200JSONResponse{
-		Body:    inventoryapi.StockCountList{Items: each(found.Items, toAPICount), NextCursor: orNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+		Body:    inventoryapi.StockCountList{Items: each(found.Items, toAPICount), NextCursor: opt.OrNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
 		Headers: inventoryapi.ListStockCounts200ResponseHeaders{Link: found.Link},
 	}, nil
 }
 
 // CreateStockCount implements createStockCount.
 func (a API) CreateStockCount(ctx context.Context, r inventoryapi.CreateStockCountRequestObject) (inventoryapi.CreateStockCountResponseObject, error) {
-	v, err := a.BeginCount(ctx, r.Body.StoreId, value(r.Body.Note))
+	v, err := a.BeginCount(ctx, r.Body.StoreId, opt.Value(r.Body.Note))
 	if err != nil {
 		return nil, err
 	}
@@ -317,12 +301,12 @@ func (a API) GetStockCount(ctx context.Context, r inventoryapi.GetStockCountRequ
 // ListStockCountLines implements listStockCountLines.
 func (a API) ListStockCountLines(ctx context.Context, r inventoryapi.ListStockCountLinesRequestObject) (inventoryapi.ListStockCountLinesResponseObject, error) {
 	p := r.Params
-	found, err := a.CountLines(ctx, r.Id, value(p.Differing), Asked{p.Limit, p.Cursor, p.Include != nil})
+	found, err := a.CountLines(ctx, r.Id, opt.Value(p.Differing), Asked{p.Limit, p.Cursor, p.Include != nil})
 	if err != nil {
 		return nil, err
 	}
 	return inventoryapi.ListStockCountLines200JSONResponse{
-		Body:    inventoryapi.StockCountLineList{Items: each(found.Items, toAPICountLine), NextCursor: orNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+		Body:    inventoryapi.StockCountLineList{Items: each(found.Items, toAPICountLine), NextCursor: opt.OrNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
 		Headers: inventoryapi.ListStockCountLines200ResponseHeaders{Link: found.Link},
 	}, nil
 }
@@ -384,12 +368,12 @@ func toAPITransfer(v *commerce.StockTransfer) inventoryapi.StockTransfer {
 			sku, title := named(l.Edges.Variant)
 			return inventoryapi.StockTransferLine{VariantId: l.VariantID, Sku: sku, Title: title, Quantity: l.Quantity, ReceivedQuantity: l.ReceivedQuantity, DamagedQuantity: l.DamagedQuantity}
 		}),
-		ShippedAt: orNull(v.ShippedAt), ReceivedAt: orNull(v.ReceivedAt), Version: v.Version, CreatedAt: v.CreatedAt, UpdatedAt: v.UpdatedAt}
+		ShippedAt: opt.OrNull(v.ShippedAt), ReceivedAt: opt.OrNull(v.ReceivedAt), Version: v.Version, CreatedAt: v.CreatedAt, UpdatedAt: v.UpdatedAt}
 }
 
 func toAPICount(v *Count) inventoryapi.StockCount {
 	return inventoryapi.StockCount{Id: v.ID, StoreId: v.StoreID, Status: inventoryapi.StockCountStatus(v.Status), Note: v.Note, LineCount: v.Lines, DifferingCount: v.Differing,
-		VarianceQuantity: v.Variance, SubmittedBy: orNull(v.SubmittedBy), SubmittedAt: orNull(v.SubmittedAt), ApprovedBy: orNull(v.ApprovedBy), ApprovedAt: orNull(v.ApprovedAt),
+		VarianceQuantity: v.Variance, SubmittedBy: opt.OrNull(v.SubmittedBy), SubmittedAt: opt.OrNull(v.SubmittedAt), ApprovedBy: opt.OrNull(v.ApprovedBy), ApprovedAt: opt.OrNull(v.ApprovedAt),
 		Version: v.Version, CreatedAt: v.CreatedAt, UpdatedAt: v.UpdatedAt}
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/apperr"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/etag"
+	"github.com/shuke-crm/shuke/internal/platform/opt"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 )
 
@@ -174,7 +175,7 @@ func (a API) ListMemberSessions(ctx context.Context, r memberapi.ListMemberSessi
 	if more {
 		var next *string
 		next, out.Headers.Link = l.After(a.Pages, a.position(ctx, rows[len(rows)-1].MemberSession.ID))
-		out.Body.NextCursor = orNull(next)
+		out.Body.NextCursor = opt.OrNull(next)
 	}
 	return out, nil
 }
@@ -269,7 +270,7 @@ func (a API) ListMemberOrders(ctx context.Context, r memberapi.ListMemberOrdersR
 		return nil, err
 	}
 	out := memberapi.ListMemberOrders200JSONResponse{
-		Body:    memberapi.MemberOrderList{Items: make([]memberapi.MemberOrder, len(found.Items)), HasMore: found.Next != nil, NextCursor: orNull(found.Next), TotalCount: found.Total},
+		Body:    memberapi.MemberOrderList{Items: make([]memberapi.MemberOrder, len(found.Items)), HasMore: found.Next != nil, NextCursor: opt.OrNull(found.Next), TotalCount: found.Total},
 		Headers: memberapi.ListMemberOrders200ResponseHeaders{Link: found.Link},
 	}
 	for i, o := range found.Items {
@@ -323,7 +324,7 @@ func (a API) ListMemberConsents(ctx context.Context, r memberapi.ListMemberConse
 	if more {
 		var next *string
 		next, out.Headers.Link = l.After(a.Pages, a.position(ctx, rows[len(rows)-1].ID))
-		out.Body.NextCursor = orNull(next)
+		out.Body.NextCursor = opt.OrNull(next)
 	}
 	return out, nil
 }
@@ -372,13 +373,6 @@ func deref(s *string) string {
 		return ""
 	}
 	return *s
-}
-
-func orNull[T any](v *T) nullable.Nullable[T] {
-	if v == nil {
-		return nullable.NewNullNullable[T]()
-	}
-	return nullable.NewNullableWithValue(*v)
 }
 
 // filled writes an empty text as null.
@@ -454,7 +448,7 @@ func toAPIOrder(o *commerce.Order, stores map[uuid.UUID]string) memberapi.Member
 func toAPIProfile(p *Profile) memberapi.MemberProfile {
 	out := memberapi.MemberProfile{Id: p.ID, Name: filled(p.Name), Gender: customersapi.CustomerGender(p.Gender), BirthDate: nullable.NewNullNullable[openapi_types.Date](),
 		Phone: filled(p.Phone), PhoneVerified: p.PhoneVerified, Email: filled(p.Email), CardNumber: filled(p.Card), Address: nullable.NewNullNullable[commonapi.Address](),
-		Language: p.Language, Preferences: p.Preferences, MarketingPreferences: p.MarketingPreferences, HomeStoreId: orNull(p.HomeStoreID),
+		Language: p.Language, Preferences: p.Preferences, MarketingPreferences: p.MarketingPreferences, HomeStoreId: opt.OrNull(p.HomeStoreID),
 		CustomFields: customersapi.CustomFields(p.CustomFields), FieldAccess: []customersapi.MemberFieldAccess{},
 		TermsVersion: int32(p.TermsVersion), Version: p.Version, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt}
 	for _, f := range p.Rules.All() {

@@ -6,6 +6,7 @@ import (
 
 	memberapi "github.com/shuke-crm/shuke/api/member"
 	"github.com/shuke-crm/shuke/internal/forms"
+	"github.com/shuke-crm/shuke/internal/platform/opt"
 )
 
 // ListMemberForms implements listMemberForms.
@@ -14,7 +15,7 @@ func (a API) ListMemberForms(ctx context.Context, r memberapi.ListMemberFormsReq
 	if err != nil {
 		return nil, err
 	}
-	out := memberapi.ListMemberForms200JSONResponse{Items: make([]memberapi.MemberForm, len(found.Items)), NextCursor: orNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total}
+	out := memberapi.ListMemberForms200JSONResponse{Items: make([]memberapi.MemberForm, len(found.Items)), NextCursor: opt.OrNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total}
 	for i, f := range found.Items {
 		out.Items[i] = memberapi.MemberForm{Id: f.ID, Code: f.Code, Title: f.Title, PublishedVersion: int32(f.PublishedVersion)}
 		if err := json.Unmarshal(f.Published, &out.Items[i].Definition); err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/platform"
 	"github.com/shuke-crm/shuke/ent/platform/merchant"
 	"github.com/shuke-crm/shuke/internal/platform/etag"
+	"github.com/shuke-crm/shuke/internal/platform/opt"
 )
 
 // API answers this domain's operations.
@@ -24,7 +25,7 @@ func (a API) ListMerchants(ctx context.Context, r merchantsapi.ListMerchantsRequ
 		return nil, err
 	}
 	out := merchantsapi.ListMerchants200JSONResponse{
-		Body: merchantsapi.MerchantList{Items: make([]merchantsapi.Merchant, len(found.Items)), NextCursor: orNull(found.Next),
+		Body: merchantsapi.MerchantList{Items: make([]merchantsapi.Merchant, len(found.Items)), NextCursor: opt.OrNull(found.Next),
 			HasMore: found.Next != nil, TotalCount: found.Total},
 		Headers: merchantsapi.ListMerchants200ResponseHeaders{Link: found.Link},
 	}
@@ -94,11 +95,4 @@ func text(s string) nullable.Nullable[string] {
 		return nullable.NewNullNullable[string]()
 	}
 	return nullable.NewNullableWithValue(s)
-}
-
-func orNull[T any](p *T) nullable.Nullable[T] {
-	if p == nil {
-		return nullable.NewNullNullable[T]()
-	}
-	return nullable.NewNullableWithValue(*p)
 }

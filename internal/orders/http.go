@@ -4,7 +4,6 @@ import (
 	"context"
 	"strconv"
 
-	"github.com/oapi-codegen/nullable"
 	openapi_types "github.com/oapi-codegen/runtime/types"
 
 	commonapi "github.com/shuke-crm/shuke/api/common"
@@ -13,6 +12,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/platform/apperr"
 	"github.com/shuke-crm/shuke/internal/platform/etag"
+	"github.com/shuke-crm/shuke/internal/platform/opt"
 )
 
 // API answers this domain's operations.
@@ -26,11 +26,11 @@ func (a API) IngestPOSOrders(ctx context.Context, r ordersapi.IngestPOSOrdersReq
 	for i := range r.Body.Orders {
 		tickets[i] = readTicket("/orders/"+strconv.Itoa(i), &r.Body.Orders[i])
 	}
-	results, err := a.Ingest(ctx, tickets, value(r.Body.CreateMissingVariants))
+	results, err := a.Ingest(ctx, tickets, opt.Value(r.Body.CreateMissingVariants))
 	if err != nil {
 		return nil, err
 	}
-	lang := apperr.Language(value(r.Params.AcceptLanguage))
+	lang := apperr.Language(opt.Value(r.Params.AcceptLanguage))
 	out := make([]ordersapi.POSResult, len(results))
 	for i := range results {
 		out[i] = toAPIResult(i, &results[i], lang)
@@ -42,9 +42,9 @@ func (a API) IngestPOSOrders(ctx context.Context, r ordersapi.IngestPOSOrdersReq
 func (a API) ListOrders(ctx context.Context, r ordersapi.ListOrdersRequestObject) (ordersapi.ListOrdersResponseObject, error) {
 	p := r.Params
 	found, err := a.Service.ListOrders(ctx, Filter{
-		StoreID: p.StoreId, CustomerID: p.CustomerId, StaffID: p.StaffId, Channel: string(value(p.Channel)), Status: string(value(p.Status)),
-		After: p.PlacedAfter, Before: p.PlacedBefore, ExternalNumber: value(p.ExternalNumber), OrderNumber: value(p.OrderNumber),
-		Fields: value(p.CustomFields), Limit: p.Limit, Cursor: p.Cursor, Total: p.Include != nil,
+		StoreID: p.StoreId, CustomerID: p.CustomerId, StaffID: p.StaffId, Channel: string(opt.Value(p.Channel)), Status: string(opt.Value(p.Status)),
+		After: p.PlacedAfter, Before: p.PlacedBefore, ExternalNumber: opt.Value(p.ExternalNumber), OrderNumber: opt.Value(p.OrderNumber),
+		Fields: opt.Value(p.CustomFields), Limit: p.Limit, Cursor: p.Cursor, Total: p.Include != nil,
 	})
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func (a API) ListOrders(ctx context.Context, r ordersapi.ListOrdersRequestObject
 		items[i] = toAPIOrder(o, shown)
 	}
 	return ordersapi.ListOrders200JSONResponse{
-		Body:    ordersapi.OrderList{Items: items, NextCursor: orNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+		Body:    ordersapi.OrderList{Items: items, NextCursor: opt.OrNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
 		Headers: ordersapi.ListOrders200ResponseHeaders{Link: found.Link},
 	}, nil
 }
@@ -77,7 +77,7 @@ func (a API) GetOrder(ctx context.Context, r ordersapi.GetOrderRequestObject) (o
 	lines := make([]ordersapi.OrderLine, len(o.Edges.Lines))
 	for i, l := range o.Edges.Lines {
 		lines[i] = ordersapi.OrderLine{
-			Id: l.ID, LineNumber: int32(l.LineNumber), VariantId: l.VariantID, CategoryId: orNull(l.CategoryID), Sku: l.Sku, Title: l.Title,
+			Id: l.ID, LineNumber: int32(l.LineNumber), VariantId: l.VariantID, CategoryId: opt.OrNull(l.CategoryID), Sku: l.Sku, Title: l.Title,
 			Quantity: l.Quantity, UnitPriceAmount: l.UnitPriceAmount, TotalAmount: l.TotalAmount, ReturnedQuantity: l.ReturnedQuantity,
 		}
 	}
@@ -94,7 +94,7 @@ func (a API) ListReturns(ctx context.Context, r ordersapi.ListReturnsRequestObje
 	p := r.Params
 	found, err := a.Service.ListReturns(ctx, Filter{
 		StoreID: p.StoreId, CustomerID: p.CustomerId, OrderID: p.OrderId, After: p.ReturnedAfter, Before: p.ReturnedBefore,
-		ExternalNumber: value(p.ExternalNumber), Limit: p.Limit, Cursor: p.Cursor, Total: p.Include != nil,
+		ExternalNumber: opt.Value(p.ExternalNumber), Limit: p.Limit, Cursor: p.Cursor, Total: p.Include != nil,
 	})
 	if err != nil {
 		return nil, err
@@ -104,7 +104,7 @@ func (a API) ListReturns(ctx context.Context, r ordersapi.ListReturnsRequestObje
 		items[i] = toAPIReturn(b)
 	}
 	return ordersapi.ListReturns200JSONResponse{
-		Body:    ordersapi.OrderReturnList{Items: items, NextCursor: orNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+		Body:    ordersapi.OrderReturnList{Items: items, NextCursor: opt.OrNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
 		Headers: ordersapi.ListReturns200ResponseHeaders{Link: found.Link},
 	}, nil
 }
@@ -119,7 +119,7 @@ func (a API) GetReturn(ctx context.Context, r ordersapi.GetReturnRequestObject) 
 	lines := make([]ordersapi.OrderReturnLine, len(b.Edges.Lines))
 	for i, l := range b.Edges.Lines {
 		lines[i] = ordersapi.OrderReturnLine{
-			Id: l.ID, LineNumber: int32(l.LineNumber), VariantId: l.VariantID, CategoryId: orNull(l.CategoryID), Sku: l.Sku, Title: l.Title,
+			Id: l.ID, LineNumber: int32(l.LineNumber), VariantId: l.VariantID, CategoryId: opt.OrNull(l.CategoryID), Sku: l.Sku, Title: l.Title,
 			Quantity: l.Quantity, UnitPriceAmount: l.UnitPriceAmount, TotalAmount: l.TotalAmount,
 		}
 	}
@@ -157,8 +157,8 @@ func toAPIOrder(o *commerce.Order, shown func(map[string]any) map[string]any) or
 		payments[i] = ordersapi.OrderPayment{Method: p.Method, Amount: p.Amount}
 	}
 	return ordersapi.Order{
-		Id: o.ID, OrderNumber: o.OrderNumber, ExternalNumber: orNull(o.ExternalNumber), StoreId: o.StoreID, AssignedStaffId: orNull(o.AssignedStaffID),
-		StaffId: orNull(o.StaffID), CustomerId: orNull(o.CustomerID), Channel: ordersapi.OrderChannel(o.Channel), Status: ordersapi.OrderStatus(o.Status),
+		Id: o.ID, OrderNumber: o.OrderNumber, ExternalNumber: opt.OrNull(o.ExternalNumber), StoreId: o.StoreID, AssignedStaffId: opt.OrNull(o.AssignedStaffID),
+		StaffId: opt.OrNull(o.StaffID), CustomerId: opt.OrNull(o.CustomerID), Channel: ordersapi.OrderChannel(o.Channel), Status: ordersapi.OrderStatus(o.Status),
 		Currency: o.Currency, PlacedAt: o.PlacedAt.UTC(), BusinessOn: openapi_types.Date{Time: o.BusinessDay}, LineCount: int32(o.LineCount),
 		UnitCount: o.UnitCount, TotalAmount: o.TotalAmount, ReturnedAmount: o.ReturnedAmount, Payments: payments, CustomFields: shown(o.CustomFields),
 		Version: o.Version, CreatedAt: o.CreatedAt.UTC(), UpdatedAt: o.UpdatedAt.UTC(),
@@ -167,9 +167,9 @@ func toAPIOrder(o *commerce.Order, shown func(map[string]any) map[string]any) or
 
 func toAPIReturn(b *commerce.OrderReturn) ordersapi.OrderReturn {
 	return ordersapi.OrderReturn{
-		Id: b.ID, ReturnNumber: b.ReturnNumber, OrderId: orNull(b.OrderID), ExternalNumber: orNull(b.ExternalNumber),
-		OriginalExternalNumber: orNull(b.OriginalExternalNumber), StoreId: b.StoreID, AssignedStaffId: orNull(b.AssignedStaffID), StaffId: orNull(b.StaffID),
-		CustomerId: orNull(b.CustomerID), Status: ordersapi.OrderReturnStatus(b.Status), Currency: b.Currency, ReturnedAt: b.ReturnedAt.UTC(),
+		Id: b.ID, ReturnNumber: b.ReturnNumber, OrderId: opt.OrNull(b.OrderID), ExternalNumber: opt.OrNull(b.ExternalNumber),
+		OriginalExternalNumber: opt.OrNull(b.OriginalExternalNumber), StoreId: b.StoreID, AssignedStaffId: opt.OrNull(b.AssignedStaffID), StaffId: opt.OrNull(b.StaffID),
+		CustomerId: opt.OrNull(b.CustomerID), Status: ordersapi.OrderReturnStatus(b.Status), Currency: b.Currency, ReturnedAt: b.ReturnedAt.UTC(),
 		BusinessOn: openapi_types.Date{Time: b.BusinessDay}, LineCount: int32(b.LineCount), UnitCount: b.UnitCount, TotalAmount: b.TotalAmount,
 		Version: b.Version, CreatedAt: b.CreatedAt.UTC(), UpdatedAt: b.UpdatedAt.UTC(),
 	}
@@ -178,19 +178,4 @@ func toAPIReturn(b *commerce.OrderReturn) ordersapi.OrderReturn {
 func tag(version int64) *string {
 	t := etag.Of(version)
 	return &t
-}
-
-func value[T any](p *T) T {
-	if p == nil {
-		var zero T
-		return zero
-	}
-	return *p
-}
-
-func orNull[T any](p *T) nullable.Nullable[T] {
-	if p == nil {
-		return nullable.NewNullNullable[T]()
-	}
-	return nullable.NewNullableWithValue(*p)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/schema"
 	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/platform/apperr"
+	"github.com/shuke-crm/shuke/internal/platform/opt"
 )
 
 // reading turns a ticket of the contract into ours and keeps the first part
@@ -44,7 +45,7 @@ func (r *reading) id(text *string, pointer string) uuid.UUID {
 func readTicket(at string, t *ordersapi.POSTicket) Ticket {
 	r := &reading{at: at}
 	out := Ticket{
-		Number: value(t.ExternalNumber), Original: value(t.OriginalExternalNumber), Currency: value(t.Currency), Channel: value(t.Channel),
+		Number: opt.Value(t.ExternalNumber), Original: opt.Value(t.OriginalExternalNumber), Currency: opt.Value(t.Currency), Channel: opt.Value(t.Channel),
 	}
 	if out.StoreID = r.id(t.StoreId, "/store_id"); t.StoreId == nil {
 		r.fail(ErrRequired, "/store_id")
@@ -52,7 +53,7 @@ func readTicket(at string, t *ordersapi.POSTicket) Ticket {
 	if t.ExternalNumber == nil {
 		r.fail(ErrRequired, "/external_number")
 	}
-	switch value(t.Type) {
+	switch opt.Value(t.Type) {
 	case "return":
 		out.Return = true
 	case "sale":
@@ -73,12 +74,12 @@ func readTicket(at string, t *ordersapi.POSTicket) Ticket {
 	if t.Lines == nil {
 		r.fail(ErrRequired, "/lines")
 	}
-	lines := value(t.Lines)
+	lines := opt.Value(t.Lines)
 	out.Lines = make([]TicketLine, len(lines))
 	for i := range lines {
 		out.Lines[i] = r.line(&lines[i], i)
 	}
-	for i, p := range value(t.Payments) {
+	for i, p := range opt.Value(t.Payments) {
 		at := "/payments/" + strconv.Itoa(i)
 		if p.Method == nil {
 			r.fail(ErrRequired, at+"/method")
@@ -86,9 +87,9 @@ func readTicket(at string, t *ordersapi.POSTicket) Ticket {
 		if p.Amount == nil {
 			r.fail(ErrRequired, at+"/amount")
 		}
-		out.Payments = append(out.Payments, schema.Payment{Method: value(p.Method), Amount: value(p.Amount)})
+		out.Payments = append(out.Payments, schema.Payment{Method: opt.Value(p.Method), Amount: opt.Value(p.Amount)})
 	}
-	if out.Fields = value(t.CustomFields); len(out.Fields) == 0 {
+	if out.Fields = opt.Value(t.CustomFields); len(out.Fields) == 0 {
 		out.Fields = nil
 	}
 	out.unread = r.err
@@ -104,7 +105,7 @@ func (r *reading) line(l *ordersapi.POSLine, i int) TicketLine {
 	case l.UnitPriceAmount == nil:
 		r.fail(ErrRequired, "/lines/"+strconv.Itoa(i)+"/unit_price_amount")
 	}
-	return TicketLine{SKU: value(l.Sku), Title: value(l.Title), Category: value(l.Category), Quantity: value(l.Quantity), UnitPrice: value(l.UnitPriceAmount)}
+	return TicketLine{SKU: opt.Value(l.Sku), Title: opt.Value(l.Title), Category: opt.Value(l.Category), Quantity: opt.Value(l.Quantity), UnitPrice: opt.Value(l.UnitPriceAmount)}
 }
 
 // customer reads whom a ticket names, which it may do in one way only.

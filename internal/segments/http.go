@@ -13,6 +13,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/platform"
 	"github.com/shuke-crm/shuke/internal/platform/clock"
 	"github.com/shuke-crm/shuke/internal/platform/etag"
+	"github.com/shuke-crm/shuke/internal/platform/opt"
 	"github.com/shuke-crm/shuke/internal/platform/rfm"
 )
 
@@ -90,7 +91,7 @@ func (a API) GetCustomerMetrics(ctx context.Context, r segmentsapi.GetCustomerMe
 
 func toAPISettings(s *Settings) segmentsapi.RFMSettings {
 	out := segmentsapi.RFMSettings{
-		WindowDays: int32(s.WindowDays), Bands: make([]segmentsapi.RFMBand, len(s.Bands)), RefreshJobId: orNull(s.JobID),
+		WindowDays: int32(s.WindowDays), Bands: make([]segmentsapi.RFMBand, len(s.Bands)), RefreshJobId: opt.OrNull(s.JobID),
 		Version: s.Version, UpdatedAt: nullable.NewNullNullable[time.Time](),
 	}
 	if s.UpdatedAt != nil {
@@ -119,8 +120,8 @@ func toAPIMetrics(m *Seen) segmentsapi.CustomerMetrics {
 		Id: m.CustomerID, CustomerId: m.CustomerID, FirstOrderOn: dateOrNull(m.FirstOrder), LastOrderOn: dateOrNull(m.LastOrder),
 		OrderCount: m.Orders, PurchaseDays: m.PurchaseDays, UnitCount: m.Units, SpentAmount: m.Spent,
 		AverageOrderAmount: rfm.AverageOrder(m.Spent, m.Orders), ReturnCount: m.Returns, ReturnedAmount: m.Returned, NetSpentAmount: m.Spent - m.Returned,
-		RecencyDays: orNull(number[int64](m.Recency)), Frequency: m.Frequency, MonetaryAmount: m.Monetary, WindowDays: int32(m.WindowDays),
-		RfmBand: nullable.NewNullNullable[string](), UpdatedAt: orNull(m.UpdatedAt),
+		RecencyDays: opt.OrNull(number[int64](m.Recency)), Frequency: m.Frequency, MonetaryAmount: m.Monetary, WindowDays: int32(m.WindowDays),
+		RfmBand: nullable.NewNullNullable[string](), UpdatedAt: opt.OrNull(m.UpdatedAt),
 	}
 	if m.Band != "" {
 		out.RfmBand.Set(m.Band)
@@ -141,7 +142,7 @@ func toAPIJob(j *platform.Job) commonapi.Job {
 		Id: j.ID, Kind: j.Kind, Status: commonapi.JobStatus(j.Status), Progress: commonapi.JobProgress{Done: j.ProgressDone, Total: total},
 		CancelRequested: j.CancelRequested, RequestedBy: j.RequestedBy, ErrorCode: nullable.NewNullNullable[string](),
 		Result: nullable.NewNullNullable[commonapi.JobResult](), Version: j.Version, CreatedAt: j.CreatedAt.UTC(), UpdatedAt: j.UpdatedAt.UTC(),
-		StartedAt: orNull(j.StartedAt), FinishedAt: orNull(j.FinishedAt),
+		StartedAt: opt.OrNull(j.StartedAt), FinishedAt: opt.OrNull(j.FinishedAt),
 	}
 	var result commonapi.JobResult
 	if json.Unmarshal(j.Result, &result) == nil {
@@ -162,13 +163,6 @@ func dateOrNull(d *clock.Day) nullable.Nullable[openapi_types.Date] {
 		return nullable.NewNullNullable[openapi_types.Date]()
 	}
 	return nullable.NewNullableWithValue(date(*d))
-}
-
-func orNull[T any](p *T) nullable.Nullable[T] {
-	if p == nil {
-		return nullable.NewNullNullable[T]()
-	}
-	return nullable.NewNullableWithValue(*p)
 }
 
 // number converts between the contract's integers and ours.

@@ -8,6 +8,7 @@ import (
 
 	segmentsapi "github.com/shuke-crm/shuke/api/segments"
 	"github.com/shuke-crm/shuke/internal/platform/lifecycle"
+	"github.com/shuke-crm/shuke/internal/platform/opt"
 )
 
 // GetLifecycleRules implements getLifecycleRules.
@@ -64,7 +65,7 @@ func fromAPILifecycle(b *segmentsapi.LifecycleRulesInput) lifecycle.Settings {
 }
 
 func toAPILifecycle(s *LifecycleSettings) segmentsapi.LifecycleRules {
-	out := segmentsapi.LifecycleRules{Rules: make([]segmentsapi.LifecycleRule, len(s.Rules)), RefreshJobId: orNull(s.JobID), Version: s.Version,
+	out := segmentsapi.LifecycleRules{Rules: make([]segmentsapi.LifecycleRule, len(s.Rules)), RefreshJobId: opt.OrNull(s.JobID), Version: s.Version,
 		UpdatedAt: nullable.NewNullNullable[time.Time]()}
 	if s.UpdatedAt != nil {
 		out.UpdatedAt.Set(s.UpdatedAt.UTC())

@@ -10,6 +10,7 @@ import (
 	timelineapi "github.com/shuke-crm/shuke/api/timeline"
 	"github.com/shuke-crm/shuke/ent/crm/note"
 	"github.com/shuke-crm/shuke/internal/platform/etag"
+	"github.com/shuke-crm/shuke/internal/platform/opt"
 )
 
 // API answers this domain's operations.
@@ -41,11 +42,11 @@ func (a API) ListTimeline(ctx context.Context, r timelineapi.ListTimelineRequest
 		return nil, err
 	}
 	out := timelineapi.ListTimeline200JSONResponse{
-		Body:    timelineapi.TimelineItemList{Items: make([]timelineapi.TimelineItem, len(found.Items)), NextCursor: orNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+		Body:    timelineapi.TimelineItemList{Items: make([]timelineapi.TimelineItem, len(found.Items)), NextCursor: opt.OrNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
 		Headers: timelineapi.ListTimeline200ResponseHeaders{Link: found.Link},
 	}
 	for n, i := range found.Items {
-		item := timelineapi.TimelineItem{Id: i.ID, Kind: timelineapi.TimelineKind(i.Kind), OccurredAt: i.At.UTC(), StoreId: orNull(i.StoreID), Details: i.Details,
+		item := timelineapi.TimelineItem{Id: i.ID, Kind: timelineapi.TimelineKind(i.Kind), OccurredAt: i.At.UTC(), StoreId: opt.OrNull(i.StoreID), Details: i.Details,
 			Actor: nullable.NewNullNullable[timelineapi.TimelineActor]()}
 		if i.ActorKind != nil {
 			item.Actor.Set(toAPIActor(*i.ActorKind, i.ActorID, known))
@@ -68,7 +69,7 @@ func (a API) ListNotes(ctx context.Context, r timelineapi.ListNotesRequestObject
 		return nil, err
 	}
 	out := timelineapi.ListNotes200JSONResponse{
-		Body:    timelineapi.NoteList{Items: make([]timelineapi.Note, len(found.Items)), NextCursor: orNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+		Body:    timelineapi.NoteList{Items: make([]timelineapi.Note, len(found.Items)), NextCursor: opt.OrNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
 		Headers: timelineapi.ListNotes200ResponseHeaders{Link: found.Link},
 	}
 	for i, n := range found.Items {
@@ -144,11 +145,11 @@ func (a API) ListMentions(ctx context.Context, r timelineapi.ListMentionsRequest
 		return nil, err
 	}
 	out := timelineapi.ListMentions200JSONResponse{
-		Body:    timelineapi.MentionList{Items: make([]timelineapi.Mention, len(found.Items)), NextCursor: orNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+		Body:    timelineapi.MentionList{Items: make([]timelineapi.Mention, len(found.Items)), NextCursor: opt.OrNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
 		Headers: timelineapi.ListMentions200ResponseHeaders{Link: found.Link},
 	}
 	for i, m := range found.Items {
-		out.Body.Items[i] = timelineapi.Mention{Id: m.ID, Note: toAPINote(m.Note, known), SeenAt: orNull(utc(m.SeenAt)), CreatedAt: m.CreatedAt.UTC()}
+		out.Body.Items[i] = timelineapi.Mention{Id: m.ID, Note: toAPINote(m.Note, known), SeenAt: opt.OrNull(utc(m.SeenAt)), CreatedAt: m.CreatedAt.UTC()}
 	}
 	return out, nil
 }
@@ -182,13 +183,13 @@ func toAPINote(n *Note, known map[uuid.UUID]string) timelineapi.Note {
 		Mentions: make([]timelineapi.Mentioned, len(n.Edges.Mentions)), Version: n.Version, CreatedAt: n.CreatedAt.UTC(), UpdatedAt: n.UpdatedAt.UTC(),
 	}
 	for i, m := range n.Edges.Mentions {
-		out.Mentions[i] = timelineapi.Mentioned{Id: m.StaffID, Name: known[m.StaffID], SeenAt: orNull(utc(m.SeenAt))}
+		out.Mentions[i] = timelineapi.Mentioned{Id: m.StaffID, Name: known[m.StaffID], SeenAt: opt.OrNull(utc(m.SeenAt))}
 	}
 	return out
 }
 
 func toAPIActor(kind string, id *uuid.UUID, known map[uuid.UUID]string) timelineapi.TimelineActor {
-	return timelineapi.TimelineActor{Kind: timelineapi.TimelineActorKind(kind), Id: orNull(id), Name: known[orNil(id)]}
+	return timelineapi.TimelineActor{Kind: timelineapi.TimelineActorKind(kind), Id: opt.OrNull(id), Name: known[orNil(id)]}
 }
 
 func utc(t *time.Time) *time.Time {
@@ -197,11 +198,4 @@ func utc(t *time.Time) *time.Time {
 	}
 	u := t.UTC()
 	return &u
-}
-
-func orNull[T any](p *T) nullable.Nullable[T] {
-	if p == nil {
-		return nullable.NewNullNullable[T]()
-	}
-	return nullable.NewNullableWithValue(*p)
 }

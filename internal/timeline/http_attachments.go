@@ -16,6 +16,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/attachment"
 	"github.com/shuke-crm/shuke/internal/platform/blob"
 	"github.com/shuke-crm/shuke/internal/platform/etag"
+	"github.com/shuke-crm/shuke/internal/platform/opt"
 )
 
 // ListAttachments implements listAttachments.
@@ -30,7 +31,7 @@ func (a API) ListAttachments(ctx context.Context, r timelineapi.ListAttachmentsR
 		return nil, err
 	}
 	return timelineapi.ListAttachments200JSONResponse{
-		Body:    timelineapi.AttachmentList{Items: items, NextCursor: orNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+		Body:    timelineapi.AttachmentList{Items: items, NextCursor: opt.OrNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
 		Headers: timelineapi.ListAttachments200ResponseHeaders{Link: found.Link},
 	}, nil
 }
