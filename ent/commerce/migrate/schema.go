@@ -418,7 +418,7 @@ var (
 			{
 				Name:    "stock_documents_external_number_key",
 				Unique:  true,
-				Columns: []*schema.Column{StockDocumentsColumns[1], StockDocumentsColumns[2]},
+				Columns: []*schema.Column{StockDocumentsColumns[2], StockDocumentsColumns[1]},
 			},
 			{
 				Name:    "stock_documents_origin_idx",
@@ -469,6 +469,14 @@ var (
 				Name:    "stock_levels_variant_idx",
 				Unique:  false,
 				Columns: []*schema.Column{StockLevelsColumns[10], StockLevelsColumns[0]},
+			},
+			{
+				Name:    "stock_levels_watched_idx",
+				Unique:  false,
+				Columns: []*schema.Column{StockLevelsColumns[1], StockLevelsColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "low_stock_threshold IS NOT NULL",
+				},
 			},
 		},
 	}

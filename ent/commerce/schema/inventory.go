@@ -49,6 +49,7 @@ func (StockLevel) Indexes() []ent.Index {
 		index.Fields("store_id", "variant_id").Unique().StorageKey("stock_levels_store_variant_key"),
 		index.Fields("store_id", "id").StorageKey("stock_levels_store_idx"),
 		index.Fields("variant_id", "id").StorageKey("stock_levels_variant_idx"),
+		index.Fields("store_id", "id").Annotations(entsql.IndexWhere("low_stock_threshold IS NOT NULL")).StorageKey("stock_levels_watched_idx"),
 	}
 }
 
@@ -135,7 +136,7 @@ func (StockDocument) Edges() []ent.Edge {
 // Indexes of the StockDocument.
 func (StockDocument) Indexes() []ent.Index {
 	return []ent.Index{
-		index.Fields("store_id", "external_number").Unique().StorageKey("stock_documents_external_number_key"),
+		index.Fields("external_number", "store_id").Unique().StorageKey("stock_documents_external_number_key"),
 		index.Fields("origin_id").StorageKey("stock_documents_origin_idx"),
 	}
 }

@@ -116,7 +116,11 @@ func (c Columns) stores() []string {
 func (c Columns) predicate(sc auth.Scope, col func(string) string) *sql.Predicate {
 	var any []*sql.Predicate
 	for _, store := range c.stores() {
-		if len(sc.StoreIDs) > 0 {
+		switch {
+		case len(sc.StoreIDs) == 0:
+		case len(sc.StoreIDs) == 1: // "= ANY" would keep PostgreSQL from walking (store, …) in order
+			any = append(any, sql.EQ(col(store), sc.StoreIDs[0]))
+		default:
 			any = append(any, sql.P(func(b *sql.Builder) {
 				b.WriteString(col(store)).WriteString(" = ANY(").Arg(pgarray.UUIDs(sc.StoreIDs)).WriteString("::uuid[])")
 			}))
