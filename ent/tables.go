@@ -39,6 +39,7 @@ var crossings = [][3]string{
 	{"stock_transfers", "from_store_id", "stores"},
 	{"stock_transfers", "to_store_id", "stores"},
 	{"stock_counts", "store_id", "stores"},
+	{"price_lists", "store_id", "stores"},
 	{"role_grants", "store_id", "stores"},
 	{"role_grants", "region_id", "regions"},
 	{"staff", "store_id", "stores"},

@@ -19,6 +19,66 @@ import (
 	externalRef1 "github.com/shuke-crm/shuke/api/customers"
 )
 
+// Defines values for PriceListStatus.
+const (
+	PriceListActive   PriceListStatus = "active"
+	PriceListArchived PriceListStatus = "archived"
+	PriceListDraft    PriceListStatus = "draft"
+)
+
+// Valid indicates whether the value is a known member of the PriceListStatus enum.
+func (e PriceListStatus) Valid() bool {
+	switch e {
+	case PriceListActive:
+		return true
+	case PriceListArchived:
+		return true
+	case PriceListDraft:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PriceOutcome.
+const (
+	PriceEnded        PriceOutcome = "ended"
+	PriceInactive     PriceOutcome = "inactive"
+	PriceNotYet       PriceOutcome = "not_yet"
+	PriceOtherChannel PriceOutcome = "other_channel"
+	PriceOtherStore   PriceOutcome = "other_store"
+	PriceOtherTier    PriceOutcome = "other_tier"
+	PriceOutranked    PriceOutcome = "outranked"
+	PriceQuantity     PriceOutcome = "quantity"
+	PriceWon          PriceOutcome = "won"
+)
+
+// Valid indicates whether the value is a known member of the PriceOutcome enum.
+func (e PriceOutcome) Valid() bool {
+	switch e {
+	case PriceEnded:
+		return true
+	case PriceInactive:
+		return true
+	case PriceNotYet:
+		return true
+	case PriceOtherChannel:
+		return true
+	case PriceOtherStore:
+		return true
+	case PriceOtherTier:
+		return true
+	case PriceOutranked:
+		return true
+	case PriceQuantity:
+		return true
+	case PriceWon:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProductKind.
 const (
 	ProductApparel ProductKind = "apparel"
@@ -61,6 +121,54 @@ func (e ProductStatus) Valid() bool {
 	}
 }
 
+// Defines values for SaleStatus.
+const (
+	SaleActive   SaleStatus = "active"
+	SaleArchived SaleStatus = "archived"
+	SaleDraft    SaleStatus = "draft"
+)
+
+// Valid indicates whether the value is a known member of the SaleStatus enum.
+func (e SaleStatus) Valid() bool {
+	switch e {
+	case SaleActive:
+		return true
+	case SaleArchived:
+		return true
+	case SaleDraft:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SalesChannel.
+const (
+	ChannelLive        SalesChannel = "live"
+	ChannelMarketplace SalesChannel = "marketplace"
+	ChannelMiniProgram SalesChannel = "mini_program"
+	ChannelPos         SalesChannel = "pos"
+	ChannelWeb         SalesChannel = "web"
+)
+
+// Valid indicates whether the value is a known member of the SalesChannel enum.
+func (e SalesChannel) Valid() bool {
+	switch e {
+	case ChannelLive:
+		return true
+	case ChannelMarketplace:
+		return true
+	case ChannelMiniProgram:
+		return true
+	case ChannelPos:
+		return true
+	case ChannelWeb:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for VariantStatus.
 const (
 	VariantActive   VariantStatus = "active"
@@ -94,6 +202,36 @@ func (e ListCategoriesParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for ListPriceListsParamsInclude.
+const (
+	ListPriceListsParamsIncludeIncludeTotalCount ListPriceListsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListPriceListsParamsInclude enum.
+func (e ListPriceListsParamsInclude) Valid() bool {
+	switch e {
+	case ListPriceListsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListPriceListEntriesParamsInclude.
+const (
+	ListPriceListEntriesParamsIncludeIncludeTotalCount ListPriceListEntriesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListPriceListEntriesParamsInclude enum.
+func (e ListPriceListEntriesParamsInclude) Valid() bool {
+	switch e {
+	case ListPriceListEntriesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListProductsParamsInclude.
 const (
 	ListProductsParamsIncludeIncludeTotalCount ListProductsParamsInclude = "total_count"
@@ -103,6 +241,21 @@ const (
 func (e ListProductsParamsInclude) Valid() bool {
 	switch e {
 	case ListProductsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListProductStatusChangesParamsInclude.
+const (
+	ListProductStatusChangesParamsIncludeIncludeTotalCount ListProductStatusChangesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListProductStatusChangesParamsInclude enum.
+func (e ListProductStatusChangesParamsInclude) Valid() bool {
+	switch e {
+	case ListProductStatusChangesParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -133,6 +286,21 @@ const (
 func (e ListVariantsParamsInclude) Valid() bool {
 	switch e {
 	case ListVariantsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListVariantPriceChangesParamsInclude.
+const (
+	ListVariantPriceChangesParamsIncludeIncludeTotalCount ListVariantPriceChangesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListVariantPriceChangesParamsInclude enum.
+func (e ListVariantPriceChangesParamsInclude) Valid() bool {
+	switch e {
+	case ListVariantPriceChangesParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -183,18 +351,24 @@ type Book struct {
 
 // Category A node of the category tree.
 //
-// Example: {"created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","name":"古典小说","parent_id":null,"updated_at":"2026-07-01T02:00:00Z","version":1}
+// Example: {"created_at":"2026-07-01T02:00:00Z","effective_tax_rate":900,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","name":"古典小说","parent_id":null,"tax_rate":900,"updated_at":"2026-07-01T02:00:00Z","version":1}
 type Category struct {
 	CreatedAt time.Time `json:"created_at"`
+
+	// EffectiveTaxRate Its own, or that of the nearest category above that has one.
+	EffectiveTaxRate nullable.Nullable[int32] `json:"effective_tax_rate"`
 
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
-	Id        externalRef0.Id                       `json:"id"`
-	Name      string                                `json:"name"`
-	ParentId  nullable.Nullable[openapi_types.UUID] `json:"parent_id"`
-	UpdatedAt time.Time                             `json:"updated_at"`
-	Version   int64                                 `json:"version"`
+	Id       externalRef0.Id                       `json:"id"`
+	Name     string                                `json:"name"`
+	ParentId nullable.Nullable[openapi_types.UUID] `json:"parent_id"`
+
+	// TaxRate In hundredths of a percent; null where it is that of the category above.
+	TaxRate   nullable.Nullable[int32] `json:"tax_rate"`
+	UpdatedAt time.Time                `json:"updated_at"`
+	Version   int64                    `json:"version"`
 }
 
 // CategoryCreate A category to create.
@@ -207,11 +381,16 @@ type CategoryCreate struct {
 	//
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 	ParentId *externalRef0.Id `json:"parent_id,omitempty"`
+
+	// TaxRate In hundredths of a percent; prices contain the tax.
+	//
+	// Example: 900
+	TaxRate *TaxRate `json:"tax_rate,omitempty"`
 }
 
 // CategoryList A page of categories.
 //
-// Example: {"has_more":false,"items":[{"created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","name":"古典小说","parent_id":null,"updated_at":"2026-07-01T02:00:00Z","version":1}],"next_cursor":null}
+// Example: {"has_more":false,"items":[{"created_at":"2026-07-01T02:00:00Z","effective_tax_rate":900,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","name":"古典小说","parent_id":null,"tax_rate":900,"updated_at":"2026-07-01T02:00:00Z","version":1}],"next_cursor":null}
 type CategoryList struct {
 	HasMore bool       `json:"has_more"`
 	Items   []Category `json:"items"`
@@ -229,11 +408,272 @@ type CategoryList struct {
 type CategoryUpdate struct {
 	Name     *string                            `json:"name,omitempty"`
 	ParentId nullable.Nullable[externalRef0.Id] `json:"parent_id,omitempty"`
+
+	// TaxRate In hundredths of a percent; null where it is that of the category above.
+	TaxRate nullable.Nullable[int32] `json:"tax_rate,omitempty"`
 }
+
+// ConsideredPrice The price a list has.
+//
+// Example: {"code":"gold-2026","min_quantity":1,"name":"金卡会员价","outcome":"won","price_amount":4990,"price_list_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","priority":10}
+type ConsideredPrice struct {
+	Code        string `json:"code"`
+	MinQuantity int64  `json:"min_quantity"`
+	Name        string `json:"name"`
+
+	// Outcome What became of a list that has a price of the variant. Only of `won` and `outranked` lists the conditions hold.
+	//
+	// Example: won
+	Outcome     PriceOutcome `json:"outcome"`
+	PriceAmount int64        `json:"price_amount"`
+
+	// PriceListId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	PriceListId externalRef0.Id `json:"price_list_id"`
+	Priority    int32           `json:"priority"`
+}
+
+// PriceChange A change of a price, in minor currency units.
+//
+// Example: {"changed_at":"2026-07-01T02:00:00Z","changed_by":"wang.min","min_quantity":1,"new_amount":4990,"old_amount":5970,"price_list_code":null,"price_list_id":null,"reason":"换季"}
+type PriceChange struct {
+	ChangedAt time.Time `json:"changed_at"`
+
+	// ChangedBy User name of staff, name of a key or job.
+	ChangedBy   string `json:"changed_by"`
+	MinQuantity int64  `json:"min_quantity"`
+
+	// NewAmount Null if the price was taken off the list.
+	NewAmount nullable.Nullable[int64] `json:"new_amount"`
+
+	// OldAmount Null if there was no price.
+	OldAmount nullable.Nullable[int64] `json:"old_amount"`
+
+	// PriceListCode As it was then.
+	PriceListCode nullable.Nullable[string] `json:"price_list_code"`
+
+	// PriceListId Null for the variant's own price.
+	PriceListId nullable.Nullable[openapi_types.UUID] `json:"price_list_id"`
+	Reason      string                                `json:"reason"`
+}
+
+// PriceChangeList A page of changes of prices.
+//
+// Example: {"has_more":false,"items":[{"changed_at":"2026-07-01T02:00:00Z","changed_by":"wang.min","min_quantity":1,"new_amount":4990,"old_amount":5970,"price_list_code":null,"price_list_id":null,"reason":"换季"}],"next_cursor":null}
+type PriceChangeList struct {
+	HasMore bool          `json:"has_more"`
+	Items   []PriceChange `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All changes, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// PriceList Other prices than variants' own, in a store, on a channel, to a tier, for a time. What is null it holds for all of.
+//
+// Example: {"channel":null,"code":"gold-2026","created_at":"2026-07-01T02:00:00Z","currency":"CNY","ends_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","name":"金卡会员价","priority":10,"starts_at":"2026-07-01T00:00:00Z","status":"active","store_id":null,"tier":"gold","updated_at":"2026-07-01T02:00:00Z","version":1}
+type PriceList struct {
+	Channel   nullable.Nullable[SalesChannel] `json:"channel"`
+	Code      string                          `json:"code"`
+	CreatedAt time.Time                       `json:"created_at"`
+	Currency  string                          `json:"currency"`
+
+	// EndsAt Holds before this instant.
+	EndsAt nullable.Nullable[time.Time] `json:"ends_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id   externalRef0.Id `json:"id"`
+	Name string          `json:"name"`
+
+	// Priority The list with the higher one wins.
+	Priority int32 `json:"priority"`
+
+	// StartsAt Holds from this instant.
+	StartsAt nullable.Nullable[time.Time] `json:"starts_at"`
+
+	// Status A draft does not hold yet, an archived list no longer.
+	//
+	// Example: active
+	Status PriceListStatus `json:"status"`
+
+	// StoreId Only in this store.
+	StoreId nullable.Nullable[openapi_types.UUID] `json:"store_id"`
+
+	// Tier Only to customers of this membership tier, by its code.
+	Tier      nullable.Nullable[string] `json:"tier"`
+	UpdatedAt time.Time                 `json:"updated_at"`
+	Version   int64                     `json:"version"`
+}
+
+// PriceListCreate A price list to create.
+//
+// Example: {"code":"gold-2026","name":"金卡会员价","priority":10,"status":"active","tier":"gold"}
+type PriceListCreate struct {
+	// Channel How something is sold.
+	//
+	// Example: pos
+	Channel *SalesChannel `json:"channel,omitempty"`
+
+	// Code Unique.
+	Code string `json:"code"`
+
+	// Currency That of the business, which is meant if left out.
+	Currency *string `json:"currency,omitempty"`
+
+	// EndsAt Holds before this instant.
+	EndsAt *time.Time `json:"ends_at,omitempty"`
+	Name   string     `json:"name"`
+
+	// Priority The list with the higher one wins.
+	Priority *int32 `json:"priority,omitempty"`
+
+	// StartsAt Holds from this instant.
+	StartsAt *time.Time `json:"starts_at,omitempty"`
+
+	// Status A draft does not hold yet, an archived list no longer.
+	//
+	// Example: active
+	Status *PriceListStatus `json:"status,omitempty"`
+
+	// StoreId Only in this store.
+	StoreId *openapi_types.UUID `json:"store_id,omitempty"`
+
+	// Tier Only to customers of this membership tier, by its code.
+	Tier *string `json:"tier,omitempty"`
+}
+
+// PriceListEntriesInput Prices to set in a list.
+//
+// Example: {"entries":[{"price_amount":4990,"sku":"BK-0001"},{"price_amount":null,"sku":"BK-0002"}],"reason":"换季"}
+type PriceListEntriesInput struct {
+	Entries []PriceListEntryInput `json:"entries"`
+
+	// Reason Kept in the history of prices.
+	Reason *string `json:"reason,omitempty"`
+}
+
+// PriceListEntriesResult What became of prices sent.
+//
+// Example: {"price_list_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","removed_count":0,"set_count":1,"unchanged_count":1,"version":2}
+type PriceListEntriesResult struct {
+	// PriceListId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	PriceListId  externalRef0.Id `json:"price_list_id"`
+	RemovedCount int64           `json:"removed_count"`
+
+	// SetCount New or changed.
+	SetCount int64 `json:"set_count"`
+
+	// UnchangedCount As they were before.
+	UnchangedCount int64 `json:"unchanged_count"`
+	Version        int64 `json:"version"`
+}
+
+// PriceListEntry The price of a variant in a list, in minor currency units, for lines of `min_quantity` pieces and more.
+//
+// Example: {"min_quantity":1,"price_amount":4990,"sku":"BK-0001","updated_at":"2026-07-01T02:00:00Z","variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22"}
+type PriceListEntry struct {
+	MinQuantity int64     `json:"min_quantity"`
+	PriceAmount int64     `json:"price_amount"`
+	Sku         string    `json:"sku"`
+	UpdatedAt   time.Time `json:"updated_at"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId externalRef0.Id `json:"variant_id"`
+}
+
+// PriceListEntryInput A price to set, of the variant with this id or this SKU; null takes it off the list.
+//
+// Example: {"price_amount":4990,"sku":"BK-0001"}
+type PriceListEntryInput struct {
+	MinQuantity *int64                   `json:"min_quantity,omitempty"`
+	PriceAmount nullable.Nullable[int64] `json:"price_amount"`
+	Sku         *string                  `json:"sku,omitempty"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId *externalRef0.Id `json:"variant_id,omitempty"`
+}
+
+// PriceListEntryList A page of prices.
+//
+// Example: {"has_more":false,"items":[{"min_quantity":1,"price_amount":4990,"sku":"BK-0001","updated_at":"2026-07-01T02:00:00Z","variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22"}],"next_cursor":null}
+type PriceListEntryList struct {
+	HasMore bool             `json:"has_more"`
+	Items   []PriceListEntry `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All prices that match, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// PriceListList A page of price lists.
+//
+// Example: {"has_more":false,"items":[{"channel":null,"code":"gold-2026","created_at":"2026-07-01T02:00:00Z","currency":"CNY","ends_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","name":"金卡会员价","priority":10,"starts_at":"2026-07-01T00:00:00Z","status":"active","store_id":null,"tier":"gold","updated_at":"2026-07-01T02:00:00Z","version":1}],"next_cursor":null}
+type PriceListList struct {
+	HasMore bool        `json:"has_more"`
+	Items   []PriceList `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All price lists that match, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// PriceListStatus A draft does not hold yet, an archived list no longer.
+//
+// Example: active
+type PriceListStatus string
+
+// PriceListUpdate What to change of a price list.
+//
+// Example: {"status":"archived"}
+type PriceListUpdate struct {
+	Channel nullable.Nullable[SalesChannel] `json:"channel,omitempty"`
+	Code    *string                         `json:"code,omitempty"`
+
+	// EndsAt Holds before this instant.
+	EndsAt nullable.Nullable[time.Time] `json:"ends_at,omitempty"`
+	Name   *string                      `json:"name,omitempty"`
+
+	// Priority The list with the higher one wins.
+	Priority *int32 `json:"priority,omitempty"`
+
+	// StartsAt Holds from this instant.
+	StartsAt nullable.Nullable[time.Time] `json:"starts_at,omitempty"`
+
+	// Status A draft does not hold yet, an archived list no longer.
+	//
+	// Example: active
+	Status *PriceListStatus `json:"status,omitempty"`
+
+	// StoreId Only in this store.
+	StoreId nullable.Nullable[openapi_types.UUID] `json:"store_id,omitempty"`
+
+	// Tier Only to customers of this membership tier, by its code.
+	Tier nullable.Nullable[string] `json:"tier,omitempty"`
+}
+
+// PriceOutcome What became of a list that has a price of the variant. Only of `won` and `outranked` lists the conditions hold.
+//
+// Example: won
+type PriceOutcome string
 
 // Product What is sold, in one or more variants.
 //
-// Example: {"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","custom_fields":{"season":"spring"},"description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","source":"staff","status":"active","title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}
+// Example: {"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","custom_fields":{"season":"spring"},"description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","source":"staff","status":"active","tax_rate":null,"title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}
 type Product struct {
 	Apparel    nullable.Nullable[Apparel]            `json:"apparel"`
 	Attributes nullable.Nullable[ProductAttributes]  `json:"attributes"`
@@ -267,11 +707,14 @@ type Product struct {
 	// Status A draft is not on sale yet, an archived product no longer.
 	//
 	// Example: active
-	Status    ProductStatus `json:"status"`
-	Title     string        `json:"title"`
-	UpdatedAt time.Time     `json:"updated_at"`
-	Variants  []Variant     `json:"variants"`
-	Version   int64         `json:"version"`
+	Status ProductStatus `json:"status"`
+
+	// TaxRate In hundredths of a percent; null where it is that of the category above.
+	TaxRate   nullable.Nullable[int32] `json:"tax_rate"`
+	Title     string                   `json:"title"`
+	UpdatedAt time.Time                `json:"updated_at"`
+	Variants  []Variant                `json:"variants"`
+	Version   int64                    `json:"version"`
 }
 
 // ProductAttributes Further properties of the product, free in form.
@@ -322,7 +765,12 @@ type ProductCreate struct {
 	//
 	// Example: active
 	Status *ProductStatus `json:"status,omitempty"`
-	Title  string         `json:"title"`
+
+	// TaxRate In hundredths of a percent; prices contain the tax.
+	//
+	// Example: 900
+	TaxRate *TaxRate `json:"tax_rate,omitempty"`
+	Title   string   `json:"title"`
 
 	// Variants Made together with the product, all or none.
 	Variants *[]VariantCreate `json:"variants,omitempty"`
@@ -335,7 +783,7 @@ type ProductKind string
 
 // ProductList A page of products.
 //
-// Example: {"has_more":false,"items":[{"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","custom_fields":{"season":"spring"},"description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","source":"staff","status":"active","title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}],"next_cursor":null}
+// Example: {"has_more":false,"items":[{"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","custom_fields":{"season":"spring"},"description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","source":"staff","status":"active","tax_rate":null,"title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}],"next_cursor":null}
 type ProductList struct {
 	HasMore bool      `json:"has_more"`
 	Items   []Product `json:"items"`
@@ -376,12 +824,63 @@ type ProductUpdate struct {
 	// Example: book
 	Kind *ProductKind `json:"kind,omitempty"`
 
+	// Reason Kept in the histories of prices and states.
+	Reason *string `json:"reason,omitempty"`
+
 	// Status A draft is not on sale yet, an archived product no longer.
 	//
 	// Example: active
 	Status *ProductStatus `json:"status,omitempty"`
-	Title  *string        `json:"title,omitempty"`
+
+	// TaxRate In hundredths of a percent; null where it is that of the category above.
+	TaxRate nullable.Nullable[int32] `json:"tax_rate,omitempty"`
+	Title   *string                  `json:"title,omitempty"`
 }
+
+// SaleStatus Only what is `active` is sold; a variant is what its product is, if that is not active.
+//
+// Example: active
+type SaleStatus string
+
+// SalesChannel How something is sold.
+//
+// Example: pos
+type SalesChannel string
+
+// StatusChange A change of the state of a product, or of one of its variants.
+//
+// Example: {"changed_at":"2026-07-01T02:00:00Z","changed_by":"wang.min","new_status":"active","old_status":"draft","reason":"","variant_id":null}
+type StatusChange struct {
+	ChangedAt time.Time `json:"changed_at"`
+
+	// ChangedBy User name of staff, name of a key or job.
+	ChangedBy string `json:"changed_by"`
+	NewStatus string `json:"new_status"`
+	OldStatus string `json:"old_status"`
+	Reason    string `json:"reason"`
+
+	// VariantId Null for the product itself.
+	VariantId nullable.Nullable[openapi_types.UUID] `json:"variant_id"`
+}
+
+// StatusChangeList A page of changes of state.
+//
+// Example: {"has_more":false,"items":[{"changed_at":"2026-07-01T02:00:00Z","changed_by":"wang.min","new_status":"active","old_status":"draft","reason":"","variant_id":null}],"next_cursor":null}
+type StatusChangeList struct {
+	HasMore bool           `json:"has_more"`
+	Items   []StatusChange `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All changes, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// TaxRate In hundredths of a percent; prices contain the tax.
+//
+// Example: 900
+type TaxRate = int32
 
 // Variant The unit of sale. Amounts are in minor currency units.
 //
@@ -459,6 +958,38 @@ type VariantList struct {
 // Example: {"colour":"红","size":"M"}
 type VariantOptions map[string]string
 
+// VariantPrice What a piece costs. Amounts are in minor currency units.
+//
+// Example: {"considered":[{"code":"gold-2026","min_quantity":1,"name":"金卡会员价","outcome":"won","price_amount":4990,"price_list_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","priority":10}],"currency":"CNY","own_price_amount":5970,"price_amount":4990,"price_list_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","sku":"BK-0001","status":"active","tax_rate":900,"title":"红楼梦","variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22"}
+type VariantPrice struct {
+	Considered []ConsideredPrice `json:"considered"`
+	Currency   string            `json:"currency"`
+
+	// OwnPriceAmount Where no list holds.
+	OwnPriceAmount int64 `json:"own_price_amount"`
+	PriceAmount    int64 `json:"price_amount"`
+
+	// PriceListId The list that won; null for the variant's own price.
+	PriceListId nullable.Nullable[openapi_types.UUID] `json:"price_list_id"`
+	Sku         string                                `json:"sku"`
+
+	// Status Only what is `active` is sold; a variant is what its product is, if that is not active.
+	//
+	// Example: active
+	Status SaleStatus `json:"status"`
+
+	// TaxRate In hundredths of a percent; prices contain the tax.
+	//
+	// Example: 900
+	TaxRate TaxRate `json:"tax_rate"`
+	Title   string  `json:"title"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId externalRef0.Id `json:"variant_id"`
+}
+
 // VariantStatus An archived variant is no longer sold.
 //
 // Example: active
@@ -466,13 +997,16 @@ type VariantStatus string
 
 // VariantUpdate What to change of a variant.
 //
-// Example: {"price_amount":25900}
+// Example: {"price_amount":25900,"reason":"换季"}
 type VariantUpdate struct {
 	Barcode     nullable.Nullable[string]         `json:"barcode,omitempty"`
 	CostAmount  nullable.Nullable[int64]          `json:"cost_amount,omitempty"`
 	Options     nullable.Nullable[VariantOptions] `json:"options,omitempty"`
 	PriceAmount *int64                            `json:"price_amount,omitempty"`
-	Sku         *string                           `json:"sku,omitempty"`
+
+	// Reason Kept in the histories of prices and states.
+	Reason *string `json:"reason,omitempty"`
+	Sku    *string `json:"sku,omitempty"`
 
 	// Status An archived variant is no longer sold.
 	//
@@ -484,6 +1018,11 @@ type VariantUpdate struct {
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type CategoryId = externalRef0.Id
+
+// PriceListId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type PriceListId = externalRef0.Id
 
 // ProductId A UUIDv7, so ids sort by the time of creation.
 //
@@ -534,6 +1073,85 @@ type GetCategoryParams struct {
 
 // UpdateCategoryParams defines parameters for UpdateCategory.
 type UpdateCategoryParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListPriceListsParams defines parameters for ListPriceLists.
+type ListPriceListsParams struct {
+	// Status Only lists in this state.
+	Status *PriceListStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// StoreId Only lists of this store.
+	StoreId *externalRef0.Id `form:"store_id,omitempty" json:"store_id,omitempty"`
+
+	// Channel Only lists of this channel.
+	Channel *SalesChannel `form:"channel,omitempty" json:"channel,omitempty"`
+
+	// Tier Only lists of this tier.
+	Tier *string `form:"tier,omitempty" json:"tier,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListPriceListsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListPriceListsParamsInclude defines parameters for ListPriceLists.
+type ListPriceListsParamsInclude string
+
+// CreatePriceListParams defines parameters for CreatePriceList.
+type CreatePriceListParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeletePriceListParams defines parameters for DeletePriceList.
+type DeletePriceListParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetPriceListParams defines parameters for GetPriceList.
+type GetPriceListParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdatePriceListParams defines parameters for UpdatePriceList.
+type UpdatePriceListParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListPriceListEntriesParams defines parameters for ListPriceListEntries.
+type ListPriceListEntriesParams struct {
+	// VariantId Only prices of this variant.
+	VariantId *externalRef0.Id `form:"variant_id,omitempty" json:"variant_id,omitempty"`
+
+	// Sku Only prices of this variant.
+	Sku *string `form:"sku,omitempty" json:"sku,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListPriceListEntriesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListPriceListEntriesParamsInclude defines parameters for ListPriceListEntries.
+type ListPriceListEntriesParamsInclude string
+
+// SetPriceListEntriesParams defines parameters for SetPriceListEntries.
+type SetPriceListEntriesParams struct {
 	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
 	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
 }
@@ -589,6 +1207,21 @@ type UpdateProductParams struct {
 	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
 	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
 }
+
+// ListProductStatusChangesParams defines parameters for ListProductStatusChanges.
+type ListProductStatusChangesParams struct {
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListProductStatusChangesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListProductStatusChangesParamsInclude defines parameters for ListProductStatusChanges.
+type ListProductStatusChangesParamsInclude string
 
 // ListProductVariantsParams defines parameters for ListProductVariants.
 type ListProductVariantsParams struct {
@@ -648,11 +1281,53 @@ type UpdateVariantParams struct {
 	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
 }
 
+// GetVariantPriceParams defines parameters for GetVariantPrice.
+type GetVariantPriceParams struct {
+	// StoreId Where it is sold.
+	StoreId *externalRef0.Id `form:"store_id,omitempty" json:"store_id,omitempty"`
+
+	// Channel How it is sold.
+	Channel *SalesChannel `form:"channel,omitempty" json:"channel,omitempty"`
+
+	// Tier Code of the customer's tier.
+	Tier *string `form:"tier,omitempty" json:"tier,omitempty"`
+
+	// Quantity Pieces of the line.
+	Quantity *int64 `form:"quantity,omitempty" json:"quantity,omitempty"`
+
+	// At When it is sold.
+	At *time.Time `form:"at,omitempty" json:"at,omitempty"`
+}
+
+// ListVariantPriceChangesParams defines parameters for ListVariantPriceChanges.
+type ListVariantPriceChangesParams struct {
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListVariantPriceChangesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListVariantPriceChangesParamsInclude defines parameters for ListVariantPriceChanges.
+type ListVariantPriceChangesParamsInclude string
+
 // CreateCategoryJSONRequestBody defines body for CreateCategory for application/json ContentType.
 type CreateCategoryJSONRequestBody = CategoryCreate
 
 // UpdateCategoryJSONRequestBody defines body for UpdateCategory for application/json ContentType.
 type UpdateCategoryJSONRequestBody = CategoryUpdate
+
+// CreatePriceListJSONRequestBody defines body for CreatePriceList for application/json ContentType.
+type CreatePriceListJSONRequestBody = PriceListCreate
+
+// UpdatePriceListJSONRequestBody defines body for UpdatePriceList for application/json ContentType.
+type UpdatePriceListJSONRequestBody = PriceListUpdate
+
+// SetPriceListEntriesJSONRequestBody defines body for SetPriceListEntries for application/json ContentType.
+type SetPriceListEntriesJSONRequestBody = PriceListEntriesInput
 
 // CreateProductJSONRequestBody defines body for CreateProduct for application/json ContentType.
 type CreateProductJSONRequestBody = ProductCreate
@@ -683,6 +1358,27 @@ type ServerInterface interface {
 	// UpdateCategory Change a category
 	// (PATCH /v1/categories/{id})
 	UpdateCategory(ctx echo.Context, id CategoryId, params UpdateCategoryParams) error
+	// ListPriceLists List price lists
+	// (GET /v1/price-lists)
+	ListPriceLists(ctx echo.Context, params ListPriceListsParams) error
+	// CreatePriceList Create a price list
+	// (POST /v1/price-lists)
+	CreatePriceList(ctx echo.Context, params CreatePriceListParams) error
+	// DeletePriceList Delete a price list
+	// (DELETE /v1/price-lists/{id})
+	DeletePriceList(ctx echo.Context, id PriceListId, params DeletePriceListParams) error
+	// GetPriceList Read a price list
+	// (GET /v1/price-lists/{id})
+	GetPriceList(ctx echo.Context, id PriceListId, params GetPriceListParams) error
+	// UpdatePriceList Change a price list
+	// (PATCH /v1/price-lists/{id})
+	UpdatePriceList(ctx echo.Context, id PriceListId, params UpdatePriceListParams) error
+	// ListPriceListEntries List the prices of a list
+	// (GET /v1/price-lists/{id}/entries)
+	ListPriceListEntries(ctx echo.Context, id PriceListId, params ListPriceListEntriesParams) error
+	// SetPriceListEntries Set prices of a list
+	// (PUT /v1/price-lists/{id}/entries)
+	SetPriceListEntries(ctx echo.Context, id PriceListId, params SetPriceListEntriesParams) error
 	// ListProducts List products
 	// (GET /v1/products)
 	ListProducts(ctx echo.Context, params ListProductsParams) error
@@ -695,6 +1391,9 @@ type ServerInterface interface {
 	// UpdateProduct Change a product
 	// (PATCH /v1/products/{id})
 	UpdateProduct(ctx echo.Context, id ProductId, params UpdateProductParams) error
+	// ListProductStatusChanges Read when a product was on sale
+	// (GET /v1/products/{id}/status-history)
+	ListProductStatusChanges(ctx echo.Context, id ProductId, params ListProductStatusChangesParams) error
 	// ListProductVariants List the variants of a product
 	// (GET /v1/products/{id}/variants)
 	ListProductVariants(ctx echo.Context, id ProductId, params ListProductVariantsParams) error
@@ -710,6 +1409,12 @@ type ServerInterface interface {
 	// UpdateVariant Change a variant
 	// (PATCH /v1/variants/{id})
 	UpdateVariant(ctx echo.Context, id VariantId, params UpdateVariantParams) error
+	// GetVariantPrice Say what a variant costs, and why
+	// (GET /v1/variants/{id}/price)
+	GetVariantPrice(ctx echo.Context, id VariantId, params GetVariantPriceParams) error
+	// ListVariantPriceChanges Read the history of a variant's prices
+	// (GET /v1/variants/{id}/price-history)
+	ListVariantPriceChanges(ctx echo.Context, id VariantId, params ListVariantPriceChangesParams) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -893,6 +1598,292 @@ func (w *ServerInterfaceWrapper) UpdateCategory(ctx echo.Context) error {
 	return err
 }
 
+// ListPriceLists converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPriceLists(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListPriceListsParams
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", ctx.QueryParams(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter status: %s", err))
+	}
+
+	// ------------- Optional query parameter "store_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "store_id", ctx.QueryParams(), &params.StoreId, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter store_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "channel" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "channel", ctx.QueryParams(), &params.Channel, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter channel: %s", err))
+	}
+
+	// ------------- Optional query parameter "tier" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tier", ctx.QueryParams(), &params.Tier, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tier: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPriceLists(ctx, params)
+	return err
+}
+
+// CreatePriceList converts echo context to params.
+func (w *ServerInterfaceWrapper) CreatePriceList(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreatePriceListParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreatePriceList(ctx, params)
+	return err
+}
+
+// DeletePriceList converts echo context to params.
+func (w *ServerInterfaceWrapper) DeletePriceList(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id PriceListId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeletePriceListParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeletePriceList(ctx, id, params)
+	return err
+}
+
+// GetPriceList converts echo context to params.
+func (w *ServerInterfaceWrapper) GetPriceList(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id PriceListId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetPriceListParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetPriceList(ctx, id, params)
+	return err
+}
+
+// UpdatePriceList converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdatePriceList(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id PriceListId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdatePriceListParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdatePriceList(ctx, id, params)
+	return err
+}
+
+// ListPriceListEntries converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPriceListEntries(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id PriceListId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListPriceListEntriesParams
+	// ------------- Optional query parameter "variant_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "variant_id", ctx.QueryParams(), &params.VariantId, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter variant_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "sku" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sku", ctx.QueryParams(), &params.Sku, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sku: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPriceListEntries(ctx, id, params)
+	return err
+}
+
+// SetPriceListEntries converts echo context to params.
+func (w *ServerInterfaceWrapper) SetPriceListEntries(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id PriceListId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SetPriceListEntriesParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SetPriceListEntries(ctx, id, params)
+	return err
+}
+
 // ListProducts converts echo context to params.
 func (w *ServerInterfaceWrapper) ListProducts(ctx echo.Context) error {
 	var err error
@@ -1065,6 +2056,45 @@ func (w *ServerInterfaceWrapper) UpdateProduct(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateProduct(ctx, id, params)
+	return err
+}
+
+// ListProductStatusChanges converts echo context to params.
+func (w *ServerInterfaceWrapper) ListProductStatusChanges(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ProductId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListProductStatusChangesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListProductStatusChanges(ctx, id, params)
 	return err
 }
 
@@ -1268,6 +2298,98 @@ func (w *ServerInterfaceWrapper) UpdateVariant(ctx echo.Context) error {
 	return err
 }
 
+// GetVariantPrice converts echo context to params.
+func (w *ServerInterfaceWrapper) GetVariantPrice(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id VariantId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetVariantPriceParams
+	// ------------- Optional query parameter "store_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "store_id", ctx.QueryParams(), &params.StoreId, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter store_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "channel" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "channel", ctx.QueryParams(), &params.Channel, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter channel: %s", err))
+	}
+
+	// ------------- Optional query parameter "tier" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tier", ctx.QueryParams(), &params.Tier, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tier: %s", err))
+	}
+
+	// ------------- Optional query parameter "quantity" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "quantity", ctx.QueryParams(), &params.Quantity, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter quantity: %s", err))
+	}
+
+	// ------------- Optional query parameter "at" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "at", ctx.QueryParams(), &params.At, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter at: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetVariantPrice(ctx, id, params)
+	return err
+}
+
+// ListVariantPriceChanges converts echo context to params.
+func (w *ServerInterfaceWrapper) ListVariantPriceChanges(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id VariantId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListVariantPriceChangesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListVariantPriceChanges(ctx, id, params)
+	return err
+}
+
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -1329,6 +2451,16 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/categories/:id", wrapper.DeleteCategory, options.OperationMiddlewares["deleteCategory"]...)
 	router.GET(options.BaseURL+"/v1/categories/:id", wrapper.GetCategory, options.OperationMiddlewares["getCategory"]...)
 	router.PATCH(options.BaseURL+"/v1/categories/:id", wrapper.UpdateCategory, options.OperationMiddlewares["updateCategory"]...)
+	router.GET(options.BaseURL+"/v1/price-lists", wrapper.ListPriceLists, options.OperationMiddlewares["listPriceLists"]...)
+	router.POST(options.BaseURL+"/v1/price-lists", wrapper.CreatePriceList, options.OperationMiddlewares["createPriceList"]...)
+	router.DELETE(options.BaseURL+"/v1/price-lists/:id", wrapper.DeletePriceList, options.OperationMiddlewares["deletePriceList"]...)
+	router.GET(options.BaseURL+"/v1/price-lists/:id", wrapper.GetPriceList, options.OperationMiddlewares["getPriceList"]...)
+	router.PATCH(options.BaseURL+"/v1/price-lists/:id", wrapper.UpdatePriceList, options.OperationMiddlewares["updatePriceList"]...)
+	router.GET(options.BaseURL+"/v1/price-lists/:id/entries", wrapper.ListPriceListEntries, options.OperationMiddlewares["listPriceListEntries"]...)
+	router.PUT(options.BaseURL+"/v1/price-lists/:id/entries", wrapper.SetPriceListEntries, options.OperationMiddlewares["setPriceListEntries"]...)
+	router.GET(options.BaseURL+"/v1/variants/:id/price", wrapper.GetVariantPrice, options.OperationMiddlewares["getVariantPrice"]...)
+	router.GET(options.BaseURL+"/v1/variants/:id/price-history", wrapper.ListVariantPriceChanges, options.OperationMiddlewares["listVariantPriceChanges"]...)
+	router.GET(options.BaseURL+"/v1/products/:id/status-history", wrapper.ListProductStatusChanges, options.OperationMiddlewares["listProductStatusChanges"]...)
 
 }
 
@@ -1613,6 +2745,402 @@ func (response UpdateCategorydefaultApplicationProblemPlusJSONResponse) VisitUpd
 	return err
 }
 
+type ListPriceListsRequestObject struct {
+	Params ListPriceListsParams
+}
+
+type ListPriceListsResponseObject interface {
+	VisitListPriceListsResponse(w http.ResponseWriter) error
+}
+
+type ListPriceLists200ResponseHeaders struct {
+	Link *string
+}
+
+type ListPriceLists200JSONResponse struct {
+	Body    PriceListList
+	Headers ListPriceLists200ResponseHeaders
+}
+
+func (response ListPriceLists200JSONResponse) VisitListPriceListsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPriceListsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListPriceListsdefaultApplicationProblemPlusJSONResponse) VisitListPriceListsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePriceListRequestObject struct {
+	Params CreatePriceListParams
+	Body   *CreatePriceListJSONRequestBody
+}
+
+type CreatePriceListResponseObject interface {
+	VisitCreatePriceListResponse(w http.ResponseWriter) error
+}
+
+type CreatePriceList201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreatePriceList201JSONResponse struct {
+	Body    PriceList
+	Headers CreatePriceList201ResponseHeaders
+}
+
+func (response CreatePriceList201JSONResponse) VisitCreatePriceListResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePriceListdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CreatePriceListdefaultApplicationProblemPlusJSONResponse) VisitCreatePriceListResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePriceListRequestObject struct {
+	Id     PriceListId `json:"id"`
+	Params DeletePriceListParams
+}
+
+type DeletePriceListResponseObject interface {
+	VisitDeletePriceListResponse(w http.ResponseWriter) error
+}
+
+type DeletePriceList204Response struct {
+}
+
+func (response DeletePriceList204Response) VisitDeletePriceListResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeletePriceListdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response DeletePriceListdefaultApplicationProblemPlusJSONResponse) VisitDeletePriceListResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPriceListRequestObject struct {
+	Id     PriceListId `json:"id"`
+	Params GetPriceListParams
+}
+
+type GetPriceListResponseObject interface {
+	VisitGetPriceListResponse(w http.ResponseWriter) error
+}
+
+type GetPriceList200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetPriceList200JSONResponse struct {
+	Body    PriceList
+	Headers GetPriceList200ResponseHeaders
+}
+
+func (response GetPriceList200JSONResponse) VisitGetPriceListResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPriceList304Response struct {
+}
+
+func (response GetPriceList304Response) VisitGetPriceListResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetPriceListdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetPriceListdefaultApplicationProblemPlusJSONResponse) VisitGetPriceListResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdatePriceListRequestObject struct {
+	Id     PriceListId `json:"id"`
+	Params UpdatePriceListParams
+	Body   *UpdatePriceListJSONRequestBody
+}
+
+type UpdatePriceListResponseObject interface {
+	VisitUpdatePriceListResponse(w http.ResponseWriter) error
+}
+
+type UpdatePriceList200ResponseHeaders struct {
+	ETag *string
+}
+
+type UpdatePriceList200JSONResponse struct {
+	Body    PriceList
+	Headers UpdatePriceList200ResponseHeaders
+}
+
+func (response UpdatePriceList200JSONResponse) VisitUpdatePriceListResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdatePriceListdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response UpdatePriceListdefaultApplicationProblemPlusJSONResponse) VisitUpdatePriceListResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPriceListEntriesRequestObject struct {
+	Id     PriceListId `json:"id"`
+	Params ListPriceListEntriesParams
+}
+
+type ListPriceListEntriesResponseObject interface {
+	VisitListPriceListEntriesResponse(w http.ResponseWriter) error
+}
+
+type ListPriceListEntries200ResponseHeaders struct {
+	Link *string
+}
+
+type ListPriceListEntries200JSONResponse struct {
+	Body    PriceListEntryList
+	Headers ListPriceListEntries200ResponseHeaders
+}
+
+func (response ListPriceListEntries200JSONResponse) VisitListPriceListEntriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPriceListEntriesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListPriceListEntriesdefaultApplicationProblemPlusJSONResponse) VisitListPriceListEntriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetPriceListEntriesRequestObject struct {
+	Id     PriceListId `json:"id"`
+	Params SetPriceListEntriesParams
+	Body   *SetPriceListEntriesJSONRequestBody
+}
+
+type SetPriceListEntriesResponseObject interface {
+	VisitSetPriceListEntriesResponse(w http.ResponseWriter) error
+}
+
+type SetPriceListEntries200ResponseHeaders struct {
+	ETag *string
+}
+
+type SetPriceListEntries200JSONResponse struct {
+	Body    PriceListEntriesResult
+	Headers SetPriceListEntries200ResponseHeaders
+}
+
+func (response SetPriceListEntries200JSONResponse) VisitSetPriceListEntriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetPriceListEntriesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response SetPriceListEntriesdefaultApplicationProblemPlusJSONResponse) VisitSetPriceListEntriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListProductsRequestObject struct {
 	Params ListProductsParams
 }
@@ -1836,6 +3364,63 @@ type UpdateProductdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateProductdefaultApplicationProblemPlusJSONResponse) VisitUpdateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProductStatusChangesRequestObject struct {
+	Id     ProductId `json:"id"`
+	Params ListProductStatusChangesParams
+}
+
+type ListProductStatusChangesResponseObject interface {
+	VisitListProductStatusChangesResponse(w http.ResponseWriter) error
+}
+
+type ListProductStatusChanges200ResponseHeaders struct {
+	Link *string
+}
+
+type ListProductStatusChanges200JSONResponse struct {
+	Body    StatusChangeList
+	Headers ListProductStatusChanges200ResponseHeaders
+}
+
+func (response ListProductStatusChanges200JSONResponse) VisitListProductStatusChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProductStatusChangesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListProductStatusChangesdefaultApplicationProblemPlusJSONResponse) VisitListProductStatusChangesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2151,6 +3736,110 @@ func (response UpdateVariantdefaultApplicationProblemPlusJSONResponse) VisitUpda
 	return err
 }
 
+type GetVariantPriceRequestObject struct {
+	Id     VariantId `json:"id"`
+	Params GetVariantPriceParams
+}
+
+type GetVariantPriceResponseObject interface {
+	VisitGetVariantPriceResponse(w http.ResponseWriter) error
+}
+
+type GetVariantPrice200JSONResponse VariantPrice
+
+func (response GetVariantPrice200JSONResponse) VisitGetVariantPriceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetVariantPricedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetVariantPricedefaultApplicationProblemPlusJSONResponse) VisitGetVariantPriceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVariantPriceChangesRequestObject struct {
+	Id     VariantId `json:"id"`
+	Params ListVariantPriceChangesParams
+}
+
+type ListVariantPriceChangesResponseObject interface {
+	VisitListVariantPriceChangesResponse(w http.ResponseWriter) error
+}
+
+type ListVariantPriceChanges200ResponseHeaders struct {
+	Link *string
+}
+
+type ListVariantPriceChanges200JSONResponse struct {
+	Body    PriceChangeList
+	Headers ListVariantPriceChanges200ResponseHeaders
+}
+
+func (response ListVariantPriceChanges200JSONResponse) VisitListVariantPriceChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVariantPriceChangesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListVariantPriceChangesdefaultApplicationProblemPlusJSONResponse) VisitListVariantPriceChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// ListCategories List categories
@@ -2168,6 +3857,27 @@ type StrictServerInterface interface {
 	// UpdateCategory Change a category
 	// (PATCH /v1/categories/{id})
 	UpdateCategory(ctx context.Context, request UpdateCategoryRequestObject) (UpdateCategoryResponseObject, error)
+	// ListPriceLists List price lists
+	// (GET /v1/price-lists)
+	ListPriceLists(ctx context.Context, request ListPriceListsRequestObject) (ListPriceListsResponseObject, error)
+	// CreatePriceList Create a price list
+	// (POST /v1/price-lists)
+	CreatePriceList(ctx context.Context, request CreatePriceListRequestObject) (CreatePriceListResponseObject, error)
+	// DeletePriceList Delete a price list
+	// (DELETE /v1/price-lists/{id})
+	DeletePriceList(ctx context.Context, request DeletePriceListRequestObject) (DeletePriceListResponseObject, error)
+	// GetPriceList Read a price list
+	// (GET /v1/price-lists/{id})
+	GetPriceList(ctx context.Context, request GetPriceListRequestObject) (GetPriceListResponseObject, error)
+	// UpdatePriceList Change a price list
+	// (PATCH /v1/price-lists/{id})
+	UpdatePriceList(ctx context.Context, request UpdatePriceListRequestObject) (UpdatePriceListResponseObject, error)
+	// ListPriceListEntries List the prices of a list
+	// (GET /v1/price-lists/{id}/entries)
+	ListPriceListEntries(ctx context.Context, request ListPriceListEntriesRequestObject) (ListPriceListEntriesResponseObject, error)
+	// SetPriceListEntries Set prices of a list
+	// (PUT /v1/price-lists/{id}/entries)
+	SetPriceListEntries(ctx context.Context, request SetPriceListEntriesRequestObject) (SetPriceListEntriesResponseObject, error)
 	// ListProducts List products
 	// (GET /v1/products)
 	ListProducts(ctx context.Context, request ListProductsRequestObject) (ListProductsResponseObject, error)
@@ -2180,6 +3890,9 @@ type StrictServerInterface interface {
 	// UpdateProduct Change a product
 	// (PATCH /v1/products/{id})
 	UpdateProduct(ctx context.Context, request UpdateProductRequestObject) (UpdateProductResponseObject, error)
+	// ListProductStatusChanges Read when a product was on sale
+	// (GET /v1/products/{id}/status-history)
+	ListProductStatusChanges(ctx context.Context, request ListProductStatusChangesRequestObject) (ListProductStatusChangesResponseObject, error)
 	// ListProductVariants List the variants of a product
 	// (GET /v1/products/{id}/variants)
 	ListProductVariants(ctx context.Context, request ListProductVariantsRequestObject) (ListProductVariantsResponseObject, error)
@@ -2195,6 +3908,12 @@ type StrictServerInterface interface {
 	// UpdateVariant Change a variant
 	// (PATCH /v1/variants/{id})
 	UpdateVariant(ctx context.Context, request UpdateVariantRequestObject) (UpdateVariantResponseObject, error)
+	// GetVariantPrice Say what a variant costs, and why
+	// (GET /v1/variants/{id}/price)
+	GetVariantPrice(ctx context.Context, request GetVariantPriceRequestObject) (GetVariantPriceResponseObject, error)
+	// ListVariantPriceChanges Read the history of a variant's prices
+	// (GET /v1/variants/{id}/price-history)
+	ListVariantPriceChanges(ctx context.Context, request ListVariantPriceChangesRequestObject) (ListVariantPriceChangesResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -2383,6 +4102,255 @@ func (sh *strictHandler) UpdateCategory(ctx echo.Context, id CategoryId, params 
 	return nil
 }
 
+// ListPriceLists operation middleware
+func (sh *strictHandler) ListPriceLists(ctx echo.Context, params ListPriceListsParams) error {
+	var request ListPriceListsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPriceLists(ctx.Request().Context(), request.(ListPriceListsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPriceLists")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPriceListsResponseObject); ok {
+		return validResponse.VisitListPriceListsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreatePriceList operation middleware
+func (sh *strictHandler) CreatePriceList(ctx echo.Context, params CreatePriceListParams) error {
+	var request CreatePriceListRequestObject
+
+	request.Params = params
+
+	var body CreatePriceListJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreatePriceList(ctx.Request().Context(), request.(CreatePriceListRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreatePriceList")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreatePriceListResponseObject); ok {
+		return validResponse.VisitCreatePriceListResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeletePriceList operation middleware
+func (sh *strictHandler) DeletePriceList(ctx echo.Context, id PriceListId, params DeletePriceListParams) error {
+	var request DeletePriceListRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeletePriceList(ctx.Request().Context(), request.(DeletePriceListRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeletePriceList")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeletePriceListResponseObject); ok {
+		return validResponse.VisitDeletePriceListResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetPriceList operation middleware
+func (sh *strictHandler) GetPriceList(ctx echo.Context, id PriceListId, params GetPriceListParams) error {
+	var request GetPriceListRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetPriceList(ctx.Request().Context(), request.(GetPriceListRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetPriceList")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetPriceListResponseObject); ok {
+		return validResponse.VisitGetPriceListResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdatePriceList operation middleware
+func (sh *strictHandler) UpdatePriceList(ctx echo.Context, id PriceListId, params UpdatePriceListParams) error {
+	var request UpdatePriceListRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body UpdatePriceListJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdatePriceList(ctx.Request().Context(), request.(UpdatePriceListRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdatePriceList")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdatePriceListResponseObject); ok {
+		return validResponse.VisitUpdatePriceListResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListPriceListEntries operation middleware
+func (sh *strictHandler) ListPriceListEntries(ctx echo.Context, id PriceListId, params ListPriceListEntriesParams) error {
+	var request ListPriceListEntriesRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPriceListEntries(ctx.Request().Context(), request.(ListPriceListEntriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPriceListEntries")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPriceListEntriesResponseObject); ok {
+		return validResponse.VisitListPriceListEntriesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SetPriceListEntries operation middleware
+func (sh *strictHandler) SetPriceListEntries(ctx echo.Context, id PriceListId, params SetPriceListEntriesParams) error {
+	var request SetPriceListEntriesRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body SetPriceListEntriesJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SetPriceListEntries(ctx.Request().Context(), request.(SetPriceListEntriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetPriceListEntries")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SetPriceListEntriesResponseObject); ok {
+		return validResponse.VisitSetPriceListEntriesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListProducts operation middleware
 func (sh *strictHandler) ListProducts(ctx echo.Context, params ListProductsParams) error {
 	var request ListProductsRequestObject
@@ -2525,6 +4493,32 @@ func (sh *strictHandler) UpdateProduct(ctx echo.Context, id ProductId, params Up
 		return err
 	} else if validResponse, ok := response.(UpdateProductResponseObject); ok {
 		return validResponse.VisitUpdateProductResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListProductStatusChanges operation middleware
+func (sh *strictHandler) ListProductStatusChanges(ctx echo.Context, id ProductId, params ListProductStatusChangesParams) error {
+	var request ListProductStatusChangesRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListProductStatusChanges(ctx.Request().Context(), request.(ListProductStatusChangesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListProductStatusChanges")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListProductStatusChangesResponseObject); ok {
+		return validResponse.VisitListProductStatusChangesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -2700,6 +4694,58 @@ func (sh *strictHandler) UpdateVariant(ctx echo.Context, id VariantId, params Up
 		return err
 	} else if validResponse, ok := response.(UpdateVariantResponseObject); ok {
 		return validResponse.VisitUpdateVariantResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetVariantPrice operation middleware
+func (sh *strictHandler) GetVariantPrice(ctx echo.Context, id VariantId, params GetVariantPriceParams) error {
+	var request GetVariantPriceRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetVariantPrice(ctx.Request().Context(), request.(GetVariantPriceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetVariantPrice")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetVariantPriceResponseObject); ok {
+		return validResponse.VisitGetVariantPriceResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListVariantPriceChanges operation middleware
+func (sh *strictHandler) ListVariantPriceChanges(ctx echo.Context, id VariantId, params ListVariantPriceChangesParams) error {
+	var request ListVariantPriceChangesRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListVariantPriceChanges(ctx.Request().Context(), request.(ListVariantPriceChangesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListVariantPriceChanges")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListVariantPriceChangesResponseObject); ok {
+		return validResponse.VisitListVariantPriceChangesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

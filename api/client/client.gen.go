@@ -1718,25 +1718,25 @@ func (e OAuthTokenTokenType) Valid() bool {
 
 // Defines values for OrderChannel.
 const (
-	ChannelLive        OrderChannel = "live"
-	ChannelMarketplace OrderChannel = "marketplace"
-	ChannelMiniProgram OrderChannel = "mini_program"
-	ChannelPOS         OrderChannel = "pos"
-	ChannelWeb         OrderChannel = "web"
+	OrderChannelChannelLive        OrderChannel = "live"
+	OrderChannelChannelMarketplace OrderChannel = "marketplace"
+	OrderChannelChannelMiniProgram OrderChannel = "mini_program"
+	OrderChannelChannelPOS         OrderChannel = "pos"
+	OrderChannelChannelWeb         OrderChannel = "web"
 )
 
 // Valid indicates whether the value is a known member of the OrderChannel enum.
 func (e OrderChannel) Valid() bool {
 	switch e {
-	case ChannelLive:
+	case OrderChannelChannelLive:
 		return true
-	case ChannelMarketplace:
+	case OrderChannelChannelMarketplace:
 		return true
-	case ChannelMiniProgram:
+	case OrderChannelChannelMiniProgram:
 		return true
-	case ChannelPOS:
+	case OrderChannelChannelPOS:
 		return true
-	case ChannelWeb:
+	case OrderChannelChannelWeb:
 		return true
 	default:
 		return false
@@ -1854,6 +1854,66 @@ func (e PhoneKind) Valid() bool {
 	case PhoneKindMobile:
 		return true
 	case PhoneKindOther:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PriceListStatus.
+const (
+	PriceListActive   PriceListStatus = "active"
+	PriceListArchived PriceListStatus = "archived"
+	PriceListDraft    PriceListStatus = "draft"
+)
+
+// Valid indicates whether the value is a known member of the PriceListStatus enum.
+func (e PriceListStatus) Valid() bool {
+	switch e {
+	case PriceListActive:
+		return true
+	case PriceListArchived:
+		return true
+	case PriceListDraft:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PriceOutcome.
+const (
+	PriceEnded        PriceOutcome = "ended"
+	PriceInactive     PriceOutcome = "inactive"
+	PriceNotYet       PriceOutcome = "not_yet"
+	PriceOtherChannel PriceOutcome = "other_channel"
+	PriceOtherStore   PriceOutcome = "other_store"
+	PriceOtherTier    PriceOutcome = "other_tier"
+	PriceOutranked    PriceOutcome = "outranked"
+	PriceQuantity     PriceOutcome = "quantity"
+	PriceWon          PriceOutcome = "won"
+)
+
+// Valid indicates whether the value is a known member of the PriceOutcome enum.
+func (e PriceOutcome) Valid() bool {
+	switch e {
+	case PriceEnded:
+		return true
+	case PriceInactive:
+		return true
+	case PriceNotYet:
+		return true
+	case PriceOtherChannel:
+		return true
+	case PriceOtherStore:
+		return true
+	case PriceOtherTier:
+		return true
+	case PriceOutranked:
+		return true
+	case PriceQuantity:
+		return true
+	case PriceWon:
 		return true
 	default:
 		return false
@@ -2010,6 +2070,54 @@ func (e RevealField) Valid() bool {
 	case RevealName:
 		return true
 	case RevealPhone:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SaleStatus.
+const (
+	SaleActive   SaleStatus = "active"
+	SaleArchived SaleStatus = "archived"
+	SaleDraft    SaleStatus = "draft"
+)
+
+// Valid indicates whether the value is a known member of the SaleStatus enum.
+func (e SaleStatus) Valid() bool {
+	switch e {
+	case SaleActive:
+		return true
+	case SaleArchived:
+		return true
+	case SaleDraft:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SalesChannel.
+const (
+	SalesChannelChannelLive        SalesChannel = "live"
+	SalesChannelChannelMarketplace SalesChannel = "marketplace"
+	SalesChannelChannelMiniProgram SalesChannel = "mini_program"
+	SalesChannelChannelPos         SalesChannel = "pos"
+	SalesChannelChannelWeb         SalesChannel = "web"
+)
+
+// Valid indicates whether the value is a known member of the SalesChannel enum.
+func (e SalesChannel) Valid() bool {
+	switch e {
+	case SalesChannelChannelLive:
+		return true
+	case SalesChannelChannelMarketplace:
+		return true
+	case SalesChannelChannelMiniProgram:
+		return true
+	case SalesChannelChannelPos:
+		return true
+	case SalesChannelChannelWeb:
 		return true
 	default:
 		return false
@@ -3174,6 +3282,36 @@ func (e ListPermissionsParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for ListPriceListsParamsInclude.
+const (
+	ListPriceListsParamsIncludeIncludeTotalCount ListPriceListsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListPriceListsParamsInclude enum.
+func (e ListPriceListsParamsInclude) Valid() bool {
+	switch e {
+	case ListPriceListsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListPriceListEntriesParamsInclude.
+const (
+	ListPriceListEntriesParamsIncludeIncludeTotalCount ListPriceListEntriesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListPriceListEntriesParamsInclude enum.
+func (e ListPriceListEntriesParamsInclude) Valid() bool {
+	switch e {
+	case ListPriceListEntriesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListProductsParamsInclude.
 const (
 	ListProductsParamsIncludeIncludeTotalCount ListProductsParamsInclude = "total_count"
@@ -3183,6 +3321,21 @@ const (
 func (e ListProductsParamsInclude) Valid() bool {
 	switch e {
 	case ListProductsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListProductStatusChangesParamsInclude.
+const (
+	ListProductStatusChangesParamsIncludeIncludeTotalCount ListProductStatusChangesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListProductStatusChangesParamsInclude enum.
+func (e ListProductStatusChangesParamsInclude) Valid() bool {
+	switch e {
+	case ListProductStatusChangesParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -3453,6 +3606,21 @@ const (
 func (e ListVariantsParamsInclude) Valid() bool {
 	switch e {
 	case ListVariantsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListVariantPriceChangesParamsInclude.
+const (
+	ListVariantPriceChangesParamsIncludeIncludeTotalCount ListVariantPriceChangesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListVariantPriceChangesParamsInclude enum.
+func (e ListVariantPriceChangesParamsInclude) Valid() bool {
+	switch e {
+	case ListVariantPriceChangesParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -4036,18 +4204,24 @@ type BulkMode string
 
 // Category A node of the category tree.
 //
-// Example: {"created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","name":"古典小说","parent_id":null,"updated_at":"2026-07-01T02:00:00Z","version":1}
+// Example: {"created_at":"2026-07-01T02:00:00Z","effective_tax_rate":900,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","name":"古典小说","parent_id":null,"tax_rate":900,"updated_at":"2026-07-01T02:00:00Z","version":1}
 type Category struct {
 	CreatedAt time.Time `json:"created_at"`
+
+	// EffectiveTaxRate Its own, or that of the nearest category above that has one.
+	EffectiveTaxRate nullable.Nullable[int32] `json:"effective_tax_rate"`
 
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
-	Id        Id                                    `json:"id"`
-	Name      string                                `json:"name"`
-	ParentId  nullable.Nullable[openapi_types.UUID] `json:"parent_id"`
-	UpdatedAt time.Time                             `json:"updated_at"`
-	Version   int64                                 `json:"version"`
+	Id       Id                                    `json:"id"`
+	Name     string                                `json:"name"`
+	ParentId nullable.Nullable[openapi_types.UUID] `json:"parent_id"`
+
+	// TaxRate In hundredths of a percent; null where it is that of the category above.
+	TaxRate   nullable.Nullable[int32] `json:"tax_rate"`
+	UpdatedAt time.Time                `json:"updated_at"`
+	Version   int64                    `json:"version"`
 }
 
 // CategoryCreate A category to create.
@@ -4060,11 +4234,16 @@ type CategoryCreate struct {
 	//
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 	ParentId *Id `json:"parent_id,omitempty"`
+
+	// TaxRate In hundredths of a percent; prices contain the tax.
+	//
+	// Example: 900
+	TaxRate *TaxRate `json:"tax_rate,omitempty"`
 }
 
 // CategoryList A page of categories.
 //
-// Example: {"has_more":false,"items":[{"created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","name":"古典小说","parent_id":null,"updated_at":"2026-07-01T02:00:00Z","version":1}],"next_cursor":null}
+// Example: {"has_more":false,"items":[{"created_at":"2026-07-01T02:00:00Z","effective_tax_rate":900,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","name":"古典小说","parent_id":null,"tax_rate":900,"updated_at":"2026-07-01T02:00:00Z","version":1}],"next_cursor":null}
 type CategoryList struct {
 	HasMore bool       `json:"has_more"`
 	Items   []Category `json:"items"`
@@ -4082,6 +4261,9 @@ type CategoryList struct {
 type CategoryUpdate struct {
 	Name     *string               `json:"name,omitempty"`
 	ParentId nullable.Nullable[Id] `json:"parent_id,omitempty"`
+
+	// TaxRate In hundredths of a percent; null where it is that of the category above.
+	TaxRate nullable.Nullable[int32] `json:"tax_rate,omitempty"`
 }
 
 // CodeInput Example: {"code":"492039"}
@@ -4133,6 +4315,27 @@ type ConsentText struct {
 // ConsentTexts Example: {"texts":[{"body":"To run your membership we process …","hash":"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824","published_at":"2026-07-01T02:00:00Z","purpose":"terms","title":"Membership terms and privacy notice","version":1}]}
 type ConsentTexts struct {
 	Texts []ConsentText `json:"texts"`
+}
+
+// ConsideredPrice The price a list has.
+//
+// Example: {"code":"gold-2026","min_quantity":1,"name":"金卡会员价","outcome":"won","price_amount":4990,"price_list_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","priority":10}
+type ConsideredPrice struct {
+	Code        string `json:"code"`
+	MinQuantity int64  `json:"min_quantity"`
+	Name        string `json:"name"`
+
+	// Outcome What became of a list that has a price of the variant. Only of `won` and `outranked` lists the conditions hold.
+	//
+	// Example: won
+	Outcome     PriceOutcome `json:"outcome"`
+	PriceAmount int64        `json:"price_amount"`
+
+	// PriceListId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	PriceListId Id    `json:"price_list_id"`
+	Priority    int32 `json:"priority"`
 }
 
 // Currency ISO 4217 code. Amounts beside it are integers in its minor unit.
@@ -8657,6 +8860,243 @@ type PhoneInput struct {
 // Example: mobile
 type PhoneKind string
 
+// PriceChange A change of a price, in minor currency units.
+//
+// Example: {"changed_at":"2026-07-01T02:00:00Z","changed_by":"wang.min","min_quantity":1,"new_amount":4990,"old_amount":5970,"price_list_code":null,"price_list_id":null,"reason":"换季"}
+type PriceChange struct {
+	ChangedAt time.Time `json:"changed_at"`
+
+	// ChangedBy User name of staff, name of a key or job.
+	ChangedBy   string `json:"changed_by"`
+	MinQuantity int64  `json:"min_quantity"`
+
+	// NewAmount Null if the price was taken off the list.
+	NewAmount nullable.Nullable[int64] `json:"new_amount"`
+
+	// OldAmount Null if there was no price.
+	OldAmount nullable.Nullable[int64] `json:"old_amount"`
+
+	// PriceListCode As it was then.
+	PriceListCode nullable.Nullable[string] `json:"price_list_code"`
+
+	// PriceListId Null for the variant's own price.
+	PriceListId nullable.Nullable[openapi_types.UUID] `json:"price_list_id"`
+	Reason      string                                `json:"reason"`
+}
+
+// PriceChangeList A page of changes of prices.
+//
+// Example: {"has_more":false,"items":[{"changed_at":"2026-07-01T02:00:00Z","changed_by":"wang.min","min_quantity":1,"new_amount":4990,"old_amount":5970,"price_list_code":null,"price_list_id":null,"reason":"换季"}],"next_cursor":null}
+type PriceChangeList struct {
+	HasMore bool          `json:"has_more"`
+	Items   []PriceChange `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All changes, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// PriceList Other prices than variants' own, in a store, on a channel, to a tier, for a time. What is null it holds for all of.
+//
+// Example: {"channel":null,"code":"gold-2026","created_at":"2026-07-01T02:00:00Z","currency":"CNY","ends_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","name":"金卡会员价","priority":10,"starts_at":"2026-07-01T00:00:00Z","status":"active","store_id":null,"tier":"gold","updated_at":"2026-07-01T02:00:00Z","version":1}
+type PriceList struct {
+	Channel   nullable.Nullable[SalesChannel] `json:"channel"`
+	Code      string                          `json:"code"`
+	CreatedAt time.Time                       `json:"created_at"`
+	Currency  string                          `json:"currency"`
+
+	// EndsAt Holds before this instant.
+	EndsAt nullable.Nullable[time.Time] `json:"ends_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id   Id     `json:"id"`
+	Name string `json:"name"`
+
+	// Priority The list with the higher one wins.
+	Priority int32 `json:"priority"`
+
+	// StartsAt Holds from this instant.
+	StartsAt nullable.Nullable[time.Time] `json:"starts_at"`
+
+	// Status A draft does not hold yet, an archived list no longer.
+	//
+	// Example: active
+	Status PriceListStatus `json:"status"`
+
+	// StoreId Only in this store.
+	StoreId nullable.Nullable[openapi_types.UUID] `json:"store_id"`
+
+	// Tier Only to customers of this membership tier, by its code.
+	Tier      nullable.Nullable[string] `json:"tier"`
+	UpdatedAt time.Time                 `json:"updated_at"`
+	Version   int64                     `json:"version"`
+}
+
+// PriceListCreate A price list to create.
+//
+// Example: {"code":"gold-2026","name":"金卡会员价","priority":10,"status":"active","tier":"gold"}
+type PriceListCreate struct {
+	// Channel How something is sold.
+	//
+	// Example: pos
+	Channel *SalesChannel `json:"channel,omitempty"`
+
+	// Code Unique.
+	Code string `json:"code"`
+
+	// Currency That of the business, which is meant if left out.
+	Currency *string `json:"currency,omitempty"`
+
+	// EndsAt Holds before this instant.
+	EndsAt *time.Time `json:"ends_at,omitempty"`
+	Name   string     `json:"name"`
+
+	// Priority The list with the higher one wins.
+	Priority *int32 `json:"priority,omitempty"`
+
+	// StartsAt Holds from this instant.
+	StartsAt *time.Time `json:"starts_at,omitempty"`
+
+	// Status A draft does not hold yet, an archived list no longer.
+	//
+	// Example: active
+	Status *PriceListStatus `json:"status,omitempty"`
+
+	// StoreId Only in this store.
+	StoreId *openapi_types.UUID `json:"store_id,omitempty"`
+
+	// Tier Only to customers of this membership tier, by its code.
+	Tier *string `json:"tier,omitempty"`
+}
+
+// PriceListEntriesInput Prices to set in a list.
+//
+// Example: {"entries":[{"price_amount":4990,"sku":"BK-0001"},{"price_amount":null,"sku":"BK-0002"}],"reason":"换季"}
+type PriceListEntriesInput struct {
+	Entries []PriceListEntryInput `json:"entries"`
+
+	// Reason Kept in the history of prices.
+	Reason *string `json:"reason,omitempty"`
+}
+
+// PriceListEntriesResult What became of prices sent.
+//
+// Example: {"price_list_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","removed_count":0,"set_count":1,"unchanged_count":1,"version":2}
+type PriceListEntriesResult struct {
+	// PriceListId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	PriceListId  Id    `json:"price_list_id"`
+	RemovedCount int64 `json:"removed_count"`
+
+	// SetCount New or changed.
+	SetCount int64 `json:"set_count"`
+
+	// UnchangedCount As they were before.
+	UnchangedCount int64 `json:"unchanged_count"`
+	Version        int64 `json:"version"`
+}
+
+// PriceListEntry The price of a variant in a list, in minor currency units, for lines of `min_quantity` pieces and more.
+//
+// Example: {"min_quantity":1,"price_amount":4990,"sku":"BK-0001","updated_at":"2026-07-01T02:00:00Z","variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22"}
+type PriceListEntry struct {
+	MinQuantity int64     `json:"min_quantity"`
+	PriceAmount int64     `json:"price_amount"`
+	Sku         string    `json:"sku"`
+	UpdatedAt   time.Time `json:"updated_at"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId Id `json:"variant_id"`
+}
+
+// PriceListEntryInput A price to set, of the variant with this id or this SKU; null takes it off the list.
+//
+// Example: {"price_amount":4990,"sku":"BK-0001"}
+type PriceListEntryInput struct {
+	MinQuantity *int64                   `json:"min_quantity,omitempty"`
+	PriceAmount nullable.Nullable[int64] `json:"price_amount"`
+	Sku         *string                  `json:"sku,omitempty"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId *Id `json:"variant_id,omitempty"`
+}
+
+// PriceListEntryList A page of prices.
+//
+// Example: {"has_more":false,"items":[{"min_quantity":1,"price_amount":4990,"sku":"BK-0001","updated_at":"2026-07-01T02:00:00Z","variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22"}],"next_cursor":null}
+type PriceListEntryList struct {
+	HasMore bool             `json:"has_more"`
+	Items   []PriceListEntry `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All prices that match, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// PriceListList A page of price lists.
+//
+// Example: {"has_more":false,"items":[{"channel":null,"code":"gold-2026","created_at":"2026-07-01T02:00:00Z","currency":"CNY","ends_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","name":"金卡会员价","priority":10,"starts_at":"2026-07-01T00:00:00Z","status":"active","store_id":null,"tier":"gold","updated_at":"2026-07-01T02:00:00Z","version":1}],"next_cursor":null}
+type PriceListList struct {
+	HasMore bool        `json:"has_more"`
+	Items   []PriceList `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All price lists that match, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// PriceListStatus A draft does not hold yet, an archived list no longer.
+//
+// Example: active
+type PriceListStatus string
+
+// PriceListUpdate What to change of a price list.
+//
+// Example: {"status":"archived"}
+type PriceListUpdate struct {
+	Channel nullable.Nullable[SalesChannel] `json:"channel,omitempty"`
+	Code    *string                         `json:"code,omitempty"`
+
+	// EndsAt Holds before this instant.
+	EndsAt nullable.Nullable[time.Time] `json:"ends_at,omitempty"`
+	Name   *string                      `json:"name,omitempty"`
+
+	// Priority The list with the higher one wins.
+	Priority *int32 `json:"priority,omitempty"`
+
+	// StartsAt Holds from this instant.
+	StartsAt nullable.Nullable[time.Time] `json:"starts_at,omitempty"`
+
+	// Status A draft does not hold yet, an archived list no longer.
+	//
+	// Example: active
+	Status *PriceListStatus `json:"status,omitempty"`
+
+	// StoreId Only in this store.
+	StoreId nullable.Nullable[openapi_types.UUID] `json:"store_id,omitempty"`
+
+	// Tier Only to customers of this membership tier, by its code.
+	Tier nullable.Nullable[string] `json:"tier,omitempty"`
+}
+
+// PriceOutcome What became of a list that has a price of the variant. Only of `won` and `outranked` lists the conditions hold.
+//
+// Example: won
+type PriceOutcome string
+
 // Problem What went wrong, in the shape of RFC 9457. Programs decide by `code`; people read `title` and `detail`.
 //
 // Example: {"code":"request.invalid","detail":"Correct the fields named in errors and send it again.","errors":[{"code":"request.type","detail":"must be a string","pointer":"/phone"}],"request_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","status":422,"title":"The request is not valid","type":"/docs/errors/request.invalid"}
@@ -8705,7 +9145,7 @@ type ProblemError struct {
 
 // Product What is sold, in one or more variants.
 //
-// Example: {"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","custom_fields":{"season":"spring"},"description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","source":"staff","status":"active","title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}
+// Example: {"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","custom_fields":{"season":"spring"},"description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","source":"staff","status":"active","tax_rate":null,"title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}
 type Product struct {
 	Apparel    nullable.Nullable[Apparel]            `json:"apparel"`
 	Attributes nullable.Nullable[ProductAttributes]  `json:"attributes"`
@@ -8739,11 +9179,14 @@ type Product struct {
 	// Status A draft is not on sale yet, an archived product no longer.
 	//
 	// Example: active
-	Status    ProductStatus `json:"status"`
-	Title     string        `json:"title"`
-	UpdatedAt time.Time     `json:"updated_at"`
-	Variants  []Variant     `json:"variants"`
-	Version   int64         `json:"version"`
+	Status ProductStatus `json:"status"`
+
+	// TaxRate In hundredths of a percent; null where it is that of the category above.
+	TaxRate   nullable.Nullable[int32] `json:"tax_rate"`
+	Title     string                   `json:"title"`
+	UpdatedAt time.Time                `json:"updated_at"`
+	Variants  []Variant                `json:"variants"`
+	Version   int64                    `json:"version"`
 }
 
 // ProductAttributes Further properties of the product, free in form.
@@ -8794,7 +9237,12 @@ type ProductCreate struct {
 	//
 	// Example: active
 	Status *ProductStatus `json:"status,omitempty"`
-	Title  string         `json:"title"`
+
+	// TaxRate In hundredths of a percent; prices contain the tax.
+	//
+	// Example: 900
+	TaxRate *TaxRate `json:"tax_rate,omitempty"`
+	Title   string   `json:"title"`
 
 	// Variants Made together with the product, all or none.
 	Variants *[]VariantCreate `json:"variants,omitempty"`
@@ -8807,7 +9255,7 @@ type ProductKind string
 
 // ProductList A page of products.
 //
-// Example: {"has_more":false,"items":[{"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","custom_fields":{"season":"spring"},"description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","source":"staff","status":"active","title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}],"next_cursor":null}
+// Example: {"has_more":false,"items":[{"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","custom_fields":{"season":"spring"},"description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","source":"staff","status":"active","tax_rate":null,"title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}],"next_cursor":null}
 type ProductList struct {
 	HasMore bool      `json:"has_more"`
 	Items   []Product `json:"items"`
@@ -8848,11 +9296,17 @@ type ProductUpdate struct {
 	// Example: book
 	Kind *ProductKind `json:"kind,omitempty"`
 
+	// Reason Kept in the histories of prices and states.
+	Reason *string `json:"reason,omitempty"`
+
 	// Status A draft is not on sale yet, an archived product no longer.
 	//
 	// Example: active
 	Status *ProductStatus `json:"status,omitempty"`
-	Title  *string        `json:"title,omitempty"`
+
+	// TaxRate In hundredths of a percent; null where it is that of the category above.
+	TaxRate nullable.Nullable[int32] `json:"tax_rate,omitempty"`
+	Title   *string                  `json:"title,omitempty"`
 }
 
 // ProfileCategory A category the customer buys from, counted over the last 365 business days.
@@ -9276,6 +9730,16 @@ type RoleUpdate struct {
 	Permissions *[]string `json:"permissions,omitempty"`
 }
 
+// SaleStatus Only what is `active` is sold; a variant is what its product is, if that is not active.
+//
+// Example: active
+type SaleStatus string
+
+// SalesChannel How something is sold.
+//
+// Example: pos
+type SalesChannel string
+
 // ScopeView How far somebody sees among rows that belong to a store or to a member of staff. The parts add up.
 //
 // Example: {"all_stores":false,"own":false,"stands_in_for":[],"store_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"]}
@@ -9598,6 +10062,36 @@ type StaffUpdate struct {
 
 	// StoreId null moves the person to head office.
 	StoreId nullable.Nullable[openapi_types.UUID] `json:"store_id,omitempty"`
+}
+
+// StatusChange A change of the state of a product, or of one of its variants.
+//
+// Example: {"changed_at":"2026-07-01T02:00:00Z","changed_by":"wang.min","new_status":"active","old_status":"draft","reason":"","variant_id":null}
+type StatusChange struct {
+	ChangedAt time.Time `json:"changed_at"`
+
+	// ChangedBy User name of staff, name of a key or job.
+	ChangedBy string `json:"changed_by"`
+	NewStatus string `json:"new_status"`
+	OldStatus string `json:"old_status"`
+	Reason    string `json:"reason"`
+
+	// VariantId Null for the product itself.
+	VariantId nullable.Nullable[openapi_types.UUID] `json:"variant_id"`
+}
+
+// StatusChangeList A page of changes of state.
+//
+// Example: {"has_more":false,"items":[{"changed_at":"2026-07-01T02:00:00Z","changed_by":"wang.min","new_status":"active","old_status":"draft","reason":"","variant_id":null}],"next_cursor":null}
+type StatusChangeList struct {
+	HasMore bool           `json:"has_more"`
+	Items   []StatusChange `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All changes, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
 // StepUp Example: {"factor_at":"2026-07-01T02:00:00Z","fresh_until":"2026-07-01T02:05:00Z"}
@@ -10448,6 +10942,11 @@ type TagUpdate struct {
 	Name         *string                   `json:"name,omitempty"`
 }
 
+// TaxRate In hundredths of a percent; prices contain the tax.
+//
+// Example: 900
+type TaxRate = int32
+
 // TimelineActor Who did something.
 //
 // Example: {"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","kind":"staff","name":"王店员"}
@@ -10756,6 +11255,38 @@ type VariantList struct {
 // Example: {"colour":"红","size":"M"}
 type VariantOptions map[string]string
 
+// VariantPrice What a piece costs. Amounts are in minor currency units.
+//
+// Example: {"considered":[{"code":"gold-2026","min_quantity":1,"name":"金卡会员价","outcome":"won","price_amount":4990,"price_list_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","priority":10}],"currency":"CNY","own_price_amount":5970,"price_amount":4990,"price_list_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","sku":"BK-0001","status":"active","tax_rate":900,"title":"红楼梦","variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22"}
+type VariantPrice struct {
+	Considered []ConsideredPrice `json:"considered"`
+	Currency   string            `json:"currency"`
+
+	// OwnPriceAmount Where no list holds.
+	OwnPriceAmount int64 `json:"own_price_amount"`
+	PriceAmount    int64 `json:"price_amount"`
+
+	// PriceListId The list that won; null for the variant's own price.
+	PriceListId nullable.Nullable[openapi_types.UUID] `json:"price_list_id"`
+	Sku         string                                `json:"sku"`
+
+	// Status Only what is `active` is sold; a variant is what its product is, if that is not active.
+	//
+	// Example: active
+	Status SaleStatus `json:"status"`
+
+	// TaxRate In hundredths of a percent; prices contain the tax.
+	//
+	// Example: 900
+	TaxRate TaxRate `json:"tax_rate"`
+	Title   string  `json:"title"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId Id `json:"variant_id"`
+}
+
 // VariantStatus An archived variant is no longer sold.
 //
 // Example: active
@@ -10763,13 +11294,16 @@ type VariantStatus string
 
 // VariantUpdate What to change of a variant.
 //
-// Example: {"price_amount":25900}
+// Example: {"price_amount":25900,"reason":"换季"}
 type VariantUpdate struct {
 	Barcode     nullable.Nullable[string]         `json:"barcode,omitempty"`
 	CostAmount  nullable.Nullable[int64]          `json:"cost_amount,omitempty"`
 	Options     nullable.Nullable[VariantOptions] `json:"options,omitempty"`
 	PriceAmount *int64                            `json:"price_amount,omitempty"`
-	Sku         *string                           `json:"sku,omitempty"`
+
+	// Reason Kept in the histories of prices and states.
+	Reason *string `json:"reason,omitempty"`
+	Sku    *string `json:"sku,omitempty"`
 
 	// Status An archived variant is no longer sold.
 	//
@@ -10897,6 +11431,11 @@ type MergeId = Id
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type NoteId = Id
+
+// PriceListId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type PriceListId = Id
 
 // ProductId A UUIDv7, so ids sort by the time of creation.
 //
@@ -12522,6 +13061,85 @@ type IngestPOSOrdersParams struct {
 	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
 }
 
+// ListPriceListsParams defines parameters for ListPriceLists.
+type ListPriceListsParams struct {
+	// Status Only lists in this state.
+	Status *PriceListStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// StoreId Only lists of this store.
+	StoreId *Id `form:"store_id,omitempty" json:"store_id,omitempty"`
+
+	// Channel Only lists of this channel.
+	Channel *SalesChannel `form:"channel,omitempty" json:"channel,omitempty"`
+
+	// Tier Only lists of this tier.
+	Tier *string `form:"tier,omitempty" json:"tier,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListPriceListsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListPriceListsParamsInclude defines parameters for ListPriceLists.
+type ListPriceListsParamsInclude string
+
+// CreatePriceListParams defines parameters for CreatePriceList.
+type CreatePriceListParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeletePriceListParams defines parameters for DeletePriceList.
+type DeletePriceListParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetPriceListParams defines parameters for GetPriceList.
+type GetPriceListParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdatePriceListParams defines parameters for UpdatePriceList.
+type UpdatePriceListParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListPriceListEntriesParams defines parameters for ListPriceListEntries.
+type ListPriceListEntriesParams struct {
+	// VariantId Only prices of this variant.
+	VariantId *Id `form:"variant_id,omitempty" json:"variant_id,omitempty"`
+
+	// Sku Only prices of this variant.
+	Sku *string `form:"sku,omitempty" json:"sku,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListPriceListEntriesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListPriceListEntriesParamsInclude defines parameters for ListPriceListEntries.
+type ListPriceListEntriesParamsInclude string
+
+// SetPriceListEntriesParams defines parameters for SetPriceListEntries.
+type SetPriceListEntriesParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // ListProductsParams defines parameters for ListProducts.
 type ListProductsParams struct {
 	// Q A fragment of the title, in any case.
@@ -12573,6 +13191,21 @@ type UpdateProductParams struct {
 	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
+
+// ListProductStatusChangesParams defines parameters for ListProductStatusChanges.
+type ListProductStatusChangesParams struct {
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListProductStatusChangesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListProductStatusChangesParamsInclude defines parameters for ListProductStatusChanges.
+type ListProductStatusChangesParamsInclude string
 
 // ListProductVariantsParams defines parameters for ListProductVariants.
 type ListProductVariantsParams struct {
@@ -13359,6 +13992,39 @@ type UpdateVariantParams struct {
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
+// GetVariantPriceParams defines parameters for GetVariantPrice.
+type GetVariantPriceParams struct {
+	// StoreId Where it is sold.
+	StoreId *Id `form:"store_id,omitempty" json:"store_id,omitempty"`
+
+	// Channel How it is sold.
+	Channel *SalesChannel `form:"channel,omitempty" json:"channel,omitempty"`
+
+	// Tier Code of the customer's tier.
+	Tier *string `form:"tier,omitempty" json:"tier,omitempty"`
+
+	// Quantity Pieces of the line.
+	Quantity *int64 `form:"quantity,omitempty" json:"quantity,omitempty"`
+
+	// At When it is sold.
+	At *time.Time `form:"at,omitempty" json:"at,omitempty"`
+}
+
+// ListVariantPriceChangesParams defines parameters for ListVariantPriceChanges.
+type ListVariantPriceChangesParams struct {
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListVariantPriceChangesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListVariantPriceChangesParamsInclude defines parameters for ListVariantPriceChanges.
+type ListVariantPriceChangesParamsInclude string
+
 // CreateApiKeyJSONRequestBody defines body for CreateApiKey for application/json ContentType.
 type CreateApiKeyJSONRequestBody = ApiKeyCreate
 
@@ -13601,6 +14267,15 @@ type CreateOAuthTokenFormdataRequestBody = OAuthTokenInput
 
 // IngestPOSOrdersJSONRequestBody defines body for IngestPOSOrders for application/json ContentType.
 type IngestPOSOrdersJSONRequestBody = POSBatch
+
+// CreatePriceListJSONRequestBody defines body for CreatePriceList for application/json ContentType.
+type CreatePriceListJSONRequestBody = PriceListCreate
+
+// UpdatePriceListJSONRequestBody defines body for UpdatePriceList for application/json ContentType.
+type UpdatePriceListJSONRequestBody = PriceListUpdate
+
+// SetPriceListEntriesJSONRequestBody defines body for SetPriceListEntries for application/json ContentType.
+type SetPriceListEntriesJSONRequestBody = PriceListEntriesInput
 
 // CreateProductJSONRequestBody defines body for CreateProduct for application/json ContentType.
 type CreateProductJSONRequestBody = ProductCreate
@@ -14456,7 +15131,7 @@ type ClientInterface interface {
 
 	// UpdateCategoryWithBody Change a category
 	//
-	// A merge patch. Moving a category below itself answers 422 `catalog.category_cycle`.
+	// A merge patch. Moving a category below itself answers 422 `catalog.category_cycle`. Products take the tax rate of their category, or of the nearest one above that has one, unless they have their own.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -14465,7 +15140,7 @@ type ClientInterface interface {
 
 	// UpdateCategory Change a category
 	//
-	// A merge patch. Moving a category below itself answers 422 `catalog.category_cycle`.
+	// A merge patch. Moving a category below itself answers 422 `catalog.category_cycle`. Products take the tax rate of their category, or of the nearest one above that has one, unless they have their own.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -16621,6 +17296,100 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/pos/orders (the `IngestPOSOrders` operationId).
 	IngestPOSOrders(ctx context.Context, params *IngestPOSOrdersParams, body IngestPOSOrdersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListPriceLists List price lists
+	//
+	// The newest first. Filters combine.
+	//
+	// Corresponds with GET /v1/price-lists (the `ListPriceLists` operationId).
+	ListPriceLists(ctx context.Context, params *ListPriceListsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreatePriceListWithBody Create a price list
+	//
+	// A list gives variants other prices than their own. What it does not name (store, channel, tier, time) it holds for all of. Prices are set with
+	// `PUT /v1/price-lists/{id}/entries`; sales cost what it says once its `status` is `active`. Where several lists hold, that with the highest `priority`
+	// wins, then the one that names more of store, channel and tier, then the lower price. A code in use answers 409 `catalog.price_list_code_taken`, a store
+	// outside the scope, or none without the whole business in it, 422 `catalog.price_list_store`, another currency than the business's 422 `catalog.currency_mismatch`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/price-lists (the `CreatePriceList` operationId).
+	CreatePriceListWithBody(ctx context.Context, params *CreatePriceListParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreatePriceList Create a price list
+	//
+	// A list gives variants other prices than their own. What it does not name (store, channel, tier, time) it holds for all of. Prices are set with
+	// `PUT /v1/price-lists/{id}/entries`; sales cost what it says once its `status` is `active`. Where several lists hold, that with the highest `priority`
+	// wins, then the one that names more of store, channel and tier, then the lower price. A code in use answers 409 `catalog.price_list_code_taken`, a store
+	// outside the scope, or none without the whole business in it, 422 `catalog.price_list_store`, another currency than the business's 422 `catalog.currency_mismatch`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/price-lists (the `CreatePriceList` operationId).
+	CreatePriceList(ctx context.Context, params *CreatePriceListParams, body CreatePriceListJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeletePriceList Delete a price list
+	//
+	// With its prices, while it is a draft; afterwards the answer is 409 `catalog.price_list_in_force`: archive it.
+	//
+	// Corresponds with DELETE /v1/price-lists/{id} (the `DeletePriceList` operationId).
+	DeletePriceList(ctx context.Context, id PriceListId, params *DeletePriceListParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetPriceList Read a price list
+	//
+	// Without its prices.
+	//
+	// Corresponds with GET /v1/price-lists/{id} (the `GetPriceList` operationId).
+	GetPriceList(ctx context.Context, id PriceListId, params *GetPriceListParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdatePriceListWithBody Change a price list
+	//
+	// A merge patch: members left out stay, null takes a condition off. Orders keep the prices they were made with. A list is a draft only until it is first put
+	// in force (422 `catalog.price_list_status`).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/price-lists/{id} (the `UpdatePriceList` operationId).
+	UpdatePriceListWithBody(ctx context.Context, id PriceListId, params *UpdatePriceListParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdatePriceList Change a price list
+	//
+	// A merge patch: members left out stay, null takes a condition off. Orders keep the prices they were made with. A list is a draft only until it is first put
+	// in force (422 `catalog.price_list_status`).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/price-lists/{id} (the `UpdatePriceList` operationId).
+	UpdatePriceList(ctx context.Context, id PriceListId, params *UpdatePriceListParams, body UpdatePriceListJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListPriceListEntries List the prices of a list
+	//
+	// By variant and quantity.
+	//
+	// Corresponds with GET /v1/price-lists/{id}/entries (the `ListPriceListEntries` operationId).
+	ListPriceListEntries(ctx context.Context, id PriceListId, params *ListPriceListEntriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetPriceListEntriesWithBody Set prices of a list
+	//
+	// Sets up to 1,000 prices, all or none, and takes those off that come with `price_amount: null`; what is not named stays. A variant is named by `variant_id`
+	// or `sku`. Several prices of a variant hold from `min_quantity` pieces of a line on; the one from the largest quantity that is reached counts. Sending the
+	// same again changes nothing.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/price-lists/{id}/entries (the `SetPriceListEntries` operationId).
+	SetPriceListEntriesWithBody(ctx context.Context, id PriceListId, params *SetPriceListEntriesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetPriceListEntries Set prices of a list
+	//
+	// Sets up to 1,000 prices, all or none, and takes those off that come with `price_amount: null`; what is not named stays. A variant is named by `variant_id`
+	// or `sku`. Several prices of a variant hold from `min_quantity` pieces of a line on; the one from the largest quantity that is reached counts. Sending the
+	// same again changes nothing.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/price-lists/{id}/entries (the `SetPriceListEntries` operationId).
+	SetPriceListEntries(ctx context.Context, id PriceListId, params *SetPriceListEntriesParams, body SetPriceListEntriesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListProducts List products
 	//
 	// The newest first, each with its variants. Filters combine. A fragment of a title has two characters or more.
@@ -16674,6 +17443,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /v1/products/{id} (the `UpdateProduct` operationId).
 	UpdateProduct(ctx context.Context, id ProductId, params *UpdateProductParams, body UpdateProductJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListProductStatusChanges Read when a product was on sale
+	//
+	// Changes of state of the product and its variants, the newest first. It only grows.
+	//
+	// Corresponds with GET /v1/products/{id}/status-history (the `ListProductStatusChanges` operationId).
+	ListProductStatusChanges(ctx context.Context, id ProductId, params *ListProductStatusChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListProductVariants List the variants of a product
 	//
@@ -17697,6 +18473,21 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /v1/variants/{id} (the `UpdateVariant` operationId).
 	UpdateVariant(ctx context.Context, id VariantId, params *UpdateVariantParams, body UpdateVariantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetVariantPrice Say what a variant costs, and why
+	//
+	// The price of a piece in a store, on a channel, to a tier, at an instant (now, if left out), and which price lists were looked at, those that hold first. Conditions of
+	// lists about what is left out do not hold.
+	//
+	// Corresponds with GET /v1/variants/{id}/price (the `GetVariantPrice` operationId).
+	GetVariantPrice(ctx context.Context, id VariantId, params *GetVariantPriceParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListVariantPriceChanges Read the history of a variant's prices
+	//
+	// Its own and those in lists, the newest first. It only grows.
+	//
+	// Corresponds with GET /v1/variants/{id}/price-history (the `ListVariantPriceChanges` operationId).
+	ListVariantPriceChanges(ctx context.Context, id VariantId, params *ListVariantPriceChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // GetOAuthMetadata What the token endpoint can do
@@ -19072,7 +19863,7 @@ func (c *Client) GetCategory(ctx context.Context, id CategoryId, params *GetCate
 
 // UpdateCategoryWithBody Change a category
 //
-// A merge patch. Moving a category below itself answers 422 `catalog.category_cycle`.
+// A merge patch. Moving a category below itself answers 422 `catalog.category_cycle`. Products take the tax rate of their category, or of the nearest one above that has one, unless they have their own.
 //
 // Takes any type of body and a specified content type.
 //
@@ -19091,7 +19882,7 @@ func (c *Client) UpdateCategoryWithBody(ctx context.Context, id CategoryId, para
 
 // UpdateCategory Change a category
 //
-// A merge patch. Moving a category below itself answers 422 `catalog.category_cycle`.
+// A merge patch. Moving a category below itself answers 422 `catalog.category_cycle`. Products take the tax rate of their category, or of the nearest one above that has one, unless they have their own.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -23407,6 +24198,200 @@ func (c *Client) IngestPOSOrders(ctx context.Context, params *IngestPOSOrdersPar
 	return c.Client.Do(req)
 }
 
+// ListPriceLists List price lists
+//
+// The newest first. Filters combine.
+//
+// Corresponds with GET /v1/price-lists (the `ListPriceLists` operationId).
+func (c *Client) ListPriceLists(ctx context.Context, params *ListPriceListsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListPriceListsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreatePriceListWithBody Create a price list
+//
+// A list gives variants other prices than their own. What it does not name (store, channel, tier, time) it holds for all of. Prices are set with
+// `PUT /v1/price-lists/{id}/entries`; sales cost what it says once its `status` is `active`. Where several lists hold, that with the highest `priority`
+// wins, then the one that names more of store, channel and tier, then the lower price. A code in use answers 409 `catalog.price_list_code_taken`, a store
+// outside the scope, or none without the whole business in it, 422 `catalog.price_list_store`, another currency than the business's 422 `catalog.currency_mismatch`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/price-lists (the `CreatePriceList` operationId).
+func (c *Client) CreatePriceListWithBody(ctx context.Context, params *CreatePriceListParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreatePriceListRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreatePriceList Create a price list
+//
+// A list gives variants other prices than their own. What it does not name (store, channel, tier, time) it holds for all of. Prices are set with
+// `PUT /v1/price-lists/{id}/entries`; sales cost what it says once its `status` is `active`. Where several lists hold, that with the highest `priority`
+// wins, then the one that names more of store, channel and tier, then the lower price. A code in use answers 409 `catalog.price_list_code_taken`, a store
+// outside the scope, or none without the whole business in it, 422 `catalog.price_list_store`, another currency than the business's 422 `catalog.currency_mismatch`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/price-lists (the `CreatePriceList` operationId).
+func (c *Client) CreatePriceList(ctx context.Context, params *CreatePriceListParams, body CreatePriceListJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreatePriceListRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeletePriceList Delete a price list
+//
+// With its prices, while it is a draft; afterwards the answer is 409 `catalog.price_list_in_force`: archive it.
+//
+// Corresponds with DELETE /v1/price-lists/{id} (the `DeletePriceList` operationId).
+func (c *Client) DeletePriceList(ctx context.Context, id PriceListId, params *DeletePriceListParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeletePriceListRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetPriceList Read a price list
+//
+// Without its prices.
+//
+// Corresponds with GET /v1/price-lists/{id} (the `GetPriceList` operationId).
+func (c *Client) GetPriceList(ctx context.Context, id PriceListId, params *GetPriceListParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetPriceListRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdatePriceListWithBody Change a price list
+//
+// A merge patch: members left out stay, null takes a condition off. Orders keep the prices they were made with. A list is a draft only until it is first put
+// in force (422 `catalog.price_list_status`).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/price-lists/{id} (the `UpdatePriceList` operationId).
+func (c *Client) UpdatePriceListWithBody(ctx context.Context, id PriceListId, params *UpdatePriceListParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdatePriceListRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdatePriceList Change a price list
+//
+// A merge patch: members left out stay, null takes a condition off. Orders keep the prices they were made with. A list is a draft only until it is first put
+// in force (422 `catalog.price_list_status`).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/price-lists/{id} (the `UpdatePriceList` operationId).
+func (c *Client) UpdatePriceList(ctx context.Context, id PriceListId, params *UpdatePriceListParams, body UpdatePriceListJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdatePriceListRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListPriceListEntries List the prices of a list
+//
+// By variant and quantity.
+//
+// Corresponds with GET /v1/price-lists/{id}/entries (the `ListPriceListEntries` operationId).
+func (c *Client) ListPriceListEntries(ctx context.Context, id PriceListId, params *ListPriceListEntriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListPriceListEntriesRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetPriceListEntriesWithBody Set prices of a list
+//
+// Sets up to 1,000 prices, all or none, and takes those off that come with `price_amount: null`; what is not named stays. A variant is named by `variant_id`
+// or `sku`. Several prices of a variant hold from `min_quantity` pieces of a line on; the one from the largest quantity that is reached counts. Sending the
+// same again changes nothing.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/price-lists/{id}/entries (the `SetPriceListEntries` operationId).
+func (c *Client) SetPriceListEntriesWithBody(ctx context.Context, id PriceListId, params *SetPriceListEntriesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetPriceListEntriesRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetPriceListEntries Set prices of a list
+//
+// Sets up to 1,000 prices, all or none, and takes those off that come with `price_amount: null`; what is not named stays. A variant is named by `variant_id`
+// or `sku`. Several prices of a variant hold from `min_quantity` pieces of a line on; the one from the largest quantity that is reached counts. Sending the
+// same again changes nothing.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/price-lists/{id}/entries (the `SetPriceListEntries` operationId).
+func (c *Client) SetPriceListEntries(ctx context.Context, id PriceListId, params *SetPriceListEntriesParams, body SetPriceListEntriesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetPriceListEntriesRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListProducts List products
 //
 // The newest first, each with its variants. Filters combine. A fragment of a title has two characters or more.
@@ -23511,6 +24496,23 @@ func (c *Client) UpdateProductWithBody(ctx context.Context, id ProductId, params
 // Corresponds with PATCH /v1/products/{id} (the `UpdateProduct` operationId).
 func (c *Client) UpdateProduct(ctx context.Context, id ProductId, params *UpdateProductParams, body UpdateProductJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdateProductRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListProductStatusChanges Read when a product was on sale
+//
+// Changes of state of the product and its variants, the newest first. It only grows.
+//
+// Corresponds with GET /v1/products/{id}/status-history (the `ListProductStatusChanges` operationId).
+func (c *Client) ListProductStatusChanges(ctx context.Context, id ProductId, params *ListProductStatusChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListProductStatusChangesRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -25624,6 +26626,41 @@ func (c *Client) UpdateVariantWithBody(ctx context.Context, id VariantId, params
 // Corresponds with PATCH /v1/variants/{id} (the `UpdateVariant` operationId).
 func (c *Client) UpdateVariant(ctx context.Context, id VariantId, params *UpdateVariantParams, body UpdateVariantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdateVariantRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetVariantPrice Say what a variant costs, and why
+//
+// The price of a piece in a store, on a channel, to a tier, at an instant (now, if left out), and which price lists were looked at, those that hold first. Conditions of
+// lists about what is left out do not hold.
+//
+// Corresponds with GET /v1/variants/{id}/price (the `GetVariantPrice` operationId).
+func (c *Client) GetVariantPrice(ctx context.Context, id VariantId, params *GetVariantPriceParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetVariantPriceRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListVariantPriceChanges Read the history of a variant's prices
+//
+// Its own and those in lists, the newest first. It only grows.
+//
+// Corresponds with GET /v1/variants/{id}/price-history (the `ListVariantPriceChanges` operationId).
+func (c *Client) ListVariantPriceChanges(ctx context.Context, id VariantId, params *ListVariantPriceChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListVariantPriceChangesRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -37816,6 +38853,518 @@ func NewIngestPOSOrdersRequestWithBody(server string, params *IngestPOSOrdersPar
 	return req, nil
 }
 
+// NewListPriceListsRequest constructs an http.Request for the ListPriceLists method
+func NewListPriceListsRequest(server string, params *ListPriceListsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/price-lists")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.StoreId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "store_id", *params.StoreId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Channel != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "channel", *params.Channel, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Tier != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tier", *params.Tier, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreatePriceListRequest calls the generic CreatePriceList builder with application/json body
+func NewCreatePriceListRequest(server string, params *CreatePriceListParams, body CreatePriceListJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreatePriceListRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreatePriceListRequestWithBody constructs an http.Request for the CreatePriceList method, with any body, and a specified content type
+func NewCreatePriceListRequestWithBody(server string, params *CreatePriceListParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/price-lists")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeletePriceListRequest constructs an http.Request for the DeletePriceList method
+func NewDeletePriceListRequest(server string, id PriceListId, params *DeletePriceListParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/price-lists/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetPriceListRequest constructs an http.Request for the GetPriceList method
+func NewGetPriceListRequest(server string, id PriceListId, params *GetPriceListParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/price-lists/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdatePriceListRequest calls the generic UpdatePriceList builder with application/json body
+func NewUpdatePriceListRequest(server string, id PriceListId, params *UpdatePriceListParams, body UpdatePriceListJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdatePriceListRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewUpdatePriceListRequestWithBody constructs an http.Request for the UpdatePriceList method, with any body, and a specified content type
+func NewUpdatePriceListRequestWithBody(server string, id PriceListId, params *UpdatePriceListParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/price-lists/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListPriceListEntriesRequest constructs an http.Request for the ListPriceListEntries method
+func NewListPriceListEntriesRequest(server string, id PriceListId, params *ListPriceListEntriesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/price-lists/%s/entries", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.VariantId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "variant_id", *params.VariantId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Sku != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sku", *params.Sku, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSetPriceListEntriesRequest calls the generic SetPriceListEntries builder with application/json body
+func NewSetPriceListEntriesRequest(server string, id PriceListId, params *SetPriceListEntriesParams, body SetPriceListEntriesJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetPriceListEntriesRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewSetPriceListEntriesRequestWithBody constructs an http.Request for the SetPriceListEntries method, with any body, and a specified content type
+func NewSetPriceListEntriesRequestWithBody(server string, id PriceListId, params *SetPriceListEntriesParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/price-lists/%s/entries", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListProductsRequest constructs an http.Request for the ListProducts method
 func NewListProductsRequest(server string, params *ListProductsParams) (*http.Request, error) {
 	var err error
@@ -38127,6 +39676,91 @@ func NewUpdateProductRequestWithBody(server string, id ProductId, params *Update
 			req.Header.Set("If-Match", headerParam0)
 		}
 
+	}
+
+	return req, nil
+}
+
+// NewListProductStatusChangesRequest constructs an http.Request for the ListProductStatusChanges method
+func NewListProductStatusChangesRequest(server string, id ProductId, params *ListProductStatusChangesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products/%s/status-history", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
 	}
 
 	return req, nil
@@ -43428,6 +45062,200 @@ func NewUpdateVariantRequestWithBody(server string, id VariantId, params *Update
 	return req, nil
 }
 
+// NewGetVariantPriceRequest constructs an http.Request for the GetVariantPrice method
+func NewGetVariantPriceRequest(server string, id VariantId, params *GetVariantPriceParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/variants/%s/price", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.StoreId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "store_id", *params.StoreId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Channel != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "channel", *params.Channel, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Tier != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tier", *params.Tier, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Quantity != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "quantity", *params.Quantity, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.At != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "at", *params.At, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListVariantPriceChangesRequest constructs an http.Request for the ListVariantPriceChanges method
+func NewListVariantPriceChangesRequest(server string, id VariantId, params *ListVariantPriceChangesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/variants/%s/price-history", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 func (c *Client) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
 	for _, r := range c.RequestEditors {
 		if err := r(ctx, req); err != nil {
@@ -44225,7 +46053,7 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateCategoryWithBodyWithResponse Change a category
 	//
-	// A merge patch. Moving a category below itself answers 422 `catalog.category_cycle`.
+	// A merge patch. Moving a category below itself answers 422 `catalog.category_cycle`. Products take the tax rate of their category, or of the nearest one above that has one, unless they have their own.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -44234,7 +46062,7 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateCategoryWithResponse Change a category
 	//
-	// A merge patch. Moving a category below itself answers 422 `catalog.category_cycle`.
+	// A merge patch. Moving a category below itself answers 422 `catalog.category_cycle`. Products take the tax rate of their category, or of the nearest one above that has one, unless they have their own.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -46580,6 +48408,108 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/pos/orders (the `IngestPOSOrders` operationId).
 	IngestPOSOrdersWithResponse(ctx context.Context, params *IngestPOSOrdersParams, body IngestPOSOrdersJSONRequestBody, reqEditors ...RequestEditorFn) (*IngestPOSOrdersReply, error)
 
+	// ListPriceListsWithResponse List price lists
+	//
+	// The newest first. Filters combine.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/price-lists (the `ListPriceLists` operationId).
+	ListPriceListsWithResponse(ctx context.Context, params *ListPriceListsParams, reqEditors ...RequestEditorFn) (*ListPriceListsReply, error)
+
+	// CreatePriceListWithBodyWithResponse Create a price list
+	//
+	// A list gives variants other prices than their own. What it does not name (store, channel, tier, time) it holds for all of. Prices are set with
+	// `PUT /v1/price-lists/{id}/entries`; sales cost what it says once its `status` is `active`. Where several lists hold, that with the highest `priority`
+	// wins, then the one that names more of store, channel and tier, then the lower price. A code in use answers 409 `catalog.price_list_code_taken`, a store
+	// outside the scope, or none without the whole business in it, 422 `catalog.price_list_store`, another currency than the business's 422 `catalog.currency_mismatch`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/price-lists (the `CreatePriceList` operationId).
+	CreatePriceListWithBodyWithResponse(ctx context.Context, params *CreatePriceListParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreatePriceListReply, error)
+
+	// CreatePriceListWithResponse Create a price list
+	//
+	// A list gives variants other prices than their own. What it does not name (store, channel, tier, time) it holds for all of. Prices are set with
+	// `PUT /v1/price-lists/{id}/entries`; sales cost what it says once its `status` is `active`. Where several lists hold, that with the highest `priority`
+	// wins, then the one that names more of store, channel and tier, then the lower price. A code in use answers 409 `catalog.price_list_code_taken`, a store
+	// outside the scope, or none without the whole business in it, 422 `catalog.price_list_store`, another currency than the business's 422 `catalog.currency_mismatch`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/price-lists (the `CreatePriceList` operationId).
+	CreatePriceListWithResponse(ctx context.Context, params *CreatePriceListParams, body CreatePriceListJSONRequestBody, reqEditors ...RequestEditorFn) (*CreatePriceListReply, error)
+
+	// DeletePriceListWithResponse Delete a price list
+	//
+	// With its prices, while it is a draft; afterwards the answer is 409 `catalog.price_list_in_force`: archive it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/price-lists/{id} (the `DeletePriceList` operationId).
+	DeletePriceListWithResponse(ctx context.Context, id PriceListId, params *DeletePriceListParams, reqEditors ...RequestEditorFn) (*DeletePriceListReply, error)
+
+	// GetPriceListWithResponse Read a price list
+	//
+	// Without its prices.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/price-lists/{id} (the `GetPriceList` operationId).
+	GetPriceListWithResponse(ctx context.Context, id PriceListId, params *GetPriceListParams, reqEditors ...RequestEditorFn) (*GetPriceListReply, error)
+
+	// UpdatePriceListWithBodyWithResponse Change a price list
+	//
+	// A merge patch: members left out stay, null takes a condition off. Orders keep the prices they were made with. A list is a draft only until it is first put
+	// in force (422 `catalog.price_list_status`).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/price-lists/{id} (the `UpdatePriceList` operationId).
+	UpdatePriceListWithBodyWithResponse(ctx context.Context, id PriceListId, params *UpdatePriceListParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdatePriceListReply, error)
+
+	// UpdatePriceListWithResponse Change a price list
+	//
+	// A merge patch: members left out stay, null takes a condition off. Orders keep the prices they were made with. A list is a draft only until it is first put
+	// in force (422 `catalog.price_list_status`).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/price-lists/{id} (the `UpdatePriceList` operationId).
+	UpdatePriceListWithResponse(ctx context.Context, id PriceListId, params *UpdatePriceListParams, body UpdatePriceListJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdatePriceListReply, error)
+
+	// ListPriceListEntriesWithResponse List the prices of a list
+	//
+	// By variant and quantity.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/price-lists/{id}/entries (the `ListPriceListEntries` operationId).
+	ListPriceListEntriesWithResponse(ctx context.Context, id PriceListId, params *ListPriceListEntriesParams, reqEditors ...RequestEditorFn) (*ListPriceListEntriesReply, error)
+
+	// SetPriceListEntriesWithBodyWithResponse Set prices of a list
+	//
+	// Sets up to 1,000 prices, all or none, and takes those off that come with `price_amount: null`; what is not named stays. A variant is named by `variant_id`
+	// or `sku`. Several prices of a variant hold from `min_quantity` pieces of a line on; the one from the largest quantity that is reached counts. Sending the
+	// same again changes nothing.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/price-lists/{id}/entries (the `SetPriceListEntries` operationId).
+	SetPriceListEntriesWithBodyWithResponse(ctx context.Context, id PriceListId, params *SetPriceListEntriesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetPriceListEntriesReply, error)
+
+	// SetPriceListEntriesWithResponse Set prices of a list
+	//
+	// Sets up to 1,000 prices, all or none, and takes those off that come with `price_amount: null`; what is not named stays. A variant is named by `variant_id`
+	// or `sku`. Several prices of a variant hold from `min_quantity` pieces of a line on; the one from the largest quantity that is reached counts. Sending the
+	// same again changes nothing.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/price-lists/{id}/entries (the `SetPriceListEntries` operationId).
+	SetPriceListEntriesWithResponse(ctx context.Context, id PriceListId, params *SetPriceListEntriesParams, body SetPriceListEntriesJSONRequestBody, reqEditors ...RequestEditorFn) (*SetPriceListEntriesReply, error)
+
 	// ListProductsWithResponse List products
 	//
 	// The newest first, each with its variants. Filters combine. A fragment of a title has two characters or more.
@@ -46637,6 +48567,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /v1/products/{id} (the `UpdateProduct` operationId).
 	UpdateProductWithResponse(ctx context.Context, id ProductId, params *UpdateProductParams, body UpdateProductJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateProductReply, error)
+
+	// ListProductStatusChangesWithResponse Read when a product was on sale
+	//
+	// Changes of state of the product and its variants, the newest first. It only grows.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/products/{id}/status-history (the `ListProductStatusChanges` operationId).
+	ListProductStatusChangesWithResponse(ctx context.Context, id ProductId, params *ListProductStatusChangesParams, reqEditors ...RequestEditorFn) (*ListProductStatusChangesReply, error)
 
 	// ListProductVariantsWithResponse List the variants of a product
 	//
@@ -47770,6 +49709,25 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /v1/variants/{id} (the `UpdateVariant` operationId).
 	UpdateVariantWithResponse(ctx context.Context, id VariantId, params *UpdateVariantParams, body UpdateVariantJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateVariantReply, error)
+
+	// GetVariantPriceWithResponse Say what a variant costs, and why
+	//
+	// The price of a piece in a store, on a channel, to a tier, at an instant (now, if left out), and which price lists were looked at, those that hold first. Conditions of
+	// lists about what is left out do not hold.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/variants/{id}/price (the `GetVariantPrice` operationId).
+	GetVariantPriceWithResponse(ctx context.Context, id VariantId, params *GetVariantPriceParams, reqEditors ...RequestEditorFn) (*GetVariantPriceReply, error)
+
+	// ListVariantPriceChangesWithResponse Read the history of a variant's prices
+	//
+	// Its own and those in lists, the newest first. It only grows.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/variants/{id}/price-history (the `ListVariantPriceChanges` operationId).
+	ListVariantPriceChangesWithResponse(ctx context.Context, id VariantId, params *ListVariantPriceChangesParams, reqEditors ...RequestEditorFn) (*ListVariantPriceChangesReply, error)
 }
 
 // GetOAuthMetadataReplyDefaultHeaders the declared response headers of an HTTP default response for GetOAuthMetadata
@@ -59839,6 +61797,434 @@ func (r IngestPOSOrdersReply) ContentType() string {
 	return ""
 }
 
+// ListPriceListsReply200Headers the declared response headers of an HTTP 200 response for ListPriceLists
+type ListPriceListsReply200Headers struct {
+	Link *string
+}
+
+// ListPriceListsReplyDefaultHeaders the declared response headers of an HTTP default response for ListPriceLists
+type ListPriceListsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListPriceListsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PriceListList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListPriceListsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListPriceListsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListPriceListsReply) GetJSON200() *PriceListList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListPriceListsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListPriceListsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListPriceListsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListPriceListsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListPriceListsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreatePriceListReply201Headers the declared response headers of an HTTP 201 response for CreatePriceList
+type CreatePriceListReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreatePriceListReplyDefaultHeaders the declared response headers of an HTTP default response for CreatePriceList
+type CreatePriceListReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreatePriceListReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *PriceList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreatePriceListReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreatePriceListReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreatePriceListReply) GetJSON201() *PriceList {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreatePriceListReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreatePriceListReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreatePriceListReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreatePriceListReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreatePriceListReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeletePriceListReplyDefaultHeaders the declared response headers of an HTTP default response for DeletePriceList
+type DeletePriceListReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type DeletePriceListReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeletePriceListReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeletePriceListReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeletePriceListReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeletePriceListReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeletePriceListReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeletePriceListReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetPriceListReply200Headers the declared response headers of an HTTP 200 response for GetPriceList
+type GetPriceListReply200Headers struct {
+	ETag *string
+}
+
+// GetPriceListReplyDefaultHeaders the declared response headers of an HTTP default response for GetPriceList
+type GetPriceListReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetPriceListReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PriceList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetPriceListReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetPriceListReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetPriceListReply) GetJSON200() *PriceList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetPriceListReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetPriceListReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetPriceListReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetPriceListReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetPriceListReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdatePriceListReply200Headers the declared response headers of an HTTP 200 response for UpdatePriceList
+type UpdatePriceListReply200Headers struct {
+	ETag *string
+}
+
+// UpdatePriceListReplyDefaultHeaders the declared response headers of an HTTP default response for UpdatePriceList
+type UpdatePriceListReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdatePriceListReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PriceList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdatePriceListReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdatePriceListReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdatePriceListReply) GetJSON200() *PriceList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdatePriceListReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdatePriceListReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdatePriceListReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdatePriceListReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdatePriceListReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListPriceListEntriesReply200Headers the declared response headers of an HTTP 200 response for ListPriceListEntries
+type ListPriceListEntriesReply200Headers struct {
+	Link *string
+}
+
+// ListPriceListEntriesReplyDefaultHeaders the declared response headers of an HTTP default response for ListPriceListEntries
+type ListPriceListEntriesReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListPriceListEntriesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PriceListEntryList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListPriceListEntriesReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListPriceListEntriesReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListPriceListEntriesReply) GetJSON200() *PriceListEntryList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListPriceListEntriesReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListPriceListEntriesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListPriceListEntriesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListPriceListEntriesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListPriceListEntriesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SetPriceListEntriesReply200Headers the declared response headers of an HTTP 200 response for SetPriceListEntries
+type SetPriceListEntriesReply200Headers struct {
+	ETag *string
+}
+
+// SetPriceListEntriesReplyDefaultHeaders the declared response headers of an HTTP default response for SetPriceListEntries
+type SetPriceListEntriesReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type SetPriceListEntriesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PriceListEntriesResult
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SetPriceListEntriesReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *SetPriceListEntriesReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SetPriceListEntriesReply) GetJSON200() *PriceListEntriesResult {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SetPriceListEntriesReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SetPriceListEntriesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SetPriceListEntriesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetPriceListEntriesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetPriceListEntriesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListProductsReply200Headers the declared response headers of an HTTP 200 response for ListProducts
 type ListProductsReply200Headers struct {
 	Link *string
@@ -60086,6 +62472,69 @@ func (r UpdateProductReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r UpdateProductReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListProductStatusChangesReply200Headers the declared response headers of an HTTP 200 response for ListProductStatusChanges
+type ListProductStatusChangesReply200Headers struct {
+	Link *string
+}
+
+// ListProductStatusChangesReplyDefaultHeaders the declared response headers of an HTTP default response for ListProductStatusChanges
+type ListProductStatusChangesReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListProductStatusChangesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StatusChangeList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListProductStatusChangesReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListProductStatusChangesReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListProductStatusChangesReply) GetJSON200() *StatusChangeList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListProductStatusChangesReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListProductStatusChangesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListProductStatusChangesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListProductStatusChangesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListProductStatusChangesReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -65087,6 +67536,125 @@ func (r UpdateVariantReply) ContentType() string {
 	return ""
 }
 
+// GetVariantPriceReplyDefaultHeaders the declared response headers of an HTTP default response for GetVariantPrice
+type GetVariantPriceReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetVariantPriceReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *VariantPrice
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetVariantPriceReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetVariantPriceReply) GetJSON200() *VariantPrice {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetVariantPriceReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetVariantPriceReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetVariantPriceReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetVariantPriceReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetVariantPriceReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListVariantPriceChangesReply200Headers the declared response headers of an HTTP 200 response for ListVariantPriceChanges
+type ListVariantPriceChangesReply200Headers struct {
+	Link *string
+}
+
+// ListVariantPriceChangesReplyDefaultHeaders the declared response headers of an HTTP default response for ListVariantPriceChanges
+type ListVariantPriceChangesReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListVariantPriceChangesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PriceChangeList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListVariantPriceChangesReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListVariantPriceChangesReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListVariantPriceChangesReply) GetJSON200() *PriceChangeList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListVariantPriceChangesReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListVariantPriceChangesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListVariantPriceChangesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListVariantPriceChangesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListVariantPriceChangesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetOAuthMetadataWithResponse What the token endpoint can do
 //
 // The metadata of RFC 8414, by which OAuth 2 clients set themselves up.
@@ -66248,7 +68816,7 @@ func (c *ClientWithResponses) GetCategoryWithResponse(ctx context.Context, id Ca
 
 // UpdateCategoryWithBodyWithResponse Change a category
 //
-// A merge patch. Moving a category below itself answers 422 `catalog.category_cycle`.
+// A merge patch. Moving a category below itself answers 422 `catalog.category_cycle`. Products take the tax rate of their category, or of the nearest one above that has one, unless they have their own.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -66263,7 +68831,7 @@ func (c *ClientWithResponses) UpdateCategoryWithBodyWithResponse(ctx context.Con
 
 // UpdateCategoryWithResponse Change a category
 //
-// A merge patch. Moving a category below itself answers 422 `catalog.category_cycle`.
+// A merge patch. Moving a category below itself answers 422 `catalog.category_cycle`. Products take the tax rate of their category, or of the nearest one above that has one, unless they have their own.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -69905,6 +72473,168 @@ func (c *ClientWithResponses) IngestPOSOrdersWithResponse(ctx context.Context, p
 	return ParseIngestPOSOrdersReply(rsp)
 }
 
+// ListPriceListsWithResponse List price lists
+//
+// The newest first. Filters combine.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/price-lists (the `ListPriceLists` operationId).
+func (c *ClientWithResponses) ListPriceListsWithResponse(ctx context.Context, params *ListPriceListsParams, reqEditors ...RequestEditorFn) (*ListPriceListsReply, error) {
+	rsp, err := c.ListPriceLists(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListPriceListsReply(rsp)
+}
+
+// CreatePriceListWithBodyWithResponse Create a price list
+//
+// A list gives variants other prices than their own. What it does not name (store, channel, tier, time) it holds for all of. Prices are set with
+// `PUT /v1/price-lists/{id}/entries`; sales cost what it says once its `status` is `active`. Where several lists hold, that with the highest `priority`
+// wins, then the one that names more of store, channel and tier, then the lower price. A code in use answers 409 `catalog.price_list_code_taken`, a store
+// outside the scope, or none without the whole business in it, 422 `catalog.price_list_store`, another currency than the business's 422 `catalog.currency_mismatch`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/price-lists (the `CreatePriceList` operationId).
+func (c *ClientWithResponses) CreatePriceListWithBodyWithResponse(ctx context.Context, params *CreatePriceListParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreatePriceListReply, error) {
+	rsp, err := c.CreatePriceListWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreatePriceListReply(rsp)
+}
+
+// CreatePriceListWithResponse Create a price list
+//
+// A list gives variants other prices than their own. What it does not name (store, channel, tier, time) it holds for all of. Prices are set with
+// `PUT /v1/price-lists/{id}/entries`; sales cost what it says once its `status` is `active`. Where several lists hold, that with the highest `priority`
+// wins, then the one that names more of store, channel and tier, then the lower price. A code in use answers 409 `catalog.price_list_code_taken`, a store
+// outside the scope, or none without the whole business in it, 422 `catalog.price_list_store`, another currency than the business's 422 `catalog.currency_mismatch`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/price-lists (the `CreatePriceList` operationId).
+func (c *ClientWithResponses) CreatePriceListWithResponse(ctx context.Context, params *CreatePriceListParams, body CreatePriceListJSONRequestBody, reqEditors ...RequestEditorFn) (*CreatePriceListReply, error) {
+	rsp, err := c.CreatePriceList(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreatePriceListReply(rsp)
+}
+
+// DeletePriceListWithResponse Delete a price list
+//
+// With its prices, while it is a draft; afterwards the answer is 409 `catalog.price_list_in_force`: archive it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/price-lists/{id} (the `DeletePriceList` operationId).
+func (c *ClientWithResponses) DeletePriceListWithResponse(ctx context.Context, id PriceListId, params *DeletePriceListParams, reqEditors ...RequestEditorFn) (*DeletePriceListReply, error) {
+	rsp, err := c.DeletePriceList(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeletePriceListReply(rsp)
+}
+
+// GetPriceListWithResponse Read a price list
+//
+// Without its prices.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/price-lists/{id} (the `GetPriceList` operationId).
+func (c *ClientWithResponses) GetPriceListWithResponse(ctx context.Context, id PriceListId, params *GetPriceListParams, reqEditors ...RequestEditorFn) (*GetPriceListReply, error) {
+	rsp, err := c.GetPriceList(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetPriceListReply(rsp)
+}
+
+// UpdatePriceListWithBodyWithResponse Change a price list
+//
+// A merge patch: members left out stay, null takes a condition off. Orders keep the prices they were made with. A list is a draft only until it is first put
+// in force (422 `catalog.price_list_status`).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/price-lists/{id} (the `UpdatePriceList` operationId).
+func (c *ClientWithResponses) UpdatePriceListWithBodyWithResponse(ctx context.Context, id PriceListId, params *UpdatePriceListParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdatePriceListReply, error) {
+	rsp, err := c.UpdatePriceListWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdatePriceListReply(rsp)
+}
+
+// UpdatePriceListWithResponse Change a price list
+//
+// A merge patch: members left out stay, null takes a condition off. Orders keep the prices they were made with. A list is a draft only until it is first put
+// in force (422 `catalog.price_list_status`).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/price-lists/{id} (the `UpdatePriceList` operationId).
+func (c *ClientWithResponses) UpdatePriceListWithResponse(ctx context.Context, id PriceListId, params *UpdatePriceListParams, body UpdatePriceListJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdatePriceListReply, error) {
+	rsp, err := c.UpdatePriceList(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdatePriceListReply(rsp)
+}
+
+// ListPriceListEntriesWithResponse List the prices of a list
+//
+// By variant and quantity.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/price-lists/{id}/entries (the `ListPriceListEntries` operationId).
+func (c *ClientWithResponses) ListPriceListEntriesWithResponse(ctx context.Context, id PriceListId, params *ListPriceListEntriesParams, reqEditors ...RequestEditorFn) (*ListPriceListEntriesReply, error) {
+	rsp, err := c.ListPriceListEntries(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListPriceListEntriesReply(rsp)
+}
+
+// SetPriceListEntriesWithBodyWithResponse Set prices of a list
+//
+// Sets up to 1,000 prices, all or none, and takes those off that come with `price_amount: null`; what is not named stays. A variant is named by `variant_id`
+// or `sku`. Several prices of a variant hold from `min_quantity` pieces of a line on; the one from the largest quantity that is reached counts. Sending the
+// same again changes nothing.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/price-lists/{id}/entries (the `SetPriceListEntries` operationId).
+func (c *ClientWithResponses) SetPriceListEntriesWithBodyWithResponse(ctx context.Context, id PriceListId, params *SetPriceListEntriesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetPriceListEntriesReply, error) {
+	rsp, err := c.SetPriceListEntriesWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetPriceListEntriesReply(rsp)
+}
+
+// SetPriceListEntriesWithResponse Set prices of a list
+//
+// Sets up to 1,000 prices, all or none, and takes those off that come with `price_amount: null`; what is not named stays. A variant is named by `variant_id`
+// or `sku`. Several prices of a variant hold from `min_quantity` pieces of a line on; the one from the largest quantity that is reached counts. Sending the
+// same again changes nothing.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/price-lists/{id}/entries (the `SetPriceListEntries` operationId).
+func (c *ClientWithResponses) SetPriceListEntriesWithResponse(ctx context.Context, id PriceListId, params *SetPriceListEntriesParams, body SetPriceListEntriesJSONRequestBody, reqEditors ...RequestEditorFn) (*SetPriceListEntriesReply, error) {
+	rsp, err := c.SetPriceListEntries(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetPriceListEntriesReply(rsp)
+}
+
 // ListProductsWithResponse List products
 //
 // The newest first, each with its variants. Filters combine. A fragment of a title has two characters or more.
@@ -69997,6 +72727,21 @@ func (c *ClientWithResponses) UpdateProductWithResponse(ctx context.Context, id 
 		return nil, err
 	}
 	return ParseUpdateProductReply(rsp)
+}
+
+// ListProductStatusChangesWithResponse Read when a product was on sale
+//
+// Changes of state of the product and its variants, the newest first. It only grows.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/products/{id}/status-history (the `ListProductStatusChanges` operationId).
+func (c *ClientWithResponses) ListProductStatusChangesWithResponse(ctx context.Context, id ProductId, params *ListProductStatusChangesParams, reqEditors ...RequestEditorFn) (*ListProductStatusChangesReply, error) {
+	rsp, err := c.ListProductStatusChanges(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListProductStatusChangesReply(rsp)
 }
 
 // ListProductVariantsWithResponse List the variants of a product
@@ -71784,6 +74529,37 @@ func (c *ClientWithResponses) UpdateVariantWithResponse(ctx context.Context, id 
 		return nil, err
 	}
 	return ParseUpdateVariantReply(rsp)
+}
+
+// GetVariantPriceWithResponse Say what a variant costs, and why
+//
+// The price of a piece in a store, on a channel, to a tier, at an instant (now, if left out), and which price lists were looked at, those that hold first. Conditions of
+// lists about what is left out do not hold.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/variants/{id}/price (the `GetVariantPrice` operationId).
+func (c *ClientWithResponses) GetVariantPriceWithResponse(ctx context.Context, id VariantId, params *GetVariantPriceParams, reqEditors ...RequestEditorFn) (*GetVariantPriceReply, error) {
+	rsp, err := c.GetVariantPrice(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetVariantPriceReply(rsp)
+}
+
+// ListVariantPriceChangesWithResponse Read the history of a variant's prices
+//
+// Its own and those in lists, the newest first. It only grows.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/variants/{id}/price-history (the `ListVariantPriceChanges` operationId).
+func (c *ClientWithResponses) ListVariantPriceChangesWithResponse(ctx context.Context, id VariantId, params *ListVariantPriceChangesParams, reqEditors ...RequestEditorFn) (*ListVariantPriceChangesReply, error) {
+	rsp, err := c.ListVariantPriceChanges(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListVariantPriceChangesReply(rsp)
 }
 
 // ParseGetOAuthMetadataReply parses an HTTP response from a GetOAuthMetadataWithResponse call
@@ -83808,6 +86584,443 @@ func ParseIngestPOSOrdersReply(rsp *http.Response) (*IngestPOSOrdersReply, error
 	return response, nil
 }
 
+// ParseListPriceListsReply parses an HTTP response from a ListPriceListsWithResponse call
+func ParseListPriceListsReply(rsp *http.Response) (*ListPriceListsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListPriceListsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PriceListList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListPriceListsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListPriceListsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreatePriceListReply parses an HTTP response from a CreatePriceListWithResponse call
+func ParseCreatePriceListReply(rsp *http.Response) (*CreatePriceListReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreatePriceListReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest PriceList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreatePriceListReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreatePriceListReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeletePriceListReply parses an HTTP response from a DeletePriceListWithResponse call
+func ParseDeletePriceListReply(rsp *http.Response) (*DeletePriceListReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeletePriceListReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeletePriceListReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetPriceListReply parses an HTTP response from a GetPriceListWithResponse call
+func ParseGetPriceListReply(rsp *http.Response) (*GetPriceListReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetPriceListReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PriceList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetPriceListReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetPriceListReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdatePriceListReply parses an HTTP response from a UpdatePriceListWithResponse call
+func ParseUpdatePriceListReply(rsp *http.Response) (*UpdatePriceListReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdatePriceListReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PriceList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdatePriceListReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdatePriceListReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListPriceListEntriesReply parses an HTTP response from a ListPriceListEntriesWithResponse call
+func ParseListPriceListEntriesReply(rsp *http.Response) (*ListPriceListEntriesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListPriceListEntriesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PriceListEntryList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListPriceListEntriesReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListPriceListEntriesReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSetPriceListEntriesReply parses an HTTP response from a SetPriceListEntriesWithResponse call
+func ParseSetPriceListEntriesReply(rsp *http.Response) (*SetPriceListEntriesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetPriceListEntriesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PriceListEntriesResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SetPriceListEntriesReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers SetPriceListEntriesReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListProductsReply parses an HTTP response from a ListProductsWithResponse call
 func ParseListProductsReply(rsp *http.Response) (*ListProductsReply, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -84050,6 +87263,69 @@ func ParseUpdateProductReply(rsp *http.Response) (*UpdateProductReply, error) {
 		response.Headers200 = &headers
 	case true:
 		var headers UpdateProductReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListProductStatusChangesReply parses an HTTP response from a ListProductStatusChangesWithResponse call
+func ParseListProductStatusChangesReply(rsp *http.Response) (*ListProductStatusChangesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListProductStatusChangesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StatusChangeList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListProductStatusChangesReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListProductStatusChangesReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
@@ -89135,6 +92411,122 @@ func ParseUpdateVariantReply(rsp *http.Response) (*UpdateVariantReply, error) {
 		response.Headers200 = &headers
 	case true:
 		var headers UpdateVariantReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetVariantPriceReply parses an HTTP response from a GetVariantPriceWithResponse call
+func ParseGetVariantPriceReply(rsp *http.Response) (*GetVariantPriceReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetVariantPriceReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest VariantPrice
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetVariantPriceReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListVariantPriceChangesReply parses an HTTP response from a ListVariantPriceChangesWithResponse call
+func ParseListVariantPriceChangesReply(rsp *http.Response) (*ListVariantPriceChangesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListVariantPriceChangesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PriceChangeList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListVariantPriceChangesReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListVariantPriceChangesReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

@@ -22,6 +22,10 @@ type Category struct {
 	ParentID *uuid.UUID `json:"parent_id,omitempty"`
 	// unique, so that tills can name a category
 	Name string `json:"name,omitempty"`
+	// in hundredths of a percent, of this category and those below it without one
+	TaxRate *int32 `json:"tax_rate,omitempty"`
+	// its own or that of the nearest category above, kept with both
+	EffectiveTaxRate *int32 `json:"effective_tax_rate,omitempty"`
 	// Version holds the value of the "version" field.
 	Version int64 `json:"version,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
@@ -72,7 +76,7 @@ func (*Category) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case category.FieldParentID:
 			values[i] = &sql.NullScanner{S: new(uuid.UUID)}
-		case category.FieldVersion:
+		case category.FieldTaxRate, category.FieldEffectiveTaxRate, category.FieldVersion:
 			values[i] = new(sql.NullInt64)
 		case category.FieldName:
 			values[i] = new(sql.NullString)
@@ -113,6 +117,20 @@ func (_m *Category) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field name", values[i])
 			} else if value.Valid {
 				_m.Name = value.String
+			}
+		case category.FieldTaxRate:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field tax_rate", values[i])
+			} else if value.Valid {
+				_m.TaxRate = new(int32)
+				*_m.TaxRate = int32(value.Int64)
+			}
+		case category.FieldEffectiveTaxRate:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field effective_tax_rate", values[i])
+			} else if value.Valid {
+				_m.EffectiveTaxRate = new(int32)
+				*_m.EffectiveTaxRate = int32(value.Int64)
 			}
 		case category.FieldVersion:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
@@ -185,6 +203,16 @@ func (_m *Category) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("name=")
 	builder.WriteString(_m.Name)
+	builder.WriteString(", ")
+	if v := _m.TaxRate; v != nil {
+		builder.WriteString("tax_rate=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.EffectiveTaxRate; v != nil {
+		builder.WriteString("effective_tax_rate=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
 	builder.WriteString(", ")
 	builder.WriteString("version=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Version))

@@ -41,6 +41,34 @@ func (_c *CategoryCreate) SetName(v string) *CategoryCreate {
 	return _c
 }
 
+// SetTaxRate sets the "tax_rate" field.
+func (_c *CategoryCreate) SetTaxRate(v int32) *CategoryCreate {
+	_c.mutation.SetTaxRate(v)
+	return _c
+}
+
+// SetNillableTaxRate sets the "tax_rate" field if the given value is not nil.
+func (_c *CategoryCreate) SetNillableTaxRate(v *int32) *CategoryCreate {
+	if v != nil {
+		_c.SetTaxRate(*v)
+	}
+	return _c
+}
+
+// SetEffectiveTaxRate sets the "effective_tax_rate" field.
+func (_c *CategoryCreate) SetEffectiveTaxRate(v int32) *CategoryCreate {
+	_c.mutation.SetEffectiveTaxRate(v)
+	return _c
+}
+
+// SetNillableEffectiveTaxRate sets the "effective_tax_rate" field if the given value is not nil.
+func (_c *CategoryCreate) SetNillableEffectiveTaxRate(v *int32) *CategoryCreate {
+	if v != nil {
+		_c.SetEffectiveTaxRate(*v)
+	}
+	return _c
+}
+
 // SetVersion sets the "version" field.
 func (_c *CategoryCreate) SetVersion(v int64) *CategoryCreate {
 	_c.mutation.SetVersion(v)
@@ -224,6 +252,14 @@ func (_c *CategoryCreate) createSpec() (*Category, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Name(); ok {
 		_spec.SetField(category.FieldName, field.TypeString, value)
 		_node.Name = value
+	}
+	if value, ok := _c.mutation.TaxRate(); ok {
+		_spec.SetField(category.FieldTaxRate, field.TypeInt32, value)
+		_node.TaxRate = &value
+	}
+	if value, ok := _c.mutation.EffectiveTaxRate(); ok {
+		_spec.SetField(category.FieldEffectiveTaxRate, field.TypeInt32, value)
+		_node.EffectiveTaxRate = &value
 	}
 	if value, ok := _c.mutation.Version(); ok {
 		_spec.SetField(category.FieldVersion, field.TypeInt64, value)

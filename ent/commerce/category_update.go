@@ -64,6 +64,60 @@ func (_u *CategoryUpdate) SetNillableName(v *string) *CategoryUpdate {
 	return _u
 }
 
+// SetTaxRate sets the "tax_rate" field.
+func (_u *CategoryUpdate) SetTaxRate(v int32) *CategoryUpdate {
+	_u.mutation.ResetTaxRate()
+	_u.mutation.SetTaxRate(v)
+	return _u
+}
+
+// SetNillableTaxRate sets the "tax_rate" field if the given value is not nil.
+func (_u *CategoryUpdate) SetNillableTaxRate(v *int32) *CategoryUpdate {
+	if v != nil {
+		_u.SetTaxRate(*v)
+	}
+	return _u
+}
+
+// AddTaxRate adds value to the "tax_rate" field.
+func (_u *CategoryUpdate) AddTaxRate(v int32) *CategoryUpdate {
+	_u.mutation.AddTaxRate(v)
+	return _u
+}
+
+// ClearTaxRate clears the value of the "tax_rate" field.
+func (_u *CategoryUpdate) ClearTaxRate() *CategoryUpdate {
+	_u.mutation.ClearTaxRate()
+	return _u
+}
+
+// SetEffectiveTaxRate sets the "effective_tax_rate" field.
+func (_u *CategoryUpdate) SetEffectiveTaxRate(v int32) *CategoryUpdate {
+	_u.mutation.ResetEffectiveTaxRate()
+	_u.mutation.SetEffectiveTaxRate(v)
+	return _u
+}
+
+// SetNillableEffectiveTaxRate sets the "effective_tax_rate" field if the given value is not nil.
+func (_u *CategoryUpdate) SetNillableEffectiveTaxRate(v *int32) *CategoryUpdate {
+	if v != nil {
+		_u.SetEffectiveTaxRate(*v)
+	}
+	return _u
+}
+
+// AddEffectiveTaxRate adds value to the "effective_tax_rate" field.
+func (_u *CategoryUpdate) AddEffectiveTaxRate(v int32) *CategoryUpdate {
+	_u.mutation.AddEffectiveTaxRate(v)
+	return _u
+}
+
+// ClearEffectiveTaxRate clears the value of the "effective_tax_rate" field.
+func (_u *CategoryUpdate) ClearEffectiveTaxRate() *CategoryUpdate {
+	_u.mutation.ClearEffectiveTaxRate()
+	return _u
+}
+
 // SetVersion sets the "version" field.
 func (_u *CategoryUpdate) SetVersion(v int64) *CategoryUpdate {
 	_u.mutation.ResetVersion()
@@ -209,6 +263,24 @@ func (_u *CategoryUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.Name(); ok {
 		_spec.SetField(category.FieldName, field.TypeString, value)
 	}
+	if value, ok := _u.mutation.TaxRate(); ok {
+		_spec.SetField(category.FieldTaxRate, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.AddedTaxRate(); ok {
+		_spec.AddField(category.FieldTaxRate, field.TypeInt32, value)
+	}
+	if _u.mutation.TaxRateCleared() {
+		_spec.ClearField(category.FieldTaxRate, field.TypeInt32)
+	}
+	if value, ok := _u.mutation.EffectiveTaxRate(); ok {
+		_spec.SetField(category.FieldEffectiveTaxRate, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.AddedEffectiveTaxRate(); ok {
+		_spec.AddField(category.FieldEffectiveTaxRate, field.TypeInt32, value)
+	}
+	if _u.mutation.EffectiveTaxRateCleared() {
+		_spec.ClearField(category.FieldEffectiveTaxRate, field.TypeInt32)
+	}
 	if value, ok := _u.mutation.Version(); ok {
 		_spec.SetField(category.FieldVersion, field.TypeInt64, value)
 	}
@@ -345,6 +417,60 @@ func (_u *CategoryUpdateOne) SetNillableName(v *string) *CategoryUpdateOne {
 	if v != nil {
 		_u.SetName(*v)
 	}
+	return _u
+}
+
+// SetTaxRate sets the "tax_rate" field.
+func (_u *CategoryUpdateOne) SetTaxRate(v int32) *CategoryUpdateOne {
+	_u.mutation.ResetTaxRate()
+	_u.mutation.SetTaxRate(v)
+	return _u
+}
+
+// SetNillableTaxRate sets the "tax_rate" field if the given value is not nil.
+func (_u *CategoryUpdateOne) SetNillableTaxRate(v *int32) *CategoryUpdateOne {
+	if v != nil {
+		_u.SetTaxRate(*v)
+	}
+	return _u
+}
+
+// AddTaxRate adds value to the "tax_rate" field.
+func (_u *CategoryUpdateOne) AddTaxRate(v int32) *CategoryUpdateOne {
+	_u.mutation.AddTaxRate(v)
+	return _u
+}
+
+// ClearTaxRate clears the value of the "tax_rate" field.
+func (_u *CategoryUpdateOne) ClearTaxRate() *CategoryUpdateOne {
+	_u.mutation.ClearTaxRate()
+	return _u
+}
+
+// SetEffectiveTaxRate sets the "effective_tax_rate" field.
+func (_u *CategoryUpdateOne) SetEffectiveTaxRate(v int32) *CategoryUpdateOne {
+	_u.mutation.ResetEffectiveTaxRate()
+	_u.mutation.SetEffectiveTaxRate(v)
+	return _u
+}
+
+// SetNillableEffectiveTaxRate sets the "effective_tax_rate" field if the given value is not nil.
+func (_u *CategoryUpdateOne) SetNillableEffectiveTaxRate(v *int32) *CategoryUpdateOne {
+	if v != nil {
+		_u.SetEffectiveTaxRate(*v)
+	}
+	return _u
+}
+
+// AddEffectiveTaxRate adds value to the "effective_tax_rate" field.
+func (_u *CategoryUpdateOne) AddEffectiveTaxRate(v int32) *CategoryUpdateOne {
+	_u.mutation.AddEffectiveTaxRate(v)
+	return _u
+}
+
+// ClearEffectiveTaxRate clears the value of the "effective_tax_rate" field.
+func (_u *CategoryUpdateOne) ClearEffectiveTaxRate() *CategoryUpdateOne {
+	_u.mutation.ClearEffectiveTaxRate()
 	return _u
 }
 
@@ -522,6 +648,24 @@ func (_u *CategoryUpdateOne) sqlSave(ctx context.Context) (_node *Category, err 
 	}
 	if value, ok := _u.mutation.Name(); ok {
 		_spec.SetField(category.FieldName, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.TaxRate(); ok {
+		_spec.SetField(category.FieldTaxRate, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.AddedTaxRate(); ok {
+		_spec.AddField(category.FieldTaxRate, field.TypeInt32, value)
+	}
+	if _u.mutation.TaxRateCleared() {
+		_spec.ClearField(category.FieldTaxRate, field.TypeInt32)
+	}
+	if value, ok := _u.mutation.EffectiveTaxRate(); ok {
+		_spec.SetField(category.FieldEffectiveTaxRate, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.AddedEffectiveTaxRate(); ok {
+		_spec.AddField(category.FieldEffectiveTaxRate, field.TypeInt32, value)
+	}
+	if _u.mutation.EffectiveTaxRateCleared() {
+		_spec.ClearField(category.FieldEffectiveTaxRate, field.TypeInt32)
 	}
 	if value, ok := _u.mutation.Version(); ok {
 		_spec.SetField(category.FieldVersion, field.TypeInt64, value)

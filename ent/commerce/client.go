@@ -21,7 +21,10 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/orderline"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturn"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturnline"
+	"github.com/shuke-crm/shuke/ent/commerce/pricelist"
+	"github.com/shuke-crm/shuke/ent/commerce/pricelistentry"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
+	"github.com/shuke-crm/shuke/ent/commerce/productstatuschange"
 	"github.com/shuke-crm/shuke/ent/commerce/stockcount"
 	"github.com/shuke-crm/shuke/ent/commerce/stockcountline"
 	"github.com/shuke-crm/shuke/ent/commerce/stockdocument"
@@ -32,6 +35,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/stocktransfer"
 	"github.com/shuke-crm/shuke/ent/commerce/stocktransferline"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
+	"github.com/shuke-crm/shuke/ent/commerce/variantpricechange"
 
 	stdsql "database/sql"
 )
@@ -51,8 +55,14 @@ type Client struct {
 	OrderReturn *OrderReturnClient
 	// OrderReturnLine is the client for interacting with the OrderReturnLine builders.
 	OrderReturnLine *OrderReturnLineClient
+	// PriceList is the client for interacting with the PriceList builders.
+	PriceList *PriceListClient
+	// PriceListEntry is the client for interacting with the PriceListEntry builders.
+	PriceListEntry *PriceListEntryClient
 	// Product is the client for interacting with the Product builders.
 	Product *ProductClient
+	// ProductStatusChange is the client for interacting with the ProductStatusChange builders.
+	ProductStatusChange *ProductStatusChangeClient
 	// StockCount is the client for interacting with the StockCount builders.
 	StockCount *StockCountClient
 	// StockCountLine is the client for interacting with the StockCountLine builders.
@@ -73,6 +83,8 @@ type Client struct {
 	StockTransferLine *StockTransferLineClient
 	// Variant is the client for interacting with the Variant builders.
 	Variant *VariantClient
+	// VariantPriceChange is the client for interacting with the VariantPriceChange builders.
+	VariantPriceChange *VariantPriceChangeClient
 }
 
 // NewClient creates a new client configured with the given options.
@@ -89,7 +101,10 @@ func (c *Client) init() {
 	c.OrderLine = NewOrderLineClient(c.config)
 	c.OrderReturn = NewOrderReturnClient(c.config)
 	c.OrderReturnLine = NewOrderReturnLineClient(c.config)
+	c.PriceList = NewPriceListClient(c.config)
+	c.PriceListEntry = NewPriceListEntryClient(c.config)
 	c.Product = NewProductClient(c.config)
+	c.ProductStatusChange = NewProductStatusChangeClient(c.config)
 	c.StockCount = NewStockCountClient(c.config)
 	c.StockCountLine = NewStockCountLineClient(c.config)
 	c.StockDocument = NewStockDocumentClient(c.config)
@@ -100,6 +115,7 @@ func (c *Client) init() {
 	c.StockTransfer = NewStockTransferClient(c.config)
 	c.StockTransferLine = NewStockTransferLineClient(c.config)
 	c.Variant = NewVariantClient(c.config)
+	c.VariantPriceChange = NewVariantPriceChangeClient(c.config)
 }
 
 type (
@@ -197,7 +213,10 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		OrderLine:            NewOrderLineClient(cfg),
 		OrderReturn:          NewOrderReturnClient(cfg),
 		OrderReturnLine:      NewOrderReturnLineClient(cfg),
+		PriceList:            NewPriceListClient(cfg),
+		PriceListEntry:       NewPriceListEntryClient(cfg),
 		Product:              NewProductClient(cfg),
+		ProductStatusChange:  NewProductStatusChangeClient(cfg),
 		StockCount:           NewStockCountClient(cfg),
 		StockCountLine:       NewStockCountLineClient(cfg),
 		StockDocument:        NewStockDocumentClient(cfg),
@@ -208,6 +227,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		StockTransfer:        NewStockTransferClient(cfg),
 		StockTransferLine:    NewStockTransferLineClient(cfg),
 		Variant:              NewVariantClient(cfg),
+		VariantPriceChange:   NewVariantPriceChangeClient(cfg),
 	}, nil
 }
 
@@ -232,7 +252,10 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		OrderLine:            NewOrderLineClient(cfg),
 		OrderReturn:          NewOrderReturnClient(cfg),
 		OrderReturnLine:      NewOrderReturnLineClient(cfg),
+		PriceList:            NewPriceListClient(cfg),
+		PriceListEntry:       NewPriceListEntryClient(cfg),
 		Product:              NewProductClient(cfg),
+		ProductStatusChange:  NewProductStatusChangeClient(cfg),
 		StockCount:           NewStockCountClient(cfg),
 		StockCountLine:       NewStockCountLineClient(cfg),
 		StockDocument:        NewStockDocumentClient(cfg),
@@ -243,6 +266,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		StockTransfer:        NewStockTransferClient(cfg),
 		StockTransferLine:    NewStockTransferLineClient(cfg),
 		Variant:              NewVariantClient(cfg),
+		VariantPriceChange:   NewVariantPriceChangeClient(cfg),
 	}, nil
 }
 
@@ -272,10 +296,11 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.Category, c.Order, c.OrderLine, c.OrderReturn, c.OrderReturnLine, c.Product,
-		c.StockCount, c.StockCountLine, c.StockDocument, c.StockLevel, c.StockMovement,
+		c.Category, c.Order, c.OrderLine, c.OrderReturn, c.OrderReturnLine, c.PriceList,
+		c.PriceListEntry, c.Product, c.ProductStatusChange, c.StockCount,
+		c.StockCountLine, c.StockDocument, c.StockLevel, c.StockMovement,
 		c.StockReservation, c.StockReservationLine, c.StockTransfer,
-		c.StockTransferLine, c.Variant,
+		c.StockTransferLine, c.Variant, c.VariantPriceChange,
 	} {
 		n.Use(hooks...)
 	}
@@ -285,10 +310,11 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.Category, c.Order, c.OrderLine, c.OrderReturn, c.OrderReturnLine, c.Product,
-		c.StockCount, c.StockCountLine, c.StockDocument, c.StockLevel, c.StockMovement,
+		c.Category, c.Order, c.OrderLine, c.OrderReturn, c.OrderReturnLine, c.PriceList,
+		c.PriceListEntry, c.Product, c.ProductStatusChange, c.StockCount,
+		c.StockCountLine, c.StockDocument, c.StockLevel, c.StockMovement,
 		c.StockReservation, c.StockReservationLine, c.StockTransfer,
-		c.StockTransferLine, c.Variant,
+		c.StockTransferLine, c.Variant, c.VariantPriceChange,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -307,8 +333,14 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.OrderReturn.mutate(ctx, m)
 	case *OrderReturnLineMutation:
 		return c.OrderReturnLine.mutate(ctx, m)
+	case *PriceListMutation:
+		return c.PriceList.mutate(ctx, m)
+	case *PriceListEntryMutation:
+		return c.PriceListEntry.mutate(ctx, m)
 	case *ProductMutation:
 		return c.Product.mutate(ctx, m)
+	case *ProductStatusChangeMutation:
+		return c.ProductStatusChange.mutate(ctx, m)
 	case *StockCountMutation:
 		return c.StockCount.mutate(ctx, m)
 	case *StockCountLineMutation:
@@ -329,6 +361,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.StockTransferLine.mutate(ctx, m)
 	case *VariantMutation:
 		return c.Variant.mutate(ctx, m)
+	case *VariantPriceChangeMutation:
+		return c.VariantPriceChange.mutate(ctx, m)
 	default:
 		return nil, fmt.Errorf("commerce: unknown mutation type %T", m)
 	}
@@ -1132,6 +1166,322 @@ func (c *OrderReturnLineClient) mutate(ctx context.Context, m *OrderReturnLineMu
 	}
 }
 
+// PriceListClient is a client for the PriceList schema.
+type PriceListClient struct {
+	config
+}
+
+// NewPriceListClient returns a client for the PriceList from the given config.
+func NewPriceListClient(c config) *PriceListClient {
+	return &PriceListClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `pricelist.Hooks(f(g(h())))`.
+func (c *PriceListClient) Use(hooks ...Hook) {
+	c.hooks.PriceList = append(c.hooks.PriceList, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `pricelist.Intercept(f(g(h())))`.
+func (c *PriceListClient) Intercept(interceptors ...Interceptor) {
+	c.inters.PriceList = append(c.inters.PriceList, interceptors...)
+}
+
+// Create returns a builder for creating a PriceList entity.
+func (c *PriceListClient) Create() *PriceListCreate {
+	mutation := newPriceListMutation(c.config, OpCreate)
+	return &PriceListCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of PriceList entities.
+func (c *PriceListClient) CreateBulk(builders ...*PriceListCreate) *PriceListCreateBulk {
+	return &PriceListCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *PriceListClient) MapCreateBulk(slice any, setFunc func(*PriceListCreate, int)) *PriceListCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &PriceListCreateBulk{err: fmt.Errorf("calling to PriceListClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*PriceListCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &PriceListCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for PriceList.
+func (c *PriceListClient) Update() *PriceListUpdate {
+	mutation := newPriceListMutation(c.config, OpUpdate)
+	return &PriceListUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *PriceListClient) UpdateOne(_m *PriceList) *PriceListUpdateOne {
+	mutation := newPriceListMutation(c.config, OpUpdateOne, withPriceList(_m))
+	return &PriceListUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *PriceListClient) UpdateOneID(id uuid.UUID) *PriceListUpdateOne {
+	mutation := newPriceListMutation(c.config, OpUpdateOne, withPriceListID(id))
+	return &PriceListUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for PriceList.
+func (c *PriceListClient) Delete() *PriceListDelete {
+	mutation := newPriceListMutation(c.config, OpDelete)
+	return &PriceListDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *PriceListClient) DeleteOne(_m *PriceList) *PriceListDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *PriceListClient) DeleteOneID(id uuid.UUID) *PriceListDeleteOne {
+	builder := c.Delete().Where(pricelist.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &PriceListDeleteOne{builder}
+}
+
+// Query returns a query builder for PriceList.
+func (c *PriceListClient) Query() *PriceListQuery {
+	return &PriceListQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypePriceList},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a PriceList entity by its id.
+func (c *PriceListClient) Get(ctx context.Context, id uuid.UUID) (*PriceList, error) {
+	return c.Query().Where(pricelist.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *PriceListClient) GetX(ctx context.Context, id uuid.UUID) *PriceList {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryEntries queries the entries edge of a PriceList.
+func (c *PriceListClient) QueryEntries(_m *PriceList) *PriceListEntryQuery {
+	query := (&PriceListEntryClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(pricelist.Table, pricelist.FieldID, id),
+			sqlgraph.To(pricelistentry.Table, pricelistentry.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, pricelist.EntriesTable, pricelist.EntriesColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *PriceListClient) Hooks() []Hook {
+	hooks := c.hooks.PriceList
+	return append(hooks[:len(hooks):len(hooks)], pricelist.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *PriceListClient) Interceptors() []Interceptor {
+	return c.inters.PriceList
+}
+
+func (c *PriceListClient) mutate(ctx context.Context, m *PriceListMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&PriceListCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&PriceListUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&PriceListUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&PriceListDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("commerce: unknown PriceList mutation op: %q", m.Op())
+	}
+}
+
+// PriceListEntryClient is a client for the PriceListEntry schema.
+type PriceListEntryClient struct {
+	config
+}
+
+// NewPriceListEntryClient returns a client for the PriceListEntry from the given config.
+func NewPriceListEntryClient(c config) *PriceListEntryClient {
+	return &PriceListEntryClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `pricelistentry.Hooks(f(g(h())))`.
+func (c *PriceListEntryClient) Use(hooks ...Hook) {
+	c.hooks.PriceListEntry = append(c.hooks.PriceListEntry, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `pricelistentry.Intercept(f(g(h())))`.
+func (c *PriceListEntryClient) Intercept(interceptors ...Interceptor) {
+	c.inters.PriceListEntry = append(c.inters.PriceListEntry, interceptors...)
+}
+
+// Create returns a builder for creating a PriceListEntry entity.
+func (c *PriceListEntryClient) Create() *PriceListEntryCreate {
+	mutation := newPriceListEntryMutation(c.config, OpCreate)
+	return &PriceListEntryCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of PriceListEntry entities.
+func (c *PriceListEntryClient) CreateBulk(builders ...*PriceListEntryCreate) *PriceListEntryCreateBulk {
+	return &PriceListEntryCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *PriceListEntryClient) MapCreateBulk(slice any, setFunc func(*PriceListEntryCreate, int)) *PriceListEntryCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &PriceListEntryCreateBulk{err: fmt.Errorf("calling to PriceListEntryClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*PriceListEntryCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &PriceListEntryCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for PriceListEntry.
+func (c *PriceListEntryClient) Update() *PriceListEntryUpdate {
+	mutation := newPriceListEntryMutation(c.config, OpUpdate)
+	return &PriceListEntryUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *PriceListEntryClient) UpdateOne(_m *PriceListEntry) *PriceListEntryUpdateOne {
+	mutation := newPriceListEntryMutation(c.config, OpUpdateOne, withPriceListEntry(_m))
+	return &PriceListEntryUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *PriceListEntryClient) UpdateOneID(id uuid.UUID) *PriceListEntryUpdateOne {
+	mutation := newPriceListEntryMutation(c.config, OpUpdateOne, withPriceListEntryID(id))
+	return &PriceListEntryUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for PriceListEntry.
+func (c *PriceListEntryClient) Delete() *PriceListEntryDelete {
+	mutation := newPriceListEntryMutation(c.config, OpDelete)
+	return &PriceListEntryDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *PriceListEntryClient) DeleteOne(_m *PriceListEntry) *PriceListEntryDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *PriceListEntryClient) DeleteOneID(id uuid.UUID) *PriceListEntryDeleteOne {
+	builder := c.Delete().Where(pricelistentry.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &PriceListEntryDeleteOne{builder}
+}
+
+// Query returns a query builder for PriceListEntry.
+func (c *PriceListEntryClient) Query() *PriceListEntryQuery {
+	return &PriceListEntryQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypePriceListEntry},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a PriceListEntry entity by its id.
+func (c *PriceListEntryClient) Get(ctx context.Context, id uuid.UUID) (*PriceListEntry, error) {
+	return c.Query().Where(pricelistentry.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *PriceListEntryClient) GetX(ctx context.Context, id uuid.UUID) *PriceListEntry {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryPriceList queries the price_list edge of a PriceListEntry.
+func (c *PriceListEntryClient) QueryPriceList(_m *PriceListEntry) *PriceListQuery {
+	query := (&PriceListClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(pricelistentry.Table, pricelistentry.FieldID, id),
+			sqlgraph.To(pricelist.Table, pricelist.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, pricelistentry.PriceListTable, pricelistentry.PriceListColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryVariant queries the variant edge of a PriceListEntry.
+func (c *PriceListEntryClient) QueryVariant(_m *PriceListEntry) *VariantQuery {
+	query := (&VariantClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(pricelistentry.Table, pricelistentry.FieldID, id),
+			sqlgraph.To(variant.Table, variant.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, pricelistentry.VariantTable, pricelistentry.VariantColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *PriceListEntryClient) Hooks() []Hook {
+	hooks := c.hooks.PriceListEntry
+	return append(hooks[:len(hooks):len(hooks)], pricelistentry.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *PriceListEntryClient) Interceptors() []Interceptor {
+	return c.inters.PriceListEntry
+}
+
+func (c *PriceListEntryClient) mutate(ctx context.Context, m *PriceListEntryMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&PriceListEntryCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&PriceListEntryUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&PriceListEntryUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&PriceListEntryDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("commerce: unknown PriceListEntry mutation op: %q", m.Op())
+	}
+}
+
 // ProductClient is a client for the Product schema.
 type ProductClient struct {
 	config
@@ -1295,6 +1645,140 @@ func (c *ProductClient) mutate(ctx context.Context, m *ProductMutation) (Value, 
 		return (&ProductDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("commerce: unknown Product mutation op: %q", m.Op())
+	}
+}
+
+// ProductStatusChangeClient is a client for the ProductStatusChange schema.
+type ProductStatusChangeClient struct {
+	config
+}
+
+// NewProductStatusChangeClient returns a client for the ProductStatusChange from the given config.
+func NewProductStatusChangeClient(c config) *ProductStatusChangeClient {
+	return &ProductStatusChangeClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `productstatuschange.Hooks(f(g(h())))`.
+func (c *ProductStatusChangeClient) Use(hooks ...Hook) {
+	c.hooks.ProductStatusChange = append(c.hooks.ProductStatusChange, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `productstatuschange.Intercept(f(g(h())))`.
+func (c *ProductStatusChangeClient) Intercept(interceptors ...Interceptor) {
+	c.inters.ProductStatusChange = append(c.inters.ProductStatusChange, interceptors...)
+}
+
+// Create returns a builder for creating a ProductStatusChange entity.
+func (c *ProductStatusChangeClient) Create() *ProductStatusChangeCreate {
+	mutation := newProductStatusChangeMutation(c.config, OpCreate)
+	return &ProductStatusChangeCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of ProductStatusChange entities.
+func (c *ProductStatusChangeClient) CreateBulk(builders ...*ProductStatusChangeCreate) *ProductStatusChangeCreateBulk {
+	return &ProductStatusChangeCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ProductStatusChangeClient) MapCreateBulk(slice any, setFunc func(*ProductStatusChangeCreate, int)) *ProductStatusChangeCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ProductStatusChangeCreateBulk{err: fmt.Errorf("calling to ProductStatusChangeClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ProductStatusChangeCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ProductStatusChangeCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for ProductStatusChange.
+func (c *ProductStatusChangeClient) Update() *ProductStatusChangeUpdate {
+	mutation := newProductStatusChangeMutation(c.config, OpUpdate)
+	return &ProductStatusChangeUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ProductStatusChangeClient) UpdateOne(_m *ProductStatusChange) *ProductStatusChangeUpdateOne {
+	mutation := newProductStatusChangeMutation(c.config, OpUpdateOne, withProductStatusChange(_m))
+	return &ProductStatusChangeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ProductStatusChangeClient) UpdateOneID(id int64) *ProductStatusChangeUpdateOne {
+	mutation := newProductStatusChangeMutation(c.config, OpUpdateOne, withProductStatusChangeID(id))
+	return &ProductStatusChangeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for ProductStatusChange.
+func (c *ProductStatusChangeClient) Delete() *ProductStatusChangeDelete {
+	mutation := newProductStatusChangeMutation(c.config, OpDelete)
+	return &ProductStatusChangeDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ProductStatusChangeClient) DeleteOne(_m *ProductStatusChange) *ProductStatusChangeDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ProductStatusChangeClient) DeleteOneID(id int64) *ProductStatusChangeDeleteOne {
+	builder := c.Delete().Where(productstatuschange.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ProductStatusChangeDeleteOne{builder}
+}
+
+// Query returns a query builder for ProductStatusChange.
+func (c *ProductStatusChangeClient) Query() *ProductStatusChangeQuery {
+	return &ProductStatusChangeQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeProductStatusChange},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a ProductStatusChange entity by its id.
+func (c *ProductStatusChangeClient) Get(ctx context.Context, id int64) (*ProductStatusChange, error) {
+	return c.Query().Where(productstatuschange.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ProductStatusChangeClient) GetX(ctx context.Context, id int64) *ProductStatusChange {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *ProductStatusChangeClient) Hooks() []Hook {
+	hooks := c.hooks.ProductStatusChange
+	return append(hooks[:len(hooks):len(hooks)], productstatuschange.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *ProductStatusChangeClient) Interceptors() []Interceptor {
+	return c.inters.ProductStatusChange
+}
+
+func (c *ProductStatusChangeClient) mutate(ctx context.Context, m *ProductStatusChangeMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ProductStatusChangeCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ProductStatusChangeUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ProductStatusChangeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ProductStatusChangeDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("commerce: unknown ProductStatusChange mutation op: %q", m.Op())
 	}
 }
 
@@ -2862,18 +3346,155 @@ func (c *VariantClient) mutate(ctx context.Context, m *VariantMutation) (Value, 
 	}
 }
 
+// VariantPriceChangeClient is a client for the VariantPriceChange schema.
+type VariantPriceChangeClient struct {
+	config
+}
+
+// NewVariantPriceChangeClient returns a client for the VariantPriceChange from the given config.
+func NewVariantPriceChangeClient(c config) *VariantPriceChangeClient {
+	return &VariantPriceChangeClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `variantpricechange.Hooks(f(g(h())))`.
+func (c *VariantPriceChangeClient) Use(hooks ...Hook) {
+	c.hooks.VariantPriceChange = append(c.hooks.VariantPriceChange, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `variantpricechange.Intercept(f(g(h())))`.
+func (c *VariantPriceChangeClient) Intercept(interceptors ...Interceptor) {
+	c.inters.VariantPriceChange = append(c.inters.VariantPriceChange, interceptors...)
+}
+
+// Create returns a builder for creating a VariantPriceChange entity.
+func (c *VariantPriceChangeClient) Create() *VariantPriceChangeCreate {
+	mutation := newVariantPriceChangeMutation(c.config, OpCreate)
+	return &VariantPriceChangeCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of VariantPriceChange entities.
+func (c *VariantPriceChangeClient) CreateBulk(builders ...*VariantPriceChangeCreate) *VariantPriceChangeCreateBulk {
+	return &VariantPriceChangeCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *VariantPriceChangeClient) MapCreateBulk(slice any, setFunc func(*VariantPriceChangeCreate, int)) *VariantPriceChangeCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &VariantPriceChangeCreateBulk{err: fmt.Errorf("calling to VariantPriceChangeClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*VariantPriceChangeCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &VariantPriceChangeCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for VariantPriceChange.
+func (c *VariantPriceChangeClient) Update() *VariantPriceChangeUpdate {
+	mutation := newVariantPriceChangeMutation(c.config, OpUpdate)
+	return &VariantPriceChangeUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *VariantPriceChangeClient) UpdateOne(_m *VariantPriceChange) *VariantPriceChangeUpdateOne {
+	mutation := newVariantPriceChangeMutation(c.config, OpUpdateOne, withVariantPriceChange(_m))
+	return &VariantPriceChangeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *VariantPriceChangeClient) UpdateOneID(id int64) *VariantPriceChangeUpdateOne {
+	mutation := newVariantPriceChangeMutation(c.config, OpUpdateOne, withVariantPriceChangeID(id))
+	return &VariantPriceChangeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for VariantPriceChange.
+func (c *VariantPriceChangeClient) Delete() *VariantPriceChangeDelete {
+	mutation := newVariantPriceChangeMutation(c.config, OpDelete)
+	return &VariantPriceChangeDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *VariantPriceChangeClient) DeleteOne(_m *VariantPriceChange) *VariantPriceChangeDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *VariantPriceChangeClient) DeleteOneID(id int64) *VariantPriceChangeDeleteOne {
+	builder := c.Delete().Where(variantpricechange.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &VariantPriceChangeDeleteOne{builder}
+}
+
+// Query returns a query builder for VariantPriceChange.
+func (c *VariantPriceChangeClient) Query() *VariantPriceChangeQuery {
+	return &VariantPriceChangeQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeVariantPriceChange},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a VariantPriceChange entity by its id.
+func (c *VariantPriceChangeClient) Get(ctx context.Context, id int64) (*VariantPriceChange, error) {
+	return c.Query().Where(variantpricechange.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *VariantPriceChangeClient) GetX(ctx context.Context, id int64) *VariantPriceChange {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *VariantPriceChangeClient) Hooks() []Hook {
+	hooks := c.hooks.VariantPriceChange
+	return append(hooks[:len(hooks):len(hooks)], variantpricechange.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *VariantPriceChangeClient) Interceptors() []Interceptor {
+	return c.inters.VariantPriceChange
+}
+
+func (c *VariantPriceChangeClient) mutate(ctx context.Context, m *VariantPriceChangeMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&VariantPriceChangeCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&VariantPriceChangeUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&VariantPriceChangeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&VariantPriceChangeDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("commerce: unknown VariantPriceChange mutation op: %q", m.Op())
+	}
+}
+
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		Category, Order, OrderLine, OrderReturn, OrderReturnLine, Product, StockCount,
-		StockCountLine, StockDocument, StockLevel, StockMovement, StockReservation,
-		StockReservationLine, StockTransfer, StockTransferLine, Variant []ent.Hook
+		Category, Order, OrderLine, OrderReturn, OrderReturnLine, PriceList,
+		PriceListEntry, Product, ProductStatusChange, StockCount, StockCountLine,
+		StockDocument, StockLevel, StockMovement, StockReservation,
+		StockReservationLine, StockTransfer, StockTransferLine, Variant,
+		VariantPriceChange []ent.Hook
 	}
 	inters struct {
-		Category, Order, OrderLine, OrderReturn, OrderReturnLine, Product, StockCount,
-		StockCountLine, StockDocument, StockLevel, StockMovement, StockReservation,
-		StockReservationLine, StockTransfer, StockTransferLine,
-		Variant []ent.Interceptor
+		Category, Order, OrderLine, OrderReturn, OrderReturnLine, PriceList,
+		PriceListEntry, Product, ProductStatusChange, StockCount, StockCountLine,
+		StockDocument, StockLevel, StockMovement, StockReservation,
+		StockReservationLine, StockTransfer, StockTransferLine, Variant,
+		VariantPriceChange []ent.Interceptor
 	}
 )
 

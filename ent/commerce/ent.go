@@ -17,7 +17,10 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/orderline"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturn"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturnline"
+	"github.com/shuke-crm/shuke/ent/commerce/pricelist"
+	"github.com/shuke-crm/shuke/ent/commerce/pricelistentry"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
+	"github.com/shuke-crm/shuke/ent/commerce/productstatuschange"
 	"github.com/shuke-crm/shuke/ent/commerce/stockcount"
 	"github.com/shuke-crm/shuke/ent/commerce/stockcountline"
 	"github.com/shuke-crm/shuke/ent/commerce/stockdocument"
@@ -28,6 +31,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/stocktransfer"
 	"github.com/shuke-crm/shuke/ent/commerce/stocktransferline"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
+	"github.com/shuke-crm/shuke/ent/commerce/variantpricechange"
 )
 
 // ent aliases to avoid import conflicts in user's code.
@@ -93,7 +97,10 @@ func checkColumn(t, c string) error {
 			orderline.Table:            orderline.ValidColumn,
 			orderreturn.Table:          orderreturn.ValidColumn,
 			orderreturnline.Table:      orderreturnline.ValidColumn,
+			pricelist.Table:            pricelist.ValidColumn,
+			pricelistentry.Table:       pricelistentry.ValidColumn,
 			product.Table:              product.ValidColumn,
+			productstatuschange.Table:  productstatuschange.ValidColumn,
 			stockcount.Table:           stockcount.ValidColumn,
 			stockcountline.Table:       stockcountline.ValidColumn,
 			stockdocument.Table:        stockdocument.ValidColumn,
@@ -104,6 +111,7 @@ func checkColumn(t, c string) error {
 			stocktransfer.Table:        stocktransfer.ValidColumn,
 			stocktransferline.Table:    stocktransferline.ValidColumn,
 			variant.Table:              variant.ValidColumn,
+			variantpricechange.Table:   variantpricechange.ValidColumn,
 		})
 	})
 	return columnCheck(t, c)

@@ -18,7 +18,10 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturn"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturnline"
 	"github.com/shuke-crm/shuke/ent/commerce/predicate"
+	"github.com/shuke-crm/shuke/ent/commerce/pricelist"
+	"github.com/shuke-crm/shuke/ent/commerce/pricelistentry"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
+	"github.com/shuke-crm/shuke/ent/commerce/productstatuschange"
 	"github.com/shuke-crm/shuke/ent/commerce/schema"
 	"github.com/shuke-crm/shuke/ent/commerce/stockcount"
 	"github.com/shuke-crm/shuke/ent/commerce/stockcountline"
@@ -30,6 +33,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/stocktransfer"
 	"github.com/shuke-crm/shuke/ent/commerce/stocktransferline"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
+	"github.com/shuke-crm/shuke/ent/commerce/variantpricechange"
 )
 
 const (
@@ -46,7 +50,10 @@ const (
 	TypeOrderLine            = "OrderLine"
 	TypeOrderReturn          = "OrderReturn"
 	TypeOrderReturnLine      = "OrderReturnLine"
+	TypePriceList            = "PriceList"
+	TypePriceListEntry       = "PriceListEntry"
 	TypeProduct              = "Product"
+	TypeProductStatusChange  = "ProductStatusChange"
 	TypeStockCount           = "StockCount"
 	TypeStockCountLine       = "StockCountLine"
 	TypeStockDocument        = "StockDocument"
@@ -57,28 +64,33 @@ const (
 	TypeStockTransfer        = "StockTransfer"
 	TypeStockTransferLine    = "StockTransferLine"
 	TypeVariant              = "Variant"
+	TypeVariantPriceChange   = "VariantPriceChange"
 )
 
 // CategoryMutation represents an operation that mutates the Category nodes in the graph.
 type CategoryMutation struct {
 	config
-	op              Op
-	typ             string
-	id              *uuid.UUID
-	name            *string
-	version         *int64
-	addversion      *int64
-	created_at      *time.Time
-	updated_at      *time.Time
-	clearedFields   map[string]struct{}
-	parent          *uuid.UUID
-	clearedparent   bool
-	children        map[uuid.UUID]struct{}
-	removedchildren map[uuid.UUID]struct{}
-	clearedchildren bool
-	done            bool
-	oldValue        func(context.Context) (*Category, error)
-	predicates      []predicate.Category
+	op                    Op
+	typ                   string
+	id                    *uuid.UUID
+	name                  *string
+	tax_rate              *int32
+	addtax_rate           *int32
+	effective_tax_rate    *int32
+	addeffective_tax_rate *int32
+	version               *int64
+	addversion            *int64
+	created_at            *time.Time
+	updated_at            *time.Time
+	clearedFields         map[string]struct{}
+	parent                *uuid.UUID
+	clearedparent         bool
+	children              map[uuid.UUID]struct{}
+	removedchildren       map[uuid.UUID]struct{}
+	clearedchildren       bool
+	done                  bool
+	oldValue              func(context.Context) (*Category, error)
+	predicates            []predicate.Category
 }
 
 var _ ent.Mutation = (*CategoryMutation)(nil)
@@ -268,6 +280,146 @@ func (m *CategoryMutation) OldName(ctx context.Context) (v string, err error) {
 // ResetName resets all changes to the "name" field.
 func (m *CategoryMutation) ResetName() {
 	m.name = nil
+}
+
+// SetTaxRate sets the "tax_rate" field.
+func (m *CategoryMutation) SetTaxRate(i int32) {
+	m.tax_rate = &i
+	m.addtax_rate = nil
+}
+
+// TaxRate returns the value of the "tax_rate" field in the mutation.
+func (m *CategoryMutation) TaxRate() (r int32, exists bool) {
+	v := m.tax_rate
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTaxRate returns the old "tax_rate" field's value of the Category entity.
+// If the Category object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CategoryMutation) OldTaxRate(ctx context.Context) (v *int32, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTaxRate is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTaxRate requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTaxRate: %w", err)
+	}
+	return oldValue.TaxRate, nil
+}
+
+// AddTaxRate adds i to the "tax_rate" field.
+func (m *CategoryMutation) AddTaxRate(i int32) {
+	if m.addtax_rate != nil {
+		*m.addtax_rate += i
+	} else {
+		m.addtax_rate = &i
+	}
+}
+
+// AddedTaxRate returns the value that was added to the "tax_rate" field in this mutation.
+func (m *CategoryMutation) AddedTaxRate() (r int32, exists bool) {
+	v := m.addtax_rate
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearTaxRate clears the value of the "tax_rate" field.
+func (m *CategoryMutation) ClearTaxRate() {
+	m.tax_rate = nil
+	m.addtax_rate = nil
+	m.clearedFields[category.FieldTaxRate] = struct{}{}
+}
+
+// TaxRateCleared returns if the "tax_rate" field was cleared in this mutation.
+func (m *CategoryMutation) TaxRateCleared() bool {
+	_, ok := m.clearedFields[category.FieldTaxRate]
+	return ok
+}
+
+// ResetTaxRate resets all changes to the "tax_rate" field.
+func (m *CategoryMutation) ResetTaxRate() {
+	m.tax_rate = nil
+	m.addtax_rate = nil
+	delete(m.clearedFields, category.FieldTaxRate)
+}
+
+// SetEffectiveTaxRate sets the "effective_tax_rate" field.
+func (m *CategoryMutation) SetEffectiveTaxRate(i int32) {
+	m.effective_tax_rate = &i
+	m.addeffective_tax_rate = nil
+}
+
+// EffectiveTaxRate returns the value of the "effective_tax_rate" field in the mutation.
+func (m *CategoryMutation) EffectiveTaxRate() (r int32, exists bool) {
+	v := m.effective_tax_rate
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEffectiveTaxRate returns the old "effective_tax_rate" field's value of the Category entity.
+// If the Category object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CategoryMutation) OldEffectiveTaxRate(ctx context.Context) (v *int32, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEffectiveTaxRate is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEffectiveTaxRate requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEffectiveTaxRate: %w", err)
+	}
+	return oldValue.EffectiveTaxRate, nil
+}
+
+// AddEffectiveTaxRate adds i to the "effective_tax_rate" field.
+func (m *CategoryMutation) AddEffectiveTaxRate(i int32) {
+	if m.addeffective_tax_rate != nil {
+		*m.addeffective_tax_rate += i
+	} else {
+		m.addeffective_tax_rate = &i
+	}
+}
+
+// AddedEffectiveTaxRate returns the value that was added to the "effective_tax_rate" field in this mutation.
+func (m *CategoryMutation) AddedEffectiveTaxRate() (r int32, exists bool) {
+	v := m.addeffective_tax_rate
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearEffectiveTaxRate clears the value of the "effective_tax_rate" field.
+func (m *CategoryMutation) ClearEffectiveTaxRate() {
+	m.effective_tax_rate = nil
+	m.addeffective_tax_rate = nil
+	m.clearedFields[category.FieldEffectiveTaxRate] = struct{}{}
+}
+
+// EffectiveTaxRateCleared returns if the "effective_tax_rate" field was cleared in this mutation.
+func (m *CategoryMutation) EffectiveTaxRateCleared() bool {
+	_, ok := m.clearedFields[category.FieldEffectiveTaxRate]
+	return ok
+}
+
+// ResetEffectiveTaxRate resets all changes to the "effective_tax_rate" field.
+func (m *CategoryMutation) ResetEffectiveTaxRate() {
+	m.effective_tax_rate = nil
+	m.addeffective_tax_rate = nil
+	delete(m.clearedFields, category.FieldEffectiveTaxRate)
 }
 
 // SetVersion sets the "version" field.
@@ -513,12 +665,18 @@ func (m *CategoryMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *CategoryMutation) Fields() []string {
-	fields := make([]string, 0, 5)
+	fields := make([]string, 0, 7)
 	if m.parent != nil {
 		fields = append(fields, category.FieldParentID)
 	}
 	if m.name != nil {
 		fields = append(fields, category.FieldName)
+	}
+	if m.tax_rate != nil {
+		fields = append(fields, category.FieldTaxRate)
+	}
+	if m.effective_tax_rate != nil {
+		fields = append(fields, category.FieldEffectiveTaxRate)
 	}
 	if m.version != nil {
 		fields = append(fields, category.FieldVersion)
@@ -541,6 +699,10 @@ func (m *CategoryMutation) Field(name string) (ent.Value, bool) {
 		return m.ParentID()
 	case category.FieldName:
 		return m.Name()
+	case category.FieldTaxRate:
+		return m.TaxRate()
+	case category.FieldEffectiveTaxRate:
+		return m.EffectiveTaxRate()
 	case category.FieldVersion:
 		return m.Version()
 	case category.FieldCreatedAt:
@@ -560,6 +722,10 @@ func (m *CategoryMutation) OldField(ctx context.Context, name string) (ent.Value
 		return m.OldParentID(ctx)
 	case category.FieldName:
 		return m.OldName(ctx)
+	case category.FieldTaxRate:
+		return m.OldTaxRate(ctx)
+	case category.FieldEffectiveTaxRate:
+		return m.OldEffectiveTaxRate(ctx)
 	case category.FieldVersion:
 		return m.OldVersion(ctx)
 	case category.FieldCreatedAt:
@@ -588,6 +754,20 @@ func (m *CategoryMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetName(v)
+		return nil
+	case category.FieldTaxRate:
+		v, ok := value.(int32)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTaxRate(v)
+		return nil
+	case category.FieldEffectiveTaxRate:
+		v, ok := value.(int32)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEffectiveTaxRate(v)
 		return nil
 	case category.FieldVersion:
 		v, ok := value.(int64)
@@ -618,6 +798,12 @@ func (m *CategoryMutation) SetField(name string, value ent.Value) error {
 // this mutation.
 func (m *CategoryMutation) AddedFields() []string {
 	var fields []string
+	if m.addtax_rate != nil {
+		fields = append(fields, category.FieldTaxRate)
+	}
+	if m.addeffective_tax_rate != nil {
+		fields = append(fields, category.FieldEffectiveTaxRate)
+	}
 	if m.addversion != nil {
 		fields = append(fields, category.FieldVersion)
 	}
@@ -629,6 +815,10 @@ func (m *CategoryMutation) AddedFields() []string {
 // was not set, or was not defined in the schema.
 func (m *CategoryMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
+	case category.FieldTaxRate:
+		return m.AddedTaxRate()
+	case category.FieldEffectiveTaxRate:
+		return m.AddedEffectiveTaxRate()
 	case category.FieldVersion:
 		return m.AddedVersion()
 	}
@@ -640,6 +830,20 @@ func (m *CategoryMutation) AddedField(name string) (ent.Value, bool) {
 // type.
 func (m *CategoryMutation) AddField(name string, value ent.Value) error {
 	switch name {
+	case category.FieldTaxRate:
+		v, ok := value.(int32)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddTaxRate(v)
+		return nil
+	case category.FieldEffectiveTaxRate:
+		v, ok := value.(int32)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddEffectiveTaxRate(v)
+		return nil
 	case category.FieldVersion:
 		v, ok := value.(int64)
 		if !ok {
@@ -658,6 +862,12 @@ func (m *CategoryMutation) ClearedFields() []string {
 	if m.FieldCleared(category.FieldParentID) {
 		fields = append(fields, category.FieldParentID)
 	}
+	if m.FieldCleared(category.FieldTaxRate) {
+		fields = append(fields, category.FieldTaxRate)
+	}
+	if m.FieldCleared(category.FieldEffectiveTaxRate) {
+		fields = append(fields, category.FieldEffectiveTaxRate)
+	}
 	return fields
 }
 
@@ -675,6 +885,12 @@ func (m *CategoryMutation) ClearField(name string) error {
 	case category.FieldParentID:
 		m.ClearParentID()
 		return nil
+	case category.FieldTaxRate:
+		m.ClearTaxRate()
+		return nil
+	case category.FieldEffectiveTaxRate:
+		m.ClearEffectiveTaxRate()
+		return nil
 	}
 	return fmt.Errorf("unknown Category nullable field %s", name)
 }
@@ -688,6 +904,12 @@ func (m *CategoryMutation) ResetField(name string) error {
 		return nil
 	case category.FieldName:
 		m.ResetName()
+		return nil
+	case category.FieldTaxRate:
+		m.ResetTaxRate()
+		return nil
+	case category.FieldEffectiveTaxRate:
+		m.ResetEffectiveTaxRate()
 		return nil
 	case category.FieldVersion:
 		m.ResetVersion()
@@ -6318,6 +6540,2017 @@ func (m *OrderReturnLineMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown OrderReturnLine edge %s", name)
 }
 
+// PriceListMutation represents an operation that mutates the PriceList nodes in the graph.
+type PriceListMutation struct {
+	config
+	op             Op
+	typ            string
+	id             *uuid.UUID
+	code           *string
+	name           *string
+	currency       *string
+	priority       *int32
+	addpriority    *int32
+	store_id       *uuid.UUID
+	channel        *pricelist.Channel
+	tier           *string
+	starts_at      *time.Time
+	ends_at        *time.Time
+	status         *pricelist.Status
+	version        *int64
+	addversion     *int64
+	created_at     *time.Time
+	updated_at     *time.Time
+	clearedFields  map[string]struct{}
+	entries        map[uuid.UUID]struct{}
+	removedentries map[uuid.UUID]struct{}
+	clearedentries bool
+	done           bool
+	oldValue       func(context.Context) (*PriceList, error)
+	predicates     []predicate.PriceList
+}
+
+var _ ent.Mutation = (*PriceListMutation)(nil)
+
+// pricelistOption allows management of the mutation configuration using functional options.
+type pricelistOption func(*PriceListMutation)
+
+// newPriceListMutation creates new mutation for the PriceList entity.
+func newPriceListMutation(c config, op Op, opts ...pricelistOption) *PriceListMutation {
+	m := &PriceListMutation{
+		config:        c,
+		op:            op,
+		typ:           TypePriceList,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withPriceListID sets the ID field of the mutation.
+func withPriceListID(id uuid.UUID) pricelistOption {
+	return func(m *PriceListMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *PriceList
+		)
+		m.oldValue = func(ctx context.Context) (*PriceList, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().PriceList.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withPriceList sets the old PriceList of the mutation.
+func withPriceList(node *PriceList) pricelistOption {
+	return func(m *PriceListMutation) {
+		m.oldValue = func(context.Context) (*PriceList, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m PriceListMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m PriceListMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("commerce: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of PriceList entities.
+func (m *PriceListMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *PriceListMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *PriceListMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().PriceList.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCode sets the "code" field.
+func (m *PriceListMutation) SetCode(s string) {
+	m.code = &s
+}
+
+// Code returns the value of the "code" field in the mutation.
+func (m *PriceListMutation) Code() (r string, exists bool) {
+	v := m.code
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCode returns the old "code" field's value of the PriceList entity.
+// If the PriceList object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PriceListMutation) OldCode(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCode: %w", err)
+	}
+	return oldValue.Code, nil
+}
+
+// ResetCode resets all changes to the "code" field.
+func (m *PriceListMutation) ResetCode() {
+	m.code = nil
+}
+
+// SetName sets the "name" field.
+func (m *PriceListMutation) SetName(s string) {
+	m.name = &s
+}
+
+// Name returns the value of the "name" field in the mutation.
+func (m *PriceListMutation) Name() (r string, exists bool) {
+	v := m.name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldName returns the old "name" field's value of the PriceList entity.
+// If the PriceList object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PriceListMutation) OldName(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldName: %w", err)
+	}
+	return oldValue.Name, nil
+}
+
+// ResetName resets all changes to the "name" field.
+func (m *PriceListMutation) ResetName() {
+	m.name = nil
+}
+
+// SetCurrency sets the "currency" field.
+func (m *PriceListMutation) SetCurrency(s string) {
+	m.currency = &s
+}
+
+// Currency returns the value of the "currency" field in the mutation.
+func (m *PriceListMutation) Currency() (r string, exists bool) {
+	v := m.currency
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCurrency returns the old "currency" field's value of the PriceList entity.
+// If the PriceList object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PriceListMutation) OldCurrency(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCurrency is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCurrency requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCurrency: %w", err)
+	}
+	return oldValue.Currency, nil
+}
+
+// ResetCurrency resets all changes to the "currency" field.
+func (m *PriceListMutation) ResetCurrency() {
+	m.currency = nil
+}
+
+// SetPriority sets the "priority" field.
+func (m *PriceListMutation) SetPriority(i int32) {
+	m.priority = &i
+	m.addpriority = nil
+}
+
+// Priority returns the value of the "priority" field in the mutation.
+func (m *PriceListMutation) Priority() (r int32, exists bool) {
+	v := m.priority
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPriority returns the old "priority" field's value of the PriceList entity.
+// If the PriceList object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PriceListMutation) OldPriority(ctx context.Context) (v int32, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPriority is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPriority requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPriority: %w", err)
+	}
+	return oldValue.Priority, nil
+}
+
+// AddPriority adds i to the "priority" field.
+func (m *PriceListMutation) AddPriority(i int32) {
+	if m.addpriority != nil {
+		*m.addpriority += i
+	} else {
+		m.addpriority = &i
+	}
+}
+
+// AddedPriority returns the value that was added to the "priority" field in this mutation.
+func (m *PriceListMutation) AddedPriority() (r int32, exists bool) {
+	v := m.addpriority
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPriority resets all changes to the "priority" field.
+func (m *PriceListMutation) ResetPriority() {
+	m.priority = nil
+	m.addpriority = nil
+}
+
+// SetStoreID sets the "store_id" field.
+func (m *PriceListMutation) SetStoreID(u uuid.UUID) {
+	m.store_id = &u
+}
+
+// StoreID returns the value of the "store_id" field in the mutation.
+func (m *PriceListMutation) StoreID() (r uuid.UUID, exists bool) {
+	v := m.store_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStoreID returns the old "store_id" field's value of the PriceList entity.
+// If the PriceList object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PriceListMutation) OldStoreID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStoreID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStoreID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStoreID: %w", err)
+	}
+	return oldValue.StoreID, nil
+}
+
+// ClearStoreID clears the value of the "store_id" field.
+func (m *PriceListMutation) ClearStoreID() {
+	m.store_id = nil
+	m.clearedFields[pricelist.FieldStoreID] = struct{}{}
+}
+
+// StoreIDCleared returns if the "store_id" field was cleared in this mutation.
+func (m *PriceListMutation) StoreIDCleared() bool {
+	_, ok := m.clearedFields[pricelist.FieldStoreID]
+	return ok
+}
+
+// ResetStoreID resets all changes to the "store_id" field.
+func (m *PriceListMutation) ResetStoreID() {
+	m.store_id = nil
+	delete(m.clearedFields, pricelist.FieldStoreID)
+}
+
+// SetChannel sets the "channel" field.
+func (m *PriceListMutation) SetChannel(pr pricelist.Channel) {
+	m.channel = &pr
+}
+
+// Channel returns the value of the "channel" field in the mutation.
+func (m *PriceListMutation) Channel() (r pricelist.Channel, exists bool) {
+	v := m.channel
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldChannel returns the old "channel" field's value of the PriceList entity.
+// If the PriceList object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PriceListMutation) OldChannel(ctx context.Context) (v *pricelist.Channel, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldChannel is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldChannel requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldChannel: %w", err)
+	}
+	return oldValue.Channel, nil
+}
+
+// ClearChannel clears the value of the "channel" field.
+func (m *PriceListMutation) ClearChannel() {
+	m.channel = nil
+	m.clearedFields[pricelist.FieldChannel] = struct{}{}
+}
+
+// ChannelCleared returns if the "channel" field was cleared in this mutation.
+func (m *PriceListMutation) ChannelCleared() bool {
+	_, ok := m.clearedFields[pricelist.FieldChannel]
+	return ok
+}
+
+// ResetChannel resets all changes to the "channel" field.
+func (m *PriceListMutation) ResetChannel() {
+	m.channel = nil
+	delete(m.clearedFields, pricelist.FieldChannel)
+}
+
+// SetTier sets the "tier" field.
+func (m *PriceListMutation) SetTier(s string) {
+	m.tier = &s
+}
+
+// Tier returns the value of the "tier" field in the mutation.
+func (m *PriceListMutation) Tier() (r string, exists bool) {
+	v := m.tier
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTier returns the old "tier" field's value of the PriceList entity.
+// If the PriceList object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PriceListMutation) OldTier(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTier is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTier requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTier: %w", err)
+	}
+	return oldValue.Tier, nil
+}
+
+// ClearTier clears the value of the "tier" field.
+func (m *PriceListMutation) ClearTier() {
+	m.tier = nil
+	m.clearedFields[pricelist.FieldTier] = struct{}{}
+}
+
+// TierCleared returns if the "tier" field was cleared in this mutation.
+func (m *PriceListMutation) TierCleared() bool {
+	_, ok := m.clearedFields[pricelist.FieldTier]
+	return ok
+}
+
+// ResetTier resets all changes to the "tier" field.
+func (m *PriceListMutation) ResetTier() {
+	m.tier = nil
+	delete(m.clearedFields, pricelist.FieldTier)
+}
+
+// SetStartsAt sets the "starts_at" field.
+func (m *PriceListMutation) SetStartsAt(t time.Time) {
+	m.starts_at = &t
+}
+
+// StartsAt returns the value of the "starts_at" field in the mutation.
+func (m *PriceListMutation) StartsAt() (r time.Time, exists bool) {
+	v := m.starts_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStartsAt returns the old "starts_at" field's value of the PriceList entity.
+// If the PriceList object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PriceListMutation) OldStartsAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStartsAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStartsAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStartsAt: %w", err)
+	}
+	return oldValue.StartsAt, nil
+}
+
+// ClearStartsAt clears the value of the "starts_at" field.
+func (m *PriceListMutation) ClearStartsAt() {
+	m.starts_at = nil
+	m.clearedFields[pricelist.FieldStartsAt] = struct{}{}
+}
+
+// StartsAtCleared returns if the "starts_at" field was cleared in this mutation.
+func (m *PriceListMutation) StartsAtCleared() bool {
+	_, ok := m.clearedFields[pricelist.FieldStartsAt]
+	return ok
+}
+
+// ResetStartsAt resets all changes to the "starts_at" field.
+func (m *PriceListMutation) ResetStartsAt() {
+	m.starts_at = nil
+	delete(m.clearedFields, pricelist.FieldStartsAt)
+}
+
+// SetEndsAt sets the "ends_at" field.
+func (m *PriceListMutation) SetEndsAt(t time.Time) {
+	m.ends_at = &t
+}
+
+// EndsAt returns the value of the "ends_at" field in the mutation.
+func (m *PriceListMutation) EndsAt() (r time.Time, exists bool) {
+	v := m.ends_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEndsAt returns the old "ends_at" field's value of the PriceList entity.
+// If the PriceList object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PriceListMutation) OldEndsAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEndsAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEndsAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEndsAt: %w", err)
+	}
+	return oldValue.EndsAt, nil
+}
+
+// ClearEndsAt clears the value of the "ends_at" field.
+func (m *PriceListMutation) ClearEndsAt() {
+	m.ends_at = nil
+	m.clearedFields[pricelist.FieldEndsAt] = struct{}{}
+}
+
+// EndsAtCleared returns if the "ends_at" field was cleared in this mutation.
+func (m *PriceListMutation) EndsAtCleared() bool {
+	_, ok := m.clearedFields[pricelist.FieldEndsAt]
+	return ok
+}
+
+// ResetEndsAt resets all changes to the "ends_at" field.
+func (m *PriceListMutation) ResetEndsAt() {
+	m.ends_at = nil
+	delete(m.clearedFields, pricelist.FieldEndsAt)
+}
+
+// SetStatus sets the "status" field.
+func (m *PriceListMutation) SetStatus(pr pricelist.Status) {
+	m.status = &pr
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *PriceListMutation) Status() (r pricelist.Status, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the PriceList entity.
+// If the PriceList object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PriceListMutation) OldStatus(ctx context.Context) (v pricelist.Status, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *PriceListMutation) ResetStatus() {
+	m.status = nil
+}
+
+// SetVersion sets the "version" field.
+func (m *PriceListMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *PriceListMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the PriceList entity.
+// If the PriceList object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PriceListMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *PriceListMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *PriceListMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *PriceListMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *PriceListMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *PriceListMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the PriceList entity.
+// If the PriceList object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PriceListMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *PriceListMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *PriceListMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *PriceListMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the PriceList entity.
+// If the PriceList object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PriceListMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *PriceListMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// AddEntryIDs adds the "entries" edge to the PriceListEntry entity by ids.
+func (m *PriceListMutation) AddEntryIDs(ids ...uuid.UUID) {
+	if m.entries == nil {
+		m.entries = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		m.entries[ids[i]] = struct{}{}
+	}
+}
+
+// ClearEntries clears the "entries" edge to the PriceListEntry entity.
+func (m *PriceListMutation) ClearEntries() {
+	m.clearedentries = true
+}
+
+// EntriesCleared reports if the "entries" edge to the PriceListEntry entity was cleared.
+func (m *PriceListMutation) EntriesCleared() bool {
+	return m.clearedentries
+}
+
+// RemoveEntryIDs removes the "entries" edge to the PriceListEntry entity by IDs.
+func (m *PriceListMutation) RemoveEntryIDs(ids ...uuid.UUID) {
+	if m.removedentries == nil {
+		m.removedentries = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		delete(m.entries, ids[i])
+		m.removedentries[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedEntries returns the removed IDs of the "entries" edge to the PriceListEntry entity.
+func (m *PriceListMutation) RemovedEntriesIDs() (ids []uuid.UUID) {
+	for id := range m.removedentries {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// EntriesIDs returns the "entries" edge IDs in the mutation.
+func (m *PriceListMutation) EntriesIDs() (ids []uuid.UUID) {
+	for id := range m.entries {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetEntries resets all changes to the "entries" edge.
+func (m *PriceListMutation) ResetEntries() {
+	m.entries = nil
+	m.clearedentries = false
+	m.removedentries = nil
+}
+
+// Where appends a list predicates to the PriceListMutation builder.
+func (m *PriceListMutation) Where(ps ...predicate.PriceList) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the PriceListMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *PriceListMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.PriceList, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *PriceListMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *PriceListMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (PriceList).
+func (m *PriceListMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *PriceListMutation) Fields() []string {
+	fields := make([]string, 0, 13)
+	if m.code != nil {
+		fields = append(fields, pricelist.FieldCode)
+	}
+	if m.name != nil {
+		fields = append(fields, pricelist.FieldName)
+	}
+	if m.currency != nil {
+		fields = append(fields, pricelist.FieldCurrency)
+	}
+	if m.priority != nil {
+		fields = append(fields, pricelist.FieldPriority)
+	}
+	if m.store_id != nil {
+		fields = append(fields, pricelist.FieldStoreID)
+	}
+	if m.channel != nil {
+		fields = append(fields, pricelist.FieldChannel)
+	}
+	if m.tier != nil {
+		fields = append(fields, pricelist.FieldTier)
+	}
+	if m.starts_at != nil {
+		fields = append(fields, pricelist.FieldStartsAt)
+	}
+	if m.ends_at != nil {
+		fields = append(fields, pricelist.FieldEndsAt)
+	}
+	if m.status != nil {
+		fields = append(fields, pricelist.FieldStatus)
+	}
+	if m.version != nil {
+		fields = append(fields, pricelist.FieldVersion)
+	}
+	if m.created_at != nil {
+		fields = append(fields, pricelist.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, pricelist.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *PriceListMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case pricelist.FieldCode:
+		return m.Code()
+	case pricelist.FieldName:
+		return m.Name()
+	case pricelist.FieldCurrency:
+		return m.Currency()
+	case pricelist.FieldPriority:
+		return m.Priority()
+	case pricelist.FieldStoreID:
+		return m.StoreID()
+	case pricelist.FieldChannel:
+		return m.Channel()
+	case pricelist.FieldTier:
+		return m.Tier()
+	case pricelist.FieldStartsAt:
+		return m.StartsAt()
+	case pricelist.FieldEndsAt:
+		return m.EndsAt()
+	case pricelist.FieldStatus:
+		return m.Status()
+	case pricelist.FieldVersion:
+		return m.Version()
+	case pricelist.FieldCreatedAt:
+		return m.CreatedAt()
+	case pricelist.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *PriceListMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case pricelist.FieldCode:
+		return m.OldCode(ctx)
+	case pricelist.FieldName:
+		return m.OldName(ctx)
+	case pricelist.FieldCurrency:
+		return m.OldCurrency(ctx)
+	case pricelist.FieldPriority:
+		return m.OldPriority(ctx)
+	case pricelist.FieldStoreID:
+		return m.OldStoreID(ctx)
+	case pricelist.FieldChannel:
+		return m.OldChannel(ctx)
+	case pricelist.FieldTier:
+		return m.OldTier(ctx)
+	case pricelist.FieldStartsAt:
+		return m.OldStartsAt(ctx)
+	case pricelist.FieldEndsAt:
+		return m.OldEndsAt(ctx)
+	case pricelist.FieldStatus:
+		return m.OldStatus(ctx)
+	case pricelist.FieldVersion:
+		return m.OldVersion(ctx)
+	case pricelist.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case pricelist.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown PriceList field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PriceListMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case pricelist.FieldCode:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCode(v)
+		return nil
+	case pricelist.FieldName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetName(v)
+		return nil
+	case pricelist.FieldCurrency:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCurrency(v)
+		return nil
+	case pricelist.FieldPriority:
+		v, ok := value.(int32)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPriority(v)
+		return nil
+	case pricelist.FieldStoreID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStoreID(v)
+		return nil
+	case pricelist.FieldChannel:
+		v, ok := value.(pricelist.Channel)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetChannel(v)
+		return nil
+	case pricelist.FieldTier:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTier(v)
+		return nil
+	case pricelist.FieldStartsAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStartsAt(v)
+		return nil
+	case pricelist.FieldEndsAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEndsAt(v)
+		return nil
+	case pricelist.FieldStatus:
+		v, ok := value.(pricelist.Status)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case pricelist.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case pricelist.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case pricelist.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown PriceList field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *PriceListMutation) AddedFields() []string {
+	var fields []string
+	if m.addpriority != nil {
+		fields = append(fields, pricelist.FieldPriority)
+	}
+	if m.addversion != nil {
+		fields = append(fields, pricelist.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *PriceListMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case pricelist.FieldPriority:
+		return m.AddedPriority()
+	case pricelist.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PriceListMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case pricelist.FieldPriority:
+		v, ok := value.(int32)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPriority(v)
+		return nil
+	case pricelist.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown PriceList numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *PriceListMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(pricelist.FieldStoreID) {
+		fields = append(fields, pricelist.FieldStoreID)
+	}
+	if m.FieldCleared(pricelist.FieldChannel) {
+		fields = append(fields, pricelist.FieldChannel)
+	}
+	if m.FieldCleared(pricelist.FieldTier) {
+		fields = append(fields, pricelist.FieldTier)
+	}
+	if m.FieldCleared(pricelist.FieldStartsAt) {
+		fields = append(fields, pricelist.FieldStartsAt)
+	}
+	if m.FieldCleared(pricelist.FieldEndsAt) {
+		fields = append(fields, pricelist.FieldEndsAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *PriceListMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *PriceListMutation) ClearField(name string) error {
+	switch name {
+	case pricelist.FieldStoreID:
+		m.ClearStoreID()
+		return nil
+	case pricelist.FieldChannel:
+		m.ClearChannel()
+		return nil
+	case pricelist.FieldTier:
+		m.ClearTier()
+		return nil
+	case pricelist.FieldStartsAt:
+		m.ClearStartsAt()
+		return nil
+	case pricelist.FieldEndsAt:
+		m.ClearEndsAt()
+		return nil
+	}
+	return fmt.Errorf("unknown PriceList nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *PriceListMutation) ResetField(name string) error {
+	switch name {
+	case pricelist.FieldCode:
+		m.ResetCode()
+		return nil
+	case pricelist.FieldName:
+		m.ResetName()
+		return nil
+	case pricelist.FieldCurrency:
+		m.ResetCurrency()
+		return nil
+	case pricelist.FieldPriority:
+		m.ResetPriority()
+		return nil
+	case pricelist.FieldStoreID:
+		m.ResetStoreID()
+		return nil
+	case pricelist.FieldChannel:
+		m.ResetChannel()
+		return nil
+	case pricelist.FieldTier:
+		m.ResetTier()
+		return nil
+	case pricelist.FieldStartsAt:
+		m.ResetStartsAt()
+		return nil
+	case pricelist.FieldEndsAt:
+		m.ResetEndsAt()
+		return nil
+	case pricelist.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case pricelist.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case pricelist.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case pricelist.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown PriceList field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *PriceListMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.entries != nil {
+		edges = append(edges, pricelist.EdgeEntries)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *PriceListMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case pricelist.EdgeEntries:
+		ids := make([]ent.Value, 0, len(m.entries))
+		for id := range m.entries {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *PriceListMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.removedentries != nil {
+		edges = append(edges, pricelist.EdgeEntries)
+	}
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *PriceListMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case pricelist.EdgeEntries:
+		ids := make([]ent.Value, 0, len(m.removedentries))
+		for id := range m.removedentries {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *PriceListMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedentries {
+		edges = append(edges, pricelist.EdgeEntries)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *PriceListMutation) EdgeCleared(name string) bool {
+	switch name {
+	case pricelist.EdgeEntries:
+		return m.clearedentries
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *PriceListMutation) ClearEdge(name string) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown PriceList unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *PriceListMutation) ResetEdge(name string) error {
+	switch name {
+	case pricelist.EdgeEntries:
+		m.ResetEntries()
+		return nil
+	}
+	return fmt.Errorf("unknown PriceList edge %s", name)
+}
+
+// PriceListEntryMutation represents an operation that mutates the PriceListEntry nodes in the graph.
+type PriceListEntryMutation struct {
+	config
+	op                Op
+	typ               string
+	id                *uuid.UUID
+	min_quantity      *int64
+	addmin_quantity   *int64
+	price_amount      *int64
+	addprice_amount   *int64
+	created_at        *time.Time
+	updated_at        *time.Time
+	clearedFields     map[string]struct{}
+	price_list        *uuid.UUID
+	clearedprice_list bool
+	variant           *uuid.UUID
+	clearedvariant    bool
+	done              bool
+	oldValue          func(context.Context) (*PriceListEntry, error)
+	predicates        []predicate.PriceListEntry
+}
+
+var _ ent.Mutation = (*PriceListEntryMutation)(nil)
+
+// pricelistentryOption allows management of the mutation configuration using functional options.
+type pricelistentryOption func(*PriceListEntryMutation)
+
+// newPriceListEntryMutation creates new mutation for the PriceListEntry entity.
+func newPriceListEntryMutation(c config, op Op, opts ...pricelistentryOption) *PriceListEntryMutation {
+	m := &PriceListEntryMutation{
+		config:        c,
+		op:            op,
+		typ:           TypePriceListEntry,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withPriceListEntryID sets the ID field of the mutation.
+func withPriceListEntryID(id uuid.UUID) pricelistentryOption {
+	return func(m *PriceListEntryMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *PriceListEntry
+		)
+		m.oldValue = func(ctx context.Context) (*PriceListEntry, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().PriceListEntry.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withPriceListEntry sets the old PriceListEntry of the mutation.
+func withPriceListEntry(node *PriceListEntry) pricelistentryOption {
+	return func(m *PriceListEntryMutation) {
+		m.oldValue = func(context.Context) (*PriceListEntry, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m PriceListEntryMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m PriceListEntryMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("commerce: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of PriceListEntry entities.
+func (m *PriceListEntryMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *PriceListEntryMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *PriceListEntryMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().PriceListEntry.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetPriceListID sets the "price_list_id" field.
+func (m *PriceListEntryMutation) SetPriceListID(u uuid.UUID) {
+	m.price_list = &u
+}
+
+// PriceListID returns the value of the "price_list_id" field in the mutation.
+func (m *PriceListEntryMutation) PriceListID() (r uuid.UUID, exists bool) {
+	v := m.price_list
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPriceListID returns the old "price_list_id" field's value of the PriceListEntry entity.
+// If the PriceListEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PriceListEntryMutation) OldPriceListID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPriceListID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPriceListID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPriceListID: %w", err)
+	}
+	return oldValue.PriceListID, nil
+}
+
+// ResetPriceListID resets all changes to the "price_list_id" field.
+func (m *PriceListEntryMutation) ResetPriceListID() {
+	m.price_list = nil
+}
+
+// SetVariantID sets the "variant_id" field.
+func (m *PriceListEntryMutation) SetVariantID(u uuid.UUID) {
+	m.variant = &u
+}
+
+// VariantID returns the value of the "variant_id" field in the mutation.
+func (m *PriceListEntryMutation) VariantID() (r uuid.UUID, exists bool) {
+	v := m.variant
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVariantID returns the old "variant_id" field's value of the PriceListEntry entity.
+// If the PriceListEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PriceListEntryMutation) OldVariantID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVariantID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVariantID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVariantID: %w", err)
+	}
+	return oldValue.VariantID, nil
+}
+
+// ResetVariantID resets all changes to the "variant_id" field.
+func (m *PriceListEntryMutation) ResetVariantID() {
+	m.variant = nil
+}
+
+// SetMinQuantity sets the "min_quantity" field.
+func (m *PriceListEntryMutation) SetMinQuantity(i int64) {
+	m.min_quantity = &i
+	m.addmin_quantity = nil
+}
+
+// MinQuantity returns the value of the "min_quantity" field in the mutation.
+func (m *PriceListEntryMutation) MinQuantity() (r int64, exists bool) {
+	v := m.min_quantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMinQuantity returns the old "min_quantity" field's value of the PriceListEntry entity.
+// If the PriceListEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PriceListEntryMutation) OldMinQuantity(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMinQuantity is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMinQuantity requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMinQuantity: %w", err)
+	}
+	return oldValue.MinQuantity, nil
+}
+
+// AddMinQuantity adds i to the "min_quantity" field.
+func (m *PriceListEntryMutation) AddMinQuantity(i int64) {
+	if m.addmin_quantity != nil {
+		*m.addmin_quantity += i
+	} else {
+		m.addmin_quantity = &i
+	}
+}
+
+// AddedMinQuantity returns the value that was added to the "min_quantity" field in this mutation.
+func (m *PriceListEntryMutation) AddedMinQuantity() (r int64, exists bool) {
+	v := m.addmin_quantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetMinQuantity resets all changes to the "min_quantity" field.
+func (m *PriceListEntryMutation) ResetMinQuantity() {
+	m.min_quantity = nil
+	m.addmin_quantity = nil
+}
+
+// SetPriceAmount sets the "price_amount" field.
+func (m *PriceListEntryMutation) SetPriceAmount(i int64) {
+	m.price_amount = &i
+	m.addprice_amount = nil
+}
+
+// PriceAmount returns the value of the "price_amount" field in the mutation.
+func (m *PriceListEntryMutation) PriceAmount() (r int64, exists bool) {
+	v := m.price_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPriceAmount returns the old "price_amount" field's value of the PriceListEntry entity.
+// If the PriceListEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PriceListEntryMutation) OldPriceAmount(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPriceAmount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPriceAmount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPriceAmount: %w", err)
+	}
+	return oldValue.PriceAmount, nil
+}
+
+// AddPriceAmount adds i to the "price_amount" field.
+func (m *PriceListEntryMutation) AddPriceAmount(i int64) {
+	if m.addprice_amount != nil {
+		*m.addprice_amount += i
+	} else {
+		m.addprice_amount = &i
+	}
+}
+
+// AddedPriceAmount returns the value that was added to the "price_amount" field in this mutation.
+func (m *PriceListEntryMutation) AddedPriceAmount() (r int64, exists bool) {
+	v := m.addprice_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPriceAmount resets all changes to the "price_amount" field.
+func (m *PriceListEntryMutation) ResetPriceAmount() {
+	m.price_amount = nil
+	m.addprice_amount = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *PriceListEntryMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *PriceListEntryMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the PriceListEntry entity.
+// If the PriceListEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PriceListEntryMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *PriceListEntryMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *PriceListEntryMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *PriceListEntryMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the PriceListEntry entity.
+// If the PriceListEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PriceListEntryMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *PriceListEntryMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// ClearPriceList clears the "price_list" edge to the PriceList entity.
+func (m *PriceListEntryMutation) ClearPriceList() {
+	m.clearedprice_list = true
+	m.clearedFields[pricelistentry.FieldPriceListID] = struct{}{}
+}
+
+// PriceListCleared reports if the "price_list" edge to the PriceList entity was cleared.
+func (m *PriceListEntryMutation) PriceListCleared() bool {
+	return m.clearedprice_list
+}
+
+// PriceListIDs returns the "price_list" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// PriceListID instead. It exists only for internal usage by the builders.
+func (m *PriceListEntryMutation) PriceListIDs() (ids []uuid.UUID) {
+	if id := m.price_list; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetPriceList resets all changes to the "price_list" edge.
+func (m *PriceListEntryMutation) ResetPriceList() {
+	m.price_list = nil
+	m.clearedprice_list = false
+}
+
+// ClearVariant clears the "variant" edge to the Variant entity.
+func (m *PriceListEntryMutation) ClearVariant() {
+	m.clearedvariant = true
+	m.clearedFields[pricelistentry.FieldVariantID] = struct{}{}
+}
+
+// VariantCleared reports if the "variant" edge to the Variant entity was cleared.
+func (m *PriceListEntryMutation) VariantCleared() bool {
+	return m.clearedvariant
+}
+
+// VariantIDs returns the "variant" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// VariantID instead. It exists only for internal usage by the builders.
+func (m *PriceListEntryMutation) VariantIDs() (ids []uuid.UUID) {
+	if id := m.variant; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetVariant resets all changes to the "variant" edge.
+func (m *PriceListEntryMutation) ResetVariant() {
+	m.variant = nil
+	m.clearedvariant = false
+}
+
+// Where appends a list predicates to the PriceListEntryMutation builder.
+func (m *PriceListEntryMutation) Where(ps ...predicate.PriceListEntry) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the PriceListEntryMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *PriceListEntryMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.PriceListEntry, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *PriceListEntryMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *PriceListEntryMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (PriceListEntry).
+func (m *PriceListEntryMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *PriceListEntryMutation) Fields() []string {
+	fields := make([]string, 0, 6)
+	if m.price_list != nil {
+		fields = append(fields, pricelistentry.FieldPriceListID)
+	}
+	if m.variant != nil {
+		fields = append(fields, pricelistentry.FieldVariantID)
+	}
+	if m.min_quantity != nil {
+		fields = append(fields, pricelistentry.FieldMinQuantity)
+	}
+	if m.price_amount != nil {
+		fields = append(fields, pricelistentry.FieldPriceAmount)
+	}
+	if m.created_at != nil {
+		fields = append(fields, pricelistentry.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, pricelistentry.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *PriceListEntryMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case pricelistentry.FieldPriceListID:
+		return m.PriceListID()
+	case pricelistentry.FieldVariantID:
+		return m.VariantID()
+	case pricelistentry.FieldMinQuantity:
+		return m.MinQuantity()
+	case pricelistentry.FieldPriceAmount:
+		return m.PriceAmount()
+	case pricelistentry.FieldCreatedAt:
+		return m.CreatedAt()
+	case pricelistentry.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *PriceListEntryMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case pricelistentry.FieldPriceListID:
+		return m.OldPriceListID(ctx)
+	case pricelistentry.FieldVariantID:
+		return m.OldVariantID(ctx)
+	case pricelistentry.FieldMinQuantity:
+		return m.OldMinQuantity(ctx)
+	case pricelistentry.FieldPriceAmount:
+		return m.OldPriceAmount(ctx)
+	case pricelistentry.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case pricelistentry.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown PriceListEntry field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PriceListEntryMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case pricelistentry.FieldPriceListID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPriceListID(v)
+		return nil
+	case pricelistentry.FieldVariantID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVariantID(v)
+		return nil
+	case pricelistentry.FieldMinQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMinQuantity(v)
+		return nil
+	case pricelistentry.FieldPriceAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPriceAmount(v)
+		return nil
+	case pricelistentry.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case pricelistentry.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown PriceListEntry field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *PriceListEntryMutation) AddedFields() []string {
+	var fields []string
+	if m.addmin_quantity != nil {
+		fields = append(fields, pricelistentry.FieldMinQuantity)
+	}
+	if m.addprice_amount != nil {
+		fields = append(fields, pricelistentry.FieldPriceAmount)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *PriceListEntryMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case pricelistentry.FieldMinQuantity:
+		return m.AddedMinQuantity()
+	case pricelistentry.FieldPriceAmount:
+		return m.AddedPriceAmount()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PriceListEntryMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case pricelistentry.FieldMinQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddMinQuantity(v)
+		return nil
+	case pricelistentry.FieldPriceAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPriceAmount(v)
+		return nil
+	}
+	return fmt.Errorf("unknown PriceListEntry numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *PriceListEntryMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *PriceListEntryMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *PriceListEntryMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown PriceListEntry nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *PriceListEntryMutation) ResetField(name string) error {
+	switch name {
+	case pricelistentry.FieldPriceListID:
+		m.ResetPriceListID()
+		return nil
+	case pricelistentry.FieldVariantID:
+		m.ResetVariantID()
+		return nil
+	case pricelistentry.FieldMinQuantity:
+		m.ResetMinQuantity()
+		return nil
+	case pricelistentry.FieldPriceAmount:
+		m.ResetPriceAmount()
+		return nil
+	case pricelistentry.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case pricelistentry.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown PriceListEntry field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *PriceListEntryMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.price_list != nil {
+		edges = append(edges, pricelistentry.EdgePriceList)
+	}
+	if m.variant != nil {
+		edges = append(edges, pricelistentry.EdgeVariant)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *PriceListEntryMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case pricelistentry.EdgePriceList:
+		if id := m.price_list; id != nil {
+			return []ent.Value{*id}
+		}
+	case pricelistentry.EdgeVariant:
+		if id := m.variant; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *PriceListEntryMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *PriceListEntryMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *PriceListEntryMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.clearedprice_list {
+		edges = append(edges, pricelistentry.EdgePriceList)
+	}
+	if m.clearedvariant {
+		edges = append(edges, pricelistentry.EdgeVariant)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *PriceListEntryMutation) EdgeCleared(name string) bool {
+	switch name {
+	case pricelistentry.EdgePriceList:
+		return m.clearedprice_list
+	case pricelistentry.EdgeVariant:
+		return m.clearedvariant
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *PriceListEntryMutation) ClearEdge(name string) error {
+	switch name {
+	case pricelistentry.EdgePriceList:
+		m.ClearPriceList()
+		return nil
+	case pricelistentry.EdgeVariant:
+		m.ClearVariant()
+		return nil
+	}
+	return fmt.Errorf("unknown PriceListEntry unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *PriceListEntryMutation) ResetEdge(name string) error {
+	switch name {
+	case pricelistentry.EdgePriceList:
+		m.ResetPriceList()
+		return nil
+	case pricelistentry.EdgeVariant:
+		m.ResetVariant()
+		return nil
+	}
+	return fmt.Errorf("unknown PriceListEntry edge %s", name)
+}
+
 // ProductMutation represents an operation that mutates the Product nodes in the graph.
 type ProductMutation struct {
 	config
@@ -6332,6 +8565,8 @@ type ProductMutation struct {
 	book            **schema.Book
 	apparel         **schema.Apparel
 	attributes      *map[string]interface{}
+	tax_rate        *int32
+	addtax_rate     *int32
 	custom_fields   *map[string]interface{}
 	isbn13          *string
 	source          *string
@@ -6856,6 +9091,76 @@ func (m *ProductMutation) ResetAttributes() {
 	delete(m.clearedFields, product.FieldAttributes)
 }
 
+// SetTaxRate sets the "tax_rate" field.
+func (m *ProductMutation) SetTaxRate(i int32) {
+	m.tax_rate = &i
+	m.addtax_rate = nil
+}
+
+// TaxRate returns the value of the "tax_rate" field in the mutation.
+func (m *ProductMutation) TaxRate() (r int32, exists bool) {
+	v := m.tax_rate
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTaxRate returns the old "tax_rate" field's value of the Product entity.
+// If the Product object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductMutation) OldTaxRate(ctx context.Context) (v *int32, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTaxRate is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTaxRate requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTaxRate: %w", err)
+	}
+	return oldValue.TaxRate, nil
+}
+
+// AddTaxRate adds i to the "tax_rate" field.
+func (m *ProductMutation) AddTaxRate(i int32) {
+	if m.addtax_rate != nil {
+		*m.addtax_rate += i
+	} else {
+		m.addtax_rate = &i
+	}
+}
+
+// AddedTaxRate returns the value that was added to the "tax_rate" field in this mutation.
+func (m *ProductMutation) AddedTaxRate() (r int32, exists bool) {
+	v := m.addtax_rate
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearTaxRate clears the value of the "tax_rate" field.
+func (m *ProductMutation) ClearTaxRate() {
+	m.tax_rate = nil
+	m.addtax_rate = nil
+	m.clearedFields[product.FieldTaxRate] = struct{}{}
+}
+
+// TaxRateCleared returns if the "tax_rate" field was cleared in this mutation.
+func (m *ProductMutation) TaxRateCleared() bool {
+	_, ok := m.clearedFields[product.FieldTaxRate]
+	return ok
+}
+
+// ResetTaxRate resets all changes to the "tax_rate" field.
+func (m *ProductMutation) ResetTaxRate() {
+	m.tax_rate = nil
+	m.addtax_rate = nil
+	delete(m.clearedFields, product.FieldTaxRate)
+}
+
 // SetCustomFields sets the "custom_fields" field.
 func (m *ProductMutation) SetCustomFields(value map[string]interface{}) {
 	m.custom_fields = &value
@@ -7233,7 +9538,7 @@ func (m *ProductMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ProductMutation) Fields() []string {
-	fields := make([]string, 0, 15)
+	fields := make([]string, 0, 16)
 	if m.kind != nil {
 		fields = append(fields, product.FieldKind)
 	}
@@ -7260,6 +9565,9 @@ func (m *ProductMutation) Fields() []string {
 	}
 	if m.attributes != nil {
 		fields = append(fields, product.FieldAttributes)
+	}
+	if m.tax_rate != nil {
+		fields = append(fields, product.FieldTaxRate)
 	}
 	if m.custom_fields != nil {
 		fields = append(fields, product.FieldCustomFields)
@@ -7305,6 +9613,8 @@ func (m *ProductMutation) Field(name string) (ent.Value, bool) {
 		return m.Apparel()
 	case product.FieldAttributes:
 		return m.Attributes()
+	case product.FieldTaxRate:
+		return m.TaxRate()
 	case product.FieldCustomFields:
 		return m.CustomFields()
 	case product.FieldIsbn13:
@@ -7344,6 +9654,8 @@ func (m *ProductMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldApparel(ctx)
 	case product.FieldAttributes:
 		return m.OldAttributes(ctx)
+	case product.FieldTaxRate:
+		return m.OldTaxRate(ctx)
 	case product.FieldCustomFields:
 		return m.OldCustomFields(ctx)
 	case product.FieldIsbn13:
@@ -7428,6 +9740,13 @@ func (m *ProductMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetAttributes(v)
 		return nil
+	case product.FieldTaxRate:
+		v, ok := value.(int32)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTaxRate(v)
+		return nil
 	case product.FieldCustomFields:
 		v, ok := value.(map[string]interface{})
 		if !ok {
@@ -7478,6 +9797,9 @@ func (m *ProductMutation) SetField(name string, value ent.Value) error {
 // this mutation.
 func (m *ProductMutation) AddedFields() []string {
 	var fields []string
+	if m.addtax_rate != nil {
+		fields = append(fields, product.FieldTaxRate)
+	}
 	if m.addversion != nil {
 		fields = append(fields, product.FieldVersion)
 	}
@@ -7489,6 +9811,8 @@ func (m *ProductMutation) AddedFields() []string {
 // was not set, or was not defined in the schema.
 func (m *ProductMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
+	case product.FieldTaxRate:
+		return m.AddedTaxRate()
 	case product.FieldVersion:
 		return m.AddedVersion()
 	}
@@ -7500,6 +9824,13 @@ func (m *ProductMutation) AddedField(name string) (ent.Value, bool) {
 // type.
 func (m *ProductMutation) AddField(name string, value ent.Value) error {
 	switch name {
+	case product.FieldTaxRate:
+		v, ok := value.(int32)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddTaxRate(v)
+		return nil
 	case product.FieldVersion:
 		v, ok := value.(int64)
 		if !ok {
@@ -7532,6 +9863,9 @@ func (m *ProductMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(product.FieldAttributes) {
 		fields = append(fields, product.FieldAttributes)
+	}
+	if m.FieldCleared(product.FieldTaxRate) {
+		fields = append(fields, product.FieldTaxRate)
 	}
 	if m.FieldCleared(product.FieldCustomFields) {
 		fields = append(fields, product.FieldCustomFields)
@@ -7570,6 +9904,9 @@ func (m *ProductMutation) ClearField(name string) error {
 		return nil
 	case product.FieldAttributes:
 		m.ClearAttributes()
+		return nil
+	case product.FieldTaxRate:
+		m.ClearTaxRate()
 		return nil
 	case product.FieldCustomFields:
 		m.ClearCustomFields()
@@ -7611,6 +9948,9 @@ func (m *ProductMutation) ResetField(name string) error {
 		return nil
 	case product.FieldAttributes:
 		m.ResetAttributes()
+		return nil
+	case product.FieldTaxRate:
+		m.ResetTaxRate()
 		return nil
 	case product.FieldCustomFields:
 		m.ResetCustomFields()
@@ -7734,6 +10074,684 @@ func (m *ProductMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown Product edge %s", name)
+}
+
+// ProductStatusChangeMutation represents an operation that mutates the ProductStatusChange nodes in the graph.
+type ProductStatusChangeMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *int64
+	product_id    *uuid.UUID
+	variant_id    *uuid.UUID
+	old_status    *string
+	new_status    *string
+	changed_by    *string
+	reason        *string
+	changed_at    *time.Time
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*ProductStatusChange, error)
+	predicates    []predicate.ProductStatusChange
+}
+
+var _ ent.Mutation = (*ProductStatusChangeMutation)(nil)
+
+// productstatuschangeOption allows management of the mutation configuration using functional options.
+type productstatuschangeOption func(*ProductStatusChangeMutation)
+
+// newProductStatusChangeMutation creates new mutation for the ProductStatusChange entity.
+func newProductStatusChangeMutation(c config, op Op, opts ...productstatuschangeOption) *ProductStatusChangeMutation {
+	m := &ProductStatusChangeMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeProductStatusChange,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withProductStatusChangeID sets the ID field of the mutation.
+func withProductStatusChangeID(id int64) productstatuschangeOption {
+	return func(m *ProductStatusChangeMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *ProductStatusChange
+		)
+		m.oldValue = func(ctx context.Context) (*ProductStatusChange, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().ProductStatusChange.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withProductStatusChange sets the old ProductStatusChange of the mutation.
+func withProductStatusChange(node *ProductStatusChange) productstatuschangeOption {
+	return func(m *ProductStatusChangeMutation) {
+		m.oldValue = func(context.Context) (*ProductStatusChange, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m ProductStatusChangeMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m ProductStatusChangeMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("commerce: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of ProductStatusChange entities.
+func (m *ProductStatusChangeMutation) SetID(id int64) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *ProductStatusChangeMutation) ID() (id int64, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *ProductStatusChangeMutation) IDs(ctx context.Context) ([]int64, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int64{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().ProductStatusChange.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetProductID sets the "product_id" field.
+func (m *ProductStatusChangeMutation) SetProductID(u uuid.UUID) {
+	m.product_id = &u
+}
+
+// ProductID returns the value of the "product_id" field in the mutation.
+func (m *ProductStatusChangeMutation) ProductID() (r uuid.UUID, exists bool) {
+	v := m.product_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldProductID returns the old "product_id" field's value of the ProductStatusChange entity.
+// If the ProductStatusChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductStatusChangeMutation) OldProductID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldProductID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldProductID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldProductID: %w", err)
+	}
+	return oldValue.ProductID, nil
+}
+
+// ResetProductID resets all changes to the "product_id" field.
+func (m *ProductStatusChangeMutation) ResetProductID() {
+	m.product_id = nil
+}
+
+// SetVariantID sets the "variant_id" field.
+func (m *ProductStatusChangeMutation) SetVariantID(u uuid.UUID) {
+	m.variant_id = &u
+}
+
+// VariantID returns the value of the "variant_id" field in the mutation.
+func (m *ProductStatusChangeMutation) VariantID() (r uuid.UUID, exists bool) {
+	v := m.variant_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVariantID returns the old "variant_id" field's value of the ProductStatusChange entity.
+// If the ProductStatusChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductStatusChangeMutation) OldVariantID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVariantID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVariantID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVariantID: %w", err)
+	}
+	return oldValue.VariantID, nil
+}
+
+// ClearVariantID clears the value of the "variant_id" field.
+func (m *ProductStatusChangeMutation) ClearVariantID() {
+	m.variant_id = nil
+	m.clearedFields[productstatuschange.FieldVariantID] = struct{}{}
+}
+
+// VariantIDCleared returns if the "variant_id" field was cleared in this mutation.
+func (m *ProductStatusChangeMutation) VariantIDCleared() bool {
+	_, ok := m.clearedFields[productstatuschange.FieldVariantID]
+	return ok
+}
+
+// ResetVariantID resets all changes to the "variant_id" field.
+func (m *ProductStatusChangeMutation) ResetVariantID() {
+	m.variant_id = nil
+	delete(m.clearedFields, productstatuschange.FieldVariantID)
+}
+
+// SetOldStatus sets the "old_status" field.
+func (m *ProductStatusChangeMutation) SetOldStatus(s string) {
+	m.old_status = &s
+}
+
+// OldStatus returns the value of the "old_status" field in the mutation.
+func (m *ProductStatusChangeMutation) OldStatus() (r string, exists bool) {
+	v := m.old_status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOldStatus returns the old "old_status" field's value of the ProductStatusChange entity.
+// If the ProductStatusChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductStatusChangeMutation) OldOldStatus(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOldStatus: %w", err)
+	}
+	return oldValue.OldStatus, nil
+}
+
+// ResetOldStatus resets all changes to the "old_status" field.
+func (m *ProductStatusChangeMutation) ResetOldStatus() {
+	m.old_status = nil
+}
+
+// SetNewStatus sets the "new_status" field.
+func (m *ProductStatusChangeMutation) SetNewStatus(s string) {
+	m.new_status = &s
+}
+
+// NewStatus returns the value of the "new_status" field in the mutation.
+func (m *ProductStatusChangeMutation) NewStatus() (r string, exists bool) {
+	v := m.new_status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNewStatus returns the old "new_status" field's value of the ProductStatusChange entity.
+// If the ProductStatusChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductStatusChangeMutation) OldNewStatus(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNewStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNewStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNewStatus: %w", err)
+	}
+	return oldValue.NewStatus, nil
+}
+
+// ResetNewStatus resets all changes to the "new_status" field.
+func (m *ProductStatusChangeMutation) ResetNewStatus() {
+	m.new_status = nil
+}
+
+// SetChangedBy sets the "changed_by" field.
+func (m *ProductStatusChangeMutation) SetChangedBy(s string) {
+	m.changed_by = &s
+}
+
+// ChangedBy returns the value of the "changed_by" field in the mutation.
+func (m *ProductStatusChangeMutation) ChangedBy() (r string, exists bool) {
+	v := m.changed_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldChangedBy returns the old "changed_by" field's value of the ProductStatusChange entity.
+// If the ProductStatusChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductStatusChangeMutation) OldChangedBy(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldChangedBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldChangedBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldChangedBy: %w", err)
+	}
+	return oldValue.ChangedBy, nil
+}
+
+// ResetChangedBy resets all changes to the "changed_by" field.
+func (m *ProductStatusChangeMutation) ResetChangedBy() {
+	m.changed_by = nil
+}
+
+// SetReason sets the "reason" field.
+func (m *ProductStatusChangeMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *ProductStatusChangeMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the ProductStatusChange entity.
+// If the ProductStatusChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductStatusChangeMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *ProductStatusChangeMutation) ResetReason() {
+	m.reason = nil
+}
+
+// SetChangedAt sets the "changed_at" field.
+func (m *ProductStatusChangeMutation) SetChangedAt(t time.Time) {
+	m.changed_at = &t
+}
+
+// ChangedAt returns the value of the "changed_at" field in the mutation.
+func (m *ProductStatusChangeMutation) ChangedAt() (r time.Time, exists bool) {
+	v := m.changed_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldChangedAt returns the old "changed_at" field's value of the ProductStatusChange entity.
+// If the ProductStatusChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductStatusChangeMutation) OldChangedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldChangedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldChangedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldChangedAt: %w", err)
+	}
+	return oldValue.ChangedAt, nil
+}
+
+// ResetChangedAt resets all changes to the "changed_at" field.
+func (m *ProductStatusChangeMutation) ResetChangedAt() {
+	m.changed_at = nil
+}
+
+// Where appends a list predicates to the ProductStatusChangeMutation builder.
+func (m *ProductStatusChangeMutation) Where(ps ...predicate.ProductStatusChange) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the ProductStatusChangeMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *ProductStatusChangeMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.ProductStatusChange, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *ProductStatusChangeMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *ProductStatusChangeMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (ProductStatusChange).
+func (m *ProductStatusChangeMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *ProductStatusChangeMutation) Fields() []string {
+	fields := make([]string, 0, 7)
+	if m.product_id != nil {
+		fields = append(fields, productstatuschange.FieldProductID)
+	}
+	if m.variant_id != nil {
+		fields = append(fields, productstatuschange.FieldVariantID)
+	}
+	if m.old_status != nil {
+		fields = append(fields, productstatuschange.FieldOldStatus)
+	}
+	if m.new_status != nil {
+		fields = append(fields, productstatuschange.FieldNewStatus)
+	}
+	if m.changed_by != nil {
+		fields = append(fields, productstatuschange.FieldChangedBy)
+	}
+	if m.reason != nil {
+		fields = append(fields, productstatuschange.FieldReason)
+	}
+	if m.changed_at != nil {
+		fields = append(fields, productstatuschange.FieldChangedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *ProductStatusChangeMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case productstatuschange.FieldProductID:
+		return m.ProductID()
+	case productstatuschange.FieldVariantID:
+		return m.VariantID()
+	case productstatuschange.FieldOldStatus:
+		return m.OldStatus()
+	case productstatuschange.FieldNewStatus:
+		return m.NewStatus()
+	case productstatuschange.FieldChangedBy:
+		return m.ChangedBy()
+	case productstatuschange.FieldReason:
+		return m.Reason()
+	case productstatuschange.FieldChangedAt:
+		return m.ChangedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *ProductStatusChangeMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case productstatuschange.FieldProductID:
+		return m.OldProductID(ctx)
+	case productstatuschange.FieldVariantID:
+		return m.OldVariantID(ctx)
+	case productstatuschange.FieldOldStatus:
+		return m.OldOldStatus(ctx)
+	case productstatuschange.FieldNewStatus:
+		return m.OldNewStatus(ctx)
+	case productstatuschange.FieldChangedBy:
+		return m.OldChangedBy(ctx)
+	case productstatuschange.FieldReason:
+		return m.OldReason(ctx)
+	case productstatuschange.FieldChangedAt:
+		return m.OldChangedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown ProductStatusChange field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ProductStatusChangeMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case productstatuschange.FieldProductID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetProductID(v)
+		return nil
+	case productstatuschange.FieldVariantID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVariantID(v)
+		return nil
+	case productstatuschange.FieldOldStatus:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOldStatus(v)
+		return nil
+	case productstatuschange.FieldNewStatus:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNewStatus(v)
+		return nil
+	case productstatuschange.FieldChangedBy:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetChangedBy(v)
+		return nil
+	case productstatuschange.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	case productstatuschange.FieldChangedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetChangedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown ProductStatusChange field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *ProductStatusChangeMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *ProductStatusChangeMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ProductStatusChangeMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown ProductStatusChange numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *ProductStatusChangeMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(productstatuschange.FieldVariantID) {
+		fields = append(fields, productstatuschange.FieldVariantID)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *ProductStatusChangeMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *ProductStatusChangeMutation) ClearField(name string) error {
+	switch name {
+	case productstatuschange.FieldVariantID:
+		m.ClearVariantID()
+		return nil
+	}
+	return fmt.Errorf("unknown ProductStatusChange nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *ProductStatusChangeMutation) ResetField(name string) error {
+	switch name {
+	case productstatuschange.FieldProductID:
+		m.ResetProductID()
+		return nil
+	case productstatuschange.FieldVariantID:
+		m.ResetVariantID()
+		return nil
+	case productstatuschange.FieldOldStatus:
+		m.ResetOldStatus()
+		return nil
+	case productstatuschange.FieldNewStatus:
+		m.ResetNewStatus()
+		return nil
+	case productstatuschange.FieldChangedBy:
+		m.ResetChangedBy()
+		return nil
+	case productstatuschange.FieldReason:
+		m.ResetReason()
+		return nil
+	case productstatuschange.FieldChangedAt:
+		m.ResetChangedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown ProductStatusChange field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *ProductStatusChangeMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *ProductStatusChangeMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *ProductStatusChangeMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *ProductStatusChangeMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *ProductStatusChangeMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *ProductStatusChangeMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *ProductStatusChangeMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown ProductStatusChange unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *ProductStatusChangeMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown ProductStatusChange edge %s", name)
 }
 
 // StockCountMutation represents an operation that mutates the StockCount nodes in the graph.
@@ -16783,4 +19801,951 @@ func (m *VariantMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown Variant edge %s", name)
+}
+
+// VariantPriceChangeMutation represents an operation that mutates the VariantPriceChange nodes in the graph.
+type VariantPriceChangeMutation struct {
+	config
+	op              Op
+	typ             string
+	id              *int64
+	variant_id      *uuid.UUID
+	price_list_id   *uuid.UUID
+	price_list_code *string
+	min_quantity    *int64
+	addmin_quantity *int64
+	old_amount      *int64
+	addold_amount   *int64
+	new_amount      *int64
+	addnew_amount   *int64
+	changed_by      *string
+	reason          *string
+	changed_at      *time.Time
+	clearedFields   map[string]struct{}
+	done            bool
+	oldValue        func(context.Context) (*VariantPriceChange, error)
+	predicates      []predicate.VariantPriceChange
+}
+
+var _ ent.Mutation = (*VariantPriceChangeMutation)(nil)
+
+// variantpricechangeOption allows management of the mutation configuration using functional options.
+type variantpricechangeOption func(*VariantPriceChangeMutation)
+
+// newVariantPriceChangeMutation creates new mutation for the VariantPriceChange entity.
+func newVariantPriceChangeMutation(c config, op Op, opts ...variantpricechangeOption) *VariantPriceChangeMutation {
+	m := &VariantPriceChangeMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeVariantPriceChange,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withVariantPriceChangeID sets the ID field of the mutation.
+func withVariantPriceChangeID(id int64) variantpricechangeOption {
+	return func(m *VariantPriceChangeMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *VariantPriceChange
+		)
+		m.oldValue = func(ctx context.Context) (*VariantPriceChange, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().VariantPriceChange.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withVariantPriceChange sets the old VariantPriceChange of the mutation.
+func withVariantPriceChange(node *VariantPriceChange) variantpricechangeOption {
+	return func(m *VariantPriceChangeMutation) {
+		m.oldValue = func(context.Context) (*VariantPriceChange, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m VariantPriceChangeMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m VariantPriceChangeMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("commerce: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of VariantPriceChange entities.
+func (m *VariantPriceChangeMutation) SetID(id int64) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *VariantPriceChangeMutation) ID() (id int64, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *VariantPriceChangeMutation) IDs(ctx context.Context) ([]int64, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int64{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().VariantPriceChange.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetVariantID sets the "variant_id" field.
+func (m *VariantPriceChangeMutation) SetVariantID(u uuid.UUID) {
+	m.variant_id = &u
+}
+
+// VariantID returns the value of the "variant_id" field in the mutation.
+func (m *VariantPriceChangeMutation) VariantID() (r uuid.UUID, exists bool) {
+	v := m.variant_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVariantID returns the old "variant_id" field's value of the VariantPriceChange entity.
+// If the VariantPriceChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *VariantPriceChangeMutation) OldVariantID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVariantID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVariantID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVariantID: %w", err)
+	}
+	return oldValue.VariantID, nil
+}
+
+// ResetVariantID resets all changes to the "variant_id" field.
+func (m *VariantPriceChangeMutation) ResetVariantID() {
+	m.variant_id = nil
+}
+
+// SetPriceListID sets the "price_list_id" field.
+func (m *VariantPriceChangeMutation) SetPriceListID(u uuid.UUID) {
+	m.price_list_id = &u
+}
+
+// PriceListID returns the value of the "price_list_id" field in the mutation.
+func (m *VariantPriceChangeMutation) PriceListID() (r uuid.UUID, exists bool) {
+	v := m.price_list_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPriceListID returns the old "price_list_id" field's value of the VariantPriceChange entity.
+// If the VariantPriceChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *VariantPriceChangeMutation) OldPriceListID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPriceListID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPriceListID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPriceListID: %w", err)
+	}
+	return oldValue.PriceListID, nil
+}
+
+// ClearPriceListID clears the value of the "price_list_id" field.
+func (m *VariantPriceChangeMutation) ClearPriceListID() {
+	m.price_list_id = nil
+	m.clearedFields[variantpricechange.FieldPriceListID] = struct{}{}
+}
+
+// PriceListIDCleared returns if the "price_list_id" field was cleared in this mutation.
+func (m *VariantPriceChangeMutation) PriceListIDCleared() bool {
+	_, ok := m.clearedFields[variantpricechange.FieldPriceListID]
+	return ok
+}
+
+// ResetPriceListID resets all changes to the "price_list_id" field.
+func (m *VariantPriceChangeMutation) ResetPriceListID() {
+	m.price_list_id = nil
+	delete(m.clearedFields, variantpricechange.FieldPriceListID)
+}
+
+// SetPriceListCode sets the "price_list_code" field.
+func (m *VariantPriceChangeMutation) SetPriceListCode(s string) {
+	m.price_list_code = &s
+}
+
+// PriceListCode returns the value of the "price_list_code" field in the mutation.
+func (m *VariantPriceChangeMutation) PriceListCode() (r string, exists bool) {
+	v := m.price_list_code
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPriceListCode returns the old "price_list_code" field's value of the VariantPriceChange entity.
+// If the VariantPriceChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *VariantPriceChangeMutation) OldPriceListCode(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPriceListCode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPriceListCode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPriceListCode: %w", err)
+	}
+	return oldValue.PriceListCode, nil
+}
+
+// ClearPriceListCode clears the value of the "price_list_code" field.
+func (m *VariantPriceChangeMutation) ClearPriceListCode() {
+	m.price_list_code = nil
+	m.clearedFields[variantpricechange.FieldPriceListCode] = struct{}{}
+}
+
+// PriceListCodeCleared returns if the "price_list_code" field was cleared in this mutation.
+func (m *VariantPriceChangeMutation) PriceListCodeCleared() bool {
+	_, ok := m.clearedFields[variantpricechange.FieldPriceListCode]
+	return ok
+}
+
+// ResetPriceListCode resets all changes to the "price_list_code" field.
+func (m *VariantPriceChangeMutation) ResetPriceListCode() {
+	m.price_list_code = nil
+	delete(m.clearedFields, variantpricechange.FieldPriceListCode)
+}
+
+// SetMinQuantity sets the "min_quantity" field.
+func (m *VariantPriceChangeMutation) SetMinQuantity(i int64) {
+	m.min_quantity = &i
+	m.addmin_quantity = nil
+}
+
+// MinQuantity returns the value of the "min_quantity" field in the mutation.
+func (m *VariantPriceChangeMutation) MinQuantity() (r int64, exists bool) {
+	v := m.min_quantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMinQuantity returns the old "min_quantity" field's value of the VariantPriceChange entity.
+// If the VariantPriceChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *VariantPriceChangeMutation) OldMinQuantity(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMinQuantity is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMinQuantity requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMinQuantity: %w", err)
+	}
+	return oldValue.MinQuantity, nil
+}
+
+// AddMinQuantity adds i to the "min_quantity" field.
+func (m *VariantPriceChangeMutation) AddMinQuantity(i int64) {
+	if m.addmin_quantity != nil {
+		*m.addmin_quantity += i
+	} else {
+		m.addmin_quantity = &i
+	}
+}
+
+// AddedMinQuantity returns the value that was added to the "min_quantity" field in this mutation.
+func (m *VariantPriceChangeMutation) AddedMinQuantity() (r int64, exists bool) {
+	v := m.addmin_quantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetMinQuantity resets all changes to the "min_quantity" field.
+func (m *VariantPriceChangeMutation) ResetMinQuantity() {
+	m.min_quantity = nil
+	m.addmin_quantity = nil
+}
+
+// SetOldAmount sets the "old_amount" field.
+func (m *VariantPriceChangeMutation) SetOldAmount(i int64) {
+	m.old_amount = &i
+	m.addold_amount = nil
+}
+
+// OldAmount returns the value of the "old_amount" field in the mutation.
+func (m *VariantPriceChangeMutation) OldAmount() (r int64, exists bool) {
+	v := m.old_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOldAmount returns the old "old_amount" field's value of the VariantPriceChange entity.
+// If the VariantPriceChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *VariantPriceChangeMutation) OldOldAmount(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOldAmount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOldAmount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOldAmount: %w", err)
+	}
+	return oldValue.OldAmount, nil
+}
+
+// AddOldAmount adds i to the "old_amount" field.
+func (m *VariantPriceChangeMutation) AddOldAmount(i int64) {
+	if m.addold_amount != nil {
+		*m.addold_amount += i
+	} else {
+		m.addold_amount = &i
+	}
+}
+
+// AddedOldAmount returns the value that was added to the "old_amount" field in this mutation.
+func (m *VariantPriceChangeMutation) AddedOldAmount() (r int64, exists bool) {
+	v := m.addold_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearOldAmount clears the value of the "old_amount" field.
+func (m *VariantPriceChangeMutation) ClearOldAmount() {
+	m.old_amount = nil
+	m.addold_amount = nil
+	m.clearedFields[variantpricechange.FieldOldAmount] = struct{}{}
+}
+
+// OldAmountCleared returns if the "old_amount" field was cleared in this mutation.
+func (m *VariantPriceChangeMutation) OldAmountCleared() bool {
+	_, ok := m.clearedFields[variantpricechange.FieldOldAmount]
+	return ok
+}
+
+// ResetOldAmount resets all changes to the "old_amount" field.
+func (m *VariantPriceChangeMutation) ResetOldAmount() {
+	m.old_amount = nil
+	m.addold_amount = nil
+	delete(m.clearedFields, variantpricechange.FieldOldAmount)
+}
+
+// SetNewAmount sets the "new_amount" field.
+func (m *VariantPriceChangeMutation) SetNewAmount(i int64) {
+	m.new_amount = &i
+	m.addnew_amount = nil
+}
+
+// NewAmount returns the value of the "new_amount" field in the mutation.
+func (m *VariantPriceChangeMutation) NewAmount() (r int64, exists bool) {
+	v := m.new_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNewAmount returns the old "new_amount" field's value of the VariantPriceChange entity.
+// If the VariantPriceChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *VariantPriceChangeMutation) OldNewAmount(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNewAmount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNewAmount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNewAmount: %w", err)
+	}
+	return oldValue.NewAmount, nil
+}
+
+// AddNewAmount adds i to the "new_amount" field.
+func (m *VariantPriceChangeMutation) AddNewAmount(i int64) {
+	if m.addnew_amount != nil {
+		*m.addnew_amount += i
+	} else {
+		m.addnew_amount = &i
+	}
+}
+
+// AddedNewAmount returns the value that was added to the "new_amount" field in this mutation.
+func (m *VariantPriceChangeMutation) AddedNewAmount() (r int64, exists bool) {
+	v := m.addnew_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearNewAmount clears the value of the "new_amount" field.
+func (m *VariantPriceChangeMutation) ClearNewAmount() {
+	m.new_amount = nil
+	m.addnew_amount = nil
+	m.clearedFields[variantpricechange.FieldNewAmount] = struct{}{}
+}
+
+// NewAmountCleared returns if the "new_amount" field was cleared in this mutation.
+func (m *VariantPriceChangeMutation) NewAmountCleared() bool {
+	_, ok := m.clearedFields[variantpricechange.FieldNewAmount]
+	return ok
+}
+
+// ResetNewAmount resets all changes to the "new_amount" field.
+func (m *VariantPriceChangeMutation) ResetNewAmount() {
+	m.new_amount = nil
+	m.addnew_amount = nil
+	delete(m.clearedFields, variantpricechange.FieldNewAmount)
+}
+
+// SetChangedBy sets the "changed_by" field.
+func (m *VariantPriceChangeMutation) SetChangedBy(s string) {
+	m.changed_by = &s
+}
+
+// ChangedBy returns the value of the "changed_by" field in the mutation.
+func (m *VariantPriceChangeMutation) ChangedBy() (r string, exists bool) {
+	v := m.changed_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldChangedBy returns the old "changed_by" field's value of the VariantPriceChange entity.
+// If the VariantPriceChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *VariantPriceChangeMutation) OldChangedBy(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldChangedBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldChangedBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldChangedBy: %w", err)
+	}
+	return oldValue.ChangedBy, nil
+}
+
+// ResetChangedBy resets all changes to the "changed_by" field.
+func (m *VariantPriceChangeMutation) ResetChangedBy() {
+	m.changed_by = nil
+}
+
+// SetReason sets the "reason" field.
+func (m *VariantPriceChangeMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *VariantPriceChangeMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the VariantPriceChange entity.
+// If the VariantPriceChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *VariantPriceChangeMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *VariantPriceChangeMutation) ResetReason() {
+	m.reason = nil
+}
+
+// SetChangedAt sets the "changed_at" field.
+func (m *VariantPriceChangeMutation) SetChangedAt(t time.Time) {
+	m.changed_at = &t
+}
+
+// ChangedAt returns the value of the "changed_at" field in the mutation.
+func (m *VariantPriceChangeMutation) ChangedAt() (r time.Time, exists bool) {
+	v := m.changed_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldChangedAt returns the old "changed_at" field's value of the VariantPriceChange entity.
+// If the VariantPriceChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *VariantPriceChangeMutation) OldChangedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldChangedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldChangedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldChangedAt: %w", err)
+	}
+	return oldValue.ChangedAt, nil
+}
+
+// ResetChangedAt resets all changes to the "changed_at" field.
+func (m *VariantPriceChangeMutation) ResetChangedAt() {
+	m.changed_at = nil
+}
+
+// Where appends a list predicates to the VariantPriceChangeMutation builder.
+func (m *VariantPriceChangeMutation) Where(ps ...predicate.VariantPriceChange) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the VariantPriceChangeMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *VariantPriceChangeMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.VariantPriceChange, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *VariantPriceChangeMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *VariantPriceChangeMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (VariantPriceChange).
+func (m *VariantPriceChangeMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *VariantPriceChangeMutation) Fields() []string {
+	fields := make([]string, 0, 9)
+	if m.variant_id != nil {
+		fields = append(fields, variantpricechange.FieldVariantID)
+	}
+	if m.price_list_id != nil {
+		fields = append(fields, variantpricechange.FieldPriceListID)
+	}
+	if m.price_list_code != nil {
+		fields = append(fields, variantpricechange.FieldPriceListCode)
+	}
+	if m.min_quantity != nil {
+		fields = append(fields, variantpricechange.FieldMinQuantity)
+	}
+	if m.old_amount != nil {
+		fields = append(fields, variantpricechange.FieldOldAmount)
+	}
+	if m.new_amount != nil {
+		fields = append(fields, variantpricechange.FieldNewAmount)
+	}
+	if m.changed_by != nil {
+		fields = append(fields, variantpricechange.FieldChangedBy)
+	}
+	if m.reason != nil {
+		fields = append(fields, variantpricechange.FieldReason)
+	}
+	if m.changed_at != nil {
+		fields = append(fields, variantpricechange.FieldChangedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *VariantPriceChangeMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case variantpricechange.FieldVariantID:
+		return m.VariantID()
+	case variantpricechange.FieldPriceListID:
+		return m.PriceListID()
+	case variantpricechange.FieldPriceListCode:
+		return m.PriceListCode()
+	case variantpricechange.FieldMinQuantity:
+		return m.MinQuantity()
+	case variantpricechange.FieldOldAmount:
+		return m.OldAmount()
+	case variantpricechange.FieldNewAmount:
+		return m.NewAmount()
+	case variantpricechange.FieldChangedBy:
+		return m.ChangedBy()
+	case variantpricechange.FieldReason:
+		return m.Reason()
+	case variantpricechange.FieldChangedAt:
+		return m.ChangedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *VariantPriceChangeMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case variantpricechange.FieldVariantID:
+		return m.OldVariantID(ctx)
+	case variantpricechange.FieldPriceListID:
+		return m.OldPriceListID(ctx)
+	case variantpricechange.FieldPriceListCode:
+		return m.OldPriceListCode(ctx)
+	case variantpricechange.FieldMinQuantity:
+		return m.OldMinQuantity(ctx)
+	case variantpricechange.FieldOldAmount:
+		return m.OldOldAmount(ctx)
+	case variantpricechange.FieldNewAmount:
+		return m.OldNewAmount(ctx)
+	case variantpricechange.FieldChangedBy:
+		return m.OldChangedBy(ctx)
+	case variantpricechange.FieldReason:
+		return m.OldReason(ctx)
+	case variantpricechange.FieldChangedAt:
+		return m.OldChangedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown VariantPriceChange field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *VariantPriceChangeMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case variantpricechange.FieldVariantID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVariantID(v)
+		return nil
+	case variantpricechange.FieldPriceListID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPriceListID(v)
+		return nil
+	case variantpricechange.FieldPriceListCode:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPriceListCode(v)
+		return nil
+	case variantpricechange.FieldMinQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMinQuantity(v)
+		return nil
+	case variantpricechange.FieldOldAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOldAmount(v)
+		return nil
+	case variantpricechange.FieldNewAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNewAmount(v)
+		return nil
+	case variantpricechange.FieldChangedBy:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetChangedBy(v)
+		return nil
+	case variantpricechange.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	case variantpricechange.FieldChangedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetChangedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown VariantPriceChange field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *VariantPriceChangeMutation) AddedFields() []string {
+	var fields []string
+	if m.addmin_quantity != nil {
+		fields = append(fields, variantpricechange.FieldMinQuantity)
+	}
+	if m.addold_amount != nil {
+		fields = append(fields, variantpricechange.FieldOldAmount)
+	}
+	if m.addnew_amount != nil {
+		fields = append(fields, variantpricechange.FieldNewAmount)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *VariantPriceChangeMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case variantpricechange.FieldMinQuantity:
+		return m.AddedMinQuantity()
+	case variantpricechange.FieldOldAmount:
+		return m.AddedOldAmount()
+	case variantpricechange.FieldNewAmount:
+		return m.AddedNewAmount()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *VariantPriceChangeMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case variantpricechange.FieldMinQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddMinQuantity(v)
+		return nil
+	case variantpricechange.FieldOldAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddOldAmount(v)
+		return nil
+	case variantpricechange.FieldNewAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddNewAmount(v)
+		return nil
+	}
+	return fmt.Errorf("unknown VariantPriceChange numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *VariantPriceChangeMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(variantpricechange.FieldPriceListID) {
+		fields = append(fields, variantpricechange.FieldPriceListID)
+	}
+	if m.FieldCleared(variantpricechange.FieldPriceListCode) {
+		fields = append(fields, variantpricechange.FieldPriceListCode)
+	}
+	if m.FieldCleared(variantpricechange.FieldOldAmount) {
+		fields = append(fields, variantpricechange.FieldOldAmount)
+	}
+	if m.FieldCleared(variantpricechange.FieldNewAmount) {
+		fields = append(fields, variantpricechange.FieldNewAmount)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *VariantPriceChangeMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *VariantPriceChangeMutation) ClearField(name string) error {
+	switch name {
+	case variantpricechange.FieldPriceListID:
+		m.ClearPriceListID()
+		return nil
+	case variantpricechange.FieldPriceListCode:
+		m.ClearPriceListCode()
+		return nil
+	case variantpricechange.FieldOldAmount:
+		m.ClearOldAmount()
+		return nil
+	case variantpricechange.FieldNewAmount:
+		m.ClearNewAmount()
+		return nil
+	}
+	return fmt.Errorf("unknown VariantPriceChange nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *VariantPriceChangeMutation) ResetField(name string) error {
+	switch name {
+	case variantpricechange.FieldVariantID:
+		m.ResetVariantID()
+		return nil
+	case variantpricechange.FieldPriceListID:
+		m.ResetPriceListID()
+		return nil
+	case variantpricechange.FieldPriceListCode:
+		m.ResetPriceListCode()
+		return nil
+	case variantpricechange.FieldMinQuantity:
+		m.ResetMinQuantity()
+		return nil
+	case variantpricechange.FieldOldAmount:
+		m.ResetOldAmount()
+		return nil
+	case variantpricechange.FieldNewAmount:
+		m.ResetNewAmount()
+		return nil
+	case variantpricechange.FieldChangedBy:
+		m.ResetChangedBy()
+		return nil
+	case variantpricechange.FieldReason:
+		m.ResetReason()
+		return nil
+	case variantpricechange.FieldChangedAt:
+		m.ResetChangedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown VariantPriceChange field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *VariantPriceChangeMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *VariantPriceChangeMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *VariantPriceChangeMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *VariantPriceChangeMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *VariantPriceChangeMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *VariantPriceChangeMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *VariantPriceChangeMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown VariantPriceChange unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *VariantPriceChangeMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown VariantPriceChange edge %s", name)
 }

@@ -39,6 +39,8 @@ type Product struct {
 	Apparel *schema.Apparel `json:"apparel,omitempty"`
 	// Attributes holds the value of the "attributes" field.
 	Attributes map[string]interface{} `json:"attributes,omitempty"`
+	// in hundredths of a percent; none: that of the category
+	TaxRate *int32 `json:"tax_rate,omitempty"`
 	// the retailer's own fields, as defined for products
 	CustomFields map[string]interface{} `json:"custom_fields,omitempty"`
 	// copied from book for the index; several products may share a misused ISBN
@@ -97,7 +99,7 @@ func (*Product) scanValues(columns []string) ([]any, error) {
 			values[i] = &sql.NullScanner{S: new(uuid.UUID)}
 		case product.FieldBook, product.FieldApparel, product.FieldAttributes, product.FieldCustomFields:
 			values[i] = new([]byte)
-		case product.FieldVersion:
+		case product.FieldTaxRate, product.FieldVersion:
 			values[i] = new(sql.NullInt64)
 		case product.FieldKind, product.FieldTitle, product.FieldDescription, product.FieldBrand, product.FieldStatus, product.FieldIsbn13, product.FieldSource:
 			values[i] = new(sql.NullString)
@@ -186,6 +188,13 @@ func (_m *Product) assignValues(columns []string, values []any) error {
 				if err := json.Unmarshal(*value, &_m.Attributes); err != nil {
 					return fmt.Errorf("unmarshal field attributes: %w", err)
 				}
+			}
+		case product.FieldTaxRate:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field tax_rate", values[i])
+			} else if value.Valid {
+				_m.TaxRate = new(int32)
+				*_m.TaxRate = int32(value.Int64)
 			}
 		case product.FieldCustomFields:
 			if value, ok := values[i].(*[]byte); !ok {
@@ -300,6 +309,11 @@ func (_m *Product) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("attributes=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Attributes))
+	builder.WriteString(", ")
+	if v := _m.TaxRate; v != nil {
+		builder.WriteString("tax_rate=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
 	builder.WriteString(", ")
 	builder.WriteString("custom_fields=")
 	builder.WriteString(fmt.Sprintf("%v", _m.CustomFields))

@@ -118,6 +118,20 @@ func (_c *ProductCreate) SetAttributes(v map[string]interface{}) *ProductCreate 
 	return _c
 }
 
+// SetTaxRate sets the "tax_rate" field.
+func (_c *ProductCreate) SetTaxRate(v int32) *ProductCreate {
+	_c.mutation.SetTaxRate(v)
+	return _c
+}
+
+// SetNillableTaxRate sets the "tax_rate" field if the given value is not nil.
+func (_c *ProductCreate) SetNillableTaxRate(v *int32) *ProductCreate {
+	if v != nil {
+		_c.SetTaxRate(*v)
+	}
+	return _c
+}
+
 // SetCustomFields sets the "custom_fields" field.
 func (_c *ProductCreate) SetCustomFields(v map[string]interface{}) *ProductCreate {
 	_c.mutation.SetCustomFields(v)
@@ -409,6 +423,10 @@ func (_c *ProductCreate) createSpec() (*Product, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Attributes(); ok {
 		_spec.SetField(product.FieldAttributes, field.TypeJSON, value)
 		_node.Attributes = value
+	}
+	if value, ok := _c.mutation.TaxRate(); ok {
+		_spec.SetField(product.FieldTaxRate, field.TypeInt32, value)
+		_node.TaxRate = &value
 	}
 	if value, ok := _c.mutation.CustomFields(); ok {
 		_spec.SetField(product.FieldCustomFields, field.TypeJSON, value)

@@ -171,6 +171,33 @@ func (_u *ProductUpdate) ClearAttributes() *ProductUpdate {
 	return _u
 }
 
+// SetTaxRate sets the "tax_rate" field.
+func (_u *ProductUpdate) SetTaxRate(v int32) *ProductUpdate {
+	_u.mutation.ResetTaxRate()
+	_u.mutation.SetTaxRate(v)
+	return _u
+}
+
+// SetNillableTaxRate sets the "tax_rate" field if the given value is not nil.
+func (_u *ProductUpdate) SetNillableTaxRate(v *int32) *ProductUpdate {
+	if v != nil {
+		_u.SetTaxRate(*v)
+	}
+	return _u
+}
+
+// AddTaxRate adds value to the "tax_rate" field.
+func (_u *ProductUpdate) AddTaxRate(v int32) *ProductUpdate {
+	_u.mutation.AddTaxRate(v)
+	return _u
+}
+
+// ClearTaxRate clears the value of the "tax_rate" field.
+func (_u *ProductUpdate) ClearTaxRate() *ProductUpdate {
+	_u.mutation.ClearTaxRate()
+	return _u
+}
+
 // SetCustomFields sets the "custom_fields" field.
 func (_u *ProductUpdate) SetCustomFields(v map[string]interface{}) *ProductUpdate {
 	_u.mutation.SetCustomFields(v)
@@ -422,6 +449,15 @@ func (_u *ProductUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.AttributesCleared() {
 		_spec.ClearField(product.FieldAttributes, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.TaxRate(); ok {
+		_spec.SetField(product.FieldTaxRate, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.AddedTaxRate(); ok {
+		_spec.AddField(product.FieldTaxRate, field.TypeInt32, value)
+	}
+	if _u.mutation.TaxRateCleared() {
+		_spec.ClearField(product.FieldTaxRate, field.TypeInt32)
 	}
 	if value, ok := _u.mutation.CustomFields(); ok {
 		_spec.SetField(product.FieldCustomFields, field.TypeJSON, value)
@@ -678,6 +714,33 @@ func (_u *ProductUpdateOne) SetAttributes(v map[string]interface{}) *ProductUpda
 // ClearAttributes clears the value of the "attributes" field.
 func (_u *ProductUpdateOne) ClearAttributes() *ProductUpdateOne {
 	_u.mutation.ClearAttributes()
+	return _u
+}
+
+// SetTaxRate sets the "tax_rate" field.
+func (_u *ProductUpdateOne) SetTaxRate(v int32) *ProductUpdateOne {
+	_u.mutation.ResetTaxRate()
+	_u.mutation.SetTaxRate(v)
+	return _u
+}
+
+// SetNillableTaxRate sets the "tax_rate" field if the given value is not nil.
+func (_u *ProductUpdateOne) SetNillableTaxRate(v *int32) *ProductUpdateOne {
+	if v != nil {
+		_u.SetTaxRate(*v)
+	}
+	return _u
+}
+
+// AddTaxRate adds value to the "tax_rate" field.
+func (_u *ProductUpdateOne) AddTaxRate(v int32) *ProductUpdateOne {
+	_u.mutation.AddTaxRate(v)
+	return _u
+}
+
+// ClearTaxRate clears the value of the "tax_rate" field.
+func (_u *ProductUpdateOne) ClearTaxRate() *ProductUpdateOne {
+	_u.mutation.ClearTaxRate()
 	return _u
 }
 
@@ -962,6 +1025,15 @@ func (_u *ProductUpdateOne) sqlSave(ctx context.Context) (_node *Product, err er
 	}
 	if _u.mutation.AttributesCleared() {
 		_spec.ClearField(product.FieldAttributes, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.TaxRate(); ok {
+		_spec.SetField(product.FieldTaxRate, field.TypeInt32, value)
+	}
+	if value, ok := _u.mutation.AddedTaxRate(); ok {
+		_spec.AddField(product.FieldTaxRate, field.TypeInt32, value)
+	}
+	if _u.mutation.TaxRateCleared() {
+		_spec.ClearField(product.FieldTaxRate, field.TypeInt32)
 	}
 	if value, ok := _u.mutation.CustomFields(); ok {
 		_spec.SetField(product.FieldCustomFields, field.TypeJSON, value)

@@ -24,8 +24,14 @@ type Tx struct {
 	OrderReturn *OrderReturnClient
 	// OrderReturnLine is the client for interacting with the OrderReturnLine builders.
 	OrderReturnLine *OrderReturnLineClient
+	// PriceList is the client for interacting with the PriceList builders.
+	PriceList *PriceListClient
+	// PriceListEntry is the client for interacting with the PriceListEntry builders.
+	PriceListEntry *PriceListEntryClient
 	// Product is the client for interacting with the Product builders.
 	Product *ProductClient
+	// ProductStatusChange is the client for interacting with the ProductStatusChange builders.
+	ProductStatusChange *ProductStatusChangeClient
 	// StockCount is the client for interacting with the StockCount builders.
 	StockCount *StockCountClient
 	// StockCountLine is the client for interacting with the StockCountLine builders.
@@ -46,6 +52,8 @@ type Tx struct {
 	StockTransferLine *StockTransferLineClient
 	// Variant is the client for interacting with the Variant builders.
 	Variant *VariantClient
+	// VariantPriceChange is the client for interacting with the VariantPriceChange builders.
+	VariantPriceChange *VariantPriceChangeClient
 
 	// lazily loaded.
 	client     *Client
@@ -182,7 +190,10 @@ func (tx *Tx) init() {
 	tx.OrderLine = NewOrderLineClient(tx.config)
 	tx.OrderReturn = NewOrderReturnClient(tx.config)
 	tx.OrderReturnLine = NewOrderReturnLineClient(tx.config)
+	tx.PriceList = NewPriceListClient(tx.config)
+	tx.PriceListEntry = NewPriceListEntryClient(tx.config)
 	tx.Product = NewProductClient(tx.config)
+	tx.ProductStatusChange = NewProductStatusChangeClient(tx.config)
 	tx.StockCount = NewStockCountClient(tx.config)
 	tx.StockCountLine = NewStockCountLineClient(tx.config)
 	tx.StockDocument = NewStockDocumentClient(tx.config)
@@ -193,6 +204,7 @@ func (tx *Tx) init() {
 	tx.StockTransfer = NewStockTransferClient(tx.config)
 	tx.StockTransferLine = NewStockTransferLineClient(tx.config)
 	tx.Variant = NewVariantClient(tx.config)
+	tx.VariantPriceChange = NewVariantPriceChangeClient(tx.config)
 }
 
 // txDriver wraps the given dialect.Tx with a nop dialect.Driver implementation.

@@ -43,9 +43,30 @@ func (q *OrderReturnLineQuery) WhereP(ps ...func(*sql.Selector)) {
 }
 
 // WhereP adds storage-level predicates to the query.
+func (q *PriceListQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.PriceList(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *PriceListEntryQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.PriceListEntry(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
 func (q *ProductQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.Product(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *ProductStatusChangeQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.ProductStatusChange(p))
 	}
 }
 
@@ -116,5 +137,12 @@ func (q *StockTransferLineQuery) WhereP(ps ...func(*sql.Selector)) {
 func (q *VariantQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.Variant(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *VariantPriceChangeQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.VariantPriceChange(p))
 	}
 }

@@ -82,6 +82,11 @@ var owners = map[string]string{
 	"products":   "internal/catalog",
 	"variants":   "internal/catalog",
 
+	"price_lists":            "internal/catalog",
+	"price_list_entries":     "internal/catalog",
+	"variant_price_changes":  "internal/catalog",
+	"product_status_changes": "internal/catalog",
+
 	"stock_levels":            "internal/inventory",
 	"stock_movements":         "internal/inventory",
 	"stock_documents":         "internal/inventory",
@@ -120,6 +125,7 @@ var entityTables = map[string]string{
 	"Customer": "customers", "CustomerAddress": "customer_addresses", "FamilyMember": "family_members",
 	"Form": "forms", "FormVersion": "form_versions", "FormSubmission": "form_submissions", "Tag": "tags", "ImportRun": "imports", "ExportRun": "exports", "CustomerMetrics": "customer_metrics",
 	"Category": "categories", "Product": "products", "Variant": "variants",
+	"PriceList": "price_lists", "PriceListEntry": "price_list_entries", "VariantPriceChange": "variant_price_changes", "ProductStatusChange": "product_status_changes",
 	"StockLevel": "stock_levels", "StockMovement": "stock_movements", "StockDocument": "stock_documents",
 	"StockReservation": "stock_reservations", "StockReservationLine": "stock_reservation_lines",
 	"StockTransfer": "stock_transfers", "StockTransferLine": "stock_transfer_lines", "StockCount": "stock_counts", "StockCountLine": "stock_count_lines",
@@ -183,6 +189,9 @@ var rawSQL = map[string]string{
 	"internal/imports/reviews.go": "held rows of an import, which its caller has been checked for",
 
 	"internal/catalog/categories.go":  "the tree, under a lock; no scope",
+	"internal/catalog/history.go":     "who changes prices and why, for triggers",
+	"internal/catalog/pricelists.go":  "prices of one list, which the caller's scope has been checked for, set-based",
+	"internal/catalog/prices.go":      "prices, which have no scope",
 	"internal/catalog/steps.go":       "set-based SKUs; no scope",
 	"internal/inventory/counts.go":    "lines and sums of counts that were read through the policy",
 	"internal/inventory/ledger.go":    "levels and ledger of one store, which the caller's scope has been checked for, set-based",

@@ -28,7 +28,7 @@ func open(t *testing.T) (*Service, context.Context) {
 	t.Helper()
 	d, c, pages := pgtest.DB(t), clock.New(time.UTC), page.NewCodec([32]byte{1})
 	people := customers.New(customers.Deps{DB: d, Clock: c, Keys: crypto.Generate(), Pages: pages})
-	return New(Deps{DB: d, Clock: c, Pages: pages, Customers: people}), auth.System(context.Background(), "test")
+	return New(Deps{DB: d, Clock: c, Pages: pages, Currency: "CNY", Customers: people}), auth.System(context.Background(), "test")
 }
 
 func refused(t *testing.T, err error, want *apperr.Definition, pointer string) {
@@ -40,7 +40,7 @@ func refused(t *testing.T, err error, want *apperr.Definition, pointer string) {
 
 func TestProductWithVariants(t *testing.T) {
 	s, ctx := open(t)
-	c, err := s.CreateCategory(ctx, " 小说 ", nil)
+	c, err := s.CreateCategory(ctx, " 小说 ", nil, nil)
 	require.NoError(t, err)
 	p, err := s.CreateProduct(ctx, ProductInput{
 		Kind: "book", Title: "红楼梦", CategoryID: &c.ID, Book: &schema.Book{ISBN10: "702000220X"},
@@ -159,17 +159,17 @@ func TestCategoryTree(t *testing.T) {
 			parent = &made[c.parent].ID
 		}
 		var err error
-		made[c.name], err = s.CreateCategory(ctx, c.name, parent)
+		made[c.name], err = s.CreateCategory(ctx, c.name, parent, nil)
 		require.NoError(t, err)
 	}
-	_, err := s.CreateCategory(ctx, "b", nil)
+	_, err := s.CreateCategory(ctx, "b", nil, nil)
 	refused(t, err, ErrCategoryTaken, "/name")
-	_, err = s.UpdateCategory(ctx, made["a"].ID, nil, nil, nullable.NewNullableWithValue(made["c"].ID))
+	_, err = s.UpdateCategory(ctx, made["a"].ID, nil, nil, nullable.NewNullableWithValue(made["c"].ID), nil)
 	refused(t, err, ErrCategoryCycle, "/parent_id")
-	_, err = s.UpdateCategory(ctx, made["a"].ID, nil, nil, nullable.NewNullableWithValue(made["a"].ID))
+	_, err = s.UpdateCategory(ctx, made["a"].ID, nil, nil, nullable.NewNullableWithValue(made["a"].ID), nil)
 	refused(t, err, ErrCategoryCycle, "/parent_id")
 	assert.True(t, ErrCategoryInUse.Is(s.DeleteCategory(ctx, made["b"].ID, nil)))
-	moved, err := s.UpdateCategory(ctx, made["c"].ID, nil, nil, nullable.NewNullNullable[uuid.UUID]())
+	moved, err := s.UpdateCategory(ctx, made["c"].ID, nil, nil, nullable.NewNullNullable[uuid.UUID](), nil)
 	require.NoError(t, err)
 	assert.Nil(t, moved.ParentID)
 	require.NoError(t, s.DeleteCategory(ctx, made["b"].ID, nil))

@@ -17,10 +17,23 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/etag"
 )
 
+// treeSQL is held by whoever changes the tree: two moves at once could close a
+// ring that neither sees, and tax rates follow the tree.
+const treeSQL = "SELECT pg_advisory_xact_lock(hashtext('catalog.category_tree'))"
+
+// ratesSQL has a category and all below it take their tax rate again: their own,
+// or that of the nearest one above.
+const ratesSQL = `
+WITH RECURSIVE down AS (
+    SELECT c.id, coalesce(c.tax_rate, p.effective_tax_rate) AS rate FROM categories c LEFT JOIN categories p ON p.id = c.parent_id WHERE c.id = $1
+    UNION ALL SELECT c.id, coalesce(c.tax_rate, down.rate) FROM categories c JOIN down ON c.parent_id = down.id
+)
+UPDATE categories c SET effective_tax_rate = down.rate FROM down WHERE c.id = down.id AND c.effective_tax_rate IS DISTINCT FROM down.rate`
+
 // CreateCategory makes a node of the tree.
 //
 // Errors: ErrBlank, ErrCategoryTaken, ErrCategoryUnknown for the parent.
-func (s *Service) CreateCategory(ctx context.Context, name string, parent *uuid.UUID) (*commerce.Category, error) {
+func (s *Service) CreateCategory(ctx context.Context, name string, parent *uuid.UUID, taxRate *int32) (*commerce.Category, error) {
 	if name = strings.TrimSpace(name); name == "" {
 		return nil, ErrBlank.At("/name")
 	}
@@ -30,8 +43,21 @@ func (s *Service) CreateCategory(ctx context.Context, name string, parent *uuid.
 	}
 	var out *commerce.Category
 	err = s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		if _, err := tx.Exec(ctx, treeSQL); err != nil {
+			return err
+		}
+		effective := taxRate
+		if effective == nil && parent != nil {
+			above, err := tx.Commerce.Category.Get(ctx, *parent)
+			if err != nil && !commerce.IsNotFound(err) {
+				return err
+			}
+			if above != nil {
+				effective = above.EffectiveTaxRate
+			}
+		}
 		now := s.clock.Now()
-		c, err := tx.Commerce.Category.Create().SetID(id).SetName(name).SetNillableParentID(parent).SetCreatedAt(now).SetUpdatedAt(now).Save(ctx)
+		c, err := tx.Commerce.Category.Create().SetID(id).SetName(name).SetNillableParentID(parent).SetNillableTaxRate(taxRate).SetNillableEffectiveTaxRate(effective).SetCreatedAt(now).SetUpdatedAt(now).Save(ctx)
 		if err != nil {
 			return translateCategory(err)
 		}
@@ -46,12 +72,12 @@ func (s *Service) CreateCategory(ctx context.Context, name string, parent *uuid.
 //
 // Errors: ErrCategoryNotFound, apperr.ErrVersionMismatch, ErrBlank, ErrCategoryTaken,
 // ErrCategoryUnknown, ErrCategoryCycle.
-func (s *Service) UpdateCategory(ctx context.Context, id uuid.UUID, ifMatch, name *string, parent nullable.Nullable[uuid.UUID]) (*commerce.Category, error) {
+func (s *Service) UpdateCategory(ctx context.Context, id uuid.UUID, ifMatch, name *string, parent nullable.Nullable[uuid.UUID], taxRate nullable.Nullable[int32]) (*commerce.Category, error) {
 	var out *commerce.Category
 	err := s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		if parent.IsSpecified() && !parent.IsNull() {
-			// Two moves at once could close a ring that neither sees.
-			if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtext($1))", "catalog.category_tree"); err != nil {
+		moved := parent.IsSpecified() || taxRate.IsSpecified()
+		if moved {
+			if _, err := tx.Exec(ctx, treeSQL); err != nil {
 				return err
 			}
 		}
@@ -88,8 +114,24 @@ func (s *Service) UpdateCategory(ctx context.Context, id uuid.UUID, ifMatch, nam
 				u.SetParentID(above)
 			}
 		}
+		if taxRate.IsSpecified() {
+			fields = append(fields, "tax_rate")
+			if taxRate.IsNull() {
+				u.ClearTaxRate()
+			} else {
+				u.SetTaxRate(taxRate.MustGet())
+			}
+		}
 		if out, err = u.Save(ctx); err != nil {
 			return translateCategory(err)
+		}
+		if moved {
+			if _, err := tx.Exec(ctx, ratesSQL, id); err != nil {
+				return err
+			}
+			if out, err = tx.Commerce.Category.Get(ctx, id); err != nil {
+				return err
+			}
 		}
 		audit.Record(ctx, tx, audit.Entry{Action: "catalog.category.update", ObjectType: "category", ObjectID: id.String(),
 			Changes: map[string]any{"fields": fields}})

@@ -1,5 +1,5 @@
-// Package catalog owns what is sold: products, their variants and the category
-// tree.
+// Package catalog owns what is sold: products, their variants, the category tree
+// and price lists.
 //
 // A product has one or more variants; a variant is the unit of sale and is
 // known by its SKU, unique over all products. A product of kind book or apparel
@@ -10,5 +10,10 @@
 // an ISBN is stored as 13 digits with a right check digit; no category lies
 // below itself.
 //
-// Writes: categories, products, variants. Emits no events.
+// A variant costs what the best price list that holds says, else its own price
+// (Prices). Triggers keep the histories of prices and states, which only grow;
+// writers say why with because.
+//
+// Writes: categories, products, variants, price_lists, price_list_entries, and by
+// triggers variant_price_changes and product_status_changes. Emits no events.
 package catalog

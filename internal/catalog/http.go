@@ -44,7 +44,7 @@ func (a API) ListProducts(ctx context.Context, r catalogapi.ListProductsRequestO
 func (a API) CreateProduct(ctx context.Context, r catalogapi.CreateProductRequestObject) (catalogapi.CreateProductResponseObject, error) {
 	b := r.Body
 	in := ProductInput{
-		Kind: string(opt.Value(b.Kind)), Title: b.Title, Description: opt.Value(b.Description), Brand: opt.Value(b.Brand), CategoryID: b.CategoryId,
+		Kind: string(opt.Value(b.Kind)), Title: b.Title, Description: opt.Value(b.Description), Brand: opt.Value(b.Brand), CategoryID: b.CategoryId, TaxRate: b.TaxRate,
 		Status: string(opt.Value(b.Status)), Attributes: opt.Value(b.Attributes), Fields: opt.Value(b.CustomFields),
 	}
 	if b.Book != nil {
@@ -95,7 +95,7 @@ func (a API) GetProduct(ctx context.Context, r catalogapi.GetProductRequestObjec
 func (a API) UpdateProduct(ctx context.Context, r catalogapi.UpdateProductRequestObject) (catalogapi.UpdateProductResponseObject, error) {
 	b := r.Body
 	p, err := a.Service.UpdateProduct(ctx, r.Id, r.Params.IfMatch, ProductChange{
-		Kind: (*string)(b.Kind), Title: b.Title, Description: b.Description, Brand: b.Brand, CategoryID: b.CategoryId, Status: (*string)(b.Status),
+		Kind: (*string)(b.Kind), Title: b.Title, Description: b.Description, Brand: b.Brand, CategoryID: b.CategoryId, Status: (*string)(b.Status), TaxRate: b.TaxRate, Reason: opt.Value(b.Reason),
 		Book: convert(b.Book, fromAPIBook), Apparel: convert(b.Apparel, fromAPIApparel),
 		Fields: opt.Value(b.CustomFields), Attributes: convert(b.Attributes, func(m catalogapi.ProductAttributes) map[string]any { return m }),
 	})
@@ -164,7 +164,7 @@ func (a API) GetVariant(ctx context.Context, r catalogapi.GetVariantRequestObjec
 func (a API) UpdateVariant(ctx context.Context, r catalogapi.UpdateVariantRequestObject) (catalogapi.UpdateVariantResponseObject, error) {
 	b := r.Body
 	v, err := a.Service.UpdateVariant(ctx, r.Id, r.Params.IfMatch, VariantChange{
-		SKU: b.Sku, Barcode: b.Barcode, PriceAmount: b.PriceAmount, CostAmount: b.CostAmount, Status: (*string)(b.Status),
+		SKU: b.Sku, Barcode: b.Barcode, PriceAmount: b.PriceAmount, CostAmount: b.CostAmount, Status: (*string)(b.Status), Reason: opt.Value(b.Reason),
 		Options: convert(b.Options, func(m catalogapi.VariantOptions) map[string]string { return m }),
 	})
 	if err != nil {
@@ -193,7 +193,7 @@ func (a API) ListCategories(ctx context.Context, r catalogapi.ListCategoriesRequ
 
 // CreateCategory implements createCategory.
 func (a API) CreateCategory(ctx context.Context, r catalogapi.CreateCategoryRequestObject) (catalogapi.CreateCategoryResponseObject, error) {
-	c, err := a.Service.CreateCategory(ctx, r.Body.Name, r.Body.ParentId)
+	c, err := a.Service.CreateCategory(ctx, r.Body.Name, r.Body.ParentId, r.Body.TaxRate)
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +216,7 @@ func (a API) GetCategory(ctx context.Context, r catalogapi.GetCategoryRequestObj
 
 // UpdateCategory implements updateCategory.
 func (a API) UpdateCategory(ctx context.Context, r catalogapi.UpdateCategoryRequestObject) (catalogapi.UpdateCategoryResponseObject, error) {
-	c, err := a.Service.UpdateCategory(ctx, r.Id, r.Params.IfMatch, r.Body.Name, r.Body.ParentId)
+	c, err := a.Service.UpdateCategory(ctx, r.Id, r.Params.IfMatch, r.Body.Name, r.Body.ParentId, r.Body.TaxRate)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ func (a API) viewer(ctx context.Context) (v viewer, err error) {
 func (v viewer) product(p *commerce.Product) catalogapi.Product {
 	out := catalogapi.Product{
 		Id: p.ID, Kind: catalogapi.ProductKind(p.Kind), Title: p.Title, Description: opt.OrNull(nonEmpty(p.Description)), Brand: opt.OrNull(nonEmpty(p.Brand)),
-		CategoryId: opt.OrNull(p.CategoryID), Status: catalogapi.ProductStatus(p.Status), Source: p.Source,
+		CategoryId: opt.OrNull(p.CategoryID), Status: catalogapi.ProductStatus(p.Status), TaxRate: opt.OrNull(p.TaxRate), Source: p.Source,
 		Book: nullable.NewNullNullable[catalogapi.Book](), Apparel: nullable.NewNullNullable[catalogapi.Apparel](),
 		Attributes: nullable.NewNullNullable[catalogapi.ProductAttributes](), CustomFields: v.fields(p.CustomFields),
 		Variants: make([]catalogapi.Variant, len(p.Edges.Variants)),
@@ -106,7 +106,7 @@ func fromAPIVariant(v catalogapi.VariantCreate) VariantInput {
 }
 
 func toAPICategory(c *commerce.Category) catalogapi.Category {
-	return catalogapi.Category{Id: c.ID, Name: c.Name, ParentId: opt.OrNull(c.ParentID), Version: c.Version, CreatedAt: c.CreatedAt.UTC(), UpdatedAt: c.UpdatedAt.UTC()}
+	return catalogapi.Category{Id: c.ID, Name: c.Name, ParentId: opt.OrNull(c.ParentID), TaxRate: opt.OrNull(c.TaxRate), EffectiveTaxRate: opt.OrNull(c.EffectiveTaxRate), Version: c.Version, CreatedAt: c.CreatedAt.UTC(), UpdatedAt: c.UpdatedAt.UTC()}
 }
 
 // readsCost tells whether the caller may see cost prices.
@@ -134,4 +134,19 @@ func convert[A, B any](n nullable.Nullable[A], f func(A) B) nullable.Nullable[B]
 		return nullable.NewNullNullable[B]()
 	}
 	return nullable.NewNullableWithValue(f(n.MustGet()))
+}
+
+func each[A, B any](in []A, f func(A) B) []B {
+	out := make([]B, len(in))
+	for i, v := range in {
+		out[i] = f(v)
+	}
+	return out
+}
+
+func nonZero(id uuid.UUID) *uuid.UUID {
+	if id == uuid.Nil {
+		return nil
+	}
+	return &id
 }

@@ -27,6 +27,7 @@ type ProductInput struct {
 	Brand       string
 	CategoryID  *uuid.UUID
 	Status      string // empty means active
+	TaxRate     *int32 // in hundredths of a percent; nil: that of the category
 	Book        *schema.Book
 	Apparel     *schema.Apparel
 	Attributes  map[string]any
@@ -81,7 +82,7 @@ func (s *Service) CreateProduct(ctx context.Context, in ProductInput) (*commerce
 			return err
 		}
 		create := tx.Commerce.Product.Create().SetID(id).SetKind(product.Kind(in.Kind)).SetTitle(in.Title).SetDescription(in.Description).
-			SetBrand(in.Brand).SetNillableCategoryID(in.CategoryID).SetStatus(product.Status(in.Status)).SetSource(in.Source).
+			SetBrand(in.Brand).SetNillableCategoryID(in.CategoryID).SetNillableTaxRate(in.TaxRate).SetStatus(product.Status(in.Status)).SetSource(in.Source).
 			SetCreatedAt(now).SetUpdatedAt(now)
 		if in.Book != nil {
 			create.SetBook(in.Book).SetNillableIsbn13(nonEmpty(in.Book.ISBN13))
@@ -130,6 +131,8 @@ type ProductChange struct {
 	Brand       nullable.Nullable[string]
 	CategoryID  nullable.Nullable[uuid.UUID]
 	Status      *string
+	TaxRate     nullable.Nullable[int32]
+	Reason      string // why, for the history of states
 	Book        nullable.Nullable[schema.Book]
 	Apparel     nullable.Nullable[schema.Apparel]
 	Attributes  nullable.Nullable[map[string]any]
@@ -154,6 +157,9 @@ func (s *Service) UpdateProduct(ctx context.Context, id uuid.UUID, ifMatch *stri
 		if err := etag.Check(ifMatch, p.Version); err != nil {
 			return err
 		}
+		if err := s.because(ctx, tx, in.Reason); err != nil {
+			return err
+		}
 		update, fields, err := in.apply(p)
 		if err != nil {
 			return err
@@ -172,7 +178,7 @@ func (s *Service) UpdateProduct(ctx context.Context, id uuid.UUID, ifMatch *stri
 		if p, err = update.SetVersion(p.Version + 1).SetUpdatedAt(s.clock.Now()).Save(ctx); err != nil {
 			return translate(err, "/category_id")
 		}
-		audit.Record(ctx, tx, audit.Entry{Action: "catalog.product.update", ObjectType: "product", ObjectID: id.String(),
+		audit.Record(ctx, tx, audit.Entry{Action: "catalog.product.update", ObjectType: "product", ObjectID: id.String(), Reason: in.Reason,
 			Changes: map[string]any{"fields": fields}})
 		p.Edges.Variants, err = p.QueryVariants().Order(variant.ByID()).All(ctx)
 		out = p
@@ -249,6 +255,14 @@ func (in ProductChange) apply(p *commerce.Product) (*commerce.ProductUpdateOne, 
 	if in.Status != nil {
 		u.SetStatus(product.Status(*in.Status))
 		fields = append(fields, "status")
+	}
+	if in.TaxRate.IsSpecified() {
+		if in.TaxRate.IsNull() {
+			u.ClearTaxRate()
+		} else {
+			u.SetTaxRate(in.TaxRate.MustGet())
+		}
+		fields = append(fields, "tax_rate")
 	}
 	if in.Attributes.IsSpecified() {
 		if in.Attributes.IsNull() {

@@ -1,9 +1,13 @@
 package catalog
 
 import (
+	"bytes"
+	"cmp"
 	"strings"
 	"time"
 
+	"github.com/shuke-crm/shuke/ent/commerce"
+	"github.com/shuke-crm/shuke/ent/commerce/pricelist"
 	"github.com/shuke-crm/shuke/ent/commerce/schema"
 	"github.com/shuke-crm/shuke/internal/platform/apperr"
 )
@@ -133,3 +137,61 @@ func repeated(skus []string) int {
 
 // invalid is a refusal of one field.
 func invalid(pointer string, d *apperr.Definition) error { return d.At(pointer) }
+
+// reaches tells whether a counts rather than b for a quantity, both of one list.
+func reaches(a, b *commerce.PriceListEntry, quantity int64) bool {
+	if aHolds, bHolds := a.MinQuantity <= quantity, b.MinQuantity <= quantity; aHolds != bHolds {
+		return aHolds
+	} else if !aHolds {
+		return a.MinQuantity < b.MinQuantity // what is nearest to being reached
+	}
+	return a.MinQuantity > b.MinQuantity
+}
+
+// outcome is why a list's price does not hold here, or empty if it does.
+func outcome(l *commerce.PriceList, e *commerce.PriceListEntry, quantity int64, at PriceContext) string {
+	switch {
+	case l.Status != pricelist.StatusActive:
+		return "inactive"
+	case l.StartsAt != nil && at.At.Before(*l.StartsAt):
+		return "not_yet"
+	case l.EndsAt != nil && !at.At.Before(*l.EndsAt):
+		return "ended"
+	case l.StoreID != nil && *l.StoreID != at.StoreID:
+		return "other_store"
+	case l.Channel != nil && string(*l.Channel) != at.Channel:
+		return "other_channel"
+	case l.Tier != nil && *l.Tier != at.Tier:
+		return "other_tier"
+	case e.MinQuantity > quantity:
+		return "quantity"
+	}
+	return ""
+}
+
+// asks is how many conditions a list names.
+func asks(l *commerce.PriceList) (n int) {
+	for _, named := range []bool{l.StoreID != nil, l.Channel != nil, l.Tier != nil} {
+		if named {
+			n++
+		}
+	}
+	return n
+}
+
+// byRank orders the lists that hold before the others, each by what decides
+// between them.
+func byRank(a, b Considered) int {
+	holds := func(c Considered) int {
+		if c.Outcome == "won" || c.Outcome == "outranked" {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(holds(a), holds(b)), cmp.Compare(b.List.Priority, a.List.Priority), cmp.Compare(asks(b.List), asks(a.List)),
+		cmp.Compare(a.Entry.PriceAmount, b.Entry.PriceAmount), bytes.Compare(a.List.ID[:], b.List.ID[:]))
+}
+
+// mayFollow tells whether a list may pass from one state to another: it is a
+// draft only until it is first put in force.
+func mayFollow(from, to pricelist.Status) bool { return from == to || to != pricelist.StatusDraft }

@@ -14,6 +14,8 @@ type Deps struct {
 	DB    *db.DB
 	Clock *clock.Clock
 	Pages *page.Codec
+	// Currency is the ISO 4217 code of all prices.
+	Currency string
 	// Customers keeps the definitions of custom fields.
 	Customers *customers.Service
 	// Renamed is called after the commit that changed the name of a category,
@@ -27,6 +29,7 @@ type Service struct {
 	clock *clock.Clock
 	pages *page.Codec
 
+	currency  string
 	customers *customers.Service
 	onRename  func(context.Context)
 }
@@ -34,7 +37,7 @@ type Service struct {
 // New makes the service.
 func New(d Deps) *Service {
 	d.Customers.HoldFields(customers.OfProduct, "products")
-	return &Service{db: d.DB, clock: d.Clock, pages: d.Pages, customers: d.Customers, onRename: d.Renamed}
+	return &Service{db: d.DB, clock: d.Clock, pages: d.Pages, currency: d.Currency, customers: d.Customers, onRename: d.Renamed}
 }
 
 func (s *Service) renamed(ctx context.Context) {

@@ -74,6 +74,7 @@ type VariantChange struct {
 	CostAmount  nullable.Nullable[int64]
 	Options     nullable.Nullable[map[string]string]
 	Status      *string
+	Reason      string // why, for the histories of prices and states
 }
 
 // UpdateVariant changes a variant, and raises the version of its product, whose
@@ -100,6 +101,9 @@ func (s *Service) UpdateVariant(ctx context.Context, id uuid.UUID, ifMatch *stri
 		if err := etag.Check(ifMatch, v.Version); err != nil {
 			return err
 		}
+		if err := s.because(ctx, tx, in.Reason); err != nil {
+			return err
+		}
 		update, fields, err := in.apply(v)
 		if err != nil {
 			return err
@@ -107,7 +111,7 @@ func (s *Service) UpdateVariant(ctx context.Context, id uuid.UUID, ifMatch *stri
 		if out, err = update.SetVersion(v.Version + 1).SetUpdatedAt(s.clock.Now()).Save(ctx); err != nil {
 			return translate(err, "/sku")
 		}
-		audit.Record(ctx, tx, audit.Entry{Action: "catalog.variant.update", ObjectType: "variant", ObjectID: id.String(), Changes: fields})
+		audit.Record(ctx, tx, audit.Entry{Action: "catalog.variant.update", ObjectType: "variant", ObjectID: id.String(), Reason: in.Reason, Changes: fields})
 		return nil
 	})
 	return out, err

@@ -42,6 +42,41 @@ var catalogProbes = map[string]probe{
 	"updateVariant": func(c *cell) byte {
 		return judge(c.do(http.MethodPatch, "/v1/variants/"+c.someArticle().variant.String(), map[string]any{"price_amount": 900}))
 	},
+	"listPriceLists": func(c *cell) byte {
+		id := c.freshPriceList()
+		return among(c.do(http.MethodGet, "/v1/price-lists?limit=200&store_id="+c.priceListStore().String(), nil), id)
+	},
+	"createPriceList": func(c *cell) byte {
+		body := map[string]any{"code": c.word("NL"), "name": "价目"}
+		if store := c.priceListStore(); store != nil {
+			body["store_id"] = *store
+		}
+		return judge(c.do(http.MethodPost, "/v1/price-lists", body))
+	},
+	"getPriceList": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/price-lists/"+c.freshPriceList().String(), nil))
+	},
+	"updatePriceList": func(c *cell) byte {
+		return judge(c.do(http.MethodPatch, "/v1/price-lists/"+c.freshPriceList().String(), map[string]any{"priority": 3}))
+	},
+	"deletePriceList": func(c *cell) byte {
+		return judge(c.do(http.MethodDelete, "/v1/price-lists/"+c.freshPriceList().String(), nil))
+	},
+	"listPriceListEntries": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/price-lists/"+c.freshPriceList().String()+"/entries", nil))
+	},
+	"setPriceListEntries": func(c *cell) byte {
+		return judge(c.do(http.MethodPut, "/v1/price-lists/"+c.freshPriceList().String()+"/entries", map[string]any{"entries": []any{map[string]any{"sku": c.goods().sku, "price_amount": 900}}}))
+	},
+	"getVariantPrice": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/variants/"+c.someArticle().variant.String()+"/price", nil))
+	},
+	"listVariantPriceChanges": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/variants/"+c.someArticle().variant.String()+"/price-history", nil))
+	},
+	"listProductStatusChanges": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/products/"+c.someArticle().product.String()+"/status-history", nil))
+	},
 	"listCategories": plain(http.MethodGet, "/v1/categories", nil),
 	"createCategory": func(c *cell) byte {
 		return judge(c.do(http.MethodPost, "/v1/categories", map[string]any{"name": c.word("新类")}))
@@ -55,6 +90,32 @@ var catalogProbes = map[string]probe{
 	"deleteCategory": func(c *cell) byte {
 		return judge(c.do(http.MethodDelete, "/v1/categories/"+c.someCategory().String(), nil))
 	},
+}
+
+// newPriceList makes a draft of a store, or of all.
+func (w *world) newPriceList(store *uuid.UUID) uuid.UUID {
+	id := w.id()
+	w.exec(`INSERT INTO price_lists (id, code, name, currency, store_id, status, created_at, updated_at) VALUES ($1, $2, '价目', 'CNY', $3, 'draft', now(), now())`, id, w.word("PL"), store)
+	return id
+}
+
+// priceListStore is the store of the cell's price list; nil means all stores.
+func (c *cell) priceListStore() *uuid.UUID {
+	switch c.object {
+	case "store":
+		return &c.a
+	case "other":
+		return &c.b
+	}
+	return nil
+}
+
+// freshPriceList is a price list that nobody else touches.
+func (c *cell) freshPriceList() uuid.UUID {
+	if c.object == "none" {
+		return uuid.New()
+	}
+	return c.newPriceList(c.priceListStore())
 }
 
 func (w *world) goods() article { return once(w, "goods", w.article) }

@@ -19,6 +19,10 @@ const (
 	FieldParentID = "parent_id"
 	// FieldName holds the string denoting the name field in the database.
 	FieldName = "name"
+	// FieldTaxRate holds the string denoting the tax_rate field in the database.
+	FieldTaxRate = "tax_rate"
+	// FieldEffectiveTaxRate holds the string denoting the effective_tax_rate field in the database.
+	FieldEffectiveTaxRate = "effective_tax_rate"
 	// FieldVersion holds the string denoting the version field in the database.
 	FieldVersion = "version"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
@@ -46,6 +50,8 @@ var Columns = []string{
 	FieldID,
 	FieldParentID,
 	FieldName,
+	FieldTaxRate,
+	FieldEffectiveTaxRate,
 	FieldVersion,
 	FieldCreatedAt,
 	FieldUpdatedAt,
@@ -95,6 +101,16 @@ func ByParentID(opts ...sql.OrderTermOption) OrderOption {
 // ByName orders the results by the name field.
 func ByName(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldName, opts...).ToFunc()
+}
+
+// ByTaxRate orders the results by the tax_rate field.
+func ByTaxRate(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTaxRate, opts...).ToFunc()
+}
+
+// ByEffectiveTaxRate orders the results by the effective_tax_rate field.
+func ByEffectiveTaxRate(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldEffectiveTaxRate, opts...).ToFunc()
 }
 
 // ByVersion orders the results by the version field.

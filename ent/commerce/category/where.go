@@ -66,6 +66,16 @@ func Name(v string) predicate.Category {
 	return predicate.Category(sql.FieldEQ(FieldName, v))
 }
 
+// TaxRate applies equality check predicate on the "tax_rate" field. It's identical to TaxRateEQ.
+func TaxRate(v int32) predicate.Category {
+	return predicate.Category(sql.FieldEQ(FieldTaxRate, v))
+}
+
+// EffectiveTaxRate applies equality check predicate on the "effective_tax_rate" field. It's identical to EffectiveTaxRateEQ.
+func EffectiveTaxRate(v int32) predicate.Category {
+	return predicate.Category(sql.FieldEQ(FieldEffectiveTaxRate, v))
+}
+
 // Version applies equality check predicate on the "version" field. It's identical to VersionEQ.
 func Version(v int64) predicate.Category {
 	return predicate.Category(sql.FieldEQ(FieldVersion, v))
@@ -174,6 +184,106 @@ func NameEqualFold(v string) predicate.Category {
 // NameContainsFold applies the ContainsFold predicate on the "name" field.
 func NameContainsFold(v string) predicate.Category {
 	return predicate.Category(sql.FieldContainsFold(FieldName, v))
+}
+
+// TaxRateEQ applies the EQ predicate on the "tax_rate" field.
+func TaxRateEQ(v int32) predicate.Category {
+	return predicate.Category(sql.FieldEQ(FieldTaxRate, v))
+}
+
+// TaxRateNEQ applies the NEQ predicate on the "tax_rate" field.
+func TaxRateNEQ(v int32) predicate.Category {
+	return predicate.Category(sql.FieldNEQ(FieldTaxRate, v))
+}
+
+// TaxRateIn applies the In predicate on the "tax_rate" field.
+func TaxRateIn(vs ...int32) predicate.Category {
+	return predicate.Category(sql.FieldIn(FieldTaxRate, vs...))
+}
+
+// TaxRateNotIn applies the NotIn predicate on the "tax_rate" field.
+func TaxRateNotIn(vs ...int32) predicate.Category {
+	return predicate.Category(sql.FieldNotIn(FieldTaxRate, vs...))
+}
+
+// TaxRateGT applies the GT predicate on the "tax_rate" field.
+func TaxRateGT(v int32) predicate.Category {
+	return predicate.Category(sql.FieldGT(FieldTaxRate, v))
+}
+
+// TaxRateGTE applies the GTE predicate on the "tax_rate" field.
+func TaxRateGTE(v int32) predicate.Category {
+	return predicate.Category(sql.FieldGTE(FieldTaxRate, v))
+}
+
+// TaxRateLT applies the LT predicate on the "tax_rate" field.
+func TaxRateLT(v int32) predicate.Category {
+	return predicate.Category(sql.FieldLT(FieldTaxRate, v))
+}
+
+// TaxRateLTE applies the LTE predicate on the "tax_rate" field.
+func TaxRateLTE(v int32) predicate.Category {
+	return predicate.Category(sql.FieldLTE(FieldTaxRate, v))
+}
+
+// TaxRateIsNil applies the IsNil predicate on the "tax_rate" field.
+func TaxRateIsNil() predicate.Category {
+	return predicate.Category(sql.FieldIsNull(FieldTaxRate))
+}
+
+// TaxRateNotNil applies the NotNil predicate on the "tax_rate" field.
+func TaxRateNotNil() predicate.Category {
+	return predicate.Category(sql.FieldNotNull(FieldTaxRate))
+}
+
+// EffectiveTaxRateEQ applies the EQ predicate on the "effective_tax_rate" field.
+func EffectiveTaxRateEQ(v int32) predicate.Category {
+	return predicate.Category(sql.FieldEQ(FieldEffectiveTaxRate, v))
+}
+
+// EffectiveTaxRateNEQ applies the NEQ predicate on the "effective_tax_rate" field.
+func EffectiveTaxRateNEQ(v int32) predicate.Category {
+	return predicate.Category(sql.FieldNEQ(FieldEffectiveTaxRate, v))
+}
+
+// EffectiveTaxRateIn applies the In predicate on the "effective_tax_rate" field.
+func EffectiveTaxRateIn(vs ...int32) predicate.Category {
+	return predicate.Category(sql.FieldIn(FieldEffectiveTaxRate, vs...))
+}
+
+// EffectiveTaxRateNotIn applies the NotIn predicate on the "effective_tax_rate" field.
+func EffectiveTaxRateNotIn(vs ...int32) predicate.Category {
+	return predicate.Category(sql.FieldNotIn(FieldEffectiveTaxRate, vs...))
+}
+
+// EffectiveTaxRateGT applies the GT predicate on the "effective_tax_rate" field.
+func EffectiveTaxRateGT(v int32) predicate.Category {
+	return predicate.Category(sql.FieldGT(FieldEffectiveTaxRate, v))
+}
+
+// EffectiveTaxRateGTE applies the GTE predicate on the "effective_tax_rate" field.
+func EffectiveTaxRateGTE(v int32) predicate.Category {
+	return predicate.Category(sql.FieldGTE(FieldEffectiveTaxRate, v))
+}
+
+// EffectiveTaxRateLT applies the LT predicate on the "effective_tax_rate" field.
+func EffectiveTaxRateLT(v int32) predicate.Category {
+	return predicate.Category(sql.FieldLT(FieldEffectiveTaxRate, v))
+}
+
+// EffectiveTaxRateLTE applies the LTE predicate on the "effective_tax_rate" field.
+func EffectiveTaxRateLTE(v int32) predicate.Category {
+	return predicate.Category(sql.FieldLTE(FieldEffectiveTaxRate, v))
+}
+
+// EffectiveTaxRateIsNil applies the IsNil predicate on the "effective_tax_rate" field.
+func EffectiveTaxRateIsNil() predicate.Category {
+	return predicate.Category(sql.FieldIsNull(FieldEffectiveTaxRate))
+}
+
+// EffectiveTaxRateNotNil applies the NotNil predicate on the "effective_tax_rate" field.
+func EffectiveTaxRateNotNil() predicate.Category {
+	return predicate.Category(sql.FieldNotNull(FieldEffectiveTaxRate))
 }
 
 // VersionEQ applies the EQ predicate on the "version" field.

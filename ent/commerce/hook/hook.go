@@ -69,6 +69,30 @@ func (f OrderReturnLineFunc) Mutate(ctx context.Context, m commerce.Mutation) (c
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.OrderReturnLineMutation", m)
 }
 
+// The PriceListFunc type is an adapter to allow the use of ordinary
+// function as PriceList mutator.
+type PriceListFunc func(context.Context, *commerce.PriceListMutation) (commerce.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f PriceListFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.Value, error) {
+	if mv, ok := m.(*commerce.PriceListMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.PriceListMutation", m)
+}
+
+// The PriceListEntryFunc type is an adapter to allow the use of ordinary
+// function as PriceListEntry mutator.
+type PriceListEntryFunc func(context.Context, *commerce.PriceListEntryMutation) (commerce.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f PriceListEntryFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.Value, error) {
+	if mv, ok := m.(*commerce.PriceListEntryMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.PriceListEntryMutation", m)
+}
+
 // The ProductFunc type is an adapter to allow the use of ordinary
 // function as Product mutator.
 type ProductFunc func(context.Context, *commerce.ProductMutation) (commerce.Value, error)
@@ -79,6 +103,18 @@ func (f ProductFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.ProductMutation", m)
+}
+
+// The ProductStatusChangeFunc type is an adapter to allow the use of ordinary
+// function as ProductStatusChange mutator.
+type ProductStatusChangeFunc func(context.Context, *commerce.ProductStatusChangeMutation) (commerce.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f ProductStatusChangeFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.Value, error) {
+	if mv, ok := m.(*commerce.ProductStatusChangeMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.ProductStatusChangeMutation", m)
 }
 
 // The StockCountFunc type is an adapter to allow the use of ordinary
@@ -199,6 +235,18 @@ func (f VariantFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.VariantMutation", m)
+}
+
+// The VariantPriceChangeFunc type is an adapter to allow the use of ordinary
+// function as VariantPriceChange mutator.
+type VariantPriceChangeFunc func(context.Context, *commerce.VariantPriceChangeMutation) (commerce.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f VariantPriceChangeFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.Value, error) {
+	if mv, ok := m.(*commerce.VariantPriceChangeMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.VariantPriceChangeMutation", m)
 }
 
 // Condition is a hook condition function.

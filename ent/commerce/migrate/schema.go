@@ -13,6 +13,8 @@ var (
 	CategoriesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
 		{Name: "name", Type: field.TypeString, Size: 120},
+		{Name: "tax_rate", Type: field.TypeInt32, Nullable: true},
+		{Name: "effective_tax_rate", Type: field.TypeInt32, Nullable: true},
 		{Name: "version", Type: field.TypeInt64, Default: 1},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "updated_at", Type: field.TypeTime},
@@ -26,7 +28,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "categories_categories_children",
-				Columns:    []*schema.Column{CategoriesColumns[5]},
+				Columns:    []*schema.Column{CategoriesColumns[7]},
 				RefColumns: []*schema.Column{CategoriesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -267,6 +269,91 @@ var (
 			},
 		},
 	}
+	// PriceListsColumns holds the columns for the "price_lists" table.
+	PriceListsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "code", Type: field.TypeString, Size: 64},
+		{Name: "name", Type: field.TypeString, Size: 120},
+		{Name: "currency", Type: field.TypeString, Size: 3},
+		{Name: "priority", Type: field.TypeInt32, Default: 0},
+		{Name: "store_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "channel", Type: field.TypeEnum, Nullable: true, Enums: []string{"pos", "web", "mini_program", "marketplace", "live"}},
+		{Name: "tier", Type: field.TypeString, Nullable: true, Size: 64},
+		{Name: "starts_at", Type: field.TypeTime, Nullable: true},
+		{Name: "ends_at", Type: field.TypeTime, Nullable: true},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"draft", "active", "archived"}, Default: "draft"},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+	}
+	// PriceListsTable holds the schema information for the "price_lists" table.
+	PriceListsTable = &schema.Table{
+		Name:       "price_lists",
+		Columns:    PriceListsColumns,
+		PrimaryKey: []*schema.Column{PriceListsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "price_lists_code_key",
+				Unique:  true,
+				Columns: []*schema.Column{PriceListsColumns[1]},
+			},
+			{
+				Name:    "price_lists_store_idx",
+				Unique:  false,
+				Columns: []*schema.Column{PriceListsColumns[5], PriceListsColumns[0]},
+			},
+			{
+				Name:    "price_lists_active_idx",
+				Unique:  false,
+				Columns: []*schema.Column{PriceListsColumns[5]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "status = 'active'",
+				},
+			},
+		},
+	}
+	// PriceListEntriesColumns holds the columns for the "price_list_entries" table.
+	PriceListEntriesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "min_quantity", Type: field.TypeInt64, Default: 1},
+		{Name: "price_amount", Type: field.TypeInt64},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+		{Name: "price_list_id", Type: field.TypeUUID},
+		{Name: "variant_id", Type: field.TypeUUID},
+	}
+	// PriceListEntriesTable holds the schema information for the "price_list_entries" table.
+	PriceListEntriesTable = &schema.Table{
+		Name:       "price_list_entries",
+		Columns:    PriceListEntriesColumns,
+		PrimaryKey: []*schema.Column{PriceListEntriesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "price_list_entries_price_lists_entries",
+				Columns:    []*schema.Column{PriceListEntriesColumns[5]},
+				RefColumns: []*schema.Column{PriceListsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "price_list_entries_variants_variant",
+				Columns:    []*schema.Column{PriceListEntriesColumns[6]},
+				RefColumns: []*schema.Column{VariantsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "price_list_entries_key",
+				Unique:  true,
+				Columns: []*schema.Column{PriceListEntriesColumns[5], PriceListEntriesColumns[6], PriceListEntriesColumns[1]},
+			},
+			{
+				Name:    "price_list_entries_variant_idx",
+				Unique:  false,
+				Columns: []*schema.Column{PriceListEntriesColumns[6], PriceListEntriesColumns[5]},
+			},
+		},
+	}
 	// ProductsColumns holds the columns for the "products" table.
 	ProductsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -278,6 +365,7 @@ var (
 		{Name: "book", Type: field.TypeJSON, Nullable: true},
 		{Name: "apparel", Type: field.TypeJSON, Nullable: true},
 		{Name: "attributes", Type: field.TypeJSON, Nullable: true},
+		{Name: "tax_rate", Type: field.TypeInt32, Nullable: true},
 		{Name: "custom_fields", Type: field.TypeJSON, Nullable: true},
 		{Name: "isbn13", Type: field.TypeString, Nullable: true, Size: 13},
 		{Name: "source", Type: field.TypeString, Size: 32, Default: "staff"},
@@ -294,7 +382,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "products_categories_category",
-				Columns:    []*schema.Column{ProductsColumns[15]},
+				Columns:    []*schema.Column{ProductsColumns[16]},
 				RefColumns: []*schema.Column{CategoriesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -303,17 +391,17 @@ var (
 			{
 				Name:    "products_category_idx",
 				Unique:  false,
-				Columns: []*schema.Column{ProductsColumns[15], ProductsColumns[0]},
+				Columns: []*schema.Column{ProductsColumns[16], ProductsColumns[0]},
 			},
 			{
 				Name:    "products_isbn13_idx",
 				Unique:  false,
-				Columns: []*schema.Column{ProductsColumns[10]},
+				Columns: []*schema.Column{ProductsColumns[11]},
 			},
 			{
 				Name:    "products_custom_fields_idx",
 				Unique:  false,
-				Columns: []*schema.Column{ProductsColumns[9]},
+				Columns: []*schema.Column{ProductsColumns[10]},
 				Annotation: &entsql.IndexAnnotation{
 					Type:  "GIN",
 					Where: "custom_fields IS NOT NULL",
@@ -327,6 +415,30 @@ var (
 					OpClass: "gin_trgm_ops",
 					Type:    "GIN",
 				},
+			},
+		},
+	}
+	// ProductStatusChangesColumns holds the columns for the "product_status_changes" table.
+	ProductStatusChangesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "product_id", Type: field.TypeUUID},
+		{Name: "variant_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "old_status", Type: field.TypeString, Size: 16},
+		{Name: "new_status", Type: field.TypeString, Size: 16},
+		{Name: "changed_by", Type: field.TypeString, Size: 120, Default: ""},
+		{Name: "reason", Type: field.TypeString, Size: 500, Default: ""},
+		{Name: "changed_at", Type: field.TypeTime},
+	}
+	// ProductStatusChangesTable holds the schema information for the "product_status_changes" table.
+	ProductStatusChangesTable = &schema.Table{
+		Name:       "product_status_changes",
+		Columns:    ProductStatusChangesColumns,
+		PrimaryKey: []*schema.Column{ProductStatusChangesColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "product_status_changes_product_idx",
+				Unique:  false,
+				Columns: []*schema.Column{ProductStatusChangesColumns[1], ProductStatusChangesColumns[0]},
 			},
 		},
 	}
@@ -722,6 +834,32 @@ var (
 			},
 		},
 	}
+	// VariantPriceChangesColumns holds the columns for the "variant_price_changes" table.
+	VariantPriceChangesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "variant_id", Type: field.TypeUUID},
+		{Name: "price_list_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "price_list_code", Type: field.TypeString, Nullable: true, Size: 64},
+		{Name: "min_quantity", Type: field.TypeInt64, Default: 1},
+		{Name: "old_amount", Type: field.TypeInt64, Nullable: true},
+		{Name: "new_amount", Type: field.TypeInt64, Nullable: true},
+		{Name: "changed_by", Type: field.TypeString, Size: 120, Default: ""},
+		{Name: "reason", Type: field.TypeString, Size: 500, Default: ""},
+		{Name: "changed_at", Type: field.TypeTime},
+	}
+	// VariantPriceChangesTable holds the schema information for the "variant_price_changes" table.
+	VariantPriceChangesTable = &schema.Table{
+		Name:       "variant_price_changes",
+		Columns:    VariantPriceChangesColumns,
+		PrimaryKey: []*schema.Column{VariantPriceChangesColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "variant_price_changes_variant_idx",
+				Unique:  false,
+				Columns: []*schema.Column{VariantPriceChangesColumns[1], VariantPriceChangesColumns[0]},
+			},
+		},
+	}
 	// Tables holds all the tables in the schema.
 	Tables = []*schema.Table{
 		CategoriesTable,
@@ -729,7 +867,10 @@ var (
 		OrderLinesTable,
 		OrderReturnsTable,
 		OrderReturnLinesTable,
+		PriceListsTable,
+		PriceListEntriesTable,
 		ProductsTable,
+		ProductStatusChangesTable,
 		StockCountsTable,
 		StockCountLinesTable,
 		StockDocumentsTable,
@@ -740,11 +881,16 @@ var (
 		StockTransfersTable,
 		StockTransferLinesTable,
 		VariantsTable,
+		VariantPriceChangesTable,
 	}
 )
 
 func init() {
 	CategoriesTable.ForeignKeys[0].RefTable = CategoriesTable
+	CategoriesTable.Annotation = &entsql.Annotation{}
+	CategoriesTable.Annotation.Checks = map[string]string{
+		"categories_tax_rate_check": "tax_rate BETWEEN 0 AND 10000",
+	}
 	OrderLinesTable.ForeignKeys[0].RefTable = OrdersTable
 	OrderLinesTable.Annotation = &entsql.Annotation{}
 	OrderLinesTable.Annotation.Checks = map[string]string{
@@ -758,7 +904,22 @@ func init() {
 		"order_return_lines_price_check":    "unit_price_amount >= 0 AND total_amount >= 0",
 		"order_return_lines_quantity_check": "quantity > 0",
 	}
+	PriceListsTable.Annotation = &entsql.Annotation{}
+	PriceListsTable.Annotation.Checks = map[string]string{
+		"price_lists_time_check": "starts_at < ends_at",
+	}
+	PriceListEntriesTable.ForeignKeys[0].RefTable = PriceListsTable
+	PriceListEntriesTable.ForeignKeys[1].RefTable = VariantsTable
+	PriceListEntriesTable.Annotation = &entsql.Annotation{}
+	PriceListEntriesTable.Annotation.Checks = map[string]string{
+		"price_list_entries_price_check":    "price_amount >= 0",
+		"price_list_entries_quantity_check": "min_quantity >= 1",
+	}
 	ProductsTable.ForeignKeys[0].RefTable = CategoriesTable
+	ProductsTable.Annotation = &entsql.Annotation{}
+	ProductsTable.Annotation.Checks = map[string]string{
+		"products_tax_rate_check": "tax_rate BETWEEN 0 AND 10000",
+	}
 	StockCountLinesTable.ForeignKeys[0].RefTable = StockCountsTable
 	StockCountLinesTable.ForeignKeys[1].RefTable = VariantsTable
 	StockCountLinesTable.Annotation = &entsql.Annotation{}

@@ -21,8 +21,17 @@ type OrderReturn func(*sql.Selector)
 // OrderReturnLine is the predicate function for orderreturnline builders.
 type OrderReturnLine func(*sql.Selector)
 
+// PriceList is the predicate function for pricelist builders.
+type PriceList func(*sql.Selector)
+
+// PriceListEntry is the predicate function for pricelistentry builders.
+type PriceListEntry func(*sql.Selector)
+
 // Product is the predicate function for product builders.
 type Product func(*sql.Selector)
+
+// ProductStatusChange is the predicate function for productstatuschange builders.
+type ProductStatusChange func(*sql.Selector)
 
 // StockCount is the predicate function for stockcount builders.
 type StockCount func(*sql.Selector)
@@ -53,3 +62,6 @@ type StockTransferLine func(*sql.Selector)
 
 // Variant is the predicate function for variant builders.
 type Variant func(*sql.Selector)
+
+// VariantPriceChange is the predicate function for variantpricechange builders.
+type VariantPriceChange func(*sql.Selector)

@@ -230,6 +230,54 @@ func (f OrderReturnLineMutationRuleFunc) EvalMutation(ctx context.Context, m com
 	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.OrderReturnLineMutation", m)
 }
 
+// The PriceListQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type PriceListQueryRuleFunc func(context.Context, *commerce.PriceListQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f PriceListQueryRuleFunc) EvalQuery(ctx context.Context, q commerce.Query) error {
+	if q, ok := q.(*commerce.PriceListQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("commerce/privacy: unexpected query type %T, expect *commerce.PriceListQuery", q)
+}
+
+// The PriceListMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type PriceListMutationRuleFunc func(context.Context, *commerce.PriceListMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f PriceListMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mutation) error {
+	if m, ok := m.(*commerce.PriceListMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.PriceListMutation", m)
+}
+
+// The PriceListEntryQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type PriceListEntryQueryRuleFunc func(context.Context, *commerce.PriceListEntryQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f PriceListEntryQueryRuleFunc) EvalQuery(ctx context.Context, q commerce.Query) error {
+	if q, ok := q.(*commerce.PriceListEntryQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("commerce/privacy: unexpected query type %T, expect *commerce.PriceListEntryQuery", q)
+}
+
+// The PriceListEntryMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type PriceListEntryMutationRuleFunc func(context.Context, *commerce.PriceListEntryMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f PriceListEntryMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mutation) error {
+	if m, ok := m.(*commerce.PriceListEntryMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.PriceListEntryMutation", m)
+}
+
 // The ProductQueryRuleFunc type is an adapter to allow the use of ordinary
 // functions as a query rule.
 type ProductQueryRuleFunc func(context.Context, *commerce.ProductQuery) error
@@ -252,6 +300,30 @@ func (f ProductMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mu
 		return f(ctx, m)
 	}
 	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.ProductMutation", m)
+}
+
+// The ProductStatusChangeQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type ProductStatusChangeQueryRuleFunc func(context.Context, *commerce.ProductStatusChangeQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f ProductStatusChangeQueryRuleFunc) EvalQuery(ctx context.Context, q commerce.Query) error {
+	if q, ok := q.(*commerce.ProductStatusChangeQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("commerce/privacy: unexpected query type %T, expect *commerce.ProductStatusChangeQuery", q)
+}
+
+// The ProductStatusChangeMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type ProductStatusChangeMutationRuleFunc func(context.Context, *commerce.ProductStatusChangeMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f ProductStatusChangeMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mutation) error {
+	if m, ok := m.(*commerce.ProductStatusChangeMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.ProductStatusChangeMutation", m)
 }
 
 // The StockCountQueryRuleFunc type is an adapter to allow the use of ordinary
@@ -492,4 +564,28 @@ func (f VariantMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mu
 		return f(ctx, m)
 	}
 	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.VariantMutation", m)
+}
+
+// The VariantPriceChangeQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type VariantPriceChangeQueryRuleFunc func(context.Context, *commerce.VariantPriceChangeQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f VariantPriceChangeQueryRuleFunc) EvalQuery(ctx context.Context, q commerce.Query) error {
+	if q, ok := q.(*commerce.VariantPriceChangeQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("commerce/privacy: unexpected query type %T, expect *commerce.VariantPriceChangeQuery", q)
+}
+
+// The VariantPriceChangeMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type VariantPriceChangeMutationRuleFunc func(context.Context, *commerce.VariantPriceChangeMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f VariantPriceChangeMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mutation) error {
+	if m, ok := m.(*commerce.VariantPriceChangeMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.VariantPriceChangeMutation", m)
 }

@@ -34,6 +34,8 @@ const (
 	FieldApparel = "apparel"
 	// FieldAttributes holds the string denoting the attributes field in the database.
 	FieldAttributes = "attributes"
+	// FieldTaxRate holds the string denoting the tax_rate field in the database.
+	FieldTaxRate = "tax_rate"
 	// FieldCustomFields holds the string denoting the custom_fields field in the database.
 	FieldCustomFields = "custom_fields"
 	// FieldIsbn13 holds the string denoting the isbn13 field in the database.
@@ -80,6 +82,7 @@ var Columns = []string{
 	FieldBook,
 	FieldApparel,
 	FieldAttributes,
+	FieldTaxRate,
 	FieldCustomFields,
 	FieldIsbn13,
 	FieldSource,
@@ -214,6 +217,11 @@ func ByCategoryID(opts ...sql.OrderTermOption) OrderOption {
 // ByStatus orders the results by the status field.
 func ByStatus(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldStatus, opts...).ToFunc()
+}
+
+// ByTaxRate orders the results by the tax_rate field.
+func ByTaxRate(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTaxRate, opts...).ToFunc()
 }
 
 // ByIsbn13 orders the results by the isbn13 field.

@@ -76,6 +76,11 @@ func CategoryID(v uuid.UUID) predicate.Product {
 	return predicate.Product(sql.FieldEQ(FieldCategoryID, v))
 }
 
+// TaxRate applies equality check predicate on the "tax_rate" field. It's identical to TaxRateEQ.
+func TaxRate(v int32) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldTaxRate, v))
+}
+
 // Isbn13 applies equality check predicate on the "isbn13" field. It's identical to Isbn13EQ.
 func Isbn13(v string) predicate.Product {
 	return predicate.Product(sql.FieldEQ(FieldIsbn13, v))
@@ -414,6 +419,56 @@ func AttributesIsNil() predicate.Product {
 // AttributesNotNil applies the NotNil predicate on the "attributes" field.
 func AttributesNotNil() predicate.Product {
 	return predicate.Product(sql.FieldNotNull(FieldAttributes))
+}
+
+// TaxRateEQ applies the EQ predicate on the "tax_rate" field.
+func TaxRateEQ(v int32) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldTaxRate, v))
+}
+
+// TaxRateNEQ applies the NEQ predicate on the "tax_rate" field.
+func TaxRateNEQ(v int32) predicate.Product {
+	return predicate.Product(sql.FieldNEQ(FieldTaxRate, v))
+}
+
+// TaxRateIn applies the In predicate on the "tax_rate" field.
+func TaxRateIn(vs ...int32) predicate.Product {
+	return predicate.Product(sql.FieldIn(FieldTaxRate, vs...))
+}
+
+// TaxRateNotIn applies the NotIn predicate on the "tax_rate" field.
+func TaxRateNotIn(vs ...int32) predicate.Product {
+	return predicate.Product(sql.FieldNotIn(FieldTaxRate, vs...))
+}
+
+// TaxRateGT applies the GT predicate on the "tax_rate" field.
+func TaxRateGT(v int32) predicate.Product {
+	return predicate.Product(sql.FieldGT(FieldTaxRate, v))
+}
+
+// TaxRateGTE applies the GTE predicate on the "tax_rate" field.
+func TaxRateGTE(v int32) predicate.Product {
+	return predicate.Product(sql.FieldGTE(FieldTaxRate, v))
+}
+
+// TaxRateLT applies the LT predicate on the "tax_rate" field.
+func TaxRateLT(v int32) predicate.Product {
+	return predicate.Product(sql.FieldLT(FieldTaxRate, v))
+}
+
+// TaxRateLTE applies the LTE predicate on the "tax_rate" field.
+func TaxRateLTE(v int32) predicate.Product {
+	return predicate.Product(sql.FieldLTE(FieldTaxRate, v))
+}
+
+// TaxRateIsNil applies the IsNil predicate on the "tax_rate" field.
+func TaxRateIsNil() predicate.Product {
+	return predicate.Product(sql.FieldIsNull(FieldTaxRate))
+}
+
+// TaxRateNotNil applies the NotNil predicate on the "tax_rate" field.
+func TaxRateNotNil() predicate.Product {
+	return predicate.Product(sql.FieldNotNull(FieldTaxRate))
 }
 
 // CustomFieldsIsNil applies the IsNil predicate on the "custom_fields" field.

@@ -11,7 +11,10 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/orderline"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturn"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturnline"
+	"github.com/shuke-crm/shuke/ent/commerce/pricelist"
+	"github.com/shuke-crm/shuke/ent/commerce/pricelistentry"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
+	"github.com/shuke-crm/shuke/ent/commerce/productstatuschange"
 	"github.com/shuke-crm/shuke/ent/commerce/schema"
 	"github.com/shuke-crm/shuke/ent/commerce/stockcount"
 	"github.com/shuke-crm/shuke/ent/commerce/stockcountline"
@@ -23,6 +26,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/stocktransfer"
 	"github.com/shuke-crm/shuke/ent/commerce/stocktransferline"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
+	"github.com/shuke-crm/shuke/ent/commerce/variantpricechange"
 
 	"entgo.io/ent"
 	"entgo.io/ent/privacy"
@@ -62,15 +66,15 @@ func init() {
 		}
 	}()
 	// categoryDescVersion is the schema descriptor for version field.
-	categoryDescVersion := categoryFields[3].Descriptor()
+	categoryDescVersion := categoryFields[5].Descriptor()
 	// category.DefaultVersion holds the default value on creation for the version field.
 	category.DefaultVersion = categoryDescVersion.Default.(int64)
 	// categoryDescCreatedAt is the schema descriptor for created_at field.
-	categoryDescCreatedAt := categoryFields[4].Descriptor()
+	categoryDescCreatedAt := categoryFields[6].Descriptor()
 	// category.DefaultCreatedAt holds the default value on creation for the created_at field.
 	category.DefaultCreatedAt = categoryDescCreatedAt.Default.(func() time.Time)
 	// categoryDescUpdatedAt is the schema descriptor for updated_at field.
-	categoryDescUpdatedAt := categoryFields[5].Descriptor()
+	categoryDescUpdatedAt := categoryFields[7].Descriptor()
 	// category.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	category.DefaultUpdatedAt = categoryDescUpdatedAt.Default.(func() time.Time)
 	order.Policy = privacy.NewPolicies(schema.Order{})
@@ -245,6 +249,114 @@ func init() {
 	orderreturnlineDescTitle := orderreturnlineFields[6].Descriptor()
 	// orderreturnline.TitleValidator is a validator for the "title" field. It is called by the builders before save.
 	orderreturnline.TitleValidator = orderreturnlineDescTitle.Validators[0].(func(string) error)
+	pricelist.Policy = privacy.NewPolicies(schema.PriceList{})
+	pricelist.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := pricelist.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	pricelistFields := schema.PriceList{}.Fields()
+	_ = pricelistFields
+	// pricelistDescCode is the schema descriptor for code field.
+	pricelistDescCode := pricelistFields[1].Descriptor()
+	// pricelist.CodeValidator is a validator for the "code" field. It is called by the builders before save.
+	pricelist.CodeValidator = func() func(string) error {
+		validators := pricelistDescCode.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(code string) error {
+			for _, fn := range fns {
+				if err := fn(code); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// pricelistDescName is the schema descriptor for name field.
+	pricelistDescName := pricelistFields[2].Descriptor()
+	// pricelist.NameValidator is a validator for the "name" field. It is called by the builders before save.
+	pricelist.NameValidator = func() func(string) error {
+		validators := pricelistDescName.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(name string) error {
+			for _, fn := range fns {
+				if err := fn(name); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// pricelistDescCurrency is the schema descriptor for currency field.
+	pricelistDescCurrency := pricelistFields[3].Descriptor()
+	// pricelist.CurrencyValidator is a validator for the "currency" field. It is called by the builders before save.
+	pricelist.CurrencyValidator = func() func(string) error {
+		validators := pricelistDescCurrency.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(currency string) error {
+			for _, fn := range fns {
+				if err := fn(currency); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// pricelistDescPriority is the schema descriptor for priority field.
+	pricelistDescPriority := pricelistFields[4].Descriptor()
+	// pricelist.DefaultPriority holds the default value on creation for the priority field.
+	pricelist.DefaultPriority = pricelistDescPriority.Default.(int32)
+	// pricelistDescTier is the schema descriptor for tier field.
+	pricelistDescTier := pricelistFields[7].Descriptor()
+	// pricelist.TierValidator is a validator for the "tier" field. It is called by the builders before save.
+	pricelist.TierValidator = pricelistDescTier.Validators[0].(func(string) error)
+	// pricelistDescVersion is the schema descriptor for version field.
+	pricelistDescVersion := pricelistFields[11].Descriptor()
+	// pricelist.DefaultVersion holds the default value on creation for the version field.
+	pricelist.DefaultVersion = pricelistDescVersion.Default.(int64)
+	// pricelistDescCreatedAt is the schema descriptor for created_at field.
+	pricelistDescCreatedAt := pricelistFields[12].Descriptor()
+	// pricelist.DefaultCreatedAt holds the default value on creation for the created_at field.
+	pricelist.DefaultCreatedAt = pricelistDescCreatedAt.Default.(func() time.Time)
+	// pricelistDescUpdatedAt is the schema descriptor for updated_at field.
+	pricelistDescUpdatedAt := pricelistFields[13].Descriptor()
+	// pricelist.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	pricelist.DefaultUpdatedAt = pricelistDescUpdatedAt.Default.(func() time.Time)
+	pricelistentry.Policy = privacy.NewPolicies(schema.PriceListEntry{})
+	pricelistentry.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := pricelistentry.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	pricelistentryFields := schema.PriceListEntry{}.Fields()
+	_ = pricelistentryFields
+	// pricelistentryDescMinQuantity is the schema descriptor for min_quantity field.
+	pricelistentryDescMinQuantity := pricelistentryFields[3].Descriptor()
+	// pricelistentry.DefaultMinQuantity holds the default value on creation for the min_quantity field.
+	pricelistentry.DefaultMinQuantity = pricelistentryDescMinQuantity.Default.(int64)
+	// pricelistentryDescCreatedAt is the schema descriptor for created_at field.
+	pricelistentryDescCreatedAt := pricelistentryFields[5].Descriptor()
+	// pricelistentry.DefaultCreatedAt holds the default value on creation for the created_at field.
+	pricelistentry.DefaultCreatedAt = pricelistentryDescCreatedAt.Default.(func() time.Time)
+	// pricelistentryDescUpdatedAt is the schema descriptor for updated_at field.
+	pricelistentryDescUpdatedAt := pricelistentryFields[6].Descriptor()
+	// pricelistentry.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	pricelistentry.DefaultUpdatedAt = pricelistentryDescUpdatedAt.Default.(func() time.Time)
 	product.Policy = privacy.NewPolicies(schema.Product{})
 	product.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
@@ -279,27 +391,58 @@ func init() {
 	// product.BrandValidator is a validator for the "brand" field. It is called by the builders before save.
 	product.BrandValidator = productDescBrand.Validators[0].(func(string) error)
 	// productDescIsbn13 is the schema descriptor for isbn13 field.
-	productDescIsbn13 := productFields[11].Descriptor()
+	productDescIsbn13 := productFields[12].Descriptor()
 	// product.Isbn13Validator is a validator for the "isbn13" field. It is called by the builders before save.
 	product.Isbn13Validator = productDescIsbn13.Validators[0].(func(string) error)
 	// productDescSource is the schema descriptor for source field.
-	productDescSource := productFields[12].Descriptor()
+	productDescSource := productFields[13].Descriptor()
 	// product.DefaultSource holds the default value on creation for the source field.
 	product.DefaultSource = productDescSource.Default.(string)
 	// product.SourceValidator is a validator for the "source" field. It is called by the builders before save.
 	product.SourceValidator = productDescSource.Validators[0].(func(string) error)
 	// productDescVersion is the schema descriptor for version field.
-	productDescVersion := productFields[13].Descriptor()
+	productDescVersion := productFields[14].Descriptor()
 	// product.DefaultVersion holds the default value on creation for the version field.
 	product.DefaultVersion = productDescVersion.Default.(int64)
 	// productDescCreatedAt is the schema descriptor for created_at field.
-	productDescCreatedAt := productFields[14].Descriptor()
+	productDescCreatedAt := productFields[15].Descriptor()
 	// product.DefaultCreatedAt holds the default value on creation for the created_at field.
 	product.DefaultCreatedAt = productDescCreatedAt.Default.(func() time.Time)
 	// productDescUpdatedAt is the schema descriptor for updated_at field.
-	productDescUpdatedAt := productFields[15].Descriptor()
+	productDescUpdatedAt := productFields[16].Descriptor()
 	// product.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	product.DefaultUpdatedAt = productDescUpdatedAt.Default.(func() time.Time)
+	productstatuschange.Policy = privacy.NewPolicies(schema.ProductStatusChange{})
+	productstatuschange.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := productstatuschange.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	productstatuschangeFields := schema.ProductStatusChange{}.Fields()
+	_ = productstatuschangeFields
+	// productstatuschangeDescOldStatus is the schema descriptor for old_status field.
+	productstatuschangeDescOldStatus := productstatuschangeFields[3].Descriptor()
+	// productstatuschange.OldStatusValidator is a validator for the "old_status" field. It is called by the builders before save.
+	productstatuschange.OldStatusValidator = productstatuschangeDescOldStatus.Validators[0].(func(string) error)
+	// productstatuschangeDescNewStatus is the schema descriptor for new_status field.
+	productstatuschangeDescNewStatus := productstatuschangeFields[4].Descriptor()
+	// productstatuschange.NewStatusValidator is a validator for the "new_status" field. It is called by the builders before save.
+	productstatuschange.NewStatusValidator = productstatuschangeDescNewStatus.Validators[0].(func(string) error)
+	// productstatuschangeDescChangedBy is the schema descriptor for changed_by field.
+	productstatuschangeDescChangedBy := productstatuschangeFields[5].Descriptor()
+	// productstatuschange.DefaultChangedBy holds the default value on creation for the changed_by field.
+	productstatuschange.DefaultChangedBy = productstatuschangeDescChangedBy.Default.(string)
+	// productstatuschange.ChangedByValidator is a validator for the "changed_by" field. It is called by the builders before save.
+	productstatuschange.ChangedByValidator = productstatuschangeDescChangedBy.Validators[0].(func(string) error)
+	// productstatuschangeDescReason is the schema descriptor for reason field.
+	productstatuschangeDescReason := productstatuschangeFields[6].Descriptor()
+	// productstatuschange.DefaultReason holds the default value on creation for the reason field.
+	productstatuschange.DefaultReason = productstatuschangeDescReason.Default.(string)
+	// productstatuschange.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	productstatuschange.ReasonValidator = productstatuschangeDescReason.Validators[0].(func(string) error)
 	stockcount.Policy = privacy.NewPolicies(schema.StockCount{})
 	stockcount.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
@@ -576,6 +719,37 @@ func init() {
 	variantDescUpdatedAt := variantFields[10].Descriptor()
 	// variant.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	variant.DefaultUpdatedAt = variantDescUpdatedAt.Default.(func() time.Time)
+	variantpricechange.Policy = privacy.NewPolicies(schema.VariantPriceChange{})
+	variantpricechange.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := variantpricechange.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	variantpricechangeFields := schema.VariantPriceChange{}.Fields()
+	_ = variantpricechangeFields
+	// variantpricechangeDescPriceListCode is the schema descriptor for price_list_code field.
+	variantpricechangeDescPriceListCode := variantpricechangeFields[3].Descriptor()
+	// variantpricechange.PriceListCodeValidator is a validator for the "price_list_code" field. It is called by the builders before save.
+	variantpricechange.PriceListCodeValidator = variantpricechangeDescPriceListCode.Validators[0].(func(string) error)
+	// variantpricechangeDescMinQuantity is the schema descriptor for min_quantity field.
+	variantpricechangeDescMinQuantity := variantpricechangeFields[4].Descriptor()
+	// variantpricechange.DefaultMinQuantity holds the default value on creation for the min_quantity field.
+	variantpricechange.DefaultMinQuantity = variantpricechangeDescMinQuantity.Default.(int64)
+	// variantpricechangeDescChangedBy is the schema descriptor for changed_by field.
+	variantpricechangeDescChangedBy := variantpricechangeFields[7].Descriptor()
+	// variantpricechange.DefaultChangedBy holds the default value on creation for the changed_by field.
+	variantpricechange.DefaultChangedBy = variantpricechangeDescChangedBy.Default.(string)
+	// variantpricechange.ChangedByValidator is a validator for the "changed_by" field. It is called by the builders before save.
+	variantpricechange.ChangedByValidator = variantpricechangeDescChangedBy.Validators[0].(func(string) error)
+	// variantpricechangeDescReason is the schema descriptor for reason field.
+	variantpricechangeDescReason := variantpricechangeFields[8].Descriptor()
+	// variantpricechange.DefaultReason holds the default value on creation for the reason field.
+	variantpricechange.DefaultReason = variantpricechangeDescReason.Default.(string)
+	// variantpricechange.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	variantpricechange.ReasonValidator = variantpricechangeDescReason.Validators[0].(func(string) error)
 }
 
 const (

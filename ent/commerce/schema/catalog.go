@@ -24,6 +24,8 @@ func (Category) Fields() []ent.Field {
 		field.UUID("id", uuid.UUID{}).Immutable(),
 		field.UUID("parent_id", uuid.UUID{}).Optional().Nillable(),
 		field.String("name").NotEmpty().MaxLen(120).Comment("unique, so that tills can name a category"),
+		field.Int32("tax_rate").Optional().Nillable().Comment("in hundredths of a percent, of this category and those below it without one"),
+		field.Int32("effective_tax_rate").Optional().Nillable().Comment("its own or that of the nearest category above, kept with both"),
 		field.Int64("version").Default(1),
 		field.Time("created_at").Default(time.Now).Immutable(),
 		field.Time("updated_at").Default(time.Now),
@@ -38,6 +40,11 @@ func (Category) Edges() []ent.Edge {
 // Indexes of the Category.
 func (Category) Indexes() []ent.Index {
 	return []ent.Index{index.Fields("name").Unique().StorageKey("categories_name_key")}
+}
+
+// Annotations of the Category.
+func (Category) Annotations() []schema.Annotation {
+	return []schema.Annotation{entsql.Checks(map[string]string{"categories_tax_rate_check": "tax_rate BETWEEN 0 AND 10000"})}
 }
 
 // Policy of the Category.
@@ -81,6 +88,7 @@ func (Product) Fields() []ent.Field {
 		field.JSON("book", &Book{}).Optional(),
 		field.JSON("apparel", &Apparel{}).Optional(),
 		field.JSON("attributes", map[string]any{}).Optional(),
+		field.Int32("tax_rate").Optional().Nillable().Comment("in hundredths of a percent; none: that of the category"),
 		field.JSON("custom_fields", map[string]any{}).Optional().Comment("the retailer's own fields, as defined for products"),
 		field.String("isbn13").Optional().Nillable().MaxLen(13).Comment("copied from book for the index; several products may share a misused ISBN"),
 		field.String("source").Default("staff").MaxLen(32).Comment("staff, import, pos (made from an unknown SKU on a ticket)"),
@@ -106,6 +114,11 @@ func (Product) Indexes() []ent.Index {
 		index.Fields("custom_fields").Annotations(entsql.IndexType("GIN"), entsql.IndexWhere("custom_fields IS NOT NULL")).StorageKey("products_custom_fields_idx"),
 		index.Fields("title").Annotations(entsql.IndexType("GIN"), entsql.OpClass("gin_trgm_ops")).StorageKey("products_title_trgm_idx"),
 	}
+}
+
+// Annotations of the Product.
+func (Product) Annotations() []schema.Annotation {
+	return []schema.Annotation{entsql.Checks(map[string]string{"products_tax_rate_check": "tax_rate BETWEEN 0 AND 10000"})}
 }
 
 // Policy of the Product.

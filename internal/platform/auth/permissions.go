@@ -37,6 +37,7 @@ const (
 	CatalogRead          Permission = "catalog.read"
 	CatalogManage        Permission = "catalog.manage"
 	CatalogReadCost      Permission = "catalog.read_cost"
+	CatalogManagePrices  Permission = "catalog.manage_prices"
 	InventoryRead        Permission = "inventory.read"
 	InventoryMove        Permission = "inventory.move"
 	InventoryManage      Permission = "inventory.manage"
@@ -110,6 +111,7 @@ var Catalogue = []Explained{
 	{CatalogRead, "Read the catalogue.", "查看商品目录。"},
 	{CatalogManage, "Change the catalogue.", "管理商品目录。"},
 	{CatalogReadCost, "See cost prices.", "查看成本价。"},
+	{CatalogManagePrices, "Change price lists of stores within the scope; of all stores when held over the whole business.", "管理权限范围内门店的价目表；管理全部门店的价目表须拥有全部范围。"},
 	{InventoryRead, "Read stock within the scope, and of the store one works in.", "查看权限范围内及所在门店的库存。"},
 	{InventoryMove, "Record what happens to stock within the scope, and reserve it.", "登记权限范围内的库存变动并预留库存。"},
 	{InventoryManage, "Set what stock is watched by, within the scope.", "设置权限范围内的库存预警。"},
@@ -145,7 +147,7 @@ var BuiltInRoles = []BuiltInRole{
 	{"store_manager", "Store manager", "店长", "store", []Permission{InventoryApprove, CustomersRead, CustomersLookup, NotesRead, OrdersRead, InventoryRead, InventoryManage, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, StoresRead, StaffRead, RolesRead, ExportsCreate}},
 	{"assistant", "Shop assistant", "导购", "own", []Permission{CustomersRead, CustomersCreate, CustomersUpdate, CustomersReveal, CustomersLookup, NotesRead, NotesWrite, OrdersRead, OrdersIngest, InventoryRead, CatalogRead, SegmentsRead, StoresRead, FormsSubmit}},
 	{"service_agent", "Service agent", "客服", "store", []Permission{CustomersRead, CustomersReveal, CustomersLookup, CustomersIdentities, NotesRead, NotesWrite, OrdersRead, InventoryRead, CatalogRead, SegmentsRead, StoresRead}},
-	{"marketer", "Marketer", "营销", "all", []Permission{CustomersRead, OrdersRead, CatalogRead, SegmentsRead, AnalyticsRead, AnalyticsRun, SegmentsManage, TagsManage, GroupsManage, StoresRead, ExportsCreate}},
+	{"marketer", "Marketer", "营销", "all", []Permission{CustomersRead, OrdersRead, CatalogRead, CatalogManagePrices, SegmentsRead, AnalyticsRead, AnalyticsRun, SegmentsManage, TagsManage, GroupsManage, StoresRead, ExportsCreate}},
 	{"analyst", "Analyst", "分析师", "all", []Permission{CustomersRead, OrdersRead, InventoryRead, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, AnalyticsRun, StoresRead, ExportsCreate}},
 	{"inventory_clerk", "Inventory clerk", "库存员", "store", []Permission{InventoryRead, InventoryMove, InventoryManage, CatalogRead, CatalogManage, CatalogReadCost, StoresRead}},
 	{"auditor", "Auditor", "审计员", "all", []Permission{AuditRead, JobsRead, StaffRead, RolesRead, StoresRead}},
