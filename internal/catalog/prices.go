@@ -57,7 +57,9 @@ func (p Price) Sellable() bool { return p.Status == "active" }
 //
 // Plan: price_lists_active_idx once (nothing of it is left without lists), for
 // each want variants_pkey or variants_sku_key, products_pkey, categories_pkey and
-// price_list_entries_key once a list.
+// price_list_entries_key once a list. The arrays stand in queries of their own so
+// that the planner cannot count them: plans for any number and for this one cost
+// the same to it then, and it keeps the one that it need not make again.
 const pricesSQL = `
 WITH held AS MATERIALIZED (
     SELECT id, priority, (store_id IS NOT NULL)::int + (channel IS NOT NULL)::int + (tier IS NOT NULL)::int AS asks
@@ -68,7 +70,7 @@ WITH held AS MATERIALIZED (
 SELECT w.n, v.id, v.product_id, coalesce(p.category_id, '00000000-0000-0000-0000-000000000000'), v.sku, p.title,
        CASE WHEN p.status = 'active' THEN v.status ELSE p.status END, coalesce(p.tax_rate, c.effective_tax_rate, 0), v.price_amount,
        coalesce(best.price_amount, v.price_amount), coalesce(best.id, '00000000-0000-0000-0000-000000000000')
-FROM unnest($1::uuid[], $2::text[], $3::bigint[]) WITH ORDINALITY AS w (variant_id, sku, quantity, n)
+FROM unnest((SELECT $1::uuid[]), (SELECT $2::text[]), (SELECT $3::bigint[])) WITH ORDINALITY AS w (variant_id, sku, quantity, n)
 CROSS JOIN LATERAL (
     SELECT id, product_id, sku, status, price_amount FROM variants WHERE id = w.variant_id
     UNION ALL

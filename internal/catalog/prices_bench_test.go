@@ -10,7 +10,6 @@ import (
 
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/clock"
-	"github.com/shuke-crm/shuke/internal/platform/db"
 	"github.com/shuke-crm/shuke/internal/platform/pgtest"
 )
 
@@ -36,14 +35,11 @@ func BenchmarkPrices(b *testing.B) {
 	}
 	at := PriceContext{Channel: "web", At: time.Now()}
 	measure := func(b *testing.B) {
-		require.NoError(b, s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
-			for b.Loop() {
-				if _, err := s.Prices(ctx, tx, at, wants); err != nil {
-					return err
-				}
+		for b.Loop() { // on the pool, where the statement is prepared as it is in later transactions
+			if _, err := prices(ctx, s.db.Clients, at, wants); err != nil {
+				b.Fatal(err)
 			}
-			return nil
-		}))
+		}
 	}
 	b.Run("none", measure)
 	run(`INSERT INTO price_lists (id, code, name, currency, channel, status, created_at, updated_at)
