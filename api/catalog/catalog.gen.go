@@ -19,6 +19,30 @@ import (
 	externalRef1 "github.com/shuke-crm/shuke/api/customers"
 )
 
+// Defines values for BarcodeKind.
+const (
+	BarcodeGtin     BarcodeKind = "gtin"
+	BarcodeInternal BarcodeKind = "internal"
+	BarcodeIsbn     BarcodeKind = "isbn"
+	BarcodeWeighed  BarcodeKind = "weighed"
+)
+
+// Valid indicates whether the value is a known member of the BarcodeKind enum.
+func (e BarcodeKind) Valid() bool {
+	switch e {
+	case BarcodeGtin:
+		return true
+	case BarcodeInternal:
+		return true
+	case BarcodeIsbn:
+		return true
+	case BarcodeWeighed:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PriceListStatus.
 const (
 	PriceListActive   PriceListStatus = "active"
@@ -187,6 +211,24 @@ func (e VariantStatus) Valid() bool {
 	}
 }
 
+// Defines values for WeighedLayoutMeasures.
+const (
+	MeasuresPrice  WeighedLayoutMeasures = "price"
+	MeasuresWeight WeighedLayoutMeasures = "weight"
+)
+
+// Valid indicates whether the value is a known member of the WeighedLayoutMeasures enum.
+func (e WeighedLayoutMeasures) Valid() bool {
+	switch e {
+	case MeasuresPrice:
+		return true
+	case MeasuresWeight:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListCategoriesParamsInclude.
 const (
 	ListCategoriesParamsIncludeIncludeTotalCount ListCategoriesParamsInclude = "total_count"
@@ -292,6 +334,21 @@ func (e ListVariantsParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for ListVariantBarcodesParamsInclude.
+const (
+	ListVariantBarcodesParamsIncludeIncludeTotalCount ListVariantBarcodesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListVariantBarcodesParamsInclude enum.
+func (e ListVariantBarcodesParamsInclude) Valid() bool {
+	switch e {
+	case ListVariantBarcodesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListVariantPriceChangesParamsInclude.
 const (
 	ListVariantPriceChangesParamsIncludeIncludeTotalCount ListVariantPriceChangesParamsInclude = "total_count"
@@ -318,6 +375,11 @@ type Apparel struct {
 	SizeSystem *string `json:"size_system,omitempty"`
 	Style      *string `json:"style,omitempty"`
 }
+
+// BarcodeKind Of weighed goods the code has no weight, price and check digit; an internal one is the business's own.
+//
+// Example: gtin
+type BarcodeKind string
 
 // Book What makes a product a book. Of the two forms of an ISBN one is enough.
 //
@@ -347,6 +409,30 @@ type Book struct {
 
 	// WorkId The same for all editions of one work.
 	WorkId *string `json:"work_id,omitempty"`
+}
+
+// CatalogSettings How the catalogue is kept.
+//
+// Example: {"default_tax_rate":1300,"updated_at":"2026-07-01T02:00:00Z","version":2,"weighed_layouts":[{"decimals":3,"item_digits":5,"measures":"weight","prefix":"21"}]}
+type CatalogSettings struct {
+	// DefaultTaxRate In hundredths of a percent; prices contain the tax.
+	//
+	// Example: 900
+	DefaultTaxRate TaxRate         `json:"default_tax_rate"`
+	UpdatedAt      time.Time       `json:"updated_at"`
+	Version        int64           `json:"version"`
+	WeighedLayouts []WeighedLayout `json:"weighed_layouts"`
+}
+
+// CatalogSettingsInput How the catalogue shall be kept.
+//
+// Example: {"default_tax_rate":1300,"weighed_layouts":[{"decimals":3,"item_digits":5,"measures":"weight","prefix":"21"}]}
+type CatalogSettingsInput struct {
+	// DefaultTaxRate In hundredths of a percent; prices contain the tax.
+	//
+	// Example: 900
+	DefaultTaxRate TaxRate         `json:"default_tax_rate"`
+	WeighedLayouts []WeighedLayout `json:"weighed_layouts"`
 }
 
 // Category A node of the category tree.
@@ -433,6 +519,21 @@ type ConsideredPrice struct {
 	PriceListId externalRef0.Id `json:"price_list_id"`
 	Priority    int32           `json:"priority"`
 }
+
+// GeneratedVariants What became of a matrix.
+//
+// Example: {"created":[{"barcode":null,"created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{"colour":"红","size":"M"},"price_amount":29900,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"DR-0001-M-RED","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"existing_count":1}
+type GeneratedVariants struct {
+	Created []Variant `json:"created"`
+
+	// ExistingCount Combinations that had a variant.
+	ExistingCount int64 `json:"existing_count"`
+}
+
+// OptionChoice Values to make variants of, by option; all of the options not named.
+//
+// Example: {"size":["M","L"]}
+type OptionChoice map[string][]string
 
 // PriceChange A change of a price, in minor currency units.
 //
@@ -673,7 +774,7 @@ type PriceOutcome string
 
 // Product What is sold, in one or more variants.
 //
-// Example: {"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","custom_fields":{"season":"spring"},"description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","source":"staff","status":"active","tax_rate":null,"title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}
+// Example: {"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","custom_fields":{"season":"spring"},"description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","options":[],"source":"staff","status":"active","tax_rate":null,"title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}
 type Product struct {
 	Apparel    nullable.Nullable[Apparel]            `json:"apparel"`
 	Attributes nullable.Nullable[ProductAttributes]  `json:"attributes"`
@@ -700,6 +801,9 @@ type Product struct {
 	//
 	// Example: book
 	Kind ProductKind `json:"kind"`
+
+	// Options By what variants differ, in order; empty if each says what it likes.
+	Options []ProductOption `json:"options"`
 
 	// Source Where it came from; `pos` when it was made from an unknown SKU on a ticket.
 	Source string `json:"source"`
@@ -759,7 +863,8 @@ type ProductCreate struct {
 	// Kind A book or a piece of apparel has fields of its own in the member of the same name.
 	//
 	// Example: book
-	Kind *ProductKind `json:"kind,omitempty"`
+	Kind    *ProductKind           `json:"kind,omitempty"`
+	Options *[]ProductOptionCreate `json:"options,omitempty"`
 
 	// Status A draft is not on sale yet, an archived product no longer.
 	//
@@ -783,7 +888,7 @@ type ProductKind string
 
 // ProductList A page of products.
 //
-// Example: {"has_more":false,"items":[{"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","custom_fields":{"season":"spring"},"description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","source":"staff","status":"active","tax_rate":null,"title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}],"next_cursor":null}
+// Example: {"has_more":false,"items":[{"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","custom_fields":{"season":"spring"},"description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","options":[],"source":"staff","status":"active","tax_rate":null,"title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}],"next_cursor":null}
 type ProductList struct {
 	HasMore bool      `json:"has_more"`
 	Items   []Product `json:"items"`
@@ -793,6 +898,60 @@ type ProductList struct {
 
 	// TotalCount All products that match, when asked for.
 	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// ProductOption Something that variants of a product differ by.
+//
+// Example: {"name":"colour","values":[{"code":"RED","value":"红"},{"code":"BLUE","value":"蓝"}]}
+type ProductOption struct {
+	Name   string               `json:"name"`
+	Values []ProductOptionValue `json:"values"`
+}
+
+// ProductOptionCreate Something that variants of a product shall differ by.
+//
+// Example: {"name":"colour","values":[{"code":"RED","value":"红"},{"code":"BLUE","value":"蓝"}]}
+type ProductOptionCreate struct {
+	Name   string               `json:"name"`
+	Values []ProductOptionValue `json:"values"`
+}
+
+// ProductOptionInput An option as it shall be.
+//
+// Example: {"name":"colour","values":[{"code":"RED","value":"大红","was":"红"}]}
+type ProductOptionInput struct {
+	Name   string                    `json:"name"`
+	Values []ProductOptionValueInput `json:"values"`
+
+	// Was What it was called until now.
+	Was *string `json:"was,omitempty"`
+}
+
+// ProductOptionValue A value of an option.
+//
+// Example: {"code":"RED","value":"红"}
+type ProductOptionValue struct {
+	// Code Stands for it in generated SKUs.
+	Code  *string `json:"code,omitempty"`
+	Value string  `json:"value"`
+}
+
+// ProductOptionValueInput A value of an option as it shall be.
+//
+// Example: {"code":"RED","value":"大红","was":"红"}
+type ProductOptionValueInput struct {
+	Code  *string `json:"code,omitempty"`
+	Value string  `json:"value"`
+
+	// Was What it was called until now.
+	Was *string `json:"was,omitempty"`
+}
+
+// ProductOptionsInput All options of a product.
+//
+// Example: {"options":[{"name":"size","values":[{"value":"M"},{"value":"L"}]},{"name":"colour","values":[{"code":"RED","value":"大红","was":"红"}]}]}
+type ProductOptionsInput struct {
+	Options []ProductOptionInput `json:"options"`
 }
 
 // ProductStatus A draft is not on sale yet, an archived product no longer.
@@ -917,6 +1076,55 @@ type Variant struct {
 	Version   int64         `json:"version"`
 }
 
+// VariantBarcode A further barcode of a variant.
+//
+// Example: {"code":"6901234567892","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a41","kind":"gtin","variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22"}
+type VariantBarcode struct {
+	Code      string    `json:"code"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id externalRef0.Id `json:"id"`
+
+	// Kind Of weighed goods the code has no weight, price and check digit; an internal one is the business's own.
+	//
+	// Example: gtin
+	Kind BarcodeKind `json:"kind"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId externalRef0.Id `json:"variant_id"`
+}
+
+// VariantBarcodeCreate A further barcode.
+//
+// Example: {"code":"6901234567892"}
+type VariantBarcodeCreate struct {
+	Code string `json:"code"`
+
+	// Kind Of weighed goods the code has no weight, price and check digit; an internal one is the business's own.
+	//
+	// Example: gtin
+	Kind *BarcodeKind `json:"kind,omitempty"`
+}
+
+// VariantBarcodeList A page of barcodes.
+//
+// Example: {"has_more":false,"items":[{"code":"6901234567892","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a41","kind":"gtin","variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22"}],"next_cursor":null}
+type VariantBarcodeList struct {
+	HasMore bool             `json:"has_more"`
+	Items   []VariantBarcode `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All barcodes, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
 // VariantCreate A variant to create. Amounts are in minor currency units.
 //
 // Example: {"cost_amount":12000,"options":{"colour":"红","size":"M"},"price_amount":29900,"sku":"DR-0001-M"}
@@ -939,6 +1147,25 @@ type VariantCreate struct {
 	Status *VariantStatus `json:"status,omitempty"`
 }
 
+// VariantGeneration How missing variants are made. Amounts are in minor currency units.
+//
+// Example: {"only":{"size":["M","L"]},"price_amount":29900,"sku_prefix":"DR-0001"}
+type VariantGeneration struct {
+	CostAmount *int64 `json:"cost_amount,omitempty"`
+
+	// Only Values to make variants of, by option; all of the options not named.
+	//
+	// Example: {"size":["M","L"]}
+	Only        *OptionChoice `json:"only,omitempty"`
+	PriceAmount int64         `json:"price_amount"`
+	SkuPrefix   string        `json:"sku_prefix"`
+
+	// Status An archived variant is no longer sold.
+	//
+	// Example: active
+	Status *VariantStatus `json:"status,omitempty"`
+}
+
 // VariantList A page of variants.
 //
 // Example: {"has_more":false,"items":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"next_cursor":null}
@@ -948,6 +1175,11 @@ type VariantList struct {
 
 	// NextCursor For the next page; null on the last.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// Reading What a scale has printed besides the article.
+	//
+	// Example: {"item_code":"2112345","price_amount":null,"weight_grams":1250}
+	Reading *WeighedReading `json:"reading,omitempty"`
 
 	// TotalCount All variants that match, when asked for.
 	TotalCount *int64 `json:"total_count,omitempty"`
@@ -1014,6 +1246,32 @@ type VariantUpdate struct {
 	Status *VariantStatus `json:"status,omitempty"`
 }
 
+// WeighedLayout How a scale writes a barcode of 13 digits, after the prefix the item, then weight or price, then the check digit.
+//
+// Example: {"decimals":3,"item_digits":5,"measures":"weight","prefix":"21"}
+type WeighedLayout struct {
+	// Decimals Of kilograms, or of the currency's main unit.
+	Decimals   int32                 `json:"decimals"`
+	ItemDigits int32                 `json:"item_digits"`
+	Measures   WeighedLayoutMeasures `json:"measures"`
+	Prefix     string                `json:"prefix"`
+}
+
+// WeighedLayoutMeasures defines model for WeighedLayout.Measures.
+type WeighedLayoutMeasures string
+
+// WeighedReading What a scale has printed besides the article.
+//
+// Example: {"item_code":"2112345","price_amount":null,"weight_grams":1250}
+type WeighedReading struct {
+	// ItemCode The prefix and the item's digits.
+	ItemCode string `json:"item_code"`
+
+	// PriceAmount In minor currency units.
+	PriceAmount nullable.Nullable[int64] `json:"price_amount"`
+	WeightGrams nullable.Nullable[int64] `json:"weight_grams"`
+}
+
 // CategoryId A UUIDv7, so ids sort by the time of creation.
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
@@ -1033,6 +1291,18 @@ type ProductId = externalRef0.Id
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type VariantId = externalRef0.Id
+
+// GetCatalogSettingsParams defines parameters for GetCatalogSettings.
+type GetCatalogSettingsParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// SetCatalogSettingsParams defines parameters for SetCatalogSettings.
+type SetCatalogSettingsParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
 
 // ListCategoriesParams defines parameters for ListCategories.
 type ListCategoriesParams struct {
@@ -1208,6 +1478,12 @@ type UpdateProductParams struct {
 	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
 }
 
+// SetProductOptionsParams defines parameters for SetProductOptions.
+type SetProductOptionsParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
 // ListProductStatusChangesParams defines parameters for ListProductStatusChanges.
 type ListProductStatusChangesParams struct {
 	// Limit Items a page holds at most.
@@ -1245,12 +1521,20 @@ type CreateVariantParams struct {
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// GenerateVariantsParams defines parameters for GenerateVariants.
+type GenerateVariantsParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListVariantsParams defines parameters for ListVariants.
 type ListVariantsParams struct {
 	// Sku Exactly this SKU.
 	Sku *string `form:"sku,omitempty" json:"sku,omitempty"`
 
-	// Barcode Exactly this barcode.
+	// Barcode A code as it was scanned or typed, in any of its forms: ISBN of 10 or 13 digits, GTIN with or without leading zeros, hyphens allowed. Of weighed goods
+	// also what the scale has printed; `reading` says what it had measured.
 	Barcode *string `form:"barcode,omitempty" json:"barcode,omitempty"`
 
 	// Isbn Variants of books with this ISBN, of 10 or 13 digits, hyphens allowed.
@@ -1279,6 +1563,28 @@ type GetVariantParams struct {
 type UpdateVariantParams struct {
 	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
 	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListVariantBarcodesParams defines parameters for ListVariantBarcodes.
+type ListVariantBarcodesParams struct {
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListVariantBarcodesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListVariantBarcodesParamsInclude defines parameters for ListVariantBarcodes.
+type ListVariantBarcodesParamsInclude string
+
+// AddVariantBarcodeParams defines parameters for AddVariantBarcode.
+type AddVariantBarcodeParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // GetVariantPriceParams defines parameters for GetVariantPrice.
@@ -1314,6 +1620,9 @@ type ListVariantPriceChangesParams struct {
 // ListVariantPriceChangesParamsInclude defines parameters for ListVariantPriceChanges.
 type ListVariantPriceChangesParamsInclude string
 
+// SetCatalogSettingsJSONRequestBody defines body for SetCatalogSettings for application/json ContentType.
+type SetCatalogSettingsJSONRequestBody = CatalogSettingsInput
+
 // CreateCategoryJSONRequestBody defines body for CreateCategory for application/json ContentType.
 type CreateCategoryJSONRequestBody = CategoryCreate
 
@@ -1335,14 +1644,29 @@ type CreateProductJSONRequestBody = ProductCreate
 // UpdateProductJSONRequestBody defines body for UpdateProduct for application/json ContentType.
 type UpdateProductJSONRequestBody = ProductUpdate
 
+// SetProductOptionsJSONRequestBody defines body for SetProductOptions for application/json ContentType.
+type SetProductOptionsJSONRequestBody = ProductOptionsInput
+
 // CreateVariantJSONRequestBody defines body for CreateVariant for application/json ContentType.
 type CreateVariantJSONRequestBody = VariantCreate
+
+// GenerateVariantsJSONRequestBody defines body for GenerateVariants for application/json ContentType.
+type GenerateVariantsJSONRequestBody = VariantGeneration
 
 // UpdateVariantJSONRequestBody defines body for UpdateVariant for application/json ContentType.
 type UpdateVariantJSONRequestBody = VariantUpdate
 
+// AddVariantBarcodeJSONRequestBody defines body for AddVariantBarcode for application/json ContentType.
+type AddVariantBarcodeJSONRequestBody = VariantBarcodeCreate
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// GetCatalogSettings Read how the catalogue is kept
+	// (GET /v1/catalog-settings)
+	GetCatalogSettings(ctx echo.Context, params GetCatalogSettingsParams) error
+	// SetCatalogSettings Say how the catalogue is kept
+	// (PUT /v1/catalog-settings)
+	SetCatalogSettings(ctx echo.Context, params SetCatalogSettingsParams) error
 	// ListCategories List categories
 	// (GET /v1/categories)
 	ListCategories(ctx echo.Context, params ListCategoriesParams) error
@@ -1391,6 +1715,9 @@ type ServerInterface interface {
 	// UpdateProduct Change a product
 	// (PATCH /v1/products/{id})
 	UpdateProduct(ctx echo.Context, id ProductId, params UpdateProductParams) error
+	// SetProductOptions Say by what variants differ
+	// (PUT /v1/products/{id}/options)
+	SetProductOptions(ctx echo.Context, id ProductId, params SetProductOptionsParams) error
 	// ListProductStatusChanges Read when a product was on sale
 	// (GET /v1/products/{id}/status-history)
 	ListProductStatusChanges(ctx echo.Context, id ProductId, params ListProductStatusChangesParams) error
@@ -1400,6 +1727,9 @@ type ServerInterface interface {
 	// CreateVariant Add a variant to a product
 	// (POST /v1/products/{id}/variants)
 	CreateVariant(ctx echo.Context, id ProductId, params CreateVariantParams) error
+	// GenerateVariants Make the missing variants
+	// (POST /v1/products/{id}/variants/generate)
+	GenerateVariants(ctx echo.Context, id ProductId, params GenerateVariantsParams) error
 	// ListVariants Find variants
 	// (GET /v1/variants)
 	ListVariants(ctx echo.Context, params ListVariantsParams) error
@@ -1409,6 +1739,15 @@ type ServerInterface interface {
 	// UpdateVariant Change a variant
 	// (PATCH /v1/variants/{id})
 	UpdateVariant(ctx echo.Context, id VariantId, params UpdateVariantParams) error
+	// ListVariantBarcodes List further barcodes of a variant
+	// (GET /v1/variants/{id}/barcodes)
+	ListVariantBarcodes(ctx echo.Context, id VariantId, params ListVariantBarcodesParams) error
+	// AddVariantBarcode Give a variant a further barcode
+	// (POST /v1/variants/{id}/barcodes)
+	AddVariantBarcode(ctx echo.Context, id VariantId, params AddVariantBarcodeParams) error
+	// RemoveVariantBarcode Take a barcode off a variant
+	// (DELETE /v1/variants/{id}/barcodes/{barcode_id})
+	RemoveVariantBarcode(ctx echo.Context, id VariantId, barcodeId externalRef0.Id) error
 	// GetVariantPrice Say what a variant costs, and why
 	// (GET /v1/variants/{id}/price)
 	GetVariantPrice(ctx echo.Context, id VariantId, params GetVariantPriceParams) error
@@ -1420,6 +1759,64 @@ type ServerInterface interface {
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// GetCatalogSettings converts echo context to params.
+func (w *ServerInterfaceWrapper) GetCatalogSettings(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetCatalogSettingsParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetCatalogSettings(ctx, params)
+	return err
+}
+
+// SetCatalogSettings converts echo context to params.
+func (w *ServerInterfaceWrapper) SetCatalogSettings(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SetCatalogSettingsParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SetCatalogSettings(ctx, params)
+	return err
 }
 
 // ListCategories converts echo context to params.
@@ -2059,6 +2456,42 @@ func (w *ServerInterfaceWrapper) UpdateProduct(ctx echo.Context) error {
 	return err
 }
 
+// SetProductOptions converts echo context to params.
+func (w *ServerInterfaceWrapper) SetProductOptions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ProductId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SetProductOptionsParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SetProductOptions(ctx, id, params)
+	return err
+}
+
 // ListProductStatusChanges converts echo context to params.
 func (w *ServerInterfaceWrapper) ListProductStatusChanges(ctx echo.Context) error {
 	var err error
@@ -2170,6 +2603,42 @@ func (w *ServerInterfaceWrapper) CreateVariant(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.CreateVariant(ctx, id, params)
+	return err
+}
+
+// GenerateVariants converts echo context to params.
+func (w *ServerInterfaceWrapper) GenerateVariants(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ProductId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GenerateVariantsParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GenerateVariants(ctx, id, params)
 	return err
 }
 
@@ -2295,6 +2764,105 @@ func (w *ServerInterfaceWrapper) UpdateVariant(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateVariant(ctx, id, params)
+	return err
+}
+
+// ListVariantBarcodes converts echo context to params.
+func (w *ServerInterfaceWrapper) ListVariantBarcodes(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id VariantId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListVariantBarcodesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListVariantBarcodes(ctx, id, params)
+	return err
+}
+
+// AddVariantBarcode converts echo context to params.
+func (w *ServerInterfaceWrapper) AddVariantBarcode(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id VariantId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AddVariantBarcodeParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AddVariantBarcode(ctx, id, params)
+	return err
+}
+
+// RemoveVariantBarcode converts echo context to params.
+func (w *ServerInterfaceWrapper) RemoveVariantBarcode(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id VariantId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// ------------- Path parameter "barcode_id" -------------
+	var barcodeId externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "barcode_id", ctx.Param("barcode_id"), &barcodeId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter barcode_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RemoveVariantBarcode(ctx, id, barcodeId)
 	return err
 }
 
@@ -2461,7 +3029,135 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/variants/:id/price", wrapper.GetVariantPrice, options.OperationMiddlewares["getVariantPrice"]...)
 	router.GET(options.BaseURL+"/v1/variants/:id/price-history", wrapper.ListVariantPriceChanges, options.OperationMiddlewares["listVariantPriceChanges"]...)
 	router.GET(options.BaseURL+"/v1/products/:id/status-history", wrapper.ListProductStatusChanges, options.OperationMiddlewares["listProductStatusChanges"]...)
+	router.PUT(options.BaseURL+"/v1/products/:id/options", wrapper.SetProductOptions, options.OperationMiddlewares["setProductOptions"]...)
+	router.POST(options.BaseURL+"/v1/products/:id/variants/generate", wrapper.GenerateVariants, options.OperationMiddlewares["generateVariants"]...)
+	router.GET(options.BaseURL+"/v1/variants/:id/barcodes", wrapper.ListVariantBarcodes, options.OperationMiddlewares["listVariantBarcodes"]...)
+	router.POST(options.BaseURL+"/v1/variants/:id/barcodes", wrapper.AddVariantBarcode, options.OperationMiddlewares["addVariantBarcode"]...)
+	router.DELETE(options.BaseURL+"/v1/variants/:id/barcodes/:barcode_id", wrapper.RemoveVariantBarcode, options.OperationMiddlewares["removeVariantBarcode"]...)
+	router.GET(options.BaseURL+"/v1/catalog-settings", wrapper.GetCatalogSettings, options.OperationMiddlewares["getCatalogSettings"]...)
+	router.PUT(options.BaseURL+"/v1/catalog-settings", wrapper.SetCatalogSettings, options.OperationMiddlewares["setCatalogSettings"]...)
 
+}
+
+type GetCatalogSettingsRequestObject struct {
+	Params GetCatalogSettingsParams
+}
+
+type GetCatalogSettingsResponseObject interface {
+	VisitGetCatalogSettingsResponse(w http.ResponseWriter) error
+}
+
+type GetCatalogSettings200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetCatalogSettings200JSONResponse struct {
+	Body    CatalogSettings
+	Headers GetCatalogSettings200ResponseHeaders
+}
+
+func (response GetCatalogSettings200JSONResponse) VisitGetCatalogSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCatalogSettings304Response struct {
+}
+
+func (response GetCatalogSettings304Response) VisitGetCatalogSettingsResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetCatalogSettingsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetCatalogSettingsdefaultApplicationProblemPlusJSONResponse) VisitGetCatalogSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetCatalogSettingsRequestObject struct {
+	Params SetCatalogSettingsParams
+	Body   *SetCatalogSettingsJSONRequestBody
+}
+
+type SetCatalogSettingsResponseObject interface {
+	VisitSetCatalogSettingsResponse(w http.ResponseWriter) error
+}
+
+type SetCatalogSettings200ResponseHeaders struct {
+	ETag *string
+}
+
+type SetCatalogSettings200JSONResponse struct {
+	Body    CatalogSettings
+	Headers SetCatalogSettings200ResponseHeaders
+}
+
+func (response SetCatalogSettings200JSONResponse) VisitSetCatalogSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetCatalogSettingsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response SetCatalogSettingsdefaultApplicationProblemPlusJSONResponse) VisitSetCatalogSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type ListCategoriesRequestObject struct {
@@ -3381,6 +4077,64 @@ func (response UpdateProductdefaultApplicationProblemPlusJSONResponse) VisitUpda
 	return err
 }
 
+type SetProductOptionsRequestObject struct {
+	Id     ProductId `json:"id"`
+	Params SetProductOptionsParams
+	Body   *SetProductOptionsJSONRequestBody
+}
+
+type SetProductOptionsResponseObject interface {
+	VisitSetProductOptionsResponse(w http.ResponseWriter) error
+}
+
+type SetProductOptions200ResponseHeaders struct {
+	ETag *string
+}
+
+type SetProductOptions200JSONResponse struct {
+	Body    Product
+	Headers SetProductOptions200ResponseHeaders
+}
+
+func (response SetProductOptions200JSONResponse) VisitSetProductOptionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetProductOptionsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response SetProductOptionsdefaultApplicationProblemPlusJSONResponse) VisitSetProductOptionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListProductStatusChangesRequestObject struct {
 	Id     ProductId `json:"id"`
 	Params ListProductStatusChangesParams
@@ -3540,6 +4294,54 @@ type CreateVariantdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateVariantdefaultApplicationProblemPlusJSONResponse) VisitCreateVariantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GenerateVariantsRequestObject struct {
+	Id     ProductId `json:"id"`
+	Params GenerateVariantsParams
+	Body   *GenerateVariantsJSONRequestBody
+}
+
+type GenerateVariantsResponseObject interface {
+	VisitGenerateVariantsResponse(w http.ResponseWriter) error
+}
+
+type GenerateVariants200JSONResponse GeneratedVariants
+
+func (response GenerateVariants200JSONResponse) VisitGenerateVariantsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GenerateVariantsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GenerateVariantsdefaultApplicationProblemPlusJSONResponse) VisitGenerateVariantsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3736,6 +4538,162 @@ func (response UpdateVariantdefaultApplicationProblemPlusJSONResponse) VisitUpda
 	return err
 }
 
+type ListVariantBarcodesRequestObject struct {
+	Id     VariantId `json:"id"`
+	Params ListVariantBarcodesParams
+}
+
+type ListVariantBarcodesResponseObject interface {
+	VisitListVariantBarcodesResponse(w http.ResponseWriter) error
+}
+
+type ListVariantBarcodes200ResponseHeaders struct {
+	Link *string
+}
+
+type ListVariantBarcodes200JSONResponse struct {
+	Body    VariantBarcodeList
+	Headers ListVariantBarcodes200ResponseHeaders
+}
+
+func (response ListVariantBarcodes200JSONResponse) VisitListVariantBarcodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVariantBarcodesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListVariantBarcodesdefaultApplicationProblemPlusJSONResponse) VisitListVariantBarcodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddVariantBarcodeRequestObject struct {
+	Id     VariantId `json:"id"`
+	Params AddVariantBarcodeParams
+	Body   *AddVariantBarcodeJSONRequestBody
+}
+
+type AddVariantBarcodeResponseObject interface {
+	VisitAddVariantBarcodeResponse(w http.ResponseWriter) error
+}
+
+type AddVariantBarcode201ResponseHeaders struct {
+	Location *string
+}
+
+type AddVariantBarcode201JSONResponse struct {
+	Body    VariantBarcode
+	Headers AddVariantBarcode201ResponseHeaders
+}
+
+func (response AddVariantBarcode201JSONResponse) VisitAddVariantBarcodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddVariantBarcodedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response AddVariantBarcodedefaultApplicationProblemPlusJSONResponse) VisitAddVariantBarcodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveVariantBarcodeRequestObject struct {
+	Id        VariantId       `json:"id"`
+	BarcodeId externalRef0.Id `json:"barcode_id"`
+}
+
+type RemoveVariantBarcodeResponseObject interface {
+	VisitRemoveVariantBarcodeResponse(w http.ResponseWriter) error
+}
+
+type RemoveVariantBarcode204Response struct {
+}
+
+func (response RemoveVariantBarcode204Response) VisitRemoveVariantBarcodeResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RemoveVariantBarcodedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RemoveVariantBarcodedefaultApplicationProblemPlusJSONResponse) VisitRemoveVariantBarcodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetVariantPriceRequestObject struct {
 	Id     VariantId `json:"id"`
 	Params GetVariantPriceParams
@@ -3842,6 +4800,12 @@ func (response ListVariantPriceChangesdefaultApplicationProblemPlusJSONResponse)
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// GetCatalogSettings Read how the catalogue is kept
+	// (GET /v1/catalog-settings)
+	GetCatalogSettings(ctx context.Context, request GetCatalogSettingsRequestObject) (GetCatalogSettingsResponseObject, error)
+	// SetCatalogSettings Say how the catalogue is kept
+	// (PUT /v1/catalog-settings)
+	SetCatalogSettings(ctx context.Context, request SetCatalogSettingsRequestObject) (SetCatalogSettingsResponseObject, error)
 	// ListCategories List categories
 	// (GET /v1/categories)
 	ListCategories(ctx context.Context, request ListCategoriesRequestObject) (ListCategoriesResponseObject, error)
@@ -3890,6 +4854,9 @@ type StrictServerInterface interface {
 	// UpdateProduct Change a product
 	// (PATCH /v1/products/{id})
 	UpdateProduct(ctx context.Context, request UpdateProductRequestObject) (UpdateProductResponseObject, error)
+	// SetProductOptions Say by what variants differ
+	// (PUT /v1/products/{id}/options)
+	SetProductOptions(ctx context.Context, request SetProductOptionsRequestObject) (SetProductOptionsResponseObject, error)
 	// ListProductStatusChanges Read when a product was on sale
 	// (GET /v1/products/{id}/status-history)
 	ListProductStatusChanges(ctx context.Context, request ListProductStatusChangesRequestObject) (ListProductStatusChangesResponseObject, error)
@@ -3899,6 +4866,9 @@ type StrictServerInterface interface {
 	// CreateVariant Add a variant to a product
 	// (POST /v1/products/{id}/variants)
 	CreateVariant(ctx context.Context, request CreateVariantRequestObject) (CreateVariantResponseObject, error)
+	// GenerateVariants Make the missing variants
+	// (POST /v1/products/{id}/variants/generate)
+	GenerateVariants(ctx context.Context, request GenerateVariantsRequestObject) (GenerateVariantsResponseObject, error)
 	// ListVariants Find variants
 	// (GET /v1/variants)
 	ListVariants(ctx context.Context, request ListVariantsRequestObject) (ListVariantsResponseObject, error)
@@ -3908,6 +4878,15 @@ type StrictServerInterface interface {
 	// UpdateVariant Change a variant
 	// (PATCH /v1/variants/{id})
 	UpdateVariant(ctx context.Context, request UpdateVariantRequestObject) (UpdateVariantResponseObject, error)
+	// ListVariantBarcodes List further barcodes of a variant
+	// (GET /v1/variants/{id}/barcodes)
+	ListVariantBarcodes(ctx context.Context, request ListVariantBarcodesRequestObject) (ListVariantBarcodesResponseObject, error)
+	// AddVariantBarcode Give a variant a further barcode
+	// (POST /v1/variants/{id}/barcodes)
+	AddVariantBarcode(ctx context.Context, request AddVariantBarcodeRequestObject) (AddVariantBarcodeResponseObject, error)
+	// RemoveVariantBarcode Take a barcode off a variant
+	// (DELETE /v1/variants/{id}/barcodes/{barcode_id})
+	RemoveVariantBarcode(ctx context.Context, request RemoveVariantBarcodeRequestObject) (RemoveVariantBarcodeResponseObject, error)
 	// GetVariantPrice Say what a variant costs, and why
 	// (GET /v1/variants/{id}/price)
 	GetVariantPrice(ctx context.Context, request GetVariantPriceRequestObject) (GetVariantPriceResponseObject, error)
@@ -3926,6 +4905,79 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// GetCatalogSettings operation middleware
+func (sh *strictHandler) GetCatalogSettings(ctx echo.Context, params GetCatalogSettingsParams) error {
+	var request GetCatalogSettingsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCatalogSettings(ctx.Request().Context(), request.(GetCatalogSettingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCatalogSettings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetCatalogSettingsResponseObject); ok {
+		return validResponse.VisitGetCatalogSettingsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SetCatalogSettings operation middleware
+func (sh *strictHandler) SetCatalogSettings(ctx echo.Context, params SetCatalogSettingsParams) error {
+	var request SetCatalogSettingsRequestObject
+
+	request.Params = params
+
+	var body SetCatalogSettingsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SetCatalogSettings(ctx.Request().Context(), request.(SetCatalogSettingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetCatalogSettings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SetCatalogSettingsResponseObject); ok {
+		return validResponse.VisitSetCatalogSettingsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // ListCategories operation middleware
@@ -4499,6 +5551,55 @@ func (sh *strictHandler) UpdateProduct(ctx echo.Context, id ProductId, params Up
 	return nil
 }
 
+// SetProductOptions operation middleware
+func (sh *strictHandler) SetProductOptions(ctx echo.Context, id ProductId, params SetProductOptionsParams) error {
+	var request SetProductOptionsRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body SetProductOptionsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SetProductOptions(ctx.Request().Context(), request.(SetProductOptionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetProductOptions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SetProductOptionsResponseObject); ok {
+		return validResponse.VisitSetProductOptionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListProductStatusChanges operation middleware
 func (sh *strictHandler) ListProductStatusChanges(ctx echo.Context, id ProductId, params ListProductStatusChangesParams) error {
 	var request ListProductStatusChangesRequestObject
@@ -4600,6 +5701,55 @@ func (sh *strictHandler) CreateVariant(ctx echo.Context, id ProductId, params Cr
 	return nil
 }
 
+// GenerateVariants operation middleware
+func (sh *strictHandler) GenerateVariants(ctx echo.Context, id ProductId, params GenerateVariantsParams) error {
+	var request GenerateVariantsRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body GenerateVariantsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GenerateVariants(ctx.Request().Context(), request.(GenerateVariantsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GenerateVariants")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GenerateVariantsResponseObject); ok {
+		return validResponse.VisitGenerateVariantsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListVariants operation middleware
 func (sh *strictHandler) ListVariants(ctx echo.Context, params ListVariantsParams) error {
 	var request ListVariantsRequestObject
@@ -4694,6 +5844,107 @@ func (sh *strictHandler) UpdateVariant(ctx echo.Context, id VariantId, params Up
 		return err
 	} else if validResponse, ok := response.(UpdateVariantResponseObject); ok {
 		return validResponse.VisitUpdateVariantResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListVariantBarcodes operation middleware
+func (sh *strictHandler) ListVariantBarcodes(ctx echo.Context, id VariantId, params ListVariantBarcodesParams) error {
+	var request ListVariantBarcodesRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListVariantBarcodes(ctx.Request().Context(), request.(ListVariantBarcodesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListVariantBarcodes")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListVariantBarcodesResponseObject); ok {
+		return validResponse.VisitListVariantBarcodesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AddVariantBarcode operation middleware
+func (sh *strictHandler) AddVariantBarcode(ctx echo.Context, id VariantId, params AddVariantBarcodeParams) error {
+	var request AddVariantBarcodeRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body AddVariantBarcodeJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AddVariantBarcode(ctx.Request().Context(), request.(AddVariantBarcodeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddVariantBarcode")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AddVariantBarcodeResponseObject); ok {
+		return validResponse.VisitAddVariantBarcodeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RemoveVariantBarcode operation middleware
+func (sh *strictHandler) RemoveVariantBarcode(ctx echo.Context, id VariantId, barcodeId externalRef0.Id) error {
+	var request RemoveVariantBarcodeRequestObject
+
+	request.Id = id
+	request.BarcodeId = barcodeId
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RemoveVariantBarcode(ctx.Request().Context(), request.(RemoveVariantBarcodeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemoveVariantBarcode")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RemoveVariantBarcodeResponseObject); ok {
+		return validResponse.VisitRemoveVariantBarcodeResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

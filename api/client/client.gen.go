@@ -183,6 +183,30 @@ func (e AutoMergeSurvivor) Valid() bool {
 	}
 }
 
+// Defines values for BarcodeKind.
+const (
+	BarcodeGtin     BarcodeKind = "gtin"
+	BarcodeInternal BarcodeKind = "internal"
+	BarcodeIsbn     BarcodeKind = "isbn"
+	BarcodeWeighed  BarcodeKind = "weighed"
+)
+
+// Valid indicates whether the value is a known member of the BarcodeKind enum.
+func (e BarcodeKind) Valid() bool {
+	switch e {
+	case BarcodeGtin:
+		return true
+	case BarcodeInternal:
+		return true
+	case BarcodeIsbn:
+		return true
+	case BarcodeWeighed:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for BulkItemStatus.
 const (
 	BulkItemArchived BulkItemStatus = "archived"
@@ -2646,6 +2670,24 @@ func (e VariantStatus) Valid() bool {
 	}
 }
 
+// Defines values for WeighedLayoutMeasures.
+const (
+	MeasuresPrice  WeighedLayoutMeasures = "price"
+	MeasuresWeight WeighedLayoutMeasures = "weight"
+)
+
+// Valid indicates whether the value is a known member of the WeighedLayoutMeasures enum.
+func (e WeighedLayoutMeasures) Valid() bool {
+	switch e {
+	case MeasuresPrice:
+		return true
+	case MeasuresWeight:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Include.
 const (
 	IncludeIncludeTotalCount Include = "total_count"
@@ -3612,6 +3654,21 @@ func (e ListVariantsParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for ListVariantBarcodesParamsInclude.
+const (
+	ListVariantBarcodesParamsIncludeIncludeTotalCount ListVariantBarcodesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListVariantBarcodesParamsInclude enum.
+func (e ListVariantBarcodesParamsInclude) Valid() bool {
+	switch e {
+	case ListVariantBarcodesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListVariantPriceChangesParamsInclude.
 const (
 	ListVariantPriceChangesParamsIncludeIncludeTotalCount ListVariantPriceChangesParamsInclude = "total_count"
@@ -4155,6 +4212,11 @@ type AutoMergeSettingsInput struct {
 // AutoMergeSurvivor Who goes on, the record made first, changed last, or with most fields filled (of two alike, the one made first).
 type AutoMergeSurvivor string
 
+// BarcodeKind Of weighed goods the code has no weight, price and check digit; an internal one is the business's own.
+//
+// Example: gtin
+type BarcodeKind string
+
 // Bilingual A text in both languages.
 //
 // Example: {"en":"Shop assistant","zh":"导购"}
@@ -4201,6 +4263,30 @@ type BulkItemStatus string
 
 // BulkMode Example: upsert
 type BulkMode string
+
+// CatalogSettings How the catalogue is kept.
+//
+// Example: {"default_tax_rate":1300,"updated_at":"2026-07-01T02:00:00Z","version":2,"weighed_layouts":[{"decimals":3,"item_digits":5,"measures":"weight","prefix":"21"}]}
+type CatalogSettings struct {
+	// DefaultTaxRate In hundredths of a percent; prices contain the tax.
+	//
+	// Example: 900
+	DefaultTaxRate TaxRate         `json:"default_tax_rate"`
+	UpdatedAt      time.Time       `json:"updated_at"`
+	Version        int64           `json:"version"`
+	WeighedLayouts []WeighedLayout `json:"weighed_layouts"`
+}
+
+// CatalogSettingsInput How the catalogue shall be kept.
+//
+// Example: {"default_tax_rate":1300,"weighed_layouts":[{"decimals":3,"item_digits":5,"measures":"weight","prefix":"21"}]}
+type CatalogSettingsInput struct {
+	// DefaultTaxRate In hundredths of a percent; prices contain the tax.
+	//
+	// Example: 900
+	DefaultTaxRate TaxRate         `json:"default_tax_rate"`
+	WeighedLayouts []WeighedLayout `json:"weighed_layouts"`
+}
 
 // Category A node of the category tree.
 //
@@ -6433,6 +6519,16 @@ type FormVersionList struct {
 	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
+// GeneratedVariants What became of a matrix.
+//
+// Example: {"created":[{"barcode":null,"created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{"colour":"红","size":"M"},"price_amount":29900,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"DR-0001-M-RED","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"existing_count":1}
+type GeneratedVariants struct {
+	Created []Variant `json:"created"`
+
+	// ExistingCount Combinations that had a variant.
+	ExistingCount int64 `json:"existing_count"`
+}
+
 // Grant Example: {"created_at":"2026-07-01T02:00:00Z","expires_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a17","merchant_id":null,"region_id":null,"role":"store_manager","scope":"store","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"}
 type Grant struct {
 	CreatedAt time.Time                    `json:"created_at"`
@@ -8341,6 +8437,11 @@ type OAuthTokenInput struct {
 // Example: {"openapi":"3.0.3"}
 type OpenAPIDocument map[string]interface{}
 
+// OptionChoice Values to make variants of, by option; all of the options not named.
+//
+// Example: {"size":["M","L"]}
+type OptionChoice map[string][]string
+
 // Order A purchase.
 //
 // Example: {"assigned_staff_id":null,"business_on":"2026-07-01","channel":"pos","created_at":"2026-07-01T02:00:01Z","currency":"CNY","custom_fields":{"gift_wrap":true},"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","external_number":"536365","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","line_count":1,"order_number":"O0000000042","payments":[],"placed_at":"2026-07-01T02:00:00Z","returned_amount":0,"staff_id":null,"status":"completed","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":1530,"unit_count":6,"updated_at":"2026-07-01T02:00:01Z","version":1}
@@ -9145,7 +9246,7 @@ type ProblemError struct {
 
 // Product What is sold, in one or more variants.
 //
-// Example: {"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","custom_fields":{"season":"spring"},"description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","source":"staff","status":"active","tax_rate":null,"title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}
+// Example: {"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","custom_fields":{"season":"spring"},"description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","options":[],"source":"staff","status":"active","tax_rate":null,"title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}
 type Product struct {
 	Apparel    nullable.Nullable[Apparel]            `json:"apparel"`
 	Attributes nullable.Nullable[ProductAttributes]  `json:"attributes"`
@@ -9172,6 +9273,9 @@ type Product struct {
 	//
 	// Example: book
 	Kind ProductKind `json:"kind"`
+
+	// Options By what variants differ, in order; empty if each says what it likes.
+	Options []ProductOption `json:"options"`
 
 	// Source Where it came from; `pos` when it was made from an unknown SKU on a ticket.
 	Source string `json:"source"`
@@ -9231,7 +9335,8 @@ type ProductCreate struct {
 	// Kind A book or a piece of apparel has fields of its own in the member of the same name.
 	//
 	// Example: book
-	Kind *ProductKind `json:"kind,omitempty"`
+	Kind    *ProductKind           `json:"kind,omitempty"`
+	Options *[]ProductOptionCreate `json:"options,omitempty"`
 
 	// Status A draft is not on sale yet, an archived product no longer.
 	//
@@ -9255,7 +9360,7 @@ type ProductKind string
 
 // ProductList A page of products.
 //
-// Example: {"has_more":false,"items":[{"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","custom_fields":{"season":"spring"},"description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","source":"staff","status":"active","tax_rate":null,"title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}],"next_cursor":null}
+// Example: {"has_more":false,"items":[{"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","custom_fields":{"season":"spring"},"description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","options":[],"source":"staff","status":"active","tax_rate":null,"title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}],"next_cursor":null}
 type ProductList struct {
 	HasMore bool      `json:"has_more"`
 	Items   []Product `json:"items"`
@@ -9265,6 +9370,60 @@ type ProductList struct {
 
 	// TotalCount All products that match, when asked for.
 	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// ProductOption Something that variants of a product differ by.
+//
+// Example: {"name":"colour","values":[{"code":"RED","value":"红"},{"code":"BLUE","value":"蓝"}]}
+type ProductOption struct {
+	Name   string               `json:"name"`
+	Values []ProductOptionValue `json:"values"`
+}
+
+// ProductOptionCreate Something that variants of a product shall differ by.
+//
+// Example: {"name":"colour","values":[{"code":"RED","value":"红"},{"code":"BLUE","value":"蓝"}]}
+type ProductOptionCreate struct {
+	Name   string               `json:"name"`
+	Values []ProductOptionValue `json:"values"`
+}
+
+// ProductOptionInput An option as it shall be.
+//
+// Example: {"name":"colour","values":[{"code":"RED","value":"大红","was":"红"}]}
+type ProductOptionInput struct {
+	Name   string                    `json:"name"`
+	Values []ProductOptionValueInput `json:"values"`
+
+	// Was What it was called until now.
+	Was *string `json:"was,omitempty"`
+}
+
+// ProductOptionValue A value of an option.
+//
+// Example: {"code":"RED","value":"红"}
+type ProductOptionValue struct {
+	// Code Stands for it in generated SKUs.
+	Code  *string `json:"code,omitempty"`
+	Value string  `json:"value"`
+}
+
+// ProductOptionValueInput A value of an option as it shall be.
+//
+// Example: {"code":"RED","value":"大红","was":"红"}
+type ProductOptionValueInput struct {
+	Code  *string `json:"code,omitempty"`
+	Value string  `json:"value"`
+
+	// Was What it was called until now.
+	Was *string `json:"was,omitempty"`
+}
+
+// ProductOptionsInput All options of a product.
+//
+// Example: {"options":[{"name":"size","values":[{"value":"M"},{"value":"L"}]},{"name":"colour","values":[{"code":"RED","value":"大红","was":"红"}]}]}
+type ProductOptionsInput struct {
+	Options []ProductOptionInput `json:"options"`
 }
 
 // ProductStatus A draft is not on sale yet, an archived product no longer.
@@ -11214,6 +11373,55 @@ type Variant struct {
 	Version   int64         `json:"version"`
 }
 
+// VariantBarcode A further barcode of a variant.
+//
+// Example: {"code":"6901234567892","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a41","kind":"gtin","variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22"}
+type VariantBarcode struct {
+	Code      string    `json:"code"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// Kind Of weighed goods the code has no weight, price and check digit; an internal one is the business's own.
+	//
+	// Example: gtin
+	Kind BarcodeKind `json:"kind"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId Id `json:"variant_id"`
+}
+
+// VariantBarcodeCreate A further barcode.
+//
+// Example: {"code":"6901234567892"}
+type VariantBarcodeCreate struct {
+	Code string `json:"code"`
+
+	// Kind Of weighed goods the code has no weight, price and check digit; an internal one is the business's own.
+	//
+	// Example: gtin
+	Kind *BarcodeKind `json:"kind,omitempty"`
+}
+
+// VariantBarcodeList A page of barcodes.
+//
+// Example: {"has_more":false,"items":[{"code":"6901234567892","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a41","kind":"gtin","variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22"}],"next_cursor":null}
+type VariantBarcodeList struct {
+	HasMore bool             `json:"has_more"`
+	Items   []VariantBarcode `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All barcodes, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
 // VariantCreate A variant to create. Amounts are in minor currency units.
 //
 // Example: {"cost_amount":12000,"options":{"colour":"红","size":"M"},"price_amount":29900,"sku":"DR-0001-M"}
@@ -11236,6 +11444,25 @@ type VariantCreate struct {
 	Status *VariantStatus `json:"status,omitempty"`
 }
 
+// VariantGeneration How missing variants are made. Amounts are in minor currency units.
+//
+// Example: {"only":{"size":["M","L"]},"price_amount":29900,"sku_prefix":"DR-0001"}
+type VariantGeneration struct {
+	CostAmount *int64 `json:"cost_amount,omitempty"`
+
+	// Only Values to make variants of, by option; all of the options not named.
+	//
+	// Example: {"size":["M","L"]}
+	Only        *OptionChoice `json:"only,omitempty"`
+	PriceAmount int64         `json:"price_amount"`
+	SkuPrefix   string        `json:"sku_prefix"`
+
+	// Status An archived variant is no longer sold.
+	//
+	// Example: active
+	Status *VariantStatus `json:"status,omitempty"`
+}
+
 // VariantList A page of variants.
 //
 // Example: {"has_more":false,"items":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"next_cursor":null}
@@ -11245,6 +11472,11 @@ type VariantList struct {
 
 	// NextCursor For the next page; null on the last.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// Reading What a scale has printed besides the article.
+	//
+	// Example: {"item_code":"2112345","price_amount":null,"weight_grams":1250}
+	Reading *WeighedReading `json:"reading,omitempty"`
 
 	// TotalCount All variants that match, when asked for.
 	TotalCount *int64 `json:"total_count,omitempty"`
@@ -11326,6 +11558,32 @@ type VerifyInput struct {
 
 	// MfaToken From the sign-in.
 	MfaToken string `json:"mfa_token"`
+}
+
+// WeighedLayout How a scale writes a barcode of 13 digits, after the prefix the item, then weight or price, then the check digit.
+//
+// Example: {"decimals":3,"item_digits":5,"measures":"weight","prefix":"21"}
+type WeighedLayout struct {
+	// Decimals Of kilograms, or of the currency's main unit.
+	Decimals   int32                 `json:"decimals"`
+	ItemDigits int32                 `json:"item_digits"`
+	Measures   WeighedLayoutMeasures `json:"measures"`
+	Prefix     string                `json:"prefix"`
+}
+
+// WeighedLayoutMeasures defines model for WeighedLayout.Measures.
+type WeighedLayoutMeasures string
+
+// WeighedReading What a scale has printed besides the article.
+//
+// Example: {"item_code":"2112345","price_amount":null,"weight_grams":1250}
+type WeighedReading struct {
+	// ItemCode The prefix and the item's digits.
+	ItemCode string `json:"item_code"`
+
+	// PriceAmount In minor currency units.
+	PriceAmount nullable.Nullable[int64] `json:"price_amount"`
+	WeightGrams nullable.Nullable[int64] `json:"weight_grams"`
 }
 
 // AcceptLanguage defines model for AcceptLanguage.
@@ -11735,6 +11993,18 @@ type ListSessionsParams struct {
 
 // ListSessionsParamsInclude defines parameters for ListSessions.
 type ListSessionsParamsInclude string
+
+// GetCatalogSettingsParams defines parameters for GetCatalogSettings.
+type GetCatalogSettingsParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// SetCatalogSettingsParams defines parameters for SetCatalogSettings.
+type SetCatalogSettingsParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
 
 // ListCategoriesParams defines parameters for ListCategories.
 type ListCategoriesParams struct {
@@ -13192,6 +13462,12 @@ type UpdateProductParams struct {
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
+// SetProductOptionsParams defines parameters for SetProductOptions.
+type SetProductOptionsParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // ListProductStatusChangesParams defines parameters for ListProductStatusChanges.
 type ListProductStatusChangesParams struct {
 	// Limit Items a page holds at most.
@@ -13224,6 +13500,13 @@ type ListProductVariantsParamsInclude string
 
 // CreateVariantParams defines parameters for CreateVariant.
 type CreateVariantParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GenerateVariantsParams defines parameters for GenerateVariants.
+type GenerateVariantsParams struct {
 	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
 	// and 409 while the first one is still at work.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
@@ -13961,7 +14244,8 @@ type ListVariantsParams struct {
 	// Sku Exactly this SKU.
 	Sku *string `form:"sku,omitempty" json:"sku,omitempty"`
 
-	// Barcode Exactly this barcode.
+	// Barcode A code as it was scanned or typed, in any of its forms: ISBN of 10 or 13 digits, GTIN with or without leading zeros, hyphens allowed. Of weighed goods
+	// also what the scale has printed; `reading` says what it had measured.
 	Barcode *string `form:"barcode,omitempty" json:"barcode,omitempty"`
 
 	// Isbn Variants of books with this ISBN, of 10 or 13 digits, hyphens allowed.
@@ -13990,6 +14274,28 @@ type GetVariantParams struct {
 type UpdateVariantParams struct {
 	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListVariantBarcodesParams defines parameters for ListVariantBarcodes.
+type ListVariantBarcodesParams struct {
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListVariantBarcodesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListVariantBarcodesParamsInclude defines parameters for ListVariantBarcodes.
+type ListVariantBarcodesParamsInclude string
+
+// AddVariantBarcodeParams defines parameters for AddVariantBarcode.
+type AddVariantBarcodeParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // GetVariantPriceParams defines parameters for GetVariantPrice.
@@ -14078,6 +14384,9 @@ type RefreshSessionJSONRequestBody = RefreshInput
 
 // StepUpJSONRequestBody defines body for StepUp for application/json ContentType.
 type StepUpJSONRequestBody = StepUpInput
+
+// SetCatalogSettingsJSONRequestBody defines body for SetCatalogSettings for application/json ContentType.
+type SetCatalogSettingsJSONRequestBody = CatalogSettingsInput
 
 // CreateCategoryJSONRequestBody defines body for CreateCategory for application/json ContentType.
 type CreateCategoryJSONRequestBody = CategoryCreate
@@ -14283,8 +14592,14 @@ type CreateProductJSONRequestBody = ProductCreate
 // UpdateProductJSONRequestBody defines body for UpdateProduct for application/json ContentType.
 type UpdateProductJSONRequestBody = ProductUpdate
 
+// SetProductOptionsJSONRequestBody defines body for SetProductOptions for application/json ContentType.
+type SetProductOptionsJSONRequestBody = ProductOptionsInput
+
 // CreateVariantJSONRequestBody defines body for CreateVariant for application/json ContentType.
 type CreateVariantJSONRequestBody = VariantCreate
+
+// GenerateVariantsJSONRequestBody defines body for GenerateVariants for application/json ContentType.
+type GenerateVariantsJSONRequestBody = VariantGeneration
 
 // CreateRegionJSONRequestBody defines body for CreateRegion for application/json ContentType.
 type CreateRegionJSONRequestBody = RegionCreate
@@ -14363,6 +14678,9 @@ type UpdateValidationRuleJSONRequestBody = ValidationRuleUpdate
 
 // UpdateVariantJSONRequestBody defines body for UpdateVariant for application/json ContentType.
 type UpdateVariantJSONRequestBody = VariantUpdate
+
+// AddVariantBarcodeJSONRequestBody defines body for AddVariantBarcode for application/json ContentType.
+type AddVariantBarcodeJSONRequestBody = VariantBarcodeCreate
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -15089,6 +15407,31 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/auth/step-up (the `StepUp` operationId).
 	StepUp(ctx context.Context, body StepUpJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCatalogSettings Read how the catalogue is kept
+	//
+	// One for the whole business.
+	//
+	// Corresponds with GET /v1/catalog-settings (the `GetCatalogSettings` operationId).
+	GetCatalogSettings(ctx context.Context, params *GetCatalogSettingsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetCatalogSettingsWithBody Say how the catalogue is kept
+	//
+	// Replaces the settings: the tax rate of products where neither they nor their category have one, and how scales write barcodes of 13 digits.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/catalog-settings (the `SetCatalogSettings` operationId).
+	SetCatalogSettingsWithBody(ctx context.Context, params *SetCatalogSettingsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetCatalogSettings Say how the catalogue is kept
+	//
+	// Replaces the settings: the tax rate of products where neither they nor their category have one, and how scales write barcodes of 13 digits.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/catalog-settings (the `SetCatalogSettings` operationId).
+	SetCatalogSettings(ctx context.Context, params *SetCatalogSettingsParams, body SetCatalogSettingsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListCategories List categories
 	//
@@ -17444,6 +17787,28 @@ type ClientInterface interface {
 	// Corresponds with PATCH /v1/products/{id} (the `UpdateProduct` operationId).
 	UpdateProduct(ctx context.Context, id ProductId, params *UpdateProductParams, body UpdateProductJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// SetProductOptionsWithBody Say by what variants differ
+	//
+	// Replaces the product's options: up to three names, each with its values, in the order they are shown. `was` renames an option or a value, and variants follow; a
+	// value that a variant has cannot be left out (409 `catalog.option_value_in_use`). From then on new variants name a value of each option, and each combination has one
+	// variant. Variants that named none before stay as they are, outside the matrix. An empty list takes the options off the product.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/products/{id}/options (the `SetProductOptions` operationId).
+	SetProductOptionsWithBody(ctx context.Context, id ProductId, params *SetProductOptionsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetProductOptions Say by what variants differ
+	//
+	// Replaces the product's options: up to three names, each with its values, in the order they are shown. `was` renames an option or a value, and variants follow; a
+	// value that a variant has cannot be left out (409 `catalog.option_value_in_use`). From then on new variants name a value of each option, and each combination has one
+	// variant. Variants that named none before stay as they are, outside the matrix. An empty list takes the options off the product.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/products/{id}/options (the `SetProductOptions` operationId).
+	SetProductOptions(ctx context.Context, id ProductId, params *SetProductOptionsParams, body SetProductOptionsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListProductStatusChanges Read when a product was on sale
 	//
 	// Changes of state of the product and its variants, the newest first. It only grows.
@@ -17475,6 +17840,26 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/products/{id}/variants (the `CreateVariant` operationId).
 	CreateVariant(ctx context.Context, id ProductId, params *CreateVariantParams, body CreateVariantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GenerateVariantsWithBody Make the missing variants
+	//
+	// Makes a variant for each combination of the product's options that has none, up to 250 in all (409 `catalog.too_many_variants`); `only` limits it to some values. A SKU
+	// is the prefix with the codes of the values, or else the values, behind it. Run again, it makes only what is missing.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/products/{id}/variants/generate (the `GenerateVariants` operationId).
+	GenerateVariantsWithBody(ctx context.Context, id ProductId, params *GenerateVariantsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GenerateVariants Make the missing variants
+	//
+	// Makes a variant for each combination of the product's options that has none, up to 250 in all (409 `catalog.too_many_variants`); `only` limits it to some values. A SKU
+	// is the prefix with the codes of the values, or else the values, behind it. Run again, it makes only what is missing.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/products/{id}/variants/generate (the `GenerateVariants` operationId).
+	GenerateVariants(ctx context.Context, id ProductId, params *GenerateVariantsParams, body GenerateVariantsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListRegions List regions
 	//
@@ -18473,6 +18858,40 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /v1/variants/{id} (the `UpdateVariant` operationId).
 	UpdateVariant(ctx context.Context, id VariantId, params *UpdateVariantParams, body UpdateVariantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListVariantBarcodes List further barcodes of a variant
+	//
+	// Besides its main one, the oldest first.
+	//
+	// Corresponds with GET /v1/variants/{id}/barcodes (the `ListVariantBarcodes` operationId).
+	ListVariantBarcodes(ctx context.Context, id VariantId, params *ListVariantBarcodesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddVariantBarcodeWithBody Give a variant a further barcode
+	//
+	// Without a `kind` it is an ISBN or a GTIN if it reads as one, and a number of the house if it has another length; a wrong check digit answers 422
+	// `catalog.barcode_check_digit`. Of kind `weighed` the code is the prefix and the item's digits, as a layout in the settings has them.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/variants/{id}/barcodes (the `AddVariantBarcode` operationId).
+	AddVariantBarcodeWithBody(ctx context.Context, id VariantId, params *AddVariantBarcodeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddVariantBarcode Give a variant a further barcode
+	//
+	// Without a `kind` it is an ISBN or a GTIN if it reads as one, and a number of the house if it has another length; a wrong check digit answers 422
+	// `catalog.barcode_check_digit`. Of kind `weighed` the code is the prefix and the item's digits, as a layout in the settings has them.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/variants/{id}/barcodes (the `AddVariantBarcode` operationId).
+	AddVariantBarcode(ctx context.Context, id VariantId, params *AddVariantBarcodeParams, body AddVariantBarcodeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RemoveVariantBarcode Take a barcode off a variant
+	//
+	// Its main barcode is changed with the variant.
+	//
+	// Corresponds with DELETE /v1/variants/{id}/barcodes/{barcode_id} (the `RemoveVariantBarcode` operationId).
+	RemoveVariantBarcode(ctx context.Context, id VariantId, barcodeId Id, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetVariantPrice Say what a variant costs, and why
 	//
@@ -19762,6 +20181,61 @@ func (c *Client) StepUpWithBody(ctx context.Context, contentType string, body io
 // Corresponds with POST /v1/auth/step-up (the `StepUp` operationId).
 func (c *Client) StepUp(ctx context.Context, body StepUpJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewStepUpRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCatalogSettings Read how the catalogue is kept
+//
+// One for the whole business.
+//
+// Corresponds with GET /v1/catalog-settings (the `GetCatalogSettings` operationId).
+func (c *Client) GetCatalogSettings(ctx context.Context, params *GetCatalogSettingsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCatalogSettingsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetCatalogSettingsWithBody Say how the catalogue is kept
+//
+// Replaces the settings: the tax rate of products where neither they nor their category have one, and how scales write barcodes of 13 digits.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/catalog-settings (the `SetCatalogSettings` operationId).
+func (c *Client) SetCatalogSettingsWithBody(ctx context.Context, params *SetCatalogSettingsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetCatalogSettingsRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetCatalogSettings Say how the catalogue is kept
+//
+// Replaces the settings: the tax rate of products where neither they nor their category have one, and how scales write barcodes of 13 digits.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/catalog-settings (the `SetCatalogSettings` operationId).
+func (c *Client) SetCatalogSettings(ctx context.Context, params *SetCatalogSettingsParams, body SetCatalogSettingsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetCatalogSettingsRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -24506,6 +24980,48 @@ func (c *Client) UpdateProduct(ctx context.Context, id ProductId, params *Update
 	return c.Client.Do(req)
 }
 
+// SetProductOptionsWithBody Say by what variants differ
+//
+// Replaces the product's options: up to three names, each with its values, in the order they are shown. `was` renames an option or a value, and variants follow; a
+// value that a variant has cannot be left out (409 `catalog.option_value_in_use`). From then on new variants name a value of each option, and each combination has one
+// variant. Variants that named none before stay as they are, outside the matrix. An empty list takes the options off the product.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/products/{id}/options (the `SetProductOptions` operationId).
+func (c *Client) SetProductOptionsWithBody(ctx context.Context, id ProductId, params *SetProductOptionsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetProductOptionsRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetProductOptions Say by what variants differ
+//
+// Replaces the product's options: up to three names, each with its values, in the order they are shown. `was` renames an option or a value, and variants follow; a
+// value that a variant has cannot be left out (409 `catalog.option_value_in_use`). From then on new variants name a value of each option, and each combination has one
+// variant. Variants that named none before stay as they are, outside the matrix. An empty list takes the options off the product.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/products/{id}/options (the `SetProductOptions` operationId).
+func (c *Client) SetProductOptions(ctx context.Context, id ProductId, params *SetProductOptionsParams, body SetProductOptionsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetProductOptionsRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListProductStatusChanges Read when a product was on sale
 //
 // Changes of state of the product and its variants, the newest first. It only grows.
@@ -24568,6 +25084,46 @@ func (c *Client) CreateVariantWithBody(ctx context.Context, id ProductId, params
 // Corresponds with POST /v1/products/{id}/variants (the `CreateVariant` operationId).
 func (c *Client) CreateVariant(ctx context.Context, id ProductId, params *CreateVariantParams, body CreateVariantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCreateVariantRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GenerateVariantsWithBody Make the missing variants
+//
+// Makes a variant for each combination of the product's options that has none, up to 250 in all (409 `catalog.too_many_variants`); `only` limits it to some values. A SKU
+// is the prefix with the codes of the values, or else the values, behind it. Run again, it makes only what is missing.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/products/{id}/variants/generate (the `GenerateVariants` operationId).
+func (c *Client) GenerateVariantsWithBody(ctx context.Context, id ProductId, params *GenerateVariantsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGenerateVariantsRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GenerateVariants Make the missing variants
+//
+// Makes a variant for each combination of the product's options that has none, up to 250 in all (409 `catalog.too_many_variants`); `only` limits it to some values. A SKU
+// is the prefix with the codes of the values, or else the values, behind it. Run again, it makes only what is missing.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/products/{id}/variants/generate (the `GenerateVariants` operationId).
+func (c *Client) GenerateVariants(ctx context.Context, id ProductId, params *GenerateVariantsParams, body GenerateVariantsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGenerateVariantsRequest(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -26626,6 +27182,80 @@ func (c *Client) UpdateVariantWithBody(ctx context.Context, id VariantId, params
 // Corresponds with PATCH /v1/variants/{id} (the `UpdateVariant` operationId).
 func (c *Client) UpdateVariant(ctx context.Context, id VariantId, params *UpdateVariantParams, body UpdateVariantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdateVariantRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListVariantBarcodes List further barcodes of a variant
+//
+// Besides its main one, the oldest first.
+//
+// Corresponds with GET /v1/variants/{id}/barcodes (the `ListVariantBarcodes` operationId).
+func (c *Client) ListVariantBarcodes(ctx context.Context, id VariantId, params *ListVariantBarcodesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListVariantBarcodesRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddVariantBarcodeWithBody Give a variant a further barcode
+//
+// Without a `kind` it is an ISBN or a GTIN if it reads as one, and a number of the house if it has another length; a wrong check digit answers 422
+// `catalog.barcode_check_digit`. Of kind `weighed` the code is the prefix and the item's digits, as a layout in the settings has them.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/variants/{id}/barcodes (the `AddVariantBarcode` operationId).
+func (c *Client) AddVariantBarcodeWithBody(ctx context.Context, id VariantId, params *AddVariantBarcodeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddVariantBarcodeRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddVariantBarcode Give a variant a further barcode
+//
+// Without a `kind` it is an ISBN or a GTIN if it reads as one, and a number of the house if it has another length; a wrong check digit answers 422
+// `catalog.barcode_check_digit`. Of kind `weighed` the code is the prefix and the item's digits, as a layout in the settings has them.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/variants/{id}/barcodes (the `AddVariantBarcode` operationId).
+func (c *Client) AddVariantBarcode(ctx context.Context, id VariantId, params *AddVariantBarcodeParams, body AddVariantBarcodeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddVariantBarcodeRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RemoveVariantBarcode Take a barcode off a variant
+//
+// Its main barcode is changed with the variant.
+//
+// Corresponds with DELETE /v1/variants/{id}/barcodes/{barcode_id} (the `RemoveVariantBarcode` operationId).
+func (c *Client) RemoveVariantBarcode(ctx context.Context, id VariantId, barcodeId Id, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRemoveVariantBarcodeRequest(c.Server, id, barcodeId)
 	if err != nil {
 		return nil, err
 	}
@@ -28873,6 +29503,103 @@ func NewStepUpRequestWithBody(server string, contentType string, body io.Reader)
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetCatalogSettingsRequest constructs an http.Request for the GetCatalogSettings method
+func NewGetCatalogSettingsRequest(server string, params *GetCatalogSettingsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/catalog-settings")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewSetCatalogSettingsRequest calls the generic SetCatalogSettings builder with application/json body
+func NewSetCatalogSettingsRequest(server string, params *SetCatalogSettingsParams, body SetCatalogSettingsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetCatalogSettingsRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewSetCatalogSettingsRequestWithBody constructs an http.Request for the SetCatalogSettings method, with any body, and a specified content type
+func NewSetCatalogSettingsRequestWithBody(server string, params *SetCatalogSettingsParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/catalog-settings")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -39681,6 +40408,68 @@ func NewUpdateProductRequestWithBody(server string, id ProductId, params *Update
 	return req, nil
 }
 
+// NewSetProductOptionsRequest calls the generic SetProductOptions builder with application/json body
+func NewSetProductOptionsRequest(server string, id ProductId, params *SetProductOptionsParams, body SetProductOptionsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetProductOptionsRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewSetProductOptionsRequestWithBody constructs an http.Request for the SetProductOptions method, with any body, and a specified content type
+func NewSetProductOptionsRequestWithBody(server string, id ProductId, params *SetProductOptionsParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products/%s/options", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListProductStatusChangesRequest constructs an http.Request for the ListProductStatusChanges method
 func NewListProductStatusChangesRequest(server string, id ProductId, params *ListProductStatusChangesParams) (*http.Request, error) {
 	var err error
@@ -39879,6 +40668,68 @@ func NewCreateVariantRequestWithBody(server string, id ProductId, params *Create
 	}
 
 	operationPath := fmt.Sprintf("/v1/products/%s/variants", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGenerateVariantsRequest calls the generic GenerateVariants builder with application/json body
+func NewGenerateVariantsRequest(server string, id ProductId, params *GenerateVariantsParams, body GenerateVariantsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewGenerateVariantsRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewGenerateVariantsRequestWithBody constructs an http.Request for the GenerateVariants method, with any body, and a specified content type
+func NewGenerateVariantsRequestWithBody(server string, id ProductId, params *GenerateVariantsParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products/%s/variants/generate", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -45062,6 +45913,194 @@ func NewUpdateVariantRequestWithBody(server string, id VariantId, params *Update
 	return req, nil
 }
 
+// NewListVariantBarcodesRequest constructs an http.Request for the ListVariantBarcodes method
+func NewListVariantBarcodesRequest(server string, id VariantId, params *ListVariantBarcodesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/variants/%s/barcodes", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAddVariantBarcodeRequest calls the generic AddVariantBarcode builder with application/json body
+func NewAddVariantBarcodeRequest(server string, id VariantId, params *AddVariantBarcodeParams, body AddVariantBarcodeJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAddVariantBarcodeRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewAddVariantBarcodeRequestWithBody constructs an http.Request for the AddVariantBarcode method, with any body, and a specified content type
+func NewAddVariantBarcodeRequestWithBody(server string, id VariantId, params *AddVariantBarcodeParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/variants/%s/barcodes", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRemoveVariantBarcodeRequest constructs an http.Request for the RemoveVariantBarcode method
+func NewRemoveVariantBarcodeRequest(server string, id VariantId, barcodeId Id) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "barcode_id", barcodeId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/variants/%s/barcodes/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetVariantPriceRequest constructs an http.Request for the GetVariantPrice method
 func NewGetVariantPriceRequest(server string, id VariantId, params *GetVariantPriceParams) (*http.Request, error) {
 	var err error
@@ -46005,6 +47044,33 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/auth/step-up (the `StepUp` operationId).
 	StepUpWithResponse(ctx context.Context, body StepUpJSONRequestBody, reqEditors ...RequestEditorFn) (*StepUpReply, error)
+
+	// GetCatalogSettingsWithResponse Read how the catalogue is kept
+	//
+	// One for the whole business.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/catalog-settings (the `GetCatalogSettings` operationId).
+	GetCatalogSettingsWithResponse(ctx context.Context, params *GetCatalogSettingsParams, reqEditors ...RequestEditorFn) (*GetCatalogSettingsReply, error)
+
+	// SetCatalogSettingsWithBodyWithResponse Say how the catalogue is kept
+	//
+	// Replaces the settings: the tax rate of products where neither they nor their category have one, and how scales write barcodes of 13 digits.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/catalog-settings (the `SetCatalogSettings` operationId).
+	SetCatalogSettingsWithBodyWithResponse(ctx context.Context, params *SetCatalogSettingsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetCatalogSettingsReply, error)
+
+	// SetCatalogSettingsWithResponse Say how the catalogue is kept
+	//
+	// Replaces the settings: the tax rate of products where neither they nor their category have one, and how scales write barcodes of 13 digits.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/catalog-settings (the `SetCatalogSettings` operationId).
+	SetCatalogSettingsWithResponse(ctx context.Context, params *SetCatalogSettingsParams, body SetCatalogSettingsJSONRequestBody, reqEditors ...RequestEditorFn) (*SetCatalogSettingsReply, error)
 
 	// ListCategoriesWithResponse List categories
 	//
@@ -48568,6 +49634,28 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /v1/products/{id} (the `UpdateProduct` operationId).
 	UpdateProductWithResponse(ctx context.Context, id ProductId, params *UpdateProductParams, body UpdateProductJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateProductReply, error)
 
+	// SetProductOptionsWithBodyWithResponse Say by what variants differ
+	//
+	// Replaces the product's options: up to three names, each with its values, in the order they are shown. `was` renames an option or a value, and variants follow; a
+	// value that a variant has cannot be left out (409 `catalog.option_value_in_use`). From then on new variants name a value of each option, and each combination has one
+	// variant. Variants that named none before stay as they are, outside the matrix. An empty list takes the options off the product.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/products/{id}/options (the `SetProductOptions` operationId).
+	SetProductOptionsWithBodyWithResponse(ctx context.Context, id ProductId, params *SetProductOptionsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetProductOptionsReply, error)
+
+	// SetProductOptionsWithResponse Say by what variants differ
+	//
+	// Replaces the product's options: up to three names, each with its values, in the order they are shown. `was` renames an option or a value, and variants follow; a
+	// value that a variant has cannot be left out (409 `catalog.option_value_in_use`). From then on new variants name a value of each option, and each combination has one
+	// variant. Variants that named none before stay as they are, outside the matrix. An empty list takes the options off the product.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/products/{id}/options (the `SetProductOptions` operationId).
+	SetProductOptionsWithResponse(ctx context.Context, id ProductId, params *SetProductOptionsParams, body SetProductOptionsJSONRequestBody, reqEditors ...RequestEditorFn) (*SetProductOptionsReply, error)
+
 	// ListProductStatusChangesWithResponse Read when a product was on sale
 	//
 	// Changes of state of the product and its variants, the newest first. It only grows.
@@ -48603,6 +49691,26 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/products/{id}/variants (the `CreateVariant` operationId).
 	CreateVariantWithResponse(ctx context.Context, id ProductId, params *CreateVariantParams, body CreateVariantJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateVariantReply, error)
+
+	// GenerateVariantsWithBodyWithResponse Make the missing variants
+	//
+	// Makes a variant for each combination of the product's options that has none, up to 250 in all (409 `catalog.too_many_variants`); `only` limits it to some values. A SKU
+	// is the prefix with the codes of the values, or else the values, behind it. Run again, it makes only what is missing.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/products/{id}/variants/generate (the `GenerateVariants` operationId).
+	GenerateVariantsWithBodyWithResponse(ctx context.Context, id ProductId, params *GenerateVariantsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*GenerateVariantsReply, error)
+
+	// GenerateVariantsWithResponse Make the missing variants
+	//
+	// Makes a variant for each combination of the product's options that has none, up to 250 in all (409 `catalog.too_many_variants`); `only` limits it to some values. A SKU
+	// is the prefix with the codes of the values, or else the values, behind it. Run again, it makes only what is missing.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/products/{id}/variants/generate (the `GenerateVariants` operationId).
+	GenerateVariantsWithResponse(ctx context.Context, id ProductId, params *GenerateVariantsParams, body GenerateVariantsJSONRequestBody, reqEditors ...RequestEditorFn) (*GenerateVariantsReply, error)
 
 	// ListRegionsWithResponse List regions
 	//
@@ -49709,6 +50817,44 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /v1/variants/{id} (the `UpdateVariant` operationId).
 	UpdateVariantWithResponse(ctx context.Context, id VariantId, params *UpdateVariantParams, body UpdateVariantJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateVariantReply, error)
+
+	// ListVariantBarcodesWithResponse List further barcodes of a variant
+	//
+	// Besides its main one, the oldest first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/variants/{id}/barcodes (the `ListVariantBarcodes` operationId).
+	ListVariantBarcodesWithResponse(ctx context.Context, id VariantId, params *ListVariantBarcodesParams, reqEditors ...RequestEditorFn) (*ListVariantBarcodesReply, error)
+
+	// AddVariantBarcodeWithBodyWithResponse Give a variant a further barcode
+	//
+	// Without a `kind` it is an ISBN or a GTIN if it reads as one, and a number of the house if it has another length; a wrong check digit answers 422
+	// `catalog.barcode_check_digit`. Of kind `weighed` the code is the prefix and the item's digits, as a layout in the settings has them.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/variants/{id}/barcodes (the `AddVariantBarcode` operationId).
+	AddVariantBarcodeWithBodyWithResponse(ctx context.Context, id VariantId, params *AddVariantBarcodeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddVariantBarcodeReply, error)
+
+	// AddVariantBarcodeWithResponse Give a variant a further barcode
+	//
+	// Without a `kind` it is an ISBN or a GTIN if it reads as one, and a number of the house if it has another length; a wrong check digit answers 422
+	// `catalog.barcode_check_digit`. Of kind `weighed` the code is the prefix and the item's digits, as a layout in the settings has them.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/variants/{id}/barcodes (the `AddVariantBarcode` operationId).
+	AddVariantBarcodeWithResponse(ctx context.Context, id VariantId, params *AddVariantBarcodeParams, body AddVariantBarcodeJSONRequestBody, reqEditors ...RequestEditorFn) (*AddVariantBarcodeReply, error)
+
+	// RemoveVariantBarcodeWithResponse Take a barcode off a variant
+	//
+	// Its main barcode is changed with the variant.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/variants/{id}/barcodes/{barcode_id} (the `RemoveVariantBarcode` operationId).
+	RemoveVariantBarcodeWithResponse(ctx context.Context, id VariantId, barcodeId Id, reqEditors ...RequestEditorFn) (*RemoveVariantBarcodeReply, error)
 
 	// GetVariantPriceWithResponse Say what a variant costs, and why
 	//
@@ -52260,6 +53406,132 @@ func (r StepUpReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r StepUpReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetCatalogSettingsReply200Headers the declared response headers of an HTTP 200 response for GetCatalogSettings
+type GetCatalogSettingsReply200Headers struct {
+	ETag *string
+}
+
+// GetCatalogSettingsReplyDefaultHeaders the declared response headers of an HTTP default response for GetCatalogSettings
+type GetCatalogSettingsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GetCatalogSettingsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CatalogSettings
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetCatalogSettingsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetCatalogSettingsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCatalogSettingsReply) GetJSON200() *CatalogSettings {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetCatalogSettingsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCatalogSettingsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCatalogSettingsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCatalogSettingsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCatalogSettingsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SetCatalogSettingsReply200Headers the declared response headers of an HTTP 200 response for SetCatalogSettings
+type SetCatalogSettingsReply200Headers struct {
+	ETag *string
+}
+
+// SetCatalogSettingsReplyDefaultHeaders the declared response headers of an HTTP default response for SetCatalogSettings
+type SetCatalogSettingsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type SetCatalogSettingsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CatalogSettings
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SetCatalogSettingsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *SetCatalogSettingsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SetCatalogSettingsReply) GetJSON200() *CatalogSettings {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SetCatalogSettingsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SetCatalogSettingsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SetCatalogSettingsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetCatalogSettingsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetCatalogSettingsReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -62478,6 +63750,69 @@ func (r UpdateProductReply) ContentType() string {
 	return ""
 }
 
+// SetProductOptionsReply200Headers the declared response headers of an HTTP 200 response for SetProductOptions
+type SetProductOptionsReply200Headers struct {
+	ETag *string
+}
+
+// SetProductOptionsReplyDefaultHeaders the declared response headers of an HTTP default response for SetProductOptions
+type SetProductOptionsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type SetProductOptionsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Product
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SetProductOptionsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *SetProductOptionsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SetProductOptionsReply) GetJSON200() *Product {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SetProductOptionsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SetProductOptionsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SetProductOptionsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetProductOptionsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetProductOptionsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListProductStatusChangesReply200Headers the declared response headers of an HTTP 200 response for ListProductStatusChanges
 type ListProductStatusChangesReply200Headers struct {
 	Link *string
@@ -62662,6 +63997,62 @@ func (r CreateVariantReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CreateVariantReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GenerateVariantsReplyDefaultHeaders the declared response headers of an HTTP default response for GenerateVariants
+type GenerateVariantsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type GenerateVariantsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *GeneratedVariants
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GenerateVariantsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GenerateVariantsReply) GetJSON200() *GeneratedVariants {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GenerateVariantsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GenerateVariantsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GenerateVariantsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GenerateVariantsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GenerateVariantsReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -67536,6 +68927,181 @@ func (r UpdateVariantReply) ContentType() string {
 	return ""
 }
 
+// ListVariantBarcodesReply200Headers the declared response headers of an HTTP 200 response for ListVariantBarcodes
+type ListVariantBarcodesReply200Headers struct {
+	Link *string
+}
+
+// ListVariantBarcodesReplyDefaultHeaders the declared response headers of an HTTP default response for ListVariantBarcodes
+type ListVariantBarcodesReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListVariantBarcodesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *VariantBarcodeList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListVariantBarcodesReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListVariantBarcodesReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListVariantBarcodesReply) GetJSON200() *VariantBarcodeList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListVariantBarcodesReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListVariantBarcodesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListVariantBarcodesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListVariantBarcodesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListVariantBarcodesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AddVariantBarcodeReply201Headers the declared response headers of an HTTP 201 response for AddVariantBarcode
+type AddVariantBarcodeReply201Headers struct {
+	Location *string
+}
+
+// AddVariantBarcodeReplyDefaultHeaders the declared response headers of an HTTP default response for AddVariantBarcode
+type AddVariantBarcodeReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type AddVariantBarcodeReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *VariantBarcode
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *AddVariantBarcodeReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *AddVariantBarcodeReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r AddVariantBarcodeReply) GetJSON201() *VariantBarcode {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r AddVariantBarcodeReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AddVariantBarcodeReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AddVariantBarcodeReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AddVariantBarcodeReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AddVariantBarcodeReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RemoveVariantBarcodeReplyDefaultHeaders the declared response headers of an HTTP default response for RemoveVariantBarcode
+type RemoveVariantBarcodeReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type RemoveVariantBarcodeReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RemoveVariantBarcodeReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RemoveVariantBarcodeReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RemoveVariantBarcodeReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RemoveVariantBarcodeReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RemoveVariantBarcodeReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RemoveVariantBarcodeReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetVariantPriceReplyDefaultHeaders the declared response headers of an HTTP default response for GetVariantPrice
 type GetVariantPriceReplyDefaultHeaders struct {
 	RetryAfter *int32
@@ -68737,6 +70303,51 @@ func (c *ClientWithResponses) StepUpWithResponse(ctx context.Context, body StepU
 		return nil, err
 	}
 	return ParseStepUpReply(rsp)
+}
+
+// GetCatalogSettingsWithResponse Read how the catalogue is kept
+//
+// One for the whole business.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/catalog-settings (the `GetCatalogSettings` operationId).
+func (c *ClientWithResponses) GetCatalogSettingsWithResponse(ctx context.Context, params *GetCatalogSettingsParams, reqEditors ...RequestEditorFn) (*GetCatalogSettingsReply, error) {
+	rsp, err := c.GetCatalogSettings(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCatalogSettingsReply(rsp)
+}
+
+// SetCatalogSettingsWithBodyWithResponse Say how the catalogue is kept
+//
+// Replaces the settings: the tax rate of products where neither they nor their category have one, and how scales write barcodes of 13 digits.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/catalog-settings (the `SetCatalogSettings` operationId).
+func (c *ClientWithResponses) SetCatalogSettingsWithBodyWithResponse(ctx context.Context, params *SetCatalogSettingsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetCatalogSettingsReply, error) {
+	rsp, err := c.SetCatalogSettingsWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetCatalogSettingsReply(rsp)
+}
+
+// SetCatalogSettingsWithResponse Say how the catalogue is kept
+//
+// Replaces the settings: the tax rate of products where neither they nor their category have one, and how scales write barcodes of 13 digits.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/catalog-settings (the `SetCatalogSettings` operationId).
+func (c *ClientWithResponses) SetCatalogSettingsWithResponse(ctx context.Context, params *SetCatalogSettingsParams, body SetCatalogSettingsJSONRequestBody, reqEditors ...RequestEditorFn) (*SetCatalogSettingsReply, error) {
+	rsp, err := c.SetCatalogSettings(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetCatalogSettingsReply(rsp)
 }
 
 // ListCategoriesWithResponse List categories
@@ -72729,6 +74340,40 @@ func (c *ClientWithResponses) UpdateProductWithResponse(ctx context.Context, id 
 	return ParseUpdateProductReply(rsp)
 }
 
+// SetProductOptionsWithBodyWithResponse Say by what variants differ
+//
+// Replaces the product's options: up to three names, each with its values, in the order they are shown. `was` renames an option or a value, and variants follow; a
+// value that a variant has cannot be left out (409 `catalog.option_value_in_use`). From then on new variants name a value of each option, and each combination has one
+// variant. Variants that named none before stay as they are, outside the matrix. An empty list takes the options off the product.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/products/{id}/options (the `SetProductOptions` operationId).
+func (c *ClientWithResponses) SetProductOptionsWithBodyWithResponse(ctx context.Context, id ProductId, params *SetProductOptionsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetProductOptionsReply, error) {
+	rsp, err := c.SetProductOptionsWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetProductOptionsReply(rsp)
+}
+
+// SetProductOptionsWithResponse Say by what variants differ
+//
+// Replaces the product's options: up to three names, each with its values, in the order they are shown. `was` renames an option or a value, and variants follow; a
+// value that a variant has cannot be left out (409 `catalog.option_value_in_use`). From then on new variants name a value of each option, and each combination has one
+// variant. Variants that named none before stay as they are, outside the matrix. An empty list takes the options off the product.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/products/{id}/options (the `SetProductOptions` operationId).
+func (c *ClientWithResponses) SetProductOptionsWithResponse(ctx context.Context, id ProductId, params *SetProductOptionsParams, body SetProductOptionsJSONRequestBody, reqEditors ...RequestEditorFn) (*SetProductOptionsReply, error) {
+	rsp, err := c.SetProductOptions(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetProductOptionsReply(rsp)
+}
+
 // ListProductStatusChangesWithResponse Read when a product was on sale
 //
 // Changes of state of the product and its variants, the newest first. It only grows.
@@ -72787,6 +74432,38 @@ func (c *ClientWithResponses) CreateVariantWithResponse(ctx context.Context, id 
 		return nil, err
 	}
 	return ParseCreateVariantReply(rsp)
+}
+
+// GenerateVariantsWithBodyWithResponse Make the missing variants
+//
+// Makes a variant for each combination of the product's options that has none, up to 250 in all (409 `catalog.too_many_variants`); `only` limits it to some values. A SKU
+// is the prefix with the codes of the values, or else the values, behind it. Run again, it makes only what is missing.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/products/{id}/variants/generate (the `GenerateVariants` operationId).
+func (c *ClientWithResponses) GenerateVariantsWithBodyWithResponse(ctx context.Context, id ProductId, params *GenerateVariantsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*GenerateVariantsReply, error) {
+	rsp, err := c.GenerateVariantsWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGenerateVariantsReply(rsp)
+}
+
+// GenerateVariantsWithResponse Make the missing variants
+//
+// Makes a variant for each combination of the product's options that has none, up to 250 in all (409 `catalog.too_many_variants`); `only` limits it to some values. A SKU
+// is the prefix with the codes of the values, or else the values, behind it. Run again, it makes only what is missing.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/products/{id}/variants/generate (the `GenerateVariants` operationId).
+func (c *ClientWithResponses) GenerateVariantsWithResponse(ctx context.Context, id ProductId, params *GenerateVariantsParams, body GenerateVariantsJSONRequestBody, reqEditors ...RequestEditorFn) (*GenerateVariantsReply, error) {
+	rsp, err := c.GenerateVariants(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGenerateVariantsReply(rsp)
 }
 
 // ListRegionsWithResponse List regions
@@ -74529,6 +76206,68 @@ func (c *ClientWithResponses) UpdateVariantWithResponse(ctx context.Context, id 
 		return nil, err
 	}
 	return ParseUpdateVariantReply(rsp)
+}
+
+// ListVariantBarcodesWithResponse List further barcodes of a variant
+//
+// Besides its main one, the oldest first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/variants/{id}/barcodes (the `ListVariantBarcodes` operationId).
+func (c *ClientWithResponses) ListVariantBarcodesWithResponse(ctx context.Context, id VariantId, params *ListVariantBarcodesParams, reqEditors ...RequestEditorFn) (*ListVariantBarcodesReply, error) {
+	rsp, err := c.ListVariantBarcodes(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListVariantBarcodesReply(rsp)
+}
+
+// AddVariantBarcodeWithBodyWithResponse Give a variant a further barcode
+//
+// Without a `kind` it is an ISBN or a GTIN if it reads as one, and a number of the house if it has another length; a wrong check digit answers 422
+// `catalog.barcode_check_digit`. Of kind `weighed` the code is the prefix and the item's digits, as a layout in the settings has them.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/variants/{id}/barcodes (the `AddVariantBarcode` operationId).
+func (c *ClientWithResponses) AddVariantBarcodeWithBodyWithResponse(ctx context.Context, id VariantId, params *AddVariantBarcodeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddVariantBarcodeReply, error) {
+	rsp, err := c.AddVariantBarcodeWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddVariantBarcodeReply(rsp)
+}
+
+// AddVariantBarcodeWithResponse Give a variant a further barcode
+//
+// Without a `kind` it is an ISBN or a GTIN if it reads as one, and a number of the house if it has another length; a wrong check digit answers 422
+// `catalog.barcode_check_digit`. Of kind `weighed` the code is the prefix and the item's digits, as a layout in the settings has them.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/variants/{id}/barcodes (the `AddVariantBarcode` operationId).
+func (c *ClientWithResponses) AddVariantBarcodeWithResponse(ctx context.Context, id VariantId, params *AddVariantBarcodeParams, body AddVariantBarcodeJSONRequestBody, reqEditors ...RequestEditorFn) (*AddVariantBarcodeReply, error) {
+	rsp, err := c.AddVariantBarcode(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddVariantBarcodeReply(rsp)
+}
+
+// RemoveVariantBarcodeWithResponse Take a barcode off a variant
+//
+// Its main barcode is changed with the variant.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/variants/{id}/barcodes/{barcode_id} (the `RemoveVariantBarcode` operationId).
+func (c *ClientWithResponses) RemoveVariantBarcodeWithResponse(ctx context.Context, id VariantId, barcodeId Id, reqEditors ...RequestEditorFn) (*RemoveVariantBarcodeReply, error) {
+	rsp, err := c.RemoveVariantBarcode(ctx, id, barcodeId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRemoveVariantBarcodeReply(rsp)
 }
 
 // GetVariantPriceWithResponse Say what a variant costs, and why
@@ -77030,6 +78769,135 @@ func ParseStepUpReply(rsp *http.Response) (*StepUpReply, error) {
 	switch {
 	case true:
 		var headers StepUpReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetCatalogSettingsReply parses an HTTP response from a GetCatalogSettingsWithResponse call
+func ParseGetCatalogSettingsReply(rsp *http.Response) (*GetCatalogSettingsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCatalogSettingsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CatalogSettings
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetCatalogSettingsReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers GetCatalogSettingsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSetCatalogSettingsReply parses an HTTP response from a SetCatalogSettingsWithResponse call
+func ParseSetCatalogSettingsReply(rsp *http.Response) (*SetCatalogSettingsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetCatalogSettingsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CatalogSettings
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SetCatalogSettingsReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers SetCatalogSettingsReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
@@ -87283,6 +89151,69 @@ func ParseUpdateProductReply(rsp *http.Response) (*UpdateProductReply, error) {
 	return response, nil
 }
 
+// ParseSetProductOptionsReply parses an HTTP response from a SetProductOptionsWithResponse call
+func ParseSetProductOptionsReply(rsp *http.Response) (*SetProductOptionsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetProductOptionsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Product
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SetProductOptionsReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers SetProductOptionsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListProductStatusChangesReply parses an HTTP response from a ListProductStatusChangesWithResponse call
 func ParseListProductStatusChangesReply(rsp *http.Response) (*ListProductStatusChangesReply, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -87459,6 +89390,59 @@ func ParseCreateVariantReply(rsp *http.Response) (*CreateVariantReply, error) {
 		response.Headers201 = &headers
 	case true:
 		var headers CreateVariantReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGenerateVariantsReply parses an HTTP response from a GenerateVariantsWithResponse call
+func ParseGenerateVariantsReply(rsp *http.Response) (*GenerateVariantsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GenerateVariantsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest GeneratedVariants
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GenerateVariantsReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
@@ -92411,6 +94395,181 @@ func ParseUpdateVariantReply(rsp *http.Response) (*UpdateVariantReply, error) {
 		response.Headers200 = &headers
 	case true:
 		var headers UpdateVariantReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListVariantBarcodesReply parses an HTTP response from a ListVariantBarcodesWithResponse call
+func ParseListVariantBarcodesReply(rsp *http.Response) (*ListVariantBarcodesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListVariantBarcodesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest VariantBarcodeList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListVariantBarcodesReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListVariantBarcodesReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAddVariantBarcodeReply parses an HTTP response from a AddVariantBarcodeWithResponse call
+func ParseAddVariantBarcodeReply(rsp *http.Response) (*AddVariantBarcodeReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AddVariantBarcodeReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest VariantBarcode
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers AddVariantBarcodeReply201Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers AddVariantBarcodeReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRemoveVariantBarcodeReply parses an HTTP response from a RemoveVariantBarcodeWithResponse call
+func ParseRemoveVariantBarcodeReply(rsp *http.Response) (*RemoveVariantBarcodeReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RemoveVariantBarcodeReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RemoveVariantBarcodeReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

@@ -16,6 +16,7 @@ import (
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"github.com/shuke-crm/shuke/ent/commerce/catalogsettings"
 	"github.com/shuke-crm/shuke/ent/commerce/category"
 	"github.com/shuke-crm/shuke/ent/commerce/order"
 	"github.com/shuke-crm/shuke/ent/commerce/orderline"
@@ -35,6 +36,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/stocktransfer"
 	"github.com/shuke-crm/shuke/ent/commerce/stocktransferline"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
+	"github.com/shuke-crm/shuke/ent/commerce/variantbarcode"
 	"github.com/shuke-crm/shuke/ent/commerce/variantpricechange"
 
 	stdsql "database/sql"
@@ -45,6 +47,8 @@ type Client struct {
 	config
 	// Schema is the client for creating, migrating and dropping schema.
 	Schema *migrate.Schema
+	// CatalogSettings is the client for interacting with the CatalogSettings builders.
+	CatalogSettings *CatalogSettingsClient
 	// Category is the client for interacting with the Category builders.
 	Category *CategoryClient
 	// Order is the client for interacting with the Order builders.
@@ -83,6 +87,8 @@ type Client struct {
 	StockTransferLine *StockTransferLineClient
 	// Variant is the client for interacting with the Variant builders.
 	Variant *VariantClient
+	// VariantBarcode is the client for interacting with the VariantBarcode builders.
+	VariantBarcode *VariantBarcodeClient
 	// VariantPriceChange is the client for interacting with the VariantPriceChange builders.
 	VariantPriceChange *VariantPriceChangeClient
 }
@@ -96,6 +102,7 @@ func NewClient(opts ...Option) *Client {
 
 func (c *Client) init() {
 	c.Schema = migrate.NewSchema(c.driver)
+	c.CatalogSettings = NewCatalogSettingsClient(c.config)
 	c.Category = NewCategoryClient(c.config)
 	c.Order = NewOrderClient(c.config)
 	c.OrderLine = NewOrderLineClient(c.config)
@@ -115,6 +122,7 @@ func (c *Client) init() {
 	c.StockTransfer = NewStockTransferClient(c.config)
 	c.StockTransferLine = NewStockTransferLineClient(c.config)
 	c.Variant = NewVariantClient(c.config)
+	c.VariantBarcode = NewVariantBarcodeClient(c.config)
 	c.VariantPriceChange = NewVariantPriceChangeClient(c.config)
 }
 
@@ -208,6 +216,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 	return &Tx{
 		ctx:                  ctx,
 		config:               cfg,
+		CatalogSettings:      NewCatalogSettingsClient(cfg),
 		Category:             NewCategoryClient(cfg),
 		Order:                NewOrderClient(cfg),
 		OrderLine:            NewOrderLineClient(cfg),
@@ -227,6 +236,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		StockTransfer:        NewStockTransferClient(cfg),
 		StockTransferLine:    NewStockTransferLineClient(cfg),
 		Variant:              NewVariantClient(cfg),
+		VariantBarcode:       NewVariantBarcodeClient(cfg),
 		VariantPriceChange:   NewVariantPriceChangeClient(cfg),
 	}, nil
 }
@@ -247,6 +257,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 	return &Tx{
 		ctx:                  ctx,
 		config:               cfg,
+		CatalogSettings:      NewCatalogSettingsClient(cfg),
 		Category:             NewCategoryClient(cfg),
 		Order:                NewOrderClient(cfg),
 		OrderLine:            NewOrderLineClient(cfg),
@@ -266,6 +277,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		StockTransfer:        NewStockTransferClient(cfg),
 		StockTransferLine:    NewStockTransferLineClient(cfg),
 		Variant:              NewVariantClient(cfg),
+		VariantBarcode:       NewVariantBarcodeClient(cfg),
 		VariantPriceChange:   NewVariantPriceChangeClient(cfg),
 	}, nil
 }
@@ -273,7 +285,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 // Debug returns a new debug-client. It's used to get verbose logging on specific operations.
 //
 //	client.Debug().
-//		Category.
+//		CatalogSettings.
 //		Query().
 //		Count(ctx)
 func (c *Client) Debug() *Client {
@@ -296,11 +308,12 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.Category, c.Order, c.OrderLine, c.OrderReturn, c.OrderReturnLine, c.PriceList,
-		c.PriceListEntry, c.Product, c.ProductStatusChange, c.StockCount,
-		c.StockCountLine, c.StockDocument, c.StockLevel, c.StockMovement,
-		c.StockReservation, c.StockReservationLine, c.StockTransfer,
-		c.StockTransferLine, c.Variant, c.VariantPriceChange,
+		c.CatalogSettings, c.Category, c.Order, c.OrderLine, c.OrderReturn,
+		c.OrderReturnLine, c.PriceList, c.PriceListEntry, c.Product,
+		c.ProductStatusChange, c.StockCount, c.StockCountLine, c.StockDocument,
+		c.StockLevel, c.StockMovement, c.StockReservation, c.StockReservationLine,
+		c.StockTransfer, c.StockTransferLine, c.Variant, c.VariantBarcode,
+		c.VariantPriceChange,
 	} {
 		n.Use(hooks...)
 	}
@@ -310,11 +323,12 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.Category, c.Order, c.OrderLine, c.OrderReturn, c.OrderReturnLine, c.PriceList,
-		c.PriceListEntry, c.Product, c.ProductStatusChange, c.StockCount,
-		c.StockCountLine, c.StockDocument, c.StockLevel, c.StockMovement,
-		c.StockReservation, c.StockReservationLine, c.StockTransfer,
-		c.StockTransferLine, c.Variant, c.VariantPriceChange,
+		c.CatalogSettings, c.Category, c.Order, c.OrderLine, c.OrderReturn,
+		c.OrderReturnLine, c.PriceList, c.PriceListEntry, c.Product,
+		c.ProductStatusChange, c.StockCount, c.StockCountLine, c.StockDocument,
+		c.StockLevel, c.StockMovement, c.StockReservation, c.StockReservationLine,
+		c.StockTransfer, c.StockTransferLine, c.Variant, c.VariantBarcode,
+		c.VariantPriceChange,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -323,6 +337,8 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 // Mutate implements the ent.Mutator interface.
 func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 	switch m := m.(type) {
+	case *CatalogSettingsMutation:
+		return c.CatalogSettings.mutate(ctx, m)
 	case *CategoryMutation:
 		return c.Category.mutate(ctx, m)
 	case *OrderMutation:
@@ -361,10 +377,146 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.StockTransferLine.mutate(ctx, m)
 	case *VariantMutation:
 		return c.Variant.mutate(ctx, m)
+	case *VariantBarcodeMutation:
+		return c.VariantBarcode.mutate(ctx, m)
 	case *VariantPriceChangeMutation:
 		return c.VariantPriceChange.mutate(ctx, m)
 	default:
 		return nil, fmt.Errorf("commerce: unknown mutation type %T", m)
+	}
+}
+
+// CatalogSettingsClient is a client for the CatalogSettings schema.
+type CatalogSettingsClient struct {
+	config
+}
+
+// NewCatalogSettingsClient returns a client for the CatalogSettings from the given config.
+func NewCatalogSettingsClient(c config) *CatalogSettingsClient {
+	return &CatalogSettingsClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `catalogsettings.Hooks(f(g(h())))`.
+func (c *CatalogSettingsClient) Use(hooks ...Hook) {
+	c.hooks.CatalogSettings = append(c.hooks.CatalogSettings, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `catalogsettings.Intercept(f(g(h())))`.
+func (c *CatalogSettingsClient) Intercept(interceptors ...Interceptor) {
+	c.inters.CatalogSettings = append(c.inters.CatalogSettings, interceptors...)
+}
+
+// Create returns a builder for creating a CatalogSettings entity.
+func (c *CatalogSettingsClient) Create() *CatalogSettingsCreate {
+	mutation := newCatalogSettingsMutation(c.config, OpCreate)
+	return &CatalogSettingsCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of CatalogSettings entities.
+func (c *CatalogSettingsClient) CreateBulk(builders ...*CatalogSettingsCreate) *CatalogSettingsCreateBulk {
+	return &CatalogSettingsCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *CatalogSettingsClient) MapCreateBulk(slice any, setFunc func(*CatalogSettingsCreate, int)) *CatalogSettingsCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &CatalogSettingsCreateBulk{err: fmt.Errorf("calling to CatalogSettingsClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*CatalogSettingsCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &CatalogSettingsCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for CatalogSettings.
+func (c *CatalogSettingsClient) Update() *CatalogSettingsUpdate {
+	mutation := newCatalogSettingsMutation(c.config, OpUpdate)
+	return &CatalogSettingsUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *CatalogSettingsClient) UpdateOne(_m *CatalogSettings) *CatalogSettingsUpdateOne {
+	mutation := newCatalogSettingsMutation(c.config, OpUpdateOne, withCatalogSettings(_m))
+	return &CatalogSettingsUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *CatalogSettingsClient) UpdateOneID(id int) *CatalogSettingsUpdateOne {
+	mutation := newCatalogSettingsMutation(c.config, OpUpdateOne, withCatalogSettingsID(id))
+	return &CatalogSettingsUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for CatalogSettings.
+func (c *CatalogSettingsClient) Delete() *CatalogSettingsDelete {
+	mutation := newCatalogSettingsMutation(c.config, OpDelete)
+	return &CatalogSettingsDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *CatalogSettingsClient) DeleteOne(_m *CatalogSettings) *CatalogSettingsDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *CatalogSettingsClient) DeleteOneID(id int) *CatalogSettingsDeleteOne {
+	builder := c.Delete().Where(catalogsettings.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &CatalogSettingsDeleteOne{builder}
+}
+
+// Query returns a query builder for CatalogSettings.
+func (c *CatalogSettingsClient) Query() *CatalogSettingsQuery {
+	return &CatalogSettingsQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeCatalogSettings},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a CatalogSettings entity by its id.
+func (c *CatalogSettingsClient) Get(ctx context.Context, id int) (*CatalogSettings, error) {
+	return c.Query().Where(catalogsettings.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *CatalogSettingsClient) GetX(ctx context.Context, id int) *CatalogSettings {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *CatalogSettingsClient) Hooks() []Hook {
+	hooks := c.hooks.CatalogSettings
+	return append(hooks[:len(hooks):len(hooks)], catalogsettings.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *CatalogSettingsClient) Interceptors() []Interceptor {
+	return c.inters.CatalogSettings
+}
+
+func (c *CatalogSettingsClient) mutate(ctx context.Context, m *CatalogSettingsMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&CatalogSettingsCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&CatalogSettingsUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&CatalogSettingsUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&CatalogSettingsDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("commerce: unknown CatalogSettings mutation op: %q", m.Op())
 	}
 }
 
@@ -3304,6 +3456,22 @@ func (c *VariantClient) GetX(ctx context.Context, id uuid.UUID) *Variant {
 	return obj
 }
 
+// QueryBarcodes queries the barcodes edge of a Variant.
+func (c *VariantClient) QueryBarcodes(_m *Variant) *VariantBarcodeQuery {
+	query := (&VariantBarcodeClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(variant.Table, variant.FieldID, id),
+			sqlgraph.To(variantbarcode.Table, variantbarcode.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, variant.BarcodesTable, variant.BarcodesColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // QueryProduct queries the product edge of a Variant.
 func (c *VariantClient) QueryProduct(_m *Variant) *ProductQuery {
 	query := (&ProductClient{config: c.config}).Query()
@@ -3343,6 +3511,156 @@ func (c *VariantClient) mutate(ctx context.Context, m *VariantMutation) (Value, 
 		return (&VariantDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("commerce: unknown Variant mutation op: %q", m.Op())
+	}
+}
+
+// VariantBarcodeClient is a client for the VariantBarcode schema.
+type VariantBarcodeClient struct {
+	config
+}
+
+// NewVariantBarcodeClient returns a client for the VariantBarcode from the given config.
+func NewVariantBarcodeClient(c config) *VariantBarcodeClient {
+	return &VariantBarcodeClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `variantbarcode.Hooks(f(g(h())))`.
+func (c *VariantBarcodeClient) Use(hooks ...Hook) {
+	c.hooks.VariantBarcode = append(c.hooks.VariantBarcode, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `variantbarcode.Intercept(f(g(h())))`.
+func (c *VariantBarcodeClient) Intercept(interceptors ...Interceptor) {
+	c.inters.VariantBarcode = append(c.inters.VariantBarcode, interceptors...)
+}
+
+// Create returns a builder for creating a VariantBarcode entity.
+func (c *VariantBarcodeClient) Create() *VariantBarcodeCreate {
+	mutation := newVariantBarcodeMutation(c.config, OpCreate)
+	return &VariantBarcodeCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of VariantBarcode entities.
+func (c *VariantBarcodeClient) CreateBulk(builders ...*VariantBarcodeCreate) *VariantBarcodeCreateBulk {
+	return &VariantBarcodeCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *VariantBarcodeClient) MapCreateBulk(slice any, setFunc func(*VariantBarcodeCreate, int)) *VariantBarcodeCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &VariantBarcodeCreateBulk{err: fmt.Errorf("calling to VariantBarcodeClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*VariantBarcodeCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &VariantBarcodeCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for VariantBarcode.
+func (c *VariantBarcodeClient) Update() *VariantBarcodeUpdate {
+	mutation := newVariantBarcodeMutation(c.config, OpUpdate)
+	return &VariantBarcodeUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *VariantBarcodeClient) UpdateOne(_m *VariantBarcode) *VariantBarcodeUpdateOne {
+	mutation := newVariantBarcodeMutation(c.config, OpUpdateOne, withVariantBarcode(_m))
+	return &VariantBarcodeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *VariantBarcodeClient) UpdateOneID(id uuid.UUID) *VariantBarcodeUpdateOne {
+	mutation := newVariantBarcodeMutation(c.config, OpUpdateOne, withVariantBarcodeID(id))
+	return &VariantBarcodeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for VariantBarcode.
+func (c *VariantBarcodeClient) Delete() *VariantBarcodeDelete {
+	mutation := newVariantBarcodeMutation(c.config, OpDelete)
+	return &VariantBarcodeDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *VariantBarcodeClient) DeleteOne(_m *VariantBarcode) *VariantBarcodeDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *VariantBarcodeClient) DeleteOneID(id uuid.UUID) *VariantBarcodeDeleteOne {
+	builder := c.Delete().Where(variantbarcode.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &VariantBarcodeDeleteOne{builder}
+}
+
+// Query returns a query builder for VariantBarcode.
+func (c *VariantBarcodeClient) Query() *VariantBarcodeQuery {
+	return &VariantBarcodeQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeVariantBarcode},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a VariantBarcode entity by its id.
+func (c *VariantBarcodeClient) Get(ctx context.Context, id uuid.UUID) (*VariantBarcode, error) {
+	return c.Query().Where(variantbarcode.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *VariantBarcodeClient) GetX(ctx context.Context, id uuid.UUID) *VariantBarcode {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryVariant queries the variant edge of a VariantBarcode.
+func (c *VariantBarcodeClient) QueryVariant(_m *VariantBarcode) *VariantQuery {
+	query := (&VariantClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(variantbarcode.Table, variantbarcode.FieldID, id),
+			sqlgraph.To(variant.Table, variant.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, variantbarcode.VariantTable, variantbarcode.VariantColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *VariantBarcodeClient) Hooks() []Hook {
+	hooks := c.hooks.VariantBarcode
+	return append(hooks[:len(hooks):len(hooks)], variantbarcode.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *VariantBarcodeClient) Interceptors() []Interceptor {
+	return c.inters.VariantBarcode
+}
+
+func (c *VariantBarcodeClient) mutate(ctx context.Context, m *VariantBarcodeMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&VariantBarcodeCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&VariantBarcodeUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&VariantBarcodeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&VariantBarcodeDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("commerce: unknown VariantBarcode mutation op: %q", m.Op())
 	}
 }
 
@@ -3483,18 +3801,18 @@ func (c *VariantPriceChangeClient) mutate(ctx context.Context, m *VariantPriceCh
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		Category, Order, OrderLine, OrderReturn, OrderReturnLine, PriceList,
-		PriceListEntry, Product, ProductStatusChange, StockCount, StockCountLine,
-		StockDocument, StockLevel, StockMovement, StockReservation,
+		CatalogSettings, Category, Order, OrderLine, OrderReturn, OrderReturnLine,
+		PriceList, PriceListEntry, Product, ProductStatusChange, StockCount,
+		StockCountLine, StockDocument, StockLevel, StockMovement, StockReservation,
 		StockReservationLine, StockTransfer, StockTransferLine, Variant,
-		VariantPriceChange []ent.Hook
+		VariantBarcode, VariantPriceChange []ent.Hook
 	}
 	inters struct {
-		Category, Order, OrderLine, OrderReturn, OrderReturnLine, PriceList,
-		PriceListEntry, Product, ProductStatusChange, StockCount, StockCountLine,
-		StockDocument, StockLevel, StockMovement, StockReservation,
+		CatalogSettings, Category, Order, OrderLine, OrderReturn, OrderReturnLine,
+		PriceList, PriceListEntry, Product, ProductStatusChange, StockCount,
+		StockCountLine, StockDocument, StockLevel, StockMovement, StockReservation,
 		StockReservationLine, StockTransfer, StockTransferLine, Variant,
-		VariantPriceChange []ent.Interceptor
+		VariantBarcode, VariantPriceChange []ent.Interceptor
 	}
 )
 

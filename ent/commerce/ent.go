@@ -12,6 +12,7 @@ import (
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"github.com/shuke-crm/shuke/ent/commerce/catalogsettings"
 	"github.com/shuke-crm/shuke/ent/commerce/category"
 	"github.com/shuke-crm/shuke/ent/commerce/order"
 	"github.com/shuke-crm/shuke/ent/commerce/orderline"
@@ -31,6 +32,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/stocktransfer"
 	"github.com/shuke-crm/shuke/ent/commerce/stocktransferline"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
+	"github.com/shuke-crm/shuke/ent/commerce/variantbarcode"
 	"github.com/shuke-crm/shuke/ent/commerce/variantpricechange"
 )
 
@@ -92,6 +94,7 @@ var (
 func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
+			catalogsettings.Table:      catalogsettings.ValidColumn,
 			category.Table:             category.ValidColumn,
 			order.Table:                order.ValidColumn,
 			orderline.Table:            orderline.ValidColumn,
@@ -111,6 +114,7 @@ func checkColumn(t, c string) error {
 			stocktransfer.Table:        stocktransfer.ValidColumn,
 			stocktransferline.Table:    stocktransferline.ValidColumn,
 			variant.Table:              variant.ValidColumn,
+			variantbarcode.Table:       variantbarcode.ValidColumn,
 			variantpricechange.Table:   variantpricechange.ValidColumn,
 		})
 	})

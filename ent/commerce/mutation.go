@@ -12,6 +12,7 @@ import (
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
+	"github.com/shuke-crm/shuke/ent/commerce/catalogsettings"
 	"github.com/shuke-crm/shuke/ent/commerce/category"
 	"github.com/shuke-crm/shuke/ent/commerce/order"
 	"github.com/shuke-crm/shuke/ent/commerce/orderline"
@@ -33,6 +34,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/stocktransfer"
 	"github.com/shuke-crm/shuke/ent/commerce/stocktransferline"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
+	"github.com/shuke-crm/shuke/ent/commerce/variantbarcode"
 	"github.com/shuke-crm/shuke/ent/commerce/variantpricechange"
 )
 
@@ -45,6 +47,7 @@ const (
 	OpUpdateOne = ent.OpUpdateOne
 
 	// Node types.
+	TypeCatalogSettings      = "CatalogSettings"
 	TypeCategory             = "Category"
 	TypeOrder                = "Order"
 	TypeOrderLine            = "OrderLine"
@@ -64,8 +67,611 @@ const (
 	TypeStockTransfer        = "StockTransfer"
 	TypeStockTransferLine    = "StockTransferLine"
 	TypeVariant              = "Variant"
+	TypeVariantBarcode       = "VariantBarcode"
 	TypeVariantPriceChange   = "VariantPriceChange"
 )
+
+// CatalogSettingsMutation represents an operation that mutates the CatalogSettings nodes in the graph.
+type CatalogSettingsMutation struct {
+	config
+	op                    Op
+	typ                   string
+	id                    *int
+	default_tax_rate      *int32
+	adddefault_tax_rate   *int32
+	weighed_layouts       *[]schema.WeighedLayout
+	appendweighed_layouts []schema.WeighedLayout
+	version               *int64
+	addversion            *int64
+	updated_at            *time.Time
+	clearedFields         map[string]struct{}
+	done                  bool
+	oldValue              func(context.Context) (*CatalogSettings, error)
+	predicates            []predicate.CatalogSettings
+}
+
+var _ ent.Mutation = (*CatalogSettingsMutation)(nil)
+
+// catalogsettingsOption allows management of the mutation configuration using functional options.
+type catalogsettingsOption func(*CatalogSettingsMutation)
+
+// newCatalogSettingsMutation creates new mutation for the CatalogSettings entity.
+func newCatalogSettingsMutation(c config, op Op, opts ...catalogsettingsOption) *CatalogSettingsMutation {
+	m := &CatalogSettingsMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeCatalogSettings,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withCatalogSettingsID sets the ID field of the mutation.
+func withCatalogSettingsID(id int) catalogsettingsOption {
+	return func(m *CatalogSettingsMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *CatalogSettings
+		)
+		m.oldValue = func(ctx context.Context) (*CatalogSettings, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().CatalogSettings.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withCatalogSettings sets the old CatalogSettings of the mutation.
+func withCatalogSettings(node *CatalogSettings) catalogsettingsOption {
+	return func(m *CatalogSettingsMutation) {
+		m.oldValue = func(context.Context) (*CatalogSettings, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m CatalogSettingsMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m CatalogSettingsMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("commerce: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of CatalogSettings entities.
+func (m *CatalogSettingsMutation) SetID(id int) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *CatalogSettingsMutation) ID() (id int, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *CatalogSettingsMutation) IDs(ctx context.Context) ([]int, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().CatalogSettings.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetDefaultTaxRate sets the "default_tax_rate" field.
+func (m *CatalogSettingsMutation) SetDefaultTaxRate(i int32) {
+	m.default_tax_rate = &i
+	m.adddefault_tax_rate = nil
+}
+
+// DefaultTaxRate returns the value of the "default_tax_rate" field in the mutation.
+func (m *CatalogSettingsMutation) DefaultTaxRate() (r int32, exists bool) {
+	v := m.default_tax_rate
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDefaultTaxRate returns the old "default_tax_rate" field's value of the CatalogSettings entity.
+// If the CatalogSettings object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CatalogSettingsMutation) OldDefaultTaxRate(ctx context.Context) (v int32, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDefaultTaxRate is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDefaultTaxRate requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDefaultTaxRate: %w", err)
+	}
+	return oldValue.DefaultTaxRate, nil
+}
+
+// AddDefaultTaxRate adds i to the "default_tax_rate" field.
+func (m *CatalogSettingsMutation) AddDefaultTaxRate(i int32) {
+	if m.adddefault_tax_rate != nil {
+		*m.adddefault_tax_rate += i
+	} else {
+		m.adddefault_tax_rate = &i
+	}
+}
+
+// AddedDefaultTaxRate returns the value that was added to the "default_tax_rate" field in this mutation.
+func (m *CatalogSettingsMutation) AddedDefaultTaxRate() (r int32, exists bool) {
+	v := m.adddefault_tax_rate
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetDefaultTaxRate resets all changes to the "default_tax_rate" field.
+func (m *CatalogSettingsMutation) ResetDefaultTaxRate() {
+	m.default_tax_rate = nil
+	m.adddefault_tax_rate = nil
+}
+
+// SetWeighedLayouts sets the "weighed_layouts" field.
+func (m *CatalogSettingsMutation) SetWeighedLayouts(sl []schema.WeighedLayout) {
+	m.weighed_layouts = &sl
+	m.appendweighed_layouts = nil
+}
+
+// WeighedLayouts returns the value of the "weighed_layouts" field in the mutation.
+func (m *CatalogSettingsMutation) WeighedLayouts() (r []schema.WeighedLayout, exists bool) {
+	v := m.weighed_layouts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWeighedLayouts returns the old "weighed_layouts" field's value of the CatalogSettings entity.
+// If the CatalogSettings object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CatalogSettingsMutation) OldWeighedLayouts(ctx context.Context) (v []schema.WeighedLayout, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWeighedLayouts is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWeighedLayouts requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWeighedLayouts: %w", err)
+	}
+	return oldValue.WeighedLayouts, nil
+}
+
+// AppendWeighedLayouts adds sl to the "weighed_layouts" field.
+func (m *CatalogSettingsMutation) AppendWeighedLayouts(sl []schema.WeighedLayout) {
+	m.appendweighed_layouts = append(m.appendweighed_layouts, sl...)
+}
+
+// AppendedWeighedLayouts returns the list of values that were appended to the "weighed_layouts" field in this mutation.
+func (m *CatalogSettingsMutation) AppendedWeighedLayouts() ([]schema.WeighedLayout, bool) {
+	if len(m.appendweighed_layouts) == 0 {
+		return nil, false
+	}
+	return m.appendweighed_layouts, true
+}
+
+// ClearWeighedLayouts clears the value of the "weighed_layouts" field.
+func (m *CatalogSettingsMutation) ClearWeighedLayouts() {
+	m.weighed_layouts = nil
+	m.appendweighed_layouts = nil
+	m.clearedFields[catalogsettings.FieldWeighedLayouts] = struct{}{}
+}
+
+// WeighedLayoutsCleared returns if the "weighed_layouts" field was cleared in this mutation.
+func (m *CatalogSettingsMutation) WeighedLayoutsCleared() bool {
+	_, ok := m.clearedFields[catalogsettings.FieldWeighedLayouts]
+	return ok
+}
+
+// ResetWeighedLayouts resets all changes to the "weighed_layouts" field.
+func (m *CatalogSettingsMutation) ResetWeighedLayouts() {
+	m.weighed_layouts = nil
+	m.appendweighed_layouts = nil
+	delete(m.clearedFields, catalogsettings.FieldWeighedLayouts)
+}
+
+// SetVersion sets the "version" field.
+func (m *CatalogSettingsMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *CatalogSettingsMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the CatalogSettings entity.
+// If the CatalogSettings object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CatalogSettingsMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *CatalogSettingsMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *CatalogSettingsMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *CatalogSettingsMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *CatalogSettingsMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *CatalogSettingsMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the CatalogSettings entity.
+// If the CatalogSettings object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CatalogSettingsMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *CatalogSettingsMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// Where appends a list predicates to the CatalogSettingsMutation builder.
+func (m *CatalogSettingsMutation) Where(ps ...predicate.CatalogSettings) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the CatalogSettingsMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *CatalogSettingsMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.CatalogSettings, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *CatalogSettingsMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *CatalogSettingsMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (CatalogSettings).
+func (m *CatalogSettingsMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *CatalogSettingsMutation) Fields() []string {
+	fields := make([]string, 0, 4)
+	if m.default_tax_rate != nil {
+		fields = append(fields, catalogsettings.FieldDefaultTaxRate)
+	}
+	if m.weighed_layouts != nil {
+		fields = append(fields, catalogsettings.FieldWeighedLayouts)
+	}
+	if m.version != nil {
+		fields = append(fields, catalogsettings.FieldVersion)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, catalogsettings.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *CatalogSettingsMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case catalogsettings.FieldDefaultTaxRate:
+		return m.DefaultTaxRate()
+	case catalogsettings.FieldWeighedLayouts:
+		return m.WeighedLayouts()
+	case catalogsettings.FieldVersion:
+		return m.Version()
+	case catalogsettings.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *CatalogSettingsMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case catalogsettings.FieldDefaultTaxRate:
+		return m.OldDefaultTaxRate(ctx)
+	case catalogsettings.FieldWeighedLayouts:
+		return m.OldWeighedLayouts(ctx)
+	case catalogsettings.FieldVersion:
+		return m.OldVersion(ctx)
+	case catalogsettings.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown CatalogSettings field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *CatalogSettingsMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case catalogsettings.FieldDefaultTaxRate:
+		v, ok := value.(int32)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDefaultTaxRate(v)
+		return nil
+	case catalogsettings.FieldWeighedLayouts:
+		v, ok := value.([]schema.WeighedLayout)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWeighedLayouts(v)
+		return nil
+	case catalogsettings.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case catalogsettings.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown CatalogSettings field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *CatalogSettingsMutation) AddedFields() []string {
+	var fields []string
+	if m.adddefault_tax_rate != nil {
+		fields = append(fields, catalogsettings.FieldDefaultTaxRate)
+	}
+	if m.addversion != nil {
+		fields = append(fields, catalogsettings.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *CatalogSettingsMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case catalogsettings.FieldDefaultTaxRate:
+		return m.AddedDefaultTaxRate()
+	case catalogsettings.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *CatalogSettingsMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case catalogsettings.FieldDefaultTaxRate:
+		v, ok := value.(int32)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddDefaultTaxRate(v)
+		return nil
+	case catalogsettings.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown CatalogSettings numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *CatalogSettingsMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(catalogsettings.FieldWeighedLayouts) {
+		fields = append(fields, catalogsettings.FieldWeighedLayouts)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *CatalogSettingsMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *CatalogSettingsMutation) ClearField(name string) error {
+	switch name {
+	case catalogsettings.FieldWeighedLayouts:
+		m.ClearWeighedLayouts()
+		return nil
+	}
+	return fmt.Errorf("unknown CatalogSettings nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *CatalogSettingsMutation) ResetField(name string) error {
+	switch name {
+	case catalogsettings.FieldDefaultTaxRate:
+		m.ResetDefaultTaxRate()
+		return nil
+	case catalogsettings.FieldWeighedLayouts:
+		m.ResetWeighedLayouts()
+		return nil
+	case catalogsettings.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case catalogsettings.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown CatalogSettings field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *CatalogSettingsMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *CatalogSettingsMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *CatalogSettingsMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *CatalogSettingsMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *CatalogSettingsMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *CatalogSettingsMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *CatalogSettingsMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown CatalogSettings unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *CatalogSettingsMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown CatalogSettings edge %s", name)
+}
 
 // CategoryMutation represents an operation that mutates the Category nodes in the graph.
 type CategoryMutation struct {
@@ -8564,6 +9170,8 @@ type ProductMutation struct {
 	status          *product.Status
 	book            **schema.Book
 	apparel         **schema.Apparel
+	options         *[]schema.Option
+	appendoptions   []schema.Option
 	attributes      *map[string]interface{}
 	tax_rate        *int32
 	addtax_rate     *int32
@@ -9040,6 +9648,71 @@ func (m *ProductMutation) ApparelCleared() bool {
 func (m *ProductMutation) ResetApparel() {
 	m.apparel = nil
 	delete(m.clearedFields, product.FieldApparel)
+}
+
+// SetOptions sets the "options" field.
+func (m *ProductMutation) SetOptions(s []schema.Option) {
+	m.options = &s
+	m.appendoptions = nil
+}
+
+// Options returns the value of the "options" field in the mutation.
+func (m *ProductMutation) Options() (r []schema.Option, exists bool) {
+	v := m.options
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOptions returns the old "options" field's value of the Product entity.
+// If the Product object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductMutation) OldOptions(ctx context.Context) (v []schema.Option, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOptions is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOptions requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOptions: %w", err)
+	}
+	return oldValue.Options, nil
+}
+
+// AppendOptions adds s to the "options" field.
+func (m *ProductMutation) AppendOptions(s []schema.Option) {
+	m.appendoptions = append(m.appendoptions, s...)
+}
+
+// AppendedOptions returns the list of values that were appended to the "options" field in this mutation.
+func (m *ProductMutation) AppendedOptions() ([]schema.Option, bool) {
+	if len(m.appendoptions) == 0 {
+		return nil, false
+	}
+	return m.appendoptions, true
+}
+
+// ClearOptions clears the value of the "options" field.
+func (m *ProductMutation) ClearOptions() {
+	m.options = nil
+	m.appendoptions = nil
+	m.clearedFields[product.FieldOptions] = struct{}{}
+}
+
+// OptionsCleared returns if the "options" field was cleared in this mutation.
+func (m *ProductMutation) OptionsCleared() bool {
+	_, ok := m.clearedFields[product.FieldOptions]
+	return ok
+}
+
+// ResetOptions resets all changes to the "options" field.
+func (m *ProductMutation) ResetOptions() {
+	m.options = nil
+	m.appendoptions = nil
+	delete(m.clearedFields, product.FieldOptions)
 }
 
 // SetAttributes sets the "attributes" field.
@@ -9538,7 +10211,7 @@ func (m *ProductMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ProductMutation) Fields() []string {
-	fields := make([]string, 0, 16)
+	fields := make([]string, 0, 17)
 	if m.kind != nil {
 		fields = append(fields, product.FieldKind)
 	}
@@ -9562,6 +10235,9 @@ func (m *ProductMutation) Fields() []string {
 	}
 	if m.apparel != nil {
 		fields = append(fields, product.FieldApparel)
+	}
+	if m.options != nil {
+		fields = append(fields, product.FieldOptions)
 	}
 	if m.attributes != nil {
 		fields = append(fields, product.FieldAttributes)
@@ -9611,6 +10287,8 @@ func (m *ProductMutation) Field(name string) (ent.Value, bool) {
 		return m.Book()
 	case product.FieldApparel:
 		return m.Apparel()
+	case product.FieldOptions:
+		return m.Options()
 	case product.FieldAttributes:
 		return m.Attributes()
 	case product.FieldTaxRate:
@@ -9652,6 +10330,8 @@ func (m *ProductMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldBook(ctx)
 	case product.FieldApparel:
 		return m.OldApparel(ctx)
+	case product.FieldOptions:
+		return m.OldOptions(ctx)
 	case product.FieldAttributes:
 		return m.OldAttributes(ctx)
 	case product.FieldTaxRate:
@@ -9732,6 +10412,13 @@ func (m *ProductMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetApparel(v)
+		return nil
+	case product.FieldOptions:
+		v, ok := value.([]schema.Option)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOptions(v)
 		return nil
 	case product.FieldAttributes:
 		v, ok := value.(map[string]interface{})
@@ -9861,6 +10548,9 @@ func (m *ProductMutation) ClearedFields() []string {
 	if m.FieldCleared(product.FieldApparel) {
 		fields = append(fields, product.FieldApparel)
 	}
+	if m.FieldCleared(product.FieldOptions) {
+		fields = append(fields, product.FieldOptions)
+	}
 	if m.FieldCleared(product.FieldAttributes) {
 		fields = append(fields, product.FieldAttributes)
 	}
@@ -9901,6 +10591,9 @@ func (m *ProductMutation) ClearField(name string) error {
 		return nil
 	case product.FieldApparel:
 		m.ClearApparel()
+		return nil
+	case product.FieldOptions:
+		m.ClearOptions()
 		return nil
 	case product.FieldAttributes:
 		m.ClearAttributes()
@@ -9945,6 +10638,9 @@ func (m *ProductMutation) ResetField(name string) error {
 		return nil
 	case product.FieldApparel:
 		m.ResetApparel()
+		return nil
+	case product.FieldOptions:
+		m.ResetOptions()
 		return nil
 	case product.FieldAttributes:
 		m.ResetAttributes()
@@ -18781,12 +19477,16 @@ type VariantMutation struct {
 	cost_amount     *int64
 	addcost_amount  *int64
 	options         *map[string]string
+	option_key      *string
 	status          *variant.Status
 	version         *int64
 	addversion      *int64
 	created_at      *time.Time
 	updated_at      *time.Time
 	clearedFields   map[string]struct{}
+	barcodes        map[uuid.UUID]struct{}
+	removedbarcodes map[uuid.UUID]struct{}
+	clearedbarcodes bool
 	product         *uuid.UUID
 	clearedproduct  bool
 	done            bool
@@ -19194,6 +19894,55 @@ func (m *VariantMutation) ResetOptions() {
 	delete(m.clearedFields, variant.FieldOptions)
 }
 
+// SetOptionKey sets the "option_key" field.
+func (m *VariantMutation) SetOptionKey(s string) {
+	m.option_key = &s
+}
+
+// OptionKey returns the value of the "option_key" field in the mutation.
+func (m *VariantMutation) OptionKey() (r string, exists bool) {
+	v := m.option_key
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOptionKey returns the old "option_key" field's value of the Variant entity.
+// If the Variant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *VariantMutation) OldOptionKey(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOptionKey is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOptionKey requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOptionKey: %w", err)
+	}
+	return oldValue.OptionKey, nil
+}
+
+// ClearOptionKey clears the value of the "option_key" field.
+func (m *VariantMutation) ClearOptionKey() {
+	m.option_key = nil
+	m.clearedFields[variant.FieldOptionKey] = struct{}{}
+}
+
+// OptionKeyCleared returns if the "option_key" field was cleared in this mutation.
+func (m *VariantMutation) OptionKeyCleared() bool {
+	_, ok := m.clearedFields[variant.FieldOptionKey]
+	return ok
+}
+
+// ResetOptionKey resets all changes to the "option_key" field.
+func (m *VariantMutation) ResetOptionKey() {
+	m.option_key = nil
+	delete(m.clearedFields, variant.FieldOptionKey)
+}
+
 // SetStatus sets the "status" field.
 func (m *VariantMutation) SetStatus(v variant.Status) {
 	m.status = &v
@@ -19358,6 +20107,60 @@ func (m *VariantMutation) ResetUpdatedAt() {
 	m.updated_at = nil
 }
 
+// AddBarcodeIDs adds the "barcodes" edge to the VariantBarcode entity by ids.
+func (m *VariantMutation) AddBarcodeIDs(ids ...uuid.UUID) {
+	if m.barcodes == nil {
+		m.barcodes = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		m.barcodes[ids[i]] = struct{}{}
+	}
+}
+
+// ClearBarcodes clears the "barcodes" edge to the VariantBarcode entity.
+func (m *VariantMutation) ClearBarcodes() {
+	m.clearedbarcodes = true
+}
+
+// BarcodesCleared reports if the "barcodes" edge to the VariantBarcode entity was cleared.
+func (m *VariantMutation) BarcodesCleared() bool {
+	return m.clearedbarcodes
+}
+
+// RemoveBarcodeIDs removes the "barcodes" edge to the VariantBarcode entity by IDs.
+func (m *VariantMutation) RemoveBarcodeIDs(ids ...uuid.UUID) {
+	if m.removedbarcodes == nil {
+		m.removedbarcodes = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		delete(m.barcodes, ids[i])
+		m.removedbarcodes[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedBarcodes returns the removed IDs of the "barcodes" edge to the VariantBarcode entity.
+func (m *VariantMutation) RemovedBarcodesIDs() (ids []uuid.UUID) {
+	for id := range m.removedbarcodes {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// BarcodesIDs returns the "barcodes" edge IDs in the mutation.
+func (m *VariantMutation) BarcodesIDs() (ids []uuid.UUID) {
+	for id := range m.barcodes {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetBarcodes resets all changes to the "barcodes" edge.
+func (m *VariantMutation) ResetBarcodes() {
+	m.barcodes = nil
+	m.clearedbarcodes = false
+	m.removedbarcodes = nil
+}
+
 // ClearProduct clears the "product" edge to the Product entity.
 func (m *VariantMutation) ClearProduct() {
 	m.clearedproduct = true
@@ -19419,7 +20222,7 @@ func (m *VariantMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *VariantMutation) Fields() []string {
-	fields := make([]string, 0, 10)
+	fields := make([]string, 0, 11)
 	if m.product != nil {
 		fields = append(fields, variant.FieldProductID)
 	}
@@ -19437,6 +20240,9 @@ func (m *VariantMutation) Fields() []string {
 	}
 	if m.options != nil {
 		fields = append(fields, variant.FieldOptions)
+	}
+	if m.option_key != nil {
+		fields = append(fields, variant.FieldOptionKey)
 	}
 	if m.status != nil {
 		fields = append(fields, variant.FieldStatus)
@@ -19470,6 +20276,8 @@ func (m *VariantMutation) Field(name string) (ent.Value, bool) {
 		return m.CostAmount()
 	case variant.FieldOptions:
 		return m.Options()
+	case variant.FieldOptionKey:
+		return m.OptionKey()
 	case variant.FieldStatus:
 		return m.Status()
 	case variant.FieldVersion:
@@ -19499,6 +20307,8 @@ func (m *VariantMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldCostAmount(ctx)
 	case variant.FieldOptions:
 		return m.OldOptions(ctx)
+	case variant.FieldOptionKey:
+		return m.OldOptionKey(ctx)
 	case variant.FieldStatus:
 		return m.OldStatus(ctx)
 	case variant.FieldVersion:
@@ -19557,6 +20367,13 @@ func (m *VariantMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetOptions(v)
+		return nil
+	case variant.FieldOptionKey:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOptionKey(v)
 		return nil
 	case variant.FieldStatus:
 		v, ok := value.(variant.Status)
@@ -19664,6 +20481,9 @@ func (m *VariantMutation) ClearedFields() []string {
 	if m.FieldCleared(variant.FieldOptions) {
 		fields = append(fields, variant.FieldOptions)
 	}
+	if m.FieldCleared(variant.FieldOptionKey) {
+		fields = append(fields, variant.FieldOptionKey)
+	}
 	return fields
 }
 
@@ -19686,6 +20506,9 @@ func (m *VariantMutation) ClearField(name string) error {
 		return nil
 	case variant.FieldOptions:
 		m.ClearOptions()
+		return nil
+	case variant.FieldOptionKey:
+		m.ClearOptionKey()
 		return nil
 	}
 	return fmt.Errorf("unknown Variant nullable field %s", name)
@@ -19713,6 +20536,9 @@ func (m *VariantMutation) ResetField(name string) error {
 	case variant.FieldOptions:
 		m.ResetOptions()
 		return nil
+	case variant.FieldOptionKey:
+		m.ResetOptionKey()
+		return nil
 	case variant.FieldStatus:
 		m.ResetStatus()
 		return nil
@@ -19731,7 +20557,10 @@ func (m *VariantMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *VariantMutation) AddedEdges() []string {
-	edges := make([]string, 0, 1)
+	edges := make([]string, 0, 2)
+	if m.barcodes != nil {
+		edges = append(edges, variant.EdgeBarcodes)
+	}
 	if m.product != nil {
 		edges = append(edges, variant.EdgeProduct)
 	}
@@ -19742,6 +20571,12 @@ func (m *VariantMutation) AddedEdges() []string {
 // name in this mutation.
 func (m *VariantMutation) AddedIDs(name string) []ent.Value {
 	switch name {
+	case variant.EdgeBarcodes:
+		ids := make([]ent.Value, 0, len(m.barcodes))
+		for id := range m.barcodes {
+			ids = append(ids, id)
+		}
+		return ids
 	case variant.EdgeProduct:
 		if id := m.product; id != nil {
 			return []ent.Value{*id}
@@ -19752,19 +20587,33 @@ func (m *VariantMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *VariantMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 1)
+	edges := make([]string, 0, 2)
+	if m.removedbarcodes != nil {
+		edges = append(edges, variant.EdgeBarcodes)
+	}
 	return edges
 }
 
 // RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
 // the given name in this mutation.
 func (m *VariantMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case variant.EdgeBarcodes:
+		ids := make([]ent.Value, 0, len(m.removedbarcodes))
+		for id := range m.removedbarcodes {
+			ids = append(ids, id)
+		}
+		return ids
+	}
 	return nil
 }
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *VariantMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 1)
+	edges := make([]string, 0, 2)
+	if m.clearedbarcodes {
+		edges = append(edges, variant.EdgeBarcodes)
+	}
 	if m.clearedproduct {
 		edges = append(edges, variant.EdgeProduct)
 	}
@@ -19775,6 +20624,8 @@ func (m *VariantMutation) ClearedEdges() []string {
 // was cleared in this mutation.
 func (m *VariantMutation) EdgeCleared(name string) bool {
 	switch name {
+	case variant.EdgeBarcodes:
+		return m.clearedbarcodes
 	case variant.EdgeProduct:
 		return m.clearedproduct
 	}
@@ -19796,11 +20647,562 @@ func (m *VariantMutation) ClearEdge(name string) error {
 // It returns an error if the edge is not defined in the schema.
 func (m *VariantMutation) ResetEdge(name string) error {
 	switch name {
+	case variant.EdgeBarcodes:
+		m.ResetBarcodes()
+		return nil
 	case variant.EdgeProduct:
 		m.ResetProduct()
 		return nil
 	}
 	return fmt.Errorf("unknown Variant edge %s", name)
+}
+
+// VariantBarcodeMutation represents an operation that mutates the VariantBarcode nodes in the graph.
+type VariantBarcodeMutation struct {
+	config
+	op             Op
+	typ            string
+	id             *uuid.UUID
+	kind           *variantbarcode.Kind
+	code           *string
+	created_at     *time.Time
+	clearedFields  map[string]struct{}
+	variant        *uuid.UUID
+	clearedvariant bool
+	done           bool
+	oldValue       func(context.Context) (*VariantBarcode, error)
+	predicates     []predicate.VariantBarcode
+}
+
+var _ ent.Mutation = (*VariantBarcodeMutation)(nil)
+
+// variantbarcodeOption allows management of the mutation configuration using functional options.
+type variantbarcodeOption func(*VariantBarcodeMutation)
+
+// newVariantBarcodeMutation creates new mutation for the VariantBarcode entity.
+func newVariantBarcodeMutation(c config, op Op, opts ...variantbarcodeOption) *VariantBarcodeMutation {
+	m := &VariantBarcodeMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeVariantBarcode,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withVariantBarcodeID sets the ID field of the mutation.
+func withVariantBarcodeID(id uuid.UUID) variantbarcodeOption {
+	return func(m *VariantBarcodeMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *VariantBarcode
+		)
+		m.oldValue = func(ctx context.Context) (*VariantBarcode, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().VariantBarcode.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withVariantBarcode sets the old VariantBarcode of the mutation.
+func withVariantBarcode(node *VariantBarcode) variantbarcodeOption {
+	return func(m *VariantBarcodeMutation) {
+		m.oldValue = func(context.Context) (*VariantBarcode, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m VariantBarcodeMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m VariantBarcodeMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("commerce: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of VariantBarcode entities.
+func (m *VariantBarcodeMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *VariantBarcodeMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *VariantBarcodeMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().VariantBarcode.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetVariantID sets the "variant_id" field.
+func (m *VariantBarcodeMutation) SetVariantID(u uuid.UUID) {
+	m.variant = &u
+}
+
+// VariantID returns the value of the "variant_id" field in the mutation.
+func (m *VariantBarcodeMutation) VariantID() (r uuid.UUID, exists bool) {
+	v := m.variant
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVariantID returns the old "variant_id" field's value of the VariantBarcode entity.
+// If the VariantBarcode object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *VariantBarcodeMutation) OldVariantID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVariantID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVariantID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVariantID: %w", err)
+	}
+	return oldValue.VariantID, nil
+}
+
+// ResetVariantID resets all changes to the "variant_id" field.
+func (m *VariantBarcodeMutation) ResetVariantID() {
+	m.variant = nil
+}
+
+// SetKind sets the "kind" field.
+func (m *VariantBarcodeMutation) SetKind(v variantbarcode.Kind) {
+	m.kind = &v
+}
+
+// Kind returns the value of the "kind" field in the mutation.
+func (m *VariantBarcodeMutation) Kind() (r variantbarcode.Kind, exists bool) {
+	v := m.kind
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldKind returns the old "kind" field's value of the VariantBarcode entity.
+// If the VariantBarcode object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *VariantBarcodeMutation) OldKind(ctx context.Context) (v variantbarcode.Kind, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldKind is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldKind requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldKind: %w", err)
+	}
+	return oldValue.Kind, nil
+}
+
+// ResetKind resets all changes to the "kind" field.
+func (m *VariantBarcodeMutation) ResetKind() {
+	m.kind = nil
+}
+
+// SetCode sets the "code" field.
+func (m *VariantBarcodeMutation) SetCode(s string) {
+	m.code = &s
+}
+
+// Code returns the value of the "code" field in the mutation.
+func (m *VariantBarcodeMutation) Code() (r string, exists bool) {
+	v := m.code
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCode returns the old "code" field's value of the VariantBarcode entity.
+// If the VariantBarcode object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *VariantBarcodeMutation) OldCode(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCode: %w", err)
+	}
+	return oldValue.Code, nil
+}
+
+// ResetCode resets all changes to the "code" field.
+func (m *VariantBarcodeMutation) ResetCode() {
+	m.code = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *VariantBarcodeMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *VariantBarcodeMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the VariantBarcode entity.
+// If the VariantBarcode object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *VariantBarcodeMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *VariantBarcodeMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// ClearVariant clears the "variant" edge to the Variant entity.
+func (m *VariantBarcodeMutation) ClearVariant() {
+	m.clearedvariant = true
+	m.clearedFields[variantbarcode.FieldVariantID] = struct{}{}
+}
+
+// VariantCleared reports if the "variant" edge to the Variant entity was cleared.
+func (m *VariantBarcodeMutation) VariantCleared() bool {
+	return m.clearedvariant
+}
+
+// VariantIDs returns the "variant" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// VariantID instead. It exists only for internal usage by the builders.
+func (m *VariantBarcodeMutation) VariantIDs() (ids []uuid.UUID) {
+	if id := m.variant; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetVariant resets all changes to the "variant" edge.
+func (m *VariantBarcodeMutation) ResetVariant() {
+	m.variant = nil
+	m.clearedvariant = false
+}
+
+// Where appends a list predicates to the VariantBarcodeMutation builder.
+func (m *VariantBarcodeMutation) Where(ps ...predicate.VariantBarcode) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the VariantBarcodeMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *VariantBarcodeMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.VariantBarcode, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *VariantBarcodeMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *VariantBarcodeMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (VariantBarcode).
+func (m *VariantBarcodeMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *VariantBarcodeMutation) Fields() []string {
+	fields := make([]string, 0, 4)
+	if m.variant != nil {
+		fields = append(fields, variantbarcode.FieldVariantID)
+	}
+	if m.kind != nil {
+		fields = append(fields, variantbarcode.FieldKind)
+	}
+	if m.code != nil {
+		fields = append(fields, variantbarcode.FieldCode)
+	}
+	if m.created_at != nil {
+		fields = append(fields, variantbarcode.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *VariantBarcodeMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case variantbarcode.FieldVariantID:
+		return m.VariantID()
+	case variantbarcode.FieldKind:
+		return m.Kind()
+	case variantbarcode.FieldCode:
+		return m.Code()
+	case variantbarcode.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *VariantBarcodeMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case variantbarcode.FieldVariantID:
+		return m.OldVariantID(ctx)
+	case variantbarcode.FieldKind:
+		return m.OldKind(ctx)
+	case variantbarcode.FieldCode:
+		return m.OldCode(ctx)
+	case variantbarcode.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown VariantBarcode field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *VariantBarcodeMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case variantbarcode.FieldVariantID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVariantID(v)
+		return nil
+	case variantbarcode.FieldKind:
+		v, ok := value.(variantbarcode.Kind)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetKind(v)
+		return nil
+	case variantbarcode.FieldCode:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCode(v)
+		return nil
+	case variantbarcode.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown VariantBarcode field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *VariantBarcodeMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *VariantBarcodeMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *VariantBarcodeMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown VariantBarcode numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *VariantBarcodeMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *VariantBarcodeMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *VariantBarcodeMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown VariantBarcode nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *VariantBarcodeMutation) ResetField(name string) error {
+	switch name {
+	case variantbarcode.FieldVariantID:
+		m.ResetVariantID()
+		return nil
+	case variantbarcode.FieldKind:
+		m.ResetKind()
+		return nil
+	case variantbarcode.FieldCode:
+		m.ResetCode()
+		return nil
+	case variantbarcode.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown VariantBarcode field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *VariantBarcodeMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.variant != nil {
+		edges = append(edges, variantbarcode.EdgeVariant)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *VariantBarcodeMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case variantbarcode.EdgeVariant:
+		if id := m.variant; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *VariantBarcodeMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *VariantBarcodeMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *VariantBarcodeMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedvariant {
+		edges = append(edges, variantbarcode.EdgeVariant)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *VariantBarcodeMutation) EdgeCleared(name string) bool {
+	switch name {
+	case variantbarcode.EdgeVariant:
+		return m.clearedvariant
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *VariantBarcodeMutation) ClearEdge(name string) error {
+	switch name {
+	case variantbarcode.EdgeVariant:
+		m.ClearVariant()
+		return nil
+	}
+	return fmt.Errorf("unknown VariantBarcode unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *VariantBarcodeMutation) ResetEdge(name string) error {
+	switch name {
+	case variantbarcode.EdgeVariant:
+		m.ResetVariant()
+		return nil
+	}
+	return fmt.Errorf("unknown VariantBarcode edge %s", name)
 }
 
 // VariantPriceChangeMutation represents an operation that mutates the VariantPriceChange nodes in the graph.

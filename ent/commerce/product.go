@@ -37,6 +37,8 @@ type Product struct {
 	Book *schema.Book `json:"book,omitempty"`
 	// Apparel holds the value of the "apparel" field.
 	Apparel *schema.Apparel `json:"apparel,omitempty"`
+	// what variants differ by, in order; none: each variant says what it likes
+	Options []schema.Option `json:"options,omitempty"`
 	// Attributes holds the value of the "attributes" field.
 	Attributes map[string]interface{} `json:"attributes,omitempty"`
 	// in hundredths of a percent; none: that of the category
@@ -97,7 +99,7 @@ func (*Product) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case product.FieldCategoryID:
 			values[i] = &sql.NullScanner{S: new(uuid.UUID)}
-		case product.FieldBook, product.FieldApparel, product.FieldAttributes, product.FieldCustomFields:
+		case product.FieldBook, product.FieldApparel, product.FieldOptions, product.FieldAttributes, product.FieldCustomFields:
 			values[i] = new([]byte)
 		case product.FieldTaxRate, product.FieldVersion:
 			values[i] = new(sql.NullInt64)
@@ -179,6 +181,14 @@ func (_m *Product) assignValues(columns []string, values []any) error {
 			} else if value != nil && len(*value) > 0 {
 				if err := json.Unmarshal(*value, &_m.Apparel); err != nil {
 					return fmt.Errorf("unmarshal field apparel: %w", err)
+				}
+			}
+		case product.FieldOptions:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field options", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Options); err != nil {
+					return fmt.Errorf("unmarshal field options: %w", err)
 				}
 			}
 		case product.FieldAttributes:
@@ -306,6 +316,9 @@ func (_m *Product) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("apparel=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Apparel))
+	builder.WriteString(", ")
+	builder.WriteString("options=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Options))
 	builder.WriteString(", ")
 	builder.WriteString("attributes=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Attributes))

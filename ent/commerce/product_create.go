@@ -112,6 +112,12 @@ func (_c *ProductCreate) SetApparel(v *schema.Apparel) *ProductCreate {
 	return _c
 }
 
+// SetOptions sets the "options" field.
+func (_c *ProductCreate) SetOptions(v []schema.Option) *ProductCreate {
+	_c.mutation.SetOptions(v)
+	return _c
+}
+
 // SetAttributes sets the "attributes" field.
 func (_c *ProductCreate) SetAttributes(v map[string]interface{}) *ProductCreate {
 	_c.mutation.SetAttributes(v)
@@ -419,6 +425,10 @@ func (_c *ProductCreate) createSpec() (*Product, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Apparel(); ok {
 		_spec.SetField(product.FieldApparel, field.TypeJSON, value)
 		_node.Apparel = value
+	}
+	if value, ok := _c.mutation.Options(); ok {
+		_spec.SetField(product.FieldOptions, field.TypeJSON, value)
+		_node.Options = value
 	}
 	if value, ok := _c.mutation.Attributes(); ok {
 		_spec.SetField(product.FieldAttributes, field.TypeJSON, value)

@@ -10,6 +10,7 @@ import (
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"entgo.io/ent/dialect/sql/sqljson"
 	"entgo.io/ent/schema/field"
 	"github.com/google/uuid"
 	"github.com/shuke-crm/shuke/ent/commerce/category"
@@ -156,6 +157,24 @@ func (_u *ProductUpdate) SetApparel(v *schema.Apparel) *ProductUpdate {
 // ClearApparel clears the value of the "apparel" field.
 func (_u *ProductUpdate) ClearApparel() *ProductUpdate {
 	_u.mutation.ClearApparel()
+	return _u
+}
+
+// SetOptions sets the "options" field.
+func (_u *ProductUpdate) SetOptions(v []schema.Option) *ProductUpdate {
+	_u.mutation.SetOptions(v)
+	return _u
+}
+
+// AppendOptions appends value to the "options" field.
+func (_u *ProductUpdate) AppendOptions(v []schema.Option) *ProductUpdate {
+	_u.mutation.AppendOptions(v)
+	return _u
+}
+
+// ClearOptions clears the value of the "options" field.
+func (_u *ProductUpdate) ClearOptions() *ProductUpdate {
+	_u.mutation.ClearOptions()
 	return _u
 }
 
@@ -444,6 +463,17 @@ func (_u *ProductUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.ApparelCleared() {
 		_spec.ClearField(product.FieldApparel, field.TypeJSON)
 	}
+	if value, ok := _u.mutation.Options(); ok {
+		_spec.SetField(product.FieldOptions, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedOptions(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, product.FieldOptions, value)
+		})
+	}
+	if _u.mutation.OptionsCleared() {
+		_spec.ClearField(product.FieldOptions, field.TypeJSON)
+	}
 	if value, ok := _u.mutation.Attributes(); ok {
 		_spec.SetField(product.FieldAttributes, field.TypeJSON, value)
 	}
@@ -702,6 +732,24 @@ func (_u *ProductUpdateOne) SetApparel(v *schema.Apparel) *ProductUpdateOne {
 // ClearApparel clears the value of the "apparel" field.
 func (_u *ProductUpdateOne) ClearApparel() *ProductUpdateOne {
 	_u.mutation.ClearApparel()
+	return _u
+}
+
+// SetOptions sets the "options" field.
+func (_u *ProductUpdateOne) SetOptions(v []schema.Option) *ProductUpdateOne {
+	_u.mutation.SetOptions(v)
+	return _u
+}
+
+// AppendOptions appends value to the "options" field.
+func (_u *ProductUpdateOne) AppendOptions(v []schema.Option) *ProductUpdateOne {
+	_u.mutation.AppendOptions(v)
+	return _u
+}
+
+// ClearOptions clears the value of the "options" field.
+func (_u *ProductUpdateOne) ClearOptions() *ProductUpdateOne {
+	_u.mutation.ClearOptions()
 	return _u
 }
 
@@ -1019,6 +1067,17 @@ func (_u *ProductUpdateOne) sqlSave(ctx context.Context) (_node *Product, err er
 	}
 	if _u.mutation.ApparelCleared() {
 		_spec.ClearField(product.FieldApparel, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.Options(); ok {
+		_spec.SetField(product.FieldOptions, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedOptions(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, product.FieldOptions, value)
+		})
+	}
+	if _u.mutation.OptionsCleared() {
+		_spec.ClearField(product.FieldOptions, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.Attributes(); ok {
 		_spec.SetField(product.FieldAttributes, field.TypeJSON, value)

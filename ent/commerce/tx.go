@@ -14,6 +14,8 @@ import (
 // Tx is a transactional client that is created by calling Client.Tx().
 type Tx struct {
 	config
+	// CatalogSettings is the client for interacting with the CatalogSettings builders.
+	CatalogSettings *CatalogSettingsClient
 	// Category is the client for interacting with the Category builders.
 	Category *CategoryClient
 	// Order is the client for interacting with the Order builders.
@@ -52,6 +54,8 @@ type Tx struct {
 	StockTransferLine *StockTransferLineClient
 	// Variant is the client for interacting with the Variant builders.
 	Variant *VariantClient
+	// VariantBarcode is the client for interacting with the VariantBarcode builders.
+	VariantBarcode *VariantBarcodeClient
 	// VariantPriceChange is the client for interacting with the VariantPriceChange builders.
 	VariantPriceChange *VariantPriceChangeClient
 
@@ -185,6 +189,7 @@ func (tx *Tx) Client() *Client {
 }
 
 func (tx *Tx) init() {
+	tx.CatalogSettings = NewCatalogSettingsClient(tx.config)
 	tx.Category = NewCategoryClient(tx.config)
 	tx.Order = NewOrderClient(tx.config)
 	tx.OrderLine = NewOrderLineClient(tx.config)
@@ -204,6 +209,7 @@ func (tx *Tx) init() {
 	tx.StockTransfer = NewStockTransferClient(tx.config)
 	tx.StockTransferLine = NewStockTransferLineClient(tx.config)
 	tx.Variant = NewVariantClient(tx.config)
+	tx.VariantBarcode = NewVariantBarcodeClient(tx.config)
 	tx.VariantPriceChange = NewVariantPriceChangeClient(tx.config)
 }
 
@@ -214,7 +220,7 @@ func (tx *Tx) init() {
 // of them in order to commit or rollback the transaction.
 //
 // If a closed transaction is embedded in one of the generated entities, and the entity
-// applies a query, for example: Category.QueryXXX(), the query will be executed
+// applies a query, for example: CatalogSettings.QueryXXX(), the query will be executed
 // through the driver which created this transaction.
 //
 // Note that txDriver is not goroutine safe.

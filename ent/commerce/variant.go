@@ -32,6 +32,8 @@ type Variant struct {
 	CostAmount *int64 `json:"cost_amount,omitempty"`
 	// e.g. {"size": "M", "colour": "red"}
 	Options map[string]string `json:"options,omitempty"`
+	// the combination of the product's options, as a JSON array; none: it names not all of them
+	OptionKey *string `json:"option_key,omitempty"`
 	// Status holds the value of the "status" field.
 	Status variant.Status `json:"status,omitempty"`
 	// Version holds the value of the "version" field.
@@ -48,11 +50,22 @@ type Variant struct {
 
 // VariantEdges holds the relations/edges for other nodes in the graph.
 type VariantEdges struct {
+	// Barcodes holds the value of the barcodes edge.
+	Barcodes []*VariantBarcode `json:"barcodes,omitempty"`
 	// Product holds the value of the product edge.
 	Product *Product `json:"product,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [1]bool
+	loadedTypes [2]bool
+}
+
+// BarcodesOrErr returns the Barcodes value or an error if the edge
+// was not loaded in eager-loading.
+func (e VariantEdges) BarcodesOrErr() ([]*VariantBarcode, error) {
+	if e.loadedTypes[0] {
+		return e.Barcodes, nil
+	}
+	return nil, &NotLoadedError{edge: "barcodes"}
 }
 
 // ProductOrErr returns the Product value or an error if the edge
@@ -60,7 +73,7 @@ type VariantEdges struct {
 func (e VariantEdges) ProductOrErr() (*Product, error) {
 	if e.Product != nil {
 		return e.Product, nil
-	} else if e.loadedTypes[0] {
+	} else if e.loadedTypes[1] {
 		return nil, &NotFoundError{label: product.Label}
 	}
 	return nil, &NotLoadedError{edge: "product"}
@@ -75,7 +88,7 @@ func (*Variant) scanValues(columns []string) ([]any, error) {
 			values[i] = new([]byte)
 		case variant.FieldPriceAmount, variant.FieldCostAmount, variant.FieldVersion:
 			values[i] = new(sql.NullInt64)
-		case variant.FieldSku, variant.FieldBarcode, variant.FieldStatus:
+		case variant.FieldSku, variant.FieldBarcode, variant.FieldOptionKey, variant.FieldStatus:
 			values[i] = new(sql.NullString)
 		case variant.FieldCreatedAt, variant.FieldUpdatedAt:
 			values[i] = new(sql.NullTime)
@@ -142,6 +155,13 @@ func (_m *Variant) assignValues(columns []string, values []any) error {
 					return fmt.Errorf("unmarshal field options: %w", err)
 				}
 			}
+		case variant.FieldOptionKey:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field option_key", values[i])
+			} else if value.Valid {
+				_m.OptionKey = new(string)
+				*_m.OptionKey = value.String
+			}
 		case variant.FieldStatus:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field status", values[i])
@@ -177,6 +197,11 @@ func (_m *Variant) assignValues(columns []string, values []any) error {
 // This includes values selected through modifiers, order, etc.
 func (_m *Variant) Value(name string) (ent.Value, error) {
 	return _m.selectValues.Get(name)
+}
+
+// QueryBarcodes queries the "barcodes" edge of the Variant entity.
+func (_m *Variant) QueryBarcodes() *VariantBarcodeQuery {
+	return NewVariantClient(_m.config).QueryBarcodes(_m)
 }
 
 // QueryProduct queries the "product" edge of the Variant entity.
@@ -228,6 +253,11 @@ func (_m *Variant) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("options=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Options))
+	builder.WriteString(", ")
+	if v := _m.OptionKey; v != nil {
+		builder.WriteString("option_key=")
+		builder.WriteString(*v)
+	}
 	builder.WriteString(", ")
 	builder.WriteString("status=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Status))

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
+	"github.com/shuke-crm/shuke/ent/commerce/variantbarcode"
 )
 
 // VariantCreate is the builder for creating a Variant entity.
@@ -82,6 +83,20 @@ func (_c *VariantCreate) SetOptions(v map[string]string) *VariantCreate {
 	return _c
 }
 
+// SetOptionKey sets the "option_key" field.
+func (_c *VariantCreate) SetOptionKey(v string) *VariantCreate {
+	_c.mutation.SetOptionKey(v)
+	return _c
+}
+
+// SetNillableOptionKey sets the "option_key" field if the given value is not nil.
+func (_c *VariantCreate) SetNillableOptionKey(v *string) *VariantCreate {
+	if v != nil {
+		_c.SetOptionKey(*v)
+	}
+	return _c
+}
+
 // SetStatus sets the "status" field.
 func (_c *VariantCreate) SetStatus(v variant.Status) *VariantCreate {
 	_c.mutation.SetStatus(v)
@@ -142,6 +157,21 @@ func (_c *VariantCreate) SetNillableUpdatedAt(v *time.Time) *VariantCreate {
 func (_c *VariantCreate) SetID(v uuid.UUID) *VariantCreate {
 	_c.mutation.SetID(v)
 	return _c
+}
+
+// AddBarcodeIDs adds the "barcodes" edge to the VariantBarcode entity by IDs.
+func (_c *VariantCreate) AddBarcodeIDs(ids ...uuid.UUID) *VariantCreate {
+	_c.mutation.AddBarcodeIDs(ids...)
+	return _c
+}
+
+// AddBarcodes adds the "barcodes" edges to the VariantBarcode entity.
+func (_c *VariantCreate) AddBarcodes(v ...*VariantBarcode) *VariantCreate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddBarcodeIDs(ids...)
 }
 
 // SetProduct sets the "product" edge to the Product entity.
@@ -311,6 +341,10 @@ func (_c *VariantCreate) createSpec() (*Variant, *sqlgraph.CreateSpec) {
 		_spec.SetField(variant.FieldOptions, field.TypeJSON, value)
 		_node.Options = value
 	}
+	if value, ok := _c.mutation.OptionKey(); ok {
+		_spec.SetField(variant.FieldOptionKey, field.TypeString, value)
+		_node.OptionKey = &value
+	}
 	if value, ok := _c.mutation.Status(); ok {
 		_spec.SetField(variant.FieldStatus, field.TypeEnum, value)
 		_node.Status = value
@@ -326,6 +360,22 @@ func (_c *VariantCreate) createSpec() (*Variant, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.UpdatedAt(); ok {
 		_spec.SetField(variant.FieldUpdatedAt, field.TypeTime, value)
 		_node.UpdatedAt = value
+	}
+	if nodes := _c.mutation.BarcodesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   variant.BarcodesTable,
+			Columns: []string{variant.BarcodesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(variantbarcode.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
 	}
 	if nodes := _c.mutation.ProductIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{

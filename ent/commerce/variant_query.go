@@ -4,6 +4,7 @@ package commerce
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"math"
@@ -17,17 +18,19 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/predicate"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
+	"github.com/shuke-crm/shuke/ent/commerce/variantbarcode"
 )
 
 // VariantQuery is the builder for querying Variant entities.
 type VariantQuery struct {
 	config
-	ctx         *QueryContext
-	order       []variant.OrderOption
-	inters      []Interceptor
-	predicates  []predicate.Variant
-	withProduct *ProductQuery
-	modifiers   []func(*sql.Selector)
+	ctx          *QueryContext
+	order        []variant.OrderOption
+	inters       []Interceptor
+	predicates   []predicate.Variant
+	withBarcodes *VariantBarcodeQuery
+	withProduct  *ProductQuery
+	modifiers    []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)
@@ -62,6 +65,28 @@ func (_q *VariantQuery) Unique(unique bool) *VariantQuery {
 func (_q *VariantQuery) Order(o ...variant.OrderOption) *VariantQuery {
 	_q.order = append(_q.order, o...)
 	return _q
+}
+
+// QueryBarcodes chains the current query on the "barcodes" edge.
+func (_q *VariantQuery) QueryBarcodes() *VariantBarcodeQuery {
+	query := (&VariantBarcodeClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(variant.Table, variant.FieldID, selector),
+			sqlgraph.To(variantbarcode.Table, variantbarcode.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, variant.BarcodesTable, variant.BarcodesColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
 }
 
 // QueryProduct chains the current query on the "product" edge.
@@ -273,17 +298,29 @@ func (_q *VariantQuery) Clone() *VariantQuery {
 		return nil
 	}
 	return &VariantQuery{
-		config:      _q.config,
-		ctx:         _q.ctx.Clone(),
-		order:       append([]variant.OrderOption{}, _q.order...),
-		inters:      append([]Interceptor{}, _q.inters...),
-		predicates:  append([]predicate.Variant{}, _q.predicates...),
-		withProduct: _q.withProduct.Clone(),
+		config:       _q.config,
+		ctx:          _q.ctx.Clone(),
+		order:        append([]variant.OrderOption{}, _q.order...),
+		inters:       append([]Interceptor{}, _q.inters...),
+		predicates:   append([]predicate.Variant{}, _q.predicates...),
+		withBarcodes: _q.withBarcodes.Clone(),
+		withProduct:  _q.withProduct.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
 		path:      _q.path,
 		modifiers: append([]func(*sql.Selector){}, _q.modifiers...),
 	}
+}
+
+// WithBarcodes tells the query-builder to eager-load the nodes that are connected to
+// the "barcodes" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *VariantQuery) WithBarcodes(opts ...func(*VariantBarcodeQuery)) *VariantQuery {
+	query := (&VariantBarcodeClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withBarcodes = query
+	return _q
 }
 
 // WithProduct tells the query-builder to eager-load the nodes that are connected to
@@ -381,7 +418,8 @@ func (_q *VariantQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Vari
 	var (
 		nodes       = []*Variant{}
 		_spec       = _q.querySpec()
-		loadedTypes = [1]bool{
+		loadedTypes = [2]bool{
+			_q.withBarcodes != nil,
 			_q.withProduct != nil,
 		}
 	)
@@ -406,6 +444,13 @@ func (_q *VariantQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Vari
 	if len(nodes) == 0 {
 		return nodes, nil
 	}
+	if query := _q.withBarcodes; query != nil {
+		if err := _q.loadBarcodes(ctx, query, nodes,
+			func(n *Variant) { n.Edges.Barcodes = []*VariantBarcode{} },
+			func(n *Variant, e *VariantBarcode) { n.Edges.Barcodes = append(n.Edges.Barcodes, e) }); err != nil {
+			return nil, err
+		}
+	}
 	if query := _q.withProduct; query != nil {
 		if err := _q.loadProduct(ctx, query, nodes, nil,
 			func(n *Variant, e *Product) { n.Edges.Product = e }); err != nil {
@@ -415,6 +460,36 @@ func (_q *VariantQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Vari
 	return nodes, nil
 }
 
+func (_q *VariantQuery) loadBarcodes(ctx context.Context, query *VariantBarcodeQuery, nodes []*Variant, init func(*Variant), assign func(*Variant, *VariantBarcode)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[uuid.UUID]*Variant)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(variantbarcode.FieldVariantID)
+	}
+	query.Where(predicate.VariantBarcode(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(variant.BarcodesColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.VariantID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "variant_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
 func (_q *VariantQuery) loadProduct(ctx context.Context, query *ProductQuery, nodes []*Variant, init func(*Variant), assign func(*Variant, *Product)) error {
 	ids := make([]uuid.UUID, 0, len(nodes))
 	nodeids := make(map[uuid.UUID][]*Variant)

@@ -11,8 +11,10 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
+	"github.com/google/uuid"
 	"github.com/shuke-crm/shuke/ent/commerce/predicate"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
+	"github.com/shuke-crm/shuke/ent/commerce/variantbarcode"
 )
 
 // VariantUpdate is the builder for updating Variant entities.
@@ -123,6 +125,26 @@ func (_u *VariantUpdate) ClearOptions() *VariantUpdate {
 	return _u
 }
 
+// SetOptionKey sets the "option_key" field.
+func (_u *VariantUpdate) SetOptionKey(v string) *VariantUpdate {
+	_u.mutation.SetOptionKey(v)
+	return _u
+}
+
+// SetNillableOptionKey sets the "option_key" field if the given value is not nil.
+func (_u *VariantUpdate) SetNillableOptionKey(v *string) *VariantUpdate {
+	if v != nil {
+		_u.SetOptionKey(*v)
+	}
+	return _u
+}
+
+// ClearOptionKey clears the value of the "option_key" field.
+func (_u *VariantUpdate) ClearOptionKey() *VariantUpdate {
+	_u.mutation.ClearOptionKey()
+	return _u
+}
+
 // SetStatus sets the "status" field.
 func (_u *VariantUpdate) SetStatus(v variant.Status) *VariantUpdate {
 	_u.mutation.SetStatus(v)
@@ -172,9 +194,45 @@ func (_u *VariantUpdate) SetNillableUpdatedAt(v *time.Time) *VariantUpdate {
 	return _u
 }
 
+// AddBarcodeIDs adds the "barcodes" edge to the VariantBarcode entity by IDs.
+func (_u *VariantUpdate) AddBarcodeIDs(ids ...uuid.UUID) *VariantUpdate {
+	_u.mutation.AddBarcodeIDs(ids...)
+	return _u
+}
+
+// AddBarcodes adds the "barcodes" edges to the VariantBarcode entity.
+func (_u *VariantUpdate) AddBarcodes(v ...*VariantBarcode) *VariantUpdate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddBarcodeIDs(ids...)
+}
+
 // Mutation returns the VariantMutation object of the builder.
 func (_u *VariantUpdate) Mutation() *VariantMutation {
 	return _u.mutation
+}
+
+// ClearBarcodes clears all "barcodes" edges to the VariantBarcode entity.
+func (_u *VariantUpdate) ClearBarcodes() *VariantUpdate {
+	_u.mutation.ClearBarcodes()
+	return _u
+}
+
+// RemoveBarcodeIDs removes the "barcodes" edge to VariantBarcode entities by IDs.
+func (_u *VariantUpdate) RemoveBarcodeIDs(ids ...uuid.UUID) *VariantUpdate {
+	_u.mutation.RemoveBarcodeIDs(ids...)
+	return _u
+}
+
+// RemoveBarcodes removes "barcodes" edges to VariantBarcode entities.
+func (_u *VariantUpdate) RemoveBarcodes(v ...*VariantBarcode) *VariantUpdate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveBarcodeIDs(ids...)
 }
 
 // Save executes the query and returns the number of nodes affected by the update operation.
@@ -275,6 +333,12 @@ func (_u *VariantUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.OptionsCleared() {
 		_spec.ClearField(variant.FieldOptions, field.TypeJSON)
 	}
+	if value, ok := _u.mutation.OptionKey(); ok {
+		_spec.SetField(variant.FieldOptionKey, field.TypeString, value)
+	}
+	if _u.mutation.OptionKeyCleared() {
+		_spec.ClearField(variant.FieldOptionKey, field.TypeString)
+	}
 	if value, ok := _u.mutation.Status(); ok {
 		_spec.SetField(variant.FieldStatus, field.TypeEnum, value)
 	}
@@ -286,6 +350,51 @@ func (_u *VariantUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(variant.FieldUpdatedAt, field.TypeTime, value)
+	}
+	if _u.mutation.BarcodesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   variant.BarcodesTable,
+			Columns: []string{variant.BarcodesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(variantbarcode.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedBarcodesIDs(); len(nodes) > 0 && !_u.mutation.BarcodesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   variant.BarcodesTable,
+			Columns: []string{variant.BarcodesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(variantbarcode.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.BarcodesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   variant.BarcodesTable,
+			Columns: []string{variant.BarcodesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(variantbarcode.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -403,6 +512,26 @@ func (_u *VariantUpdateOne) ClearOptions() *VariantUpdateOne {
 	return _u
 }
 
+// SetOptionKey sets the "option_key" field.
+func (_u *VariantUpdateOne) SetOptionKey(v string) *VariantUpdateOne {
+	_u.mutation.SetOptionKey(v)
+	return _u
+}
+
+// SetNillableOptionKey sets the "option_key" field if the given value is not nil.
+func (_u *VariantUpdateOne) SetNillableOptionKey(v *string) *VariantUpdateOne {
+	if v != nil {
+		_u.SetOptionKey(*v)
+	}
+	return _u
+}
+
+// ClearOptionKey clears the value of the "option_key" field.
+func (_u *VariantUpdateOne) ClearOptionKey() *VariantUpdateOne {
+	_u.mutation.ClearOptionKey()
+	return _u
+}
+
 // SetStatus sets the "status" field.
 func (_u *VariantUpdateOne) SetStatus(v variant.Status) *VariantUpdateOne {
 	_u.mutation.SetStatus(v)
@@ -452,9 +581,45 @@ func (_u *VariantUpdateOne) SetNillableUpdatedAt(v *time.Time) *VariantUpdateOne
 	return _u
 }
 
+// AddBarcodeIDs adds the "barcodes" edge to the VariantBarcode entity by IDs.
+func (_u *VariantUpdateOne) AddBarcodeIDs(ids ...uuid.UUID) *VariantUpdateOne {
+	_u.mutation.AddBarcodeIDs(ids...)
+	return _u
+}
+
+// AddBarcodes adds the "barcodes" edges to the VariantBarcode entity.
+func (_u *VariantUpdateOne) AddBarcodes(v ...*VariantBarcode) *VariantUpdateOne {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddBarcodeIDs(ids...)
+}
+
 // Mutation returns the VariantMutation object of the builder.
 func (_u *VariantUpdateOne) Mutation() *VariantMutation {
 	return _u.mutation
+}
+
+// ClearBarcodes clears all "barcodes" edges to the VariantBarcode entity.
+func (_u *VariantUpdateOne) ClearBarcodes() *VariantUpdateOne {
+	_u.mutation.ClearBarcodes()
+	return _u
+}
+
+// RemoveBarcodeIDs removes the "barcodes" edge to VariantBarcode entities by IDs.
+func (_u *VariantUpdateOne) RemoveBarcodeIDs(ids ...uuid.UUID) *VariantUpdateOne {
+	_u.mutation.RemoveBarcodeIDs(ids...)
+	return _u
+}
+
+// RemoveBarcodes removes "barcodes" edges to VariantBarcode entities.
+func (_u *VariantUpdateOne) RemoveBarcodes(v ...*VariantBarcode) *VariantUpdateOne {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveBarcodeIDs(ids...)
 }
 
 // Where appends a list predicates to the VariantUpdate builder.
@@ -585,6 +750,12 @@ func (_u *VariantUpdateOne) sqlSave(ctx context.Context) (_node *Variant, err er
 	if _u.mutation.OptionsCleared() {
 		_spec.ClearField(variant.FieldOptions, field.TypeJSON)
 	}
+	if value, ok := _u.mutation.OptionKey(); ok {
+		_spec.SetField(variant.FieldOptionKey, field.TypeString, value)
+	}
+	if _u.mutation.OptionKeyCleared() {
+		_spec.ClearField(variant.FieldOptionKey, field.TypeString)
+	}
 	if value, ok := _u.mutation.Status(); ok {
 		_spec.SetField(variant.FieldStatus, field.TypeEnum, value)
 	}
@@ -596,6 +767,51 @@ func (_u *VariantUpdateOne) sqlSave(ctx context.Context) (_node *Variant, err er
 	}
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(variant.FieldUpdatedAt, field.TypeTime, value)
+	}
+	if _u.mutation.BarcodesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   variant.BarcodesTable,
+			Columns: []string{variant.BarcodesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(variantbarcode.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedBarcodesIDs(); len(nodes) > 0 && !_u.mutation.BarcodesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   variant.BarcodesTable,
+			Columns: []string{variant.BarcodesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(variantbarcode.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.BarcodesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   variant.BarcodesTable,
+			Columns: []string{variant.BarcodesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(variantbarcode.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &Variant{config: _u.config}

@@ -8,6 +8,13 @@ import (
 )
 
 // WhereP adds storage-level predicates to the query.
+func (q *CatalogSettingsQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.CatalogSettings(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
 func (q *CategoryQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.Category(p))
@@ -137,6 +144,13 @@ func (q *StockTransferLineQuery) WhereP(ps ...func(*sql.Selector)) {
 func (q *VariantQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.Variant(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *VariantBarcodeQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.VariantBarcode(p))
 	}
 }
 

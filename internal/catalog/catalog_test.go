@@ -132,21 +132,21 @@ func TestFindingProductsAndVariants(t *testing.T) {
 	assert.Equal(t, []string{"100% Cotton", "红与黑", "Go 语言圣经", "水浒传", "红楼梦"}, all)
 
 	for _, f := range []VariantFilter{{SKU: "红楼梦"}, {Barcode: "红楼梦"}, {ISBN: "9787020002207"}} {
-		p, err := s.ListVariants(ctx, f)
+		p, _, err := s.ListVariants(ctx, f)
 		require.NoError(t, err)
 		require.Len(t, p.Items, 1)
 		assert.Equal(t, "红楼梦", p.Items[0].Sku)
 	}
 	one := int32(1)
-	p, err := s.ListVariants(ctx, VariantFilter{Limit: &one, Total: true})
+	p, _, err := s.ListVariants(ctx, VariantFilter{Limit: &one, Total: true})
 	require.NoError(t, err)
 	assert.Len(t, p.Items, 1)
 	assert.Equal(t, int64(5), *p.Total)
-	p, err = s.ListVariants(ctx, VariantFilter{Limit: &one})
+	p, _, err = s.ListVariants(ctx, VariantFilter{Limit: &one})
 	require.NoError(t, err)
 	assert.Nil(t, p.Total, "not asked for")
 	nobody := uuid.New()
-	_, err = s.ListVariants(ctx, VariantFilter{ProductID: &nobody})
+	_, _, err = s.ListVariants(ctx, VariantFilter{ProductID: &nobody})
 	assert.True(t, ErrProductNotFound.Is(err))
 }
 

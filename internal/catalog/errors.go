@@ -25,6 +25,24 @@ var (
 	ErrCategoryTaken = apperr.Define(apperr.Conflict, "catalog.category_name_taken", "Another category has this name.", "已有同名分类。")
 	ErrCategoryInUse = apperr.Define(apperr.Conflict, "catalog.category_in_use", "The category still has products, orders or categories below it.", "该分类下仍有商品、订单或子分类。")
 
+	ErrBarcodeNotFound = apperr.Define(apperr.NotFound, "catalog.barcode_not_found", "The variant has no such barcode.", "该规格没有此条码。")
+
+	ErrOptionInUse      = apperr.Define(apperr.Conflict, "catalog.option_value_in_use", "The variant {sku} has the value {value}, which is missing: rename it, or change the variant first.", "规格 {sku} 仍使用选项值 {value}，请改名或先修改该规格。")
+	ErrCombinationTaken = apperr.Define(apperr.Conflict, "catalog.combination_taken", "Another variant of this product has this combination of options.", "该商品已有相同选项组合的规格。")
+	ErrTooManyVariants  = apperr.Define(apperr.Conflict, "catalog.too_many_variants", "A product has {max} variants at most.", "一个商品最多有 {max} 个规格。")
+	ErrTooManyBarcodes  = apperr.Define(apperr.Conflict, "catalog.too_many_barcodes", "A variant has {max} further barcodes at most.", "一个规格最多有 {max} 个附加条码。")
+	ErrBarcodeTaken     = apperr.Define(apperr.Conflict, "catalog.barcode_taken", "The variant has this barcode already, or another one has this item number of weighed goods.", "该规格已有此条码，或此称重商品代码已被其他规格使用。")
+	ErrNoOptions        = apperr.Define(apperr.Conflict, "catalog.no_options", "The product has no options to make variants of.", "该商品尚未设置选项，无法生成规格。")
+
+	ErrOptionRepeated = apperr.Define(apperr.Invalid, "catalog.option_repeated", "This name or value is given twice.", "选项名称或选项值重复。")
+	ErrOptionWas      = apperr.Define(apperr.Invalid, "catalog.option_was", "The product has no option or value of this former name, or it is named twice.", "原选项名称或选项值不存在或重复。")
+	ErrOptionMissing  = apperr.Define(apperr.Invalid, "catalog.option_missing", "The variant needs a value of the option {option}, and the product an option of this name.", "缺少选项 {option} 或其取值。")
+	ErrOptionValue    = apperr.Define(apperr.Invalid, "catalog.option_value", "The option {option} has no such value.", "选项 {option} 没有该取值。")
+	ErrSKULong        = apperr.Define(apperr.Invalid, "catalog.sku_too_long", "With the options behind it the SKU would be longer than 64 characters: give values shorter codes.", "加上选项后 SKU 超过 64 个字符，请为选项值设置较短的代码。")
+	ErrCheckDigit     = apperr.Define(apperr.Invalid, "catalog.barcode_check_digit", "The check digit is wrong. A number of your own of this length is added as a barcode of kind internal.", "条码校验位错误。此长度的店内码请以 internal 类型添加。")
+	ErrBarcodeKind    = apperr.Define(apperr.Invalid, "catalog.barcode_not_weighed", "No layout of weighed goods has codes like this: the prefix and the digits of the item are expected.", "没有匹配的称重码格式，应为前缀加商品代码。")
+	ErrLayout         = apperr.Define(apperr.Invalid, "catalog.weighed_layout", "A layout has a prefix from 20 to 29 of its own, 4 to 6 digits of the item, and up to 3 decimals.", "称重码格式须有不重复的 20 至 29 前缀、4 至 6 位商品代码和至多 3 位小数。")
+
 	ErrSKURepeated     = apperr.Define(apperr.Invalid, "catalog.sku_repeated", "The same SKU is given twice.", "SKU 重复。")
 	ErrCategoryUnknown = apperr.Define(apperr.Invalid, "catalog.category_unknown", "There is no category with this id.", "没有该 ID 对应的分类。")
 	ErrCategoryCycle   = apperr.Define(apperr.Invalid, "catalog.category_cycle", "A category cannot lie below itself.", "分类不能位于自身之下。")

@@ -46,6 +46,7 @@ func (a API) CreateProduct(ctx context.Context, r catalogapi.CreateProductReques
 	in := ProductInput{
 		Kind: string(opt.Value(b.Kind)), Title: b.Title, Description: opt.Value(b.Description), Brand: opt.Value(b.Brand), CategoryID: b.CategoryId, TaxRate: b.TaxRate,
 		Status: string(opt.Value(b.Status)), Attributes: opt.Value(b.Attributes), Fields: opt.Value(b.CustomFields),
+		Options: each(opt.Value(b.Options), fromAPIOption),
 	}
 	if b.Book != nil {
 		book := fromAPIBook(*b.Book)
@@ -113,7 +114,7 @@ func (a API) UpdateProduct(ctx context.Context, r catalogapi.UpdateProductReques
 
 // ListProductVariants implements listProductVariants.
 func (a API) ListProductVariants(ctx context.Context, r catalogapi.ListProductVariantsRequestObject) (catalogapi.ListProductVariantsResponseObject, error) {
-	found, err := a.Service.ListVariants(ctx, VariantFilter{ProductID: &r.Id, Limit: r.Params.Limit, Cursor: r.Params.Cursor, Total: r.Params.Include != nil})
+	found, _, err := a.Service.ListVariants(ctx, VariantFilter{ProductID: &r.Id, Limit: r.Params.Limit, Cursor: r.Params.Cursor, Total: r.Params.Include != nil})
 	if err != nil {
 		return nil, err
 	}
@@ -137,12 +138,16 @@ func (a API) CreateVariant(ctx context.Context, r catalogapi.CreateVariantReques
 // ListVariants implements listVariants.
 func (a API) ListVariants(ctx context.Context, r catalogapi.ListVariantsRequestObject) (catalogapi.ListVariantsResponseObject, error) {
 	p := r.Params
-	found, err := a.Service.ListVariants(ctx, VariantFilter{SKU: opt.Value(p.Sku), Barcode: opt.Value(p.Barcode), ISBN: opt.Value(p.Isbn), Limit: p.Limit, Cursor: p.Cursor, Total: p.Include != nil})
+	found, read, err := a.Service.ListVariants(ctx, VariantFilter{SKU: opt.Value(p.Sku), Barcode: opt.Value(p.Barcode), ISBN: opt.Value(p.Isbn), Limit: p.Limit, Cursor: p.Cursor, Total: p.Include != nil})
 	if err != nil {
 		return nil, err
 	}
+	body := toAPIVariants(ctx, found)
+	if read != nil {
+		body.Reading = &catalogapi.WeighedReading{ItemCode: read.Item, WeightGrams: opt.OrNull(read.WeightGram), PriceAmount: opt.OrNull(read.Price)}
+	}
 	return catalogapi.ListVariants200JSONResponse{
-		Body: toAPIVariants(ctx, found), Headers: catalogapi.ListVariants200ResponseHeaders{Link: found.Link},
+		Body: body, Headers: catalogapi.ListVariants200ResponseHeaders{Link: found.Link},
 	}, nil
 }
 

@@ -31,7 +31,7 @@ func (a API) viewer(ctx context.Context) (v viewer, err error) {
 func (v viewer) product(p *commerce.Product) catalogapi.Product {
 	out := catalogapi.Product{
 		Id: p.ID, Kind: catalogapi.ProductKind(p.Kind), Title: p.Title, Description: opt.OrNull(nonEmpty(p.Description)), Brand: opt.OrNull(nonEmpty(p.Brand)),
-		CategoryId: opt.OrNull(p.CategoryID), Status: catalogapi.ProductStatus(p.Status), TaxRate: opt.OrNull(p.TaxRate), Source: p.Source,
+		CategoryId: opt.OrNull(p.CategoryID), Status: catalogapi.ProductStatus(p.Status), TaxRate: opt.OrNull(p.TaxRate), Options: each(p.Options, toAPIOption), Source: p.Source,
 		Book: nullable.NewNullNullable[catalogapi.Book](), Apparel: nullable.NewNullNullable[catalogapi.Apparel](),
 		Attributes: nullable.NewNullNullable[catalogapi.ProductAttributes](), CustomFields: v.fields(p.CustomFields),
 		Variants: make([]catalogapi.Variant, len(p.Edges.Variants)),

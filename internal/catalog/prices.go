@@ -41,7 +41,7 @@ type Price struct {
 	SKU         string
 	Title       string
 	Status      string // active; else it cannot be sold: draft, archived, of the variant or its product
-	TaxRate     int32  // in hundredths of a percent, 0 where nobody has set one
+	TaxRate     int32  // in hundredths of a percent: of the product, its category, or all
 	Amount      int64
 	OwnAmount   int64     // the variant's own price, where no list holds
 	PriceListID uuid.UUID // zero: the own price
@@ -68,7 +68,7 @@ WITH held AS MATERIALIZED (
       AND (starts_at IS NULL OR starts_at <= $7) AND (ends_at IS NULL OR ends_at > $7)
 )
 SELECT w.n, v.id, v.product_id, coalesce(p.category_id, '00000000-0000-0000-0000-000000000000'), v.sku, p.title,
-       CASE WHEN p.status = 'active' THEN v.status ELSE p.status END, coalesce(p.tax_rate, c.effective_tax_rate, 0), v.price_amount,
+       CASE WHEN p.status = 'active' THEN v.status ELSE p.status END, coalesce(p.tax_rate, c.effective_tax_rate, (SELECT default_tax_rate FROM catalog_settings)), v.price_amount,
        coalesce(best.price_amount, v.price_amount), coalesce(best.id, '00000000-0000-0000-0000-000000000000')
 FROM unnest((SELECT $1::uuid[]), (SELECT $2::text[]), (SELECT $3::bigint[])) WITH ORDINALITY AS w (variant_id, sku, quantity, n)
 CROSS JOIN LATERAL (

@@ -31,6 +31,7 @@ type ProductInput struct {
 	Book        *schema.Book
 	Apparel     *schema.Apparel
 	Attributes  map[string]any
+	Options     []OptionInput  // by what variants differ; none: each says what it likes
 	Fields      map[string]any // custom fields
 	Source      string         // empty means staff
 	Variants    []VariantInput
@@ -40,7 +41,8 @@ type ProductInput struct {
 // returns it with them.
 //
 // Errors: ErrBlank, ErrKindMismatch, ErrISBN, ErrISBNsDiffer, ErrPublishedOn,
-// ErrCLC, ErrCategoryUnknown, ErrSKURepeated, ErrSKUTaken, those of customers.JudgeFields.
+// ErrCLC, ErrCategoryUnknown, ErrSKURepeated, ErrSKUTaken, ErrOptionRepeated, ErrOptionMissing,
+// ErrOptionValue, ErrCombinationTaken, ErrCheckDigit, those of customers.JudgeFields.
 func (s *Service) CreateProduct(ctx context.Context, in ProductInput) (*commerce.Product, error) {
 	in.Kind, in.Status, in.Source = orElse(in.Kind, "general"), orElse(in.Status, "active"), orElse(in.Source, "staff")
 	if in.Title = strings.TrimSpace(in.Title); in.Title == "" {
@@ -54,6 +56,10 @@ func (s *Service) CreateProduct(ctx context.Context, in ProductInput) (*commerce
 			return nil, err
 		}
 	}
+	options, err := tidyOptions(in.Options)
+	if err != nil {
+		return nil, err
+	}
 	skus := make([]string, len(in.Variants))
 	for i := range in.Variants {
 		v := &in.Variants[i]
@@ -66,7 +72,7 @@ func (s *Service) CreateProduct(ctx context.Context, in ProductInput) (*commerce
 		return nil, ErrSKURepeated.At(variantPointer(i))
 	}
 	var out *commerce.Product
-	err := s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
+	err = s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		if len(skus) > 0 {
 			taken, err := tx.Commerce.Variant.Query().Where(variant.SkuIn(skus...)).Select(variant.FieldSku).Strings(ctx)
 			if err != nil {
@@ -90,6 +96,9 @@ func (s *Service) CreateProduct(ctx context.Context, in ProductInput) (*commerce
 		if in.Apparel != nil {
 			create.SetApparel(in.Apparel)
 		}
+		if len(options) > 0 {
+			create.SetOptions(options)
+		}
 		if in.Attributes != nil {
 			create.SetAttributes(in.Attributes)
 		}
@@ -106,8 +115,8 @@ func (s *Service) CreateProduct(ctx context.Context, in ProductInput) (*commerce
 		}
 		rows := make([]*commerce.VariantCreate, len(in.Variants))
 		for i, v := range in.Variants {
-			if rows[i], err = s.newVariant(tx, p.ID, v); err != nil {
-				return err
+			if rows[i], err = s.newVariant(tx, p, v); err != nil {
+				return at("/variants/"+strconv.Itoa(i), err)
 			}
 		}
 		if len(rows) > 0 {
@@ -303,6 +312,10 @@ func translate(err error, pointer string) error {
 	switch db.Violated(err) {
 	case "variants_sku_key":
 		return ErrSKUTaken.At(pointer)
+	case "variants_option_key":
+		return ErrCombinationTaken.At(strings.TrimSuffix(pointer, "/sku") + "/options")
+	case "variant_barcodes_key", "variant_barcodes_weighed_key":
+		return ErrBarcodeTaken.At(pointer)
 	case "categories_name_key":
 		return ErrCategoryTaken.At(pointer)
 	case "products_categories_category", "categories_categories_children":

@@ -134,19 +134,20 @@ type VariantFilter struct {
 }
 
 // ListVariants finds variants, the newest first, or those of one product in
-// the order they were made.
+// the order they were made. Of a barcode that a scale has printed it also says
+// what it had measured.
 //
 // Errors: ErrProductNotFound, ErrISBN, apperr.ErrBadCursor.
-func (s *Service) ListVariants(ctx context.Context, f VariantFilter) (*page.Of[*commerce.Variant], error) {
+func (s *Service) ListVariants(ctx context.Context, f VariantFilter) (*page.Of[*commerce.Variant], *Reading, error) {
 	l := page.NewList("/v1/variants", f.Limit)
 	var where []predicate.Variant
 	order, after := variant.ByID(sql.OrderDesc()), variant.IDLT
 	clients := s.db.From(ctx).Commerce
 	if f.ProductID != nil {
 		if ok, err := clients.Product.Query().Where(product.ID(*f.ProductID)).Exist(ctx); err != nil {
-			return nil, err
+			return nil, nil, err
 		} else if !ok {
-			return nil, ErrProductNotFound.New()
+			return nil, nil, ErrProductNotFound.New()
 		}
 		l.Path = "/v1/products/" + f.ProductID.String() + "/variants"
 		where = append(where, variant.ProductID(*f.ProductID))
@@ -156,14 +157,19 @@ func (s *Service) ListVariants(ctx context.Context, f VariantFilter) (*page.Of[*
 		l.Filters.Set("sku", f.SKU)
 		where = append(where, variant.Sku(f.SKU))
 	}
+	var read *Reading
 	if f.Barcode != "" {
 		l.Filters.Set("barcode", f.Barcode)
-		where = append(where, variant.Barcode(f.Barcode))
+		ids, weighed, err := s.byCode(ctx, f.Barcode)
+		if err != nil {
+			return nil, nil, err
+		}
+		read, where = weighed, append(where, variant.IDIn(ids...))
 	}
 	if f.ISBN != "" {
 		isbn, ok := ParseISBN(f.ISBN)
 		if !ok {
-			return nil, ErrISBN.At("?isbn")
+			return nil, nil, ErrISBN.At("?isbn")
 		}
 		l.Filters.Set("isbn", isbn.Thirteen)
 		where = append(where, variant.HasProductWith(product.Isbn13(isbn.Thirteen)))
@@ -171,23 +177,23 @@ func (s *Service) ListVariants(ctx context.Context, f VariantFilter) (*page.Of[*
 	q := clients.Variant.Query().Where(where...)
 	out := &page.Of[*commerce.Variant]{}
 	if err := count(ctx, out, f.Total, q.Clone()); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var at position
 	if ok, err := s.pages.Decode(l.Name(), f.Cursor, &at); err != nil {
-		return nil, err
+		return nil, nil, err
 	} else if ok {
 		q.Where(after(at.ID))
 	}
 	rows, err := q.Order(order).Limit(l.Limit + 1).All(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var more bool
 	if out.Items, more = page.Cut(rows, l.Limit); more {
 		next(s.pages, l, out, more, position{out.Items[len(out.Items)-1].ID})
 	}
-	return out, nil
+	return out, read, nil
 }
 
 // ListCategories returns categories by name.

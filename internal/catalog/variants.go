@@ -8,7 +8,6 @@ import (
 	"github.com/oapi-codegen/nullable"
 
 	"github.com/shuke-crm/shuke/ent/commerce"
-	"github.com/shuke-crm/shuke/ent/commerce/product"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
 	"github.com/shuke-crm/shuke/internal/platform/audit"
 	"github.com/shuke-crm/shuke/internal/platform/db"
@@ -25,13 +24,24 @@ type VariantInput struct {
 	Status      string // empty means active
 }
 
-func (s *Service) newVariant(tx *db.Tx, productID uuid.UUID, in VariantInput) (*commerce.VariantCreate, error) {
+// newVariant prepares a variant of a locked product.
+// Errors: ErrOptionMissing, ErrOptionValue, ErrCheckDigit.
+func (s *Service) newVariant(tx *db.Tx, p *commerce.Product, in VariantInput) (*commerce.VariantCreate, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, err
 	}
+	key, err := combination(p.Options, in.Options)
+	if err != nil {
+		return nil, err
+	}
+	if in.Barcode != nil {
+		if err := checkBarcode(in.Barcode); err != nil {
+			return nil, err
+		}
+	}
 	now := s.clock.Now()
-	c := tx.Commerce.Variant.Create().SetID(id).SetProductID(productID).SetSku(in.SKU).SetNillableBarcode(in.Barcode).
+	c := tx.Commerce.Variant.Create().SetID(id).SetProductID(p.ID).SetNillableOptionKey(key).SetSku(in.SKU).SetNillableBarcode(in.Barcode).
 		SetPriceAmount(in.PriceAmount).SetNillableCostAmount(in.CostAmount).SetStatus(variant.Status(orElse(in.Status, "active"))).
 		SetCreatedAt(now).SetUpdatedAt(now)
 	if len(in.Options) > 0 {
@@ -42,17 +52,29 @@ func (s *Service) newVariant(tx *db.Tx, productID uuid.UUID, in VariantInput) (*
 
 // CreateVariant adds a variant to a product.
 //
-// Errors: ErrProductNotFound, ErrBlank, ErrSKUTaken.
+// Errors: ErrProductNotFound, ErrBlank, ErrSKUTaken, ErrTooManyVariants, ErrOptionMissing,
+// ErrOptionValue, ErrCombinationTaken, ErrCheckDigit.
 func (s *Service) CreateVariant(ctx context.Context, productID uuid.UUID, in VariantInput) (*commerce.Variant, error) {
 	if in.SKU = strings.TrimSpace(in.SKU); in.SKU == "" {
 		return nil, ErrBlank.At("/sku")
 	}
 	var out *commerce.Variant
 	err := s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		if err := s.touchProduct(ctx, tx, productID); err != nil {
+		p, err := s.lockProduct(ctx, tx, productID)
+		if err != nil {
 			return err
 		}
-		create, err := s.newVariant(tx, productID, in)
+		n, err := p.QueryVariants().Count(ctx)
+		if err != nil {
+			return err
+		}
+		if n >= maxVariants {
+			return ErrTooManyVariants.New().Arg("max", maxVariants)
+		}
+		if err := p.Update().AddVersion(1).SetUpdatedAt(s.clock.Now()).Exec(ctx); err != nil {
+			return err
+		}
+		create, err := s.newVariant(tx, p, in)
 		if err != nil {
 			return err
 		}
@@ -80,7 +102,8 @@ type VariantChange struct {
 // UpdateVariant changes a variant, and raises the version of its product, whose
 // view it is part of.
 //
-// Errors: ErrVariantNotFound, apperr.ErrVersionMismatch, ErrBlank, ErrSKUTaken.
+// Errors: ErrVariantNotFound, apperr.ErrVersionMismatch, ErrBlank, ErrSKUTaken,
+// ErrOptionMissing, ErrOptionValue, ErrCombinationTaken, ErrCheckDigit.
 func (s *Service) UpdateVariant(ctx context.Context, id uuid.UUID, ifMatch *string, in VariantChange) (*commerce.Variant, error) {
 	var out *commerce.Variant
 	err := s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
@@ -92,7 +115,11 @@ func (s *Service) UpdateVariant(ctx context.Context, id uuid.UUID, ifMatch *stri
 			return err
 		}
 		// The product first: CreateVariant and UpdateProduct lock it too.
-		if err := s.touchProduct(ctx, tx, v.ProductID); err != nil {
+		p, err := s.lockProduct(ctx, tx, v.ProductID)
+		if err != nil {
+			return err
+		}
+		if err := p.Update().AddVersion(1).SetUpdatedAt(s.clock.Now()).Exec(ctx); err != nil {
 			return err
 		}
 		if v, err = tx.Commerce.Variant.Query().Where(variant.ID(id)).ForUpdate().Only(ctx); err != nil {
@@ -104,7 +131,7 @@ func (s *Service) UpdateVariant(ctx context.Context, id uuid.UUID, ifMatch *stri
 		if err := s.because(ctx, tx, in.Reason); err != nil {
 			return err
 		}
-		update, fields, err := in.apply(v)
+		update, fields, err := in.apply(p, v)
 		if err != nil {
 			return err
 		}
@@ -119,7 +146,7 @@ func (s *Service) UpdateVariant(ctx context.Context, id uuid.UUID, ifMatch *stri
 
 // apply prepares the update of v and notes the fields it touches; prices with
 // what they were and are, since they decide about money.
-func (in VariantChange) apply(v *commerce.Variant) (*commerce.VariantUpdateOne, map[string]any, error) {
+func (in VariantChange) apply(p *commerce.Product, v *commerce.Variant) (*commerce.VariantUpdateOne, map[string]any, error) {
 	u := v.Update()
 	var fields []string
 	changes := map[string]any{}
@@ -135,7 +162,11 @@ func (in VariantChange) apply(v *commerce.Variant) (*commerce.VariantUpdateOne, 
 		if in.Barcode.IsNull() {
 			u.ClearBarcode()
 		} else {
-			u.SetBarcode(in.Barcode.MustGet())
+			code := in.Barcode.MustGet()
+			if err := checkBarcode(&code); err != nil {
+				return nil, nil, err
+			}
+			u.SetBarcode(code)
 		}
 		fields = append(fields, "barcode")
 	}
@@ -153,10 +184,20 @@ func (in VariantChange) apply(v *commerce.Variant) (*commerce.VariantUpdateOne, 
 		fields = append(fields, "cost_amount")
 	}
 	if in.Options.IsSpecified() {
+		options, _ := in.Options.Get() // null empties
+		key, err := combination(p.Options, options)
+		if err != nil {
+			return nil, nil, err
+		}
+		if key != nil {
+			u.SetOptionKey(*key)
+		} else {
+			u.ClearOptionKey()
+		}
 		if in.Options.IsNull() {
 			u.ClearOptions()
 		} else {
-			u.SetOptions(in.Options.MustGet())
+			u.SetOptions(options)
 		}
 		fields = append(fields, "options")
 	}
@@ -168,14 +209,13 @@ func (in VariantChange) apply(v *commerce.Variant) (*commerce.VariantUpdateOne, 
 	return u, changes, nil
 }
 
-// touchProduct locks a product and raises its version.
-func (s *Service) touchProduct(ctx context.Context, tx *db.Tx, id uuid.UUID) error {
-	n, err := tx.Commerce.Product.Update().Where(product.ID(id)).AddVersion(1).SetUpdatedAt(s.clock.Now()).Save(ctx)
-	if err != nil {
-		return err
+// checkBarcode tidies the main barcode of a variant. Errors: ErrBlank, ErrCheckDigit.
+func checkBarcode(code *string) error {
+	if *code = strings.TrimSpace(*code); *code == "" {
+		return ErrBlank.At("/barcode")
 	}
-	if n == 0 {
-		return ErrProductNotFound.New()
+	if _, err := kindOfCode(plainCode(*code)); err != nil {
+		return ErrCheckDigit.At("/barcode")
 	}
 	return nil
 }

@@ -77,7 +77,28 @@ var catalogProbes = map[string]probe{
 	"listProductStatusChanges": func(c *cell) byte {
 		return judge(c.do(http.MethodGet, "/v1/products/"+c.someArticle().product.String()+"/status-history", nil))
 	},
-	"listCategories": plain(http.MethodGet, "/v1/categories", nil),
+	"setProductOptions": func(c *cell) byte {
+		return judge(c.do(http.MethodPut, "/v1/products/"+c.freshArticle().product.String()+"/options", map[string]any{"options": []any{map[string]any{"name": "size", "values": []any{map[string]any{"value": "M"}}}}}))
+	},
+	"generateVariants": func(c *cell) byte {
+		p := c.freshArticle()
+		c.exec(`UPDATE products SET options = '[{"name": "size", "values": [{"value": "M"}]}]' WHERE id = $1`, p.product)
+		return judge(c.do(http.MethodPost, "/v1/products/"+p.product.String()+"/variants/generate", map[string]any{"sku_prefix": c.word("GEN"), "price_amount": 100}))
+	},
+	"listVariantBarcodes": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/variants/"+c.someArticle().variant.String()+"/barcodes", nil))
+	},
+	"addVariantBarcode": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/variants/"+c.freshArticle().variant.String()+"/barcodes", map[string]any{"code": "IN-1"}))
+	},
+	"removeVariantBarcode": func(c *cell) byte {
+		p, id := c.freshArticle(), uuid.New()
+		c.exec("INSERT INTO variant_barcodes (id, variant_id, kind, code, created_at) SELECT $1, id, 'internal', 'IN-2', now() FROM variants WHERE id = $2", id, p.variant)
+		return judge(c.do(http.MethodDelete, "/v1/variants/"+p.variant.String()+"/barcodes/"+id.String(), nil))
+	},
+	"getCatalogSettings": plain(http.MethodGet, "/v1/catalog-settings", nil),
+	"setCatalogSettings": plain(http.MethodPut, "/v1/catalog-settings", map[string]any{"default_tax_rate": 0, "weighed_layouts": []any{}}),
+	"listCategories":     plain(http.MethodGet, "/v1/categories", nil),
 	"createCategory": func(c *cell) byte {
 		return judge(c.do(http.MethodPost, "/v1/categories", map[string]any{"name": c.word("新类")}))
 	},
@@ -125,6 +146,14 @@ func (c *cell) someArticle() article {
 		return article{uuid.New(), uuid.New(), ""}
 	}
 	return c.goods()
+}
+
+// freshArticle is an article that nobody else touches.
+func (c *cell) freshArticle() article {
+	if c.object == "none" {
+		return c.someArticle()
+	}
+	return c.article()
 }
 
 func (c *cell) someCategory() uuid.UUID {

@@ -9,6 +9,18 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce"
 )
 
+// The CatalogSettingsFunc type is an adapter to allow the use of ordinary
+// function as CatalogSettings mutator.
+type CatalogSettingsFunc func(context.Context, *commerce.CatalogSettingsMutation) (commerce.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f CatalogSettingsFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.Value, error) {
+	if mv, ok := m.(*commerce.CatalogSettingsMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.CatalogSettingsMutation", m)
+}
+
 // The CategoryFunc type is an adapter to allow the use of ordinary
 // function as Category mutator.
 type CategoryFunc func(context.Context, *commerce.CategoryMutation) (commerce.Value, error)
@@ -235,6 +247,18 @@ func (f VariantFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.VariantMutation", m)
+}
+
+// The VariantBarcodeFunc type is an adapter to allow the use of ordinary
+// function as VariantBarcode mutator.
+type VariantBarcodeFunc func(context.Context, *commerce.VariantBarcodeMutation) (commerce.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f VariantBarcodeFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.Value, error) {
+	if mv, ok := m.(*commerce.VariantBarcodeMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.VariantBarcodeMutation", m)
 }
 
 // The VariantPriceChangeFunc type is an adapter to allow the use of ordinary

@@ -9,6 +9,20 @@ import (
 )
 
 var (
+	// CatalogSettingsColumns holds the columns for the "catalog_settings" table.
+	CatalogSettingsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt, Increment: true},
+		{Name: "default_tax_rate", Type: field.TypeInt32, Default: 0},
+		{Name: "weighed_layouts", Type: field.TypeJSON, Nullable: true},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "updated_at", Type: field.TypeTime},
+	}
+	// CatalogSettingsTable holds the schema information for the "catalog_settings" table.
+	CatalogSettingsTable = &schema.Table{
+		Name:       "catalog_settings",
+		Columns:    CatalogSettingsColumns,
+		PrimaryKey: []*schema.Column{CatalogSettingsColumns[0]},
+	}
 	// CategoriesColumns holds the columns for the "categories" table.
 	CategoriesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -364,6 +378,7 @@ var (
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"draft", "active", "archived"}, Default: "active"},
 		{Name: "book", Type: field.TypeJSON, Nullable: true},
 		{Name: "apparel", Type: field.TypeJSON, Nullable: true},
+		{Name: "options", Type: field.TypeJSON, Nullable: true},
 		{Name: "attributes", Type: field.TypeJSON, Nullable: true},
 		{Name: "tax_rate", Type: field.TypeInt32, Nullable: true},
 		{Name: "custom_fields", Type: field.TypeJSON, Nullable: true},
@@ -382,7 +397,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "products_categories_category",
-				Columns:    []*schema.Column{ProductsColumns[16]},
+				Columns:    []*schema.Column{ProductsColumns[17]},
 				RefColumns: []*schema.Column{CategoriesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -391,17 +406,17 @@ var (
 			{
 				Name:    "products_category_idx",
 				Unique:  false,
-				Columns: []*schema.Column{ProductsColumns[16], ProductsColumns[0]},
+				Columns: []*schema.Column{ProductsColumns[17], ProductsColumns[0]},
 			},
 			{
 				Name:    "products_isbn13_idx",
 				Unique:  false,
-				Columns: []*schema.Column{ProductsColumns[11]},
+				Columns: []*schema.Column{ProductsColumns[12]},
 			},
 			{
 				Name:    "products_custom_fields_idx",
 				Unique:  false,
-				Columns: []*schema.Column{ProductsColumns[10]},
+				Columns: []*schema.Column{ProductsColumns[11]},
 				Annotation: &entsql.IndexAnnotation{
 					Type:  "GIN",
 					Where: "custom_fields IS NOT NULL",
@@ -797,6 +812,7 @@ var (
 		{Name: "price_amount", Type: field.TypeInt64, Default: 0},
 		{Name: "cost_amount", Type: field.TypeInt64, Nullable: true},
 		{Name: "options", Type: field.TypeJSON, Nullable: true},
+		{Name: "option_key", Type: field.TypeString, Nullable: true},
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"active", "archived"}, Default: "active"},
 		{Name: "version", Type: field.TypeInt64, Default: 1},
 		{Name: "created_at", Type: field.TypeTime},
@@ -811,7 +827,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "variants_products_variants",
-				Columns:    []*schema.Column{VariantsColumns[10]},
+				Columns:    []*schema.Column{VariantsColumns[11]},
 				RefColumns: []*schema.Column{ProductsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -823,6 +839,11 @@ var (
 				Columns: []*schema.Column{VariantsColumns[1]},
 			},
 			{
+				Name:    "variants_option_key",
+				Unique:  true,
+				Columns: []*schema.Column{VariantsColumns[11], VariantsColumns[6]},
+			},
+			{
 				Name:    "variants_barcode_idx",
 				Unique:  false,
 				Columns: []*schema.Column{VariantsColumns[2]},
@@ -830,7 +851,49 @@ var (
 			{
 				Name:    "variants_product_idx",
 				Unique:  false,
-				Columns: []*schema.Column{VariantsColumns[10], VariantsColumns[0]},
+				Columns: []*schema.Column{VariantsColumns[11], VariantsColumns[0]},
+			},
+		},
+	}
+	// VariantBarcodesColumns holds the columns for the "variant_barcodes" table.
+	VariantBarcodesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "kind", Type: field.TypeEnum, Enums: []string{"gtin", "isbn", "weighed", "internal"}},
+		{Name: "code", Type: field.TypeString, Size: 32},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "variant_id", Type: field.TypeUUID},
+	}
+	// VariantBarcodesTable holds the schema information for the "variant_barcodes" table.
+	VariantBarcodesTable = &schema.Table{
+		Name:       "variant_barcodes",
+		Columns:    VariantBarcodesColumns,
+		PrimaryKey: []*schema.Column{VariantBarcodesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "variant_barcodes_variants_barcodes",
+				Columns:    []*schema.Column{VariantBarcodesColumns[4]},
+				RefColumns: []*schema.Column{VariantsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "variant_barcodes_key",
+				Unique:  true,
+				Columns: []*schema.Column{VariantBarcodesColumns[4], VariantBarcodesColumns[2]},
+			},
+			{
+				Name:    "variant_barcodes_code_idx",
+				Unique:  false,
+				Columns: []*schema.Column{VariantBarcodesColumns[2]},
+			},
+			{
+				Name:    "variant_barcodes_weighed_key",
+				Unique:  true,
+				Columns: []*schema.Column{VariantBarcodesColumns[2]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "kind = 'weighed'",
+				},
 			},
 		},
 	}
@@ -862,6 +925,7 @@ var (
 	}
 	// Tables holds all the tables in the schema.
 	Tables = []*schema.Table{
+		CatalogSettingsTable,
 		CategoriesTable,
 		OrdersTable,
 		OrderLinesTable,
@@ -881,11 +945,19 @@ var (
 		StockTransfersTable,
 		StockTransferLinesTable,
 		VariantsTable,
+		VariantBarcodesTable,
 		VariantPriceChangesTable,
 	}
 )
 
 func init() {
+	CatalogSettingsTable.Annotation = &entsql.Annotation{
+		Table: "catalog_settings",
+	}
+	CatalogSettingsTable.Annotation.Checks = map[string]string{
+		"catalog_settings_one_check":      "id = 1",
+		"catalog_settings_tax_rate_check": "default_tax_rate BETWEEN 0 AND 10000",
+	}
 	CategoriesTable.ForeignKeys[0].RefTable = CategoriesTable
 	CategoriesTable.Annotation = &entsql.Annotation{}
 	CategoriesTable.Annotation.Checks = map[string]string{
@@ -956,4 +1028,5 @@ func init() {
 		"variants_cost_check":  "cost_amount IS NULL OR cost_amount >= 0",
 		"variants_price_check": "price_amount >= 0",
 	}
+	VariantBarcodesTable.ForeignKeys[0].RefTable = VariantsTable
 }

@@ -6,6 +6,9 @@ import (
 	"entgo.io/ent/dialect/sql"
 )
 
+// CatalogSettings is the predicate function for catalogsettings builders.
+type CatalogSettings func(*sql.Selector)
+
 // Category is the predicate function for category builders.
 type Category func(*sql.Selector)
 
@@ -62,6 +65,9 @@ type StockTransferLine func(*sql.Selector)
 
 // Variant is the predicate function for variant builders.
 type Variant func(*sql.Selector)
+
+// VariantBarcode is the predicate function for variantbarcode builders.
+type VariantBarcode func(*sql.Selector)
 
 // VariantPriceChange is the predicate function for variantpricechange builders.
 type VariantPriceChange func(*sql.Selector)

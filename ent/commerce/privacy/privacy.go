@@ -110,6 +110,30 @@ func DenyMutationOperationRule(op commerce.Op) MutationRule {
 	return OnMutationOperation(rule, op)
 }
 
+// The CatalogSettingsQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type CatalogSettingsQueryRuleFunc func(context.Context, *commerce.CatalogSettingsQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f CatalogSettingsQueryRuleFunc) EvalQuery(ctx context.Context, q commerce.Query) error {
+	if q, ok := q.(*commerce.CatalogSettingsQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("commerce/privacy: unexpected query type %T, expect *commerce.CatalogSettingsQuery", q)
+}
+
+// The CatalogSettingsMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type CatalogSettingsMutationRuleFunc func(context.Context, *commerce.CatalogSettingsMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f CatalogSettingsMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mutation) error {
+	if m, ok := m.(*commerce.CatalogSettingsMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.CatalogSettingsMutation", m)
+}
+
 // The CategoryQueryRuleFunc type is an adapter to allow the use of ordinary
 // functions as a query rule.
 type CategoryQueryRuleFunc func(context.Context, *commerce.CategoryQuery) error
@@ -564,6 +588,30 @@ func (f VariantMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mu
 		return f(ctx, m)
 	}
 	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.VariantMutation", m)
+}
+
+// The VariantBarcodeQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type VariantBarcodeQueryRuleFunc func(context.Context, *commerce.VariantBarcodeQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f VariantBarcodeQueryRuleFunc) EvalQuery(ctx context.Context, q commerce.Query) error {
+	if q, ok := q.(*commerce.VariantBarcodeQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("commerce/privacy: unexpected query type %T, expect *commerce.VariantBarcodeQuery", q)
+}
+
+// The VariantBarcodeMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type VariantBarcodeMutationRuleFunc func(context.Context, *commerce.VariantBarcodeMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f VariantBarcodeMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mutation) error {
+	if m, ok := m.(*commerce.VariantBarcodeMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.VariantBarcodeMutation", m)
 }
 
 // The VariantPriceChangeQueryRuleFunc type is an adapter to allow the use of ordinary

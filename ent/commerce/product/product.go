@@ -32,6 +32,8 @@ const (
 	FieldBook = "book"
 	// FieldApparel holds the string denoting the apparel field in the database.
 	FieldApparel = "apparel"
+	// FieldOptions holds the string denoting the options field in the database.
+	FieldOptions = "options"
 	// FieldAttributes holds the string denoting the attributes field in the database.
 	FieldAttributes = "attributes"
 	// FieldTaxRate holds the string denoting the tax_rate field in the database.
@@ -81,6 +83,7 @@ var Columns = []string{
 	FieldStatus,
 	FieldBook,
 	FieldApparel,
+	FieldOptions,
 	FieldAttributes,
 	FieldTaxRate,
 	FieldCustomFields,

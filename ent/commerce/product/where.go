@@ -411,6 +411,16 @@ func ApparelNotNil() predicate.Product {
 	return predicate.Product(sql.FieldNotNull(FieldApparel))
 }
 
+// OptionsIsNil applies the IsNil predicate on the "options" field.
+func OptionsIsNil() predicate.Product {
+	return predicate.Product(sql.FieldIsNull(FieldOptions))
+}
+
+// OptionsNotNil applies the NotNil predicate on the "options" field.
+func OptionsNotNil() predicate.Product {
+	return predicate.Product(sql.FieldNotNull(FieldOptions))
+}
+
 // AttributesIsNil applies the IsNil predicate on the "attributes" field.
 func AttributesIsNil() predicate.Product {
 	return predicate.Product(sql.FieldIsNull(FieldAttributes))

@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/shuke-crm/shuke/ent/commerce/catalogsettings"
 	"github.com/shuke-crm/shuke/ent/commerce/category"
 	"github.com/shuke-crm/shuke/ent/commerce/order"
 	"github.com/shuke-crm/shuke/ent/commerce/orderline"
@@ -26,6 +27,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/stocktransfer"
 	"github.com/shuke-crm/shuke/ent/commerce/stocktransferline"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
+	"github.com/shuke-crm/shuke/ent/commerce/variantbarcode"
 	"github.com/shuke-crm/shuke/ent/commerce/variantpricechange"
 
 	"entgo.io/ent"
@@ -36,6 +38,29 @@ import (
 // (default values, validators, hooks and policies) and stitches it
 // to their package variables.
 func init() {
+	catalogsettings.Policy = privacy.NewPolicies(schema.CatalogSettings{})
+	catalogsettings.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := catalogsettings.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	catalogsettingsFields := schema.CatalogSettings{}.Fields()
+	_ = catalogsettingsFields
+	// catalogsettingsDescDefaultTaxRate is the schema descriptor for default_tax_rate field.
+	catalogsettingsDescDefaultTaxRate := catalogsettingsFields[1].Descriptor()
+	// catalogsettings.DefaultDefaultTaxRate holds the default value on creation for the default_tax_rate field.
+	catalogsettings.DefaultDefaultTaxRate = catalogsettingsDescDefaultTaxRate.Default.(int32)
+	// catalogsettingsDescVersion is the schema descriptor for version field.
+	catalogsettingsDescVersion := catalogsettingsFields[3].Descriptor()
+	// catalogsettings.DefaultVersion holds the default value on creation for the version field.
+	catalogsettings.DefaultVersion = catalogsettingsDescVersion.Default.(int64)
+	// catalogsettingsDescUpdatedAt is the schema descriptor for updated_at field.
+	catalogsettingsDescUpdatedAt := catalogsettingsFields[4].Descriptor()
+	// catalogsettings.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	catalogsettings.DefaultUpdatedAt = catalogsettingsDescUpdatedAt.Default.(func() time.Time)
 	category.Policy = privacy.NewPolicies(schema.Category{})
 	category.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
@@ -391,25 +416,25 @@ func init() {
 	// product.BrandValidator is a validator for the "brand" field. It is called by the builders before save.
 	product.BrandValidator = productDescBrand.Validators[0].(func(string) error)
 	// productDescIsbn13 is the schema descriptor for isbn13 field.
-	productDescIsbn13 := productFields[12].Descriptor()
+	productDescIsbn13 := productFields[13].Descriptor()
 	// product.Isbn13Validator is a validator for the "isbn13" field. It is called by the builders before save.
 	product.Isbn13Validator = productDescIsbn13.Validators[0].(func(string) error)
 	// productDescSource is the schema descriptor for source field.
-	productDescSource := productFields[13].Descriptor()
+	productDescSource := productFields[14].Descriptor()
 	// product.DefaultSource holds the default value on creation for the source field.
 	product.DefaultSource = productDescSource.Default.(string)
 	// product.SourceValidator is a validator for the "source" field. It is called by the builders before save.
 	product.SourceValidator = productDescSource.Validators[0].(func(string) error)
 	// productDescVersion is the schema descriptor for version field.
-	productDescVersion := productFields[14].Descriptor()
+	productDescVersion := productFields[15].Descriptor()
 	// product.DefaultVersion holds the default value on creation for the version field.
 	product.DefaultVersion = productDescVersion.Default.(int64)
 	// productDescCreatedAt is the schema descriptor for created_at field.
-	productDescCreatedAt := productFields[15].Descriptor()
+	productDescCreatedAt := productFields[16].Descriptor()
 	// product.DefaultCreatedAt holds the default value on creation for the created_at field.
 	product.DefaultCreatedAt = productDescCreatedAt.Default.(func() time.Time)
 	// productDescUpdatedAt is the schema descriptor for updated_at field.
-	productDescUpdatedAt := productFields[16].Descriptor()
+	productDescUpdatedAt := productFields[17].Descriptor()
 	// product.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	product.DefaultUpdatedAt = productDescUpdatedAt.Default.(func() time.Time)
 	productstatuschange.Policy = privacy.NewPolicies(schema.ProductStatusChange{})
@@ -708,17 +733,50 @@ func init() {
 	// variant.DefaultPriceAmount holds the default value on creation for the price_amount field.
 	variant.DefaultPriceAmount = variantDescPriceAmount.Default.(int64)
 	// variantDescVersion is the schema descriptor for version field.
-	variantDescVersion := variantFields[8].Descriptor()
+	variantDescVersion := variantFields[9].Descriptor()
 	// variant.DefaultVersion holds the default value on creation for the version field.
 	variant.DefaultVersion = variantDescVersion.Default.(int64)
 	// variantDescCreatedAt is the schema descriptor for created_at field.
-	variantDescCreatedAt := variantFields[9].Descriptor()
+	variantDescCreatedAt := variantFields[10].Descriptor()
 	// variant.DefaultCreatedAt holds the default value on creation for the created_at field.
 	variant.DefaultCreatedAt = variantDescCreatedAt.Default.(func() time.Time)
 	// variantDescUpdatedAt is the schema descriptor for updated_at field.
-	variantDescUpdatedAt := variantFields[10].Descriptor()
+	variantDescUpdatedAt := variantFields[11].Descriptor()
 	// variant.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	variant.DefaultUpdatedAt = variantDescUpdatedAt.Default.(func() time.Time)
+	variantbarcode.Policy = privacy.NewPolicies(schema.VariantBarcode{})
+	variantbarcode.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := variantbarcode.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	variantbarcodeFields := schema.VariantBarcode{}.Fields()
+	_ = variantbarcodeFields
+	// variantbarcodeDescCode is the schema descriptor for code field.
+	variantbarcodeDescCode := variantbarcodeFields[3].Descriptor()
+	// variantbarcode.CodeValidator is a validator for the "code" field. It is called by the builders before save.
+	variantbarcode.CodeValidator = func() func(string) error {
+		validators := variantbarcodeDescCode.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(code string) error {
+			for _, fn := range fns {
+				if err := fn(code); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// variantbarcodeDescCreatedAt is the schema descriptor for created_at field.
+	variantbarcodeDescCreatedAt := variantbarcodeFields[4].Descriptor()
+	// variantbarcode.DefaultCreatedAt holds the default value on creation for the created_at field.
+	variantbarcode.DefaultCreatedAt = variantbarcodeDescCreatedAt.Default.(func() time.Time)
 	variantpricechange.Policy = privacy.NewPolicies(schema.VariantPriceChange{})
 	variantpricechange.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {

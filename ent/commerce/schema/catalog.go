@@ -72,6 +72,19 @@ type Apparel struct {
 	SizeSystem string `json:"size_system,omitempty"`
 }
 
+// Option is something that the variants of a product differ by, with the values
+// it has, in order.
+type Option struct {
+	Name   string        `json:"name"`
+	Values []OptionValue `json:"values"`
+}
+
+// OptionValue is one value of an option.
+type OptionValue struct {
+	Value string `json:"value"`
+	Code  string `json:"code,omitempty"` // stands for it in generated SKUs
+}
+
 // Product is what is sold, in one or more variants.
 type Product struct{ ent.Schema }
 
@@ -87,6 +100,7 @@ func (Product) Fields() []ent.Field {
 		field.Enum("status").Values("draft", "active", "archived").Default("active"),
 		field.JSON("book", &Book{}).Optional(),
 		field.JSON("apparel", &Apparel{}).Optional(),
+		field.JSON("options", []Option{}).Optional().Comment("what variants differ by, in order; none: each variant says what it likes"),
 		field.JSON("attributes", map[string]any{}).Optional(),
 		field.Int32("tax_rate").Optional().Nillable().Comment("in hundredths of a percent; none: that of the category"),
 		field.JSON("custom_fields", map[string]any{}).Optional().Comment("the retailer's own fields, as defined for products"),
@@ -137,6 +151,7 @@ func (Variant) Fields() []ent.Field {
 		field.Int64("price_amount").Default(0),
 		field.Int64("cost_amount").Optional().Nillable(),
 		field.JSON("options", map[string]string{}).Optional().Comment("e.g. {\"size\": \"M\", \"colour\": \"red\"}"),
+		field.String("option_key").Optional().Nillable().Comment("the combination of the product's options, as a JSON array; none: it names not all of them"),
 		field.Enum("status").Values("active", "archived").Default("active"),
 		field.Int64("version").Default(1),
 		field.Time("created_at").Default(time.Now).Immutable(),
@@ -146,13 +161,17 @@ func (Variant) Fields() []ent.Field {
 
 // Edges of the Variant.
 func (Variant) Edges() []ent.Edge {
-	return []ent.Edge{edge.From("product", Product.Type).Ref("variants").Field("product_id").Unique().Required().Immutable()}
+	return []ent.Edge{
+		edge.To("barcodes", VariantBarcode.Type),
+		edge.From("product", Product.Type).Ref("variants").Field("product_id").Unique().Required().Immutable(),
+	}
 }
 
 // Indexes of the Variant.
 func (Variant) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("sku").Unique().StorageKey("variants_sku_key"),
+		index.Fields("product_id", "option_key").Unique().StorageKey("variants_option_key"),
 		index.Fields("barcode").StorageKey("variants_barcode_idx"),
 		index.Fields("product_id", "id").StorageKey("variants_product_idx"),
 	}

@@ -28,6 +28,8 @@ const (
 	FieldCostAmount = "cost_amount"
 	// FieldOptions holds the string denoting the options field in the database.
 	FieldOptions = "options"
+	// FieldOptionKey holds the string denoting the option_key field in the database.
+	FieldOptionKey = "option_key"
 	// FieldStatus holds the string denoting the status field in the database.
 	FieldStatus = "status"
 	// FieldVersion holds the string denoting the version field in the database.
@@ -36,10 +38,19 @@ const (
 	FieldCreatedAt = "created_at"
 	// FieldUpdatedAt holds the string denoting the updated_at field in the database.
 	FieldUpdatedAt = "updated_at"
+	// EdgeBarcodes holds the string denoting the barcodes edge name in mutations.
+	EdgeBarcodes = "barcodes"
 	// EdgeProduct holds the string denoting the product edge name in mutations.
 	EdgeProduct = "product"
 	// Table holds the table name of the variant in the database.
 	Table = "variants"
+	// BarcodesTable is the table that holds the barcodes relation/edge.
+	BarcodesTable = "variant_barcodes"
+	// BarcodesInverseTable is the table name for the VariantBarcode entity.
+	// It exists in this package in order to avoid circular dependency with the "variantbarcode" package.
+	BarcodesInverseTable = "variant_barcodes"
+	// BarcodesColumn is the table column denoting the barcodes relation/edge.
+	BarcodesColumn = "variant_id"
 	// ProductTable is the table that holds the product relation/edge.
 	ProductTable = "variants"
 	// ProductInverseTable is the table name for the Product entity.
@@ -58,6 +69,7 @@ var Columns = []string{
 	FieldPriceAmount,
 	FieldCostAmount,
 	FieldOptions,
+	FieldOptionKey,
 	FieldStatus,
 	FieldVersion,
 	FieldCreatedAt,
@@ -155,6 +167,11 @@ func ByCostAmount(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCostAmount, opts...).ToFunc()
 }
 
+// ByOptionKey orders the results by the option_key field.
+func ByOptionKey(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldOptionKey, opts...).ToFunc()
+}
+
 // ByStatus orders the results by the status field.
 func ByStatus(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldStatus, opts...).ToFunc()
@@ -175,11 +192,32 @@ func ByUpdatedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldUpdatedAt, opts...).ToFunc()
 }
 
+// ByBarcodesCount orders the results by barcodes count.
+func ByBarcodesCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newBarcodesStep(), opts...)
+	}
+}
+
+// ByBarcodes orders the results by barcodes terms.
+func ByBarcodes(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newBarcodesStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+
 // ByProductField orders the results by product field.
 func ByProductField(field string, opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
 		sqlgraph.OrderByNeighborTerms(s, newProductStep(), sql.OrderByField(field, opts...))
 	}
+}
+func newBarcodesStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(BarcodesInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, BarcodesTable, BarcodesColumn),
+	)
 }
 func newProductStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(

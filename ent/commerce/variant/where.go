@@ -81,6 +81,11 @@ func CostAmount(v int64) predicate.Variant {
 	return predicate.Variant(sql.FieldEQ(FieldCostAmount, v))
 }
 
+// OptionKey applies equality check predicate on the "option_key" field. It's identical to OptionKeyEQ.
+func OptionKey(v string) predicate.Variant {
+	return predicate.Variant(sql.FieldEQ(FieldOptionKey, v))
+}
+
 // Version applies equality check predicate on the "version" field. It's identical to VersionEQ.
 func Version(v int64) predicate.Variant {
 	return predicate.Variant(sql.FieldEQ(FieldVersion, v))
@@ -356,6 +361,81 @@ func OptionsNotNil() predicate.Variant {
 	return predicate.Variant(sql.FieldNotNull(FieldOptions))
 }
 
+// OptionKeyEQ applies the EQ predicate on the "option_key" field.
+func OptionKeyEQ(v string) predicate.Variant {
+	return predicate.Variant(sql.FieldEQ(FieldOptionKey, v))
+}
+
+// OptionKeyNEQ applies the NEQ predicate on the "option_key" field.
+func OptionKeyNEQ(v string) predicate.Variant {
+	return predicate.Variant(sql.FieldNEQ(FieldOptionKey, v))
+}
+
+// OptionKeyIn applies the In predicate on the "option_key" field.
+func OptionKeyIn(vs ...string) predicate.Variant {
+	return predicate.Variant(sql.FieldIn(FieldOptionKey, vs...))
+}
+
+// OptionKeyNotIn applies the NotIn predicate on the "option_key" field.
+func OptionKeyNotIn(vs ...string) predicate.Variant {
+	return predicate.Variant(sql.FieldNotIn(FieldOptionKey, vs...))
+}
+
+// OptionKeyGT applies the GT predicate on the "option_key" field.
+func OptionKeyGT(v string) predicate.Variant {
+	return predicate.Variant(sql.FieldGT(FieldOptionKey, v))
+}
+
+// OptionKeyGTE applies the GTE predicate on the "option_key" field.
+func OptionKeyGTE(v string) predicate.Variant {
+	return predicate.Variant(sql.FieldGTE(FieldOptionKey, v))
+}
+
+// OptionKeyLT applies the LT predicate on the "option_key" field.
+func OptionKeyLT(v string) predicate.Variant {
+	return predicate.Variant(sql.FieldLT(FieldOptionKey, v))
+}
+
+// OptionKeyLTE applies the LTE predicate on the "option_key" field.
+func OptionKeyLTE(v string) predicate.Variant {
+	return predicate.Variant(sql.FieldLTE(FieldOptionKey, v))
+}
+
+// OptionKeyContains applies the Contains predicate on the "option_key" field.
+func OptionKeyContains(v string) predicate.Variant {
+	return predicate.Variant(sql.FieldContains(FieldOptionKey, v))
+}
+
+// OptionKeyHasPrefix applies the HasPrefix predicate on the "option_key" field.
+func OptionKeyHasPrefix(v string) predicate.Variant {
+	return predicate.Variant(sql.FieldHasPrefix(FieldOptionKey, v))
+}
+
+// OptionKeyHasSuffix applies the HasSuffix predicate on the "option_key" field.
+func OptionKeyHasSuffix(v string) predicate.Variant {
+	return predicate.Variant(sql.FieldHasSuffix(FieldOptionKey, v))
+}
+
+// OptionKeyIsNil applies the IsNil predicate on the "option_key" field.
+func OptionKeyIsNil() predicate.Variant {
+	return predicate.Variant(sql.FieldIsNull(FieldOptionKey))
+}
+
+// OptionKeyNotNil applies the NotNil predicate on the "option_key" field.
+func OptionKeyNotNil() predicate.Variant {
+	return predicate.Variant(sql.FieldNotNull(FieldOptionKey))
+}
+
+// OptionKeyEqualFold applies the EqualFold predicate on the "option_key" field.
+func OptionKeyEqualFold(v string) predicate.Variant {
+	return predicate.Variant(sql.FieldEqualFold(FieldOptionKey, v))
+}
+
+// OptionKeyContainsFold applies the ContainsFold predicate on the "option_key" field.
+func OptionKeyContainsFold(v string) predicate.Variant {
+	return predicate.Variant(sql.FieldContainsFold(FieldOptionKey, v))
+}
+
 // StatusEQ applies the EQ predicate on the "status" field.
 func StatusEQ(v Status) predicate.Variant {
 	return predicate.Variant(sql.FieldEQ(FieldStatus, v))
@@ -494,6 +574,29 @@ func UpdatedAtLT(v time.Time) predicate.Variant {
 // UpdatedAtLTE applies the LTE predicate on the "updated_at" field.
 func UpdatedAtLTE(v time.Time) predicate.Variant {
 	return predicate.Variant(sql.FieldLTE(FieldUpdatedAt, v))
+}
+
+// HasBarcodes applies the HasEdge predicate on the "barcodes" edge.
+func HasBarcodes() predicate.Variant {
+	return predicate.Variant(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, BarcodesTable, BarcodesColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasBarcodesWith applies the HasEdge predicate on the "barcodes" edge with a given conditions (other predicates).
+func HasBarcodesWith(preds ...predicate.VariantBarcode) predicate.Variant {
+	return predicate.Variant(func(s *sql.Selector) {
+		step := newBarcodesStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
 }
 
 // HasProduct applies the HasEdge predicate on the "product" edge.
