@@ -23,8 +23,8 @@ func fakeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "fake",
 		Short: "Run stand-in servers for the outside services",
-		Long: `Stands in for WeChat, the SMS providers, an OpenID Connect provider and a mail
-server until SIGINT or SIGTERM. Signatures, one-time codes and quotas are those
+		Long: `Stands in for WeChat, WeChat Pay, Alipay, the SMS providers, Kuaidi100, SF Express,
+an OpenID Connect provider and a mail server until SIGINT or SIGTERM. Signatures, one-time codes and quotas are those
 of the real ones; GET / of the address explains how to make them misbehave.
 
 A service uses them with SHUKE_FAKES set to the same address, which also starts
@@ -106,6 +106,6 @@ func (i *installation) standIns(ctx context.Context) error {
 	if len(real) > 0 {
 		fmt.Fprintf(os.Stderr, "Real are: %s.\n", strings.Join(real, ", "))
 	}
-	fmt.Fprint(os.Stderr, "No message leaves this machine, and whoever uses it can sign in as any member.\n\n")
+	fmt.Fprint(os.Stderr, "No message leaves this machine, no money moves, and whoever uses it can sign in as any member.\n\n")
 	return nil
 }

@@ -17,6 +17,8 @@ func (s *Server) routes() {
 	s.routeWeChat()
 	s.routeSMS()
 	s.routeOIDC()
+	s.routePay()
+	s.routeParcels()
 	s.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = io.WriteString(w, strings.NewReplacer("{url}", s.URL, "{mail}", s.MailAddr).Replace(page))

@@ -67,6 +67,8 @@ func TestPageNamesEveryOrder(t *testing.T) {
 	for _, path := range []string{
 		"faults", "heal", "calls", "wechat/codes", "wechat/phone-codes", "wechat/oauth-codes", "wechat/visitor", "wechat/apps", "wechat/revoke-token",
 		"wechat/token-quota", "sms/inbox", "sms/clear", "sms/limits", "sms/balance", "oidc/account", "oidc/rotate-key", "mail/inbox",
+		"pay/pay", "pay/scan", "pay/app", "pay/payments", "pay/refunds", "pay/deliveries", "pay/callbacks", "pay/settings", "pay/rotate-certificate",
+		"logistics/scans", "logistics/push", "logistics/sf-push",
 	} {
 		require.Contains(t, page, b.s.URL+"/_control/"+path)
 	}

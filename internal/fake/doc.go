@@ -1,5 +1,6 @@
 // Package fake has stand-in servers for the services that are not ours:
-// WeChat, two SMS providers, an OpenID Connect provider and a mail server.
+// WeChat, two SMS providers, an OpenID Connect provider, a mail server, WeChat
+// Pay, Alipay, Kuaidi100 and SF Express.
 //
 // They keep the providers' rules (signatures, one-time codes, expiry, quotas)
 // with code of their own, which shares nothing with the adapters they are

@@ -19,16 +19,18 @@ const (
 	ResetAfter    Kind = "reset_after"
 	ErrorBefore   Kind = "error_before" // HTTP 502 from a gateway
 	ErrorAfter    Kind = "error_after"
-	Busy          Kind = "busy"       // the service says that it is busy and did nothing
-	RateLimit     Kind = "rate_limit" // the service says that a quota is used up
-	Code          Kind = "code"       // the service refuses with Fault.Code
-	Garbage       Kind = "garbage"    // an answer that is no JSON
-	Huge          Kind = "huge"       // an answer of some megabytes
-	Tamper        Kind = "tamper"     // oidc.token: Fault.Code says what is wrong with the id_token
+	Busy          Kind = "busy"          // the service says that it is busy and did nothing
+	RateLimit     Kind = "rate_limit"    // the service says that a quota is used up
+	Code          Kind = "code"          // the service refuses with Fault.Code
+	Garbage       Kind = "garbage"       // an answer that is no JSON
+	Huge          Kind = "huge"          // an answer of some megabytes
+	BusyAfter     Kind = "busy_after"    // the same words, though it did what was asked
+	BadSignature  Kind = "bad_signature" // the answer's signature is of other bytes; payments only
+	Tamper        Kind = "tamper"        // oidc.token: Fault.Code says what is wrong with the id_token
 )
 
 // Kinds lists them.
-var Kinds = []Kind{TimeoutBefore, TimeoutAfter, ResetBefore, ResetAfter, ErrorBefore, ErrorAfter, Busy, RateLimit, Code, Garbage, Huge, Tamper}
+var Kinds = []Kind{TimeoutBefore, TimeoutAfter, ResetBefore, ResetAfter, ErrorBefore, ErrorAfter, Busy, RateLimit, Code, Garbage, Huge, BusyAfter, BadSignature, Tamper}
 
 // Targets are the operations that can misbehave; a service's name alone means
 // all of its own.
@@ -37,6 +39,9 @@ var Targets = []string{
 	"sms.send",
 	"oidc.discovery", "oidc.keys", "oidc.token", "oidc.userinfo",
 	"mail.send",
+	"wechatpay.prepay", "wechatpay.query", "wechatpay.close", "wechatpay.refund", "wechatpay.refund_query", "wechatpay.certificates",
+	"alipay.prepay", "alipay.query", "alipay.close", "alipay.refund", "alipay.refund_query",
+	"kuaidi100.query", "kuaidi100.subscribe", "sf.query",
 }
 
 // Fault is one order to misbehave.

@@ -66,6 +66,22 @@ func (p Place) Settings(c config.Outside) config.Outside {
 			Name: OIDCName, Issuer: p.issuer(), ClientID: OIDCClientID, ClientSecret: OIDCClientSecret, RedirectURL: p.URL + landing,
 		}}
 	}
+	if c.WeChatPayMchID == "" {
+		c.WeChatPayMchID, c.WeChatPaySerial, c.WeChatPayV3Key, c.WeChatPayURL = WeChatPayMchID, WeChatPaySerial, WeChatPayV3Key, p.URL
+		c.WeChatPayAppID = MiniAppID
+		c.WeChatPayKey = config.Secret(privateText("wechat_merchant"))
+		c.WeChatPayPublicKeyID, c.WeChatPayPublicKey = WeChatPayPublicKeyID, publicText("wechat_platform")
+	}
+	if c.AlipayAppID == "" {
+		c.AlipayAppID, c.AlipaySellerID, c.AlipayURL = AlipayAppID, AlipaySellerID, p.URL+"/gateway.do"
+		c.AlipayKey, c.AlipayPublicKey = config.Secret(privateText("alipay_app")), publicText("alipay_platform")
+	}
+	if c.Kuaidi100Customer == "" {
+		c.Kuaidi100Customer, c.Kuaidi100Key, c.Kuaidi100URL = Kuaidi100Customer, Kuaidi100Key, p.URL
+	}
+	if c.SFPartnerID == "" {
+		c.SFPartnerID, c.SFCheckword, c.SFURL = SFPartnerID, SFCheckword, p.URL+"/std/service"
+	}
 	return c
 }
 

@@ -41,6 +41,8 @@ type Server struct {
 	sms    smsCentre
 	oidc   issuer
 	mail   *mailServer
+	pay    payCentre
+	parcel parcels
 }
 
 // Start listens and answers until Close.
@@ -66,6 +68,8 @@ func Start(o Options) (*Server, error) {
 	s.wechat.init()
 	s.sms.init()
 	s.oidc.init(s.issuer())
+	s.pay.init()
+	s.parcel.init()
 	if o.Mail == "" {
 		host, _, _ := net.SplitHostPort(listener.Addr().String()) // a listener's address is well formed
 		o.Mail = net.JoinHostPort(host, "0")
@@ -132,18 +136,24 @@ type operation struct {
 	refuse func(r *http.Request, code string) reply
 	busy   string // the code for a busy service
 	limit  string // the code for a quota that is used up
+	// spoil breaks the signature of an answer, where there is one.
+	spoil func(reply) reply
 }
 
 // handle answers an operation, or misbehaves with it.
 func (s *Server) handle(pattern string, o operation) {
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyLimit))
+		body, err := readBody(w, r)
 		if err != nil {
 			reply{status: http.StatusBadRequest}.send(w)
 			return
 		}
 		s.answer(w, r, body, o)
 	})
+}
+
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	return io.ReadAll(http.MaxBytesReader(w, r.Body, bodyLimit))
 }
 
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, body []byte, o operation) {
@@ -173,6 +183,15 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, body []byte, o o
 		gatewayError().send(w)
 	case Busy:
 		o.refuse(r, o.busy).send(w)
+	case BusyAfter:
+		effect()
+		o.refuse(r, o.busy).send(w)
+	case BadSignature:
+		if answer := effect(); o.spoil != nil {
+			o.spoil(answer).send(w)
+		} else {
+			answer.send(w)
+		}
 	case RateLimit:
 		o.refuse(r, o.limit).send(w)
 	case Code:

@@ -1,6 +1,7 @@
 package fake
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -30,4 +31,23 @@ func TestTC3Vector(t *testing.T) {
 
 func TestPercent(t *testing.T) {
 	require.Equal(t, "a%20b%2Ac~%2B%E4%B9%A6", percent("a b*c~+书"))
+}
+
+func TestSealedVector(t *testing.T) {
+	require.Equal(t, "DUcclrHBE5NffFMk6pzEyhUOzEv805vSXVdOTWcxr669KE1ZsfUaWu+xWJDRToaFm60JTfuIXPEGBSOvnA==",
+		wechatSealWith("0123456789abcdef0123456789abcdef", "fdasflkja484", "transaction", []byte(`{"out_trade_no":"T1","trade_state":"SUCCESS"}`)))
+}
+
+func TestLogisticsVectors(t *testing.T) {
+	require.Equal(t, "B40582FA956AFB1A3760B62CCB202BFE", strings.ToUpper(md5Hex(`{"com":"yuantong","num":"YT0000000001"}`+"testkey"+"testcustomer")))
+	require.Equal(t, "966e28e52baaf2e6a4944681cb952510", md5Hex(`{"status":"polling"}`+"testsalt"))
+	require.Equal(t, "IIKJtuLVzoFTu4kHI8M8vA==", sfDigest(`{"language":"zh-CN","orderId":"QIAO-20200618-004"}`, "12312334453453", "fjcg5PGKaNpPSHFAZ4QsCOkV71R3zVci"))
+}
+
+func TestAmountsInYuan(t *testing.T) {
+	require.EqualValues(t, 1990, yuanFen("19.90"))
+	for _, wrong := range []string{"", "19.9", "19", "+1.00", "1e2.00", "0.00", "-1.00"} {
+		require.Zero(t, yuanFen(wrong), wrong)
+	}
+	require.Equal(t, "0.05", yuanText(5))
 }

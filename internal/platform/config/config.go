@@ -249,6 +249,9 @@ func (c *Config) complete() error {
 	for i, role := range c.Roles {
 		c.Roles[i] = Role(strings.TrimSpace(string(role)))
 	}
+	if err := c.readKeys(); err != nil {
+		return err
+	}
 	c.completeOutside()
 	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
 	c.Currency = strings.ToUpper(c.Currency)

@@ -51,6 +51,8 @@ type Outside struct {
 	// OIDC are those providers, from SHUKE_OIDC_<NAME>_ISSUER and so on.
 	OIDC []OIDCProvider
 
+	Payments
+
 	// RequireSecondFactor asks staff without a second factor to enrol one before
 	// operations that need a fresh factor.
 	RequireSecondFactor bool `env:"SHUKE_REQUIRE_SECOND_FACTOR"`
@@ -136,7 +138,7 @@ func (o Outside) RealServices() []string {
 	for _, p := range o.OIDC {
 		real = append(real, "OpenID Connect "+p.Name)
 	}
-	return real
+	return append(real, o.Payments.realServices()...)
 }
 
 // StandIn takes over settings that stand-ins completed; the summary says so.
@@ -159,6 +161,9 @@ func (c *Config) StandIn(o Outside) {
 
 func (c *Config) completeOutside() {
 	c.SMSProvider = strings.ToLower(c.SMSProvider)
+	if c.WeChatPayMchID != "" && c.WeChatPayAppID == "" {
+		c.WeChatPayAppID = c.MiniAppID
+	}
 	c.SMSURL, c.WeChatURL = strings.TrimRight(c.SMSURL, "/"), strings.TrimRight(c.WeChatURL, "/")
 	if c.Fakes == FakesAuto && (len(c.RealServices()) > 0 || c.open() != "") {
 		c.Fakes = ""
@@ -244,6 +249,7 @@ func (c *Config) outsideProblems() []string {
 			}
 		}
 	}
+	found = append(found, c.paymentProblems()...)
 	return append(found, c.fakesProblems()...)
 }
 

@@ -44,6 +44,29 @@ func TestOutsideServices(t *testing.T) {
 	require.Regexp(t, `SHUKE_SMS_URL +\(the provider's own\)`, table.String())
 }
 
+var wechatPay = []string{
+	"SHUKE_WECHAT_PAY_MCH_ID=1900000001", "SHUKE_WECHAT_PAY_APP_ID=wx1", "SHUKE_WECHAT_PAY_CERT_SERIAL=AB", "SHUKE_WECHAT_PAY_PRIVATE_KEY=hunter2",
+	"SHUKE_WECHAT_PAY_V3_KEY=hunter2hunter2hunter2hunter2hunt",
+}
+
+func TestPaymentProviders(t *testing.T) {
+	key := filepath.Join(t.TempDir(), "key.pem")
+	require.NoError(t, os.WriteFile(key, []byte("-----hunter2-----\n"), 0o600))
+	c, err := load(append([]string{
+		"SHUKE_ALIPAY_APP_ID=2021", "SHUKE_ALIPAY_SELLER_ID=2088", "SHUKE_ALIPAY_PRIVATE_KEY=" + key, "SHUKE_ALIPAY_PUBLIC_KEY=MIIBhunter2",
+		"SHUKE_KUAIDI100_CUSTOMER=c", "SHUKE_KUAIDI100_KEY=hunter2", "SHUKE_SF_PARTNER_ID=p", "SHUKE_SF_CHECKWORD=hunter2",
+	}, wechatPay...))
+	require.NoError(t, err)
+	require.Equal(t, "-----hunter2-----\n", c.AlipayKey.Reveal(), "a file's content takes its name's place")
+	require.Equal(t, []string{"WeChat Pay", "Alipay", "Kuaidi100", "SF Express"}, c.RealServices())
+	require.NotContains(t, c.String(), "hunter2")
+	require.Contains(t, c.String(), "SHUKE_ALIPAY_PUBLIC_KEY=(a key)")
+
+	c, err = load(append([]string{"SHUKE_WECHAT_MINI_APP_ID=wx9", "SHUKE_WECHAT_MINI_SECRET=x", "SHUKE_WECHAT_PAY_APP_ID="}, append(wechatPay[:1:1], wechatPay[2:]...)...))
+	require.NoError(t, err)
+	require.Equal(t, "wx9", c.WeChatPayAppID, "the mini-program pays unless another app is named")
+}
+
 func TestOutsideRules(t *testing.T) {
 	with := func(base []string, more ...string) []string { return append(append([]string{}, base...), more...) }
 	cases := []struct {
@@ -70,6 +93,16 @@ func TestOutsideRules(t *testing.T) {
 		{"OIDC name", []string{"SHUKE_OIDC_PROVIDERS=Okta!"}, "lower-case"},
 		{"OIDC twice", with(keycloak, "SHUKE_OIDC_PROVIDERS=key-cloak,key-cloak"), "twice"},
 		{"OIDC over plain http", with(keycloak, "SHUKE_OIDC_KEY_CLOAK_ISSUER=http://id.example"), "plain http"},
+		{"WeChat Pay", wechatPay, ""},
+		{"half of WeChat Pay", wechatPay[:3], "SHUKE_WECHAT_PAY_PRIVATE_KEY, SHUKE_WECHAT_PAY_V3_KEY is not; set all"},
+		{"WeChat Pay for no app", with(wechatPay, "SHUKE_WECHAT_PAY_APP_ID="), "SHUKE_WECHAT_MINI_APP_ID"},
+		{"a short APIv3 key", with(wechatPay, "SHUKE_WECHAT_PAY_V3_KEY=hunter2"), "has 7 bytes"},
+		{"half of a public key", with(wechatPay, "SHUKE_WECHAT_PAY_PUBLIC_KEY_ID=PUB_KEY_ID_1"), "SHUKE_WECHAT_PAY_PUBLIC_KEY is not"},
+		{"WeChat Pay's address", with(wechatPay, "SHUKE_WECHAT_PAY_URL=http://pay.example"), "SHUKE_WECHAT_PAY_URL is plain http"},
+		{"half of Alipay", []string{"SHUKE_ALIPAY_APP_ID=2021"}, "SHUKE_ALIPAY_SELLER_ID"},
+		{"a key that is not there", []string{"SHUKE_ALIPAY_PRIVATE_KEY=/no/such/file"}, "SHUKE_ALIPAY_PRIVATE_KEY"},
+		{"half of Kuaidi100", []string{"SHUKE_KUAIDI100_KEY=hunter2"}, "SHUKE_KUAIDI100_CUSTOMER"},
+		{"half of SF", []string{"SHUKE_SF_PARTNER_ID=p"}, "SHUKE_SF_CHECKWORD"},
 		{"stand-ins", []string{"SHUKE_FAKES=127.0.0.1:8090"}, ""},
 		{"stand-ins elsewhere", []string{"SHUKE_FAKES=0.0.0.0:8090"}, "SHUKE_FAKES"},
 		{"stand-ins in production", []string{"SHUKE_FAKES=127.0.0.1:8090", "SHUKE_ENV=production"}, "sign in as anybody"},

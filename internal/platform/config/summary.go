@@ -59,6 +59,9 @@ func (c Config) Summary() []Setting {
 			continue
 		}
 		shown := show(value.FieldByIndex(field.Index))
+		if slices.Contains(keyFields, field.Name) && shown != "" && shown != hidden {
+			shown = "(a key)" // long and of no use here
+		}
 		if slices.Contains(addresses, name) {
 			shown = RedactAddress(shown)
 		}
@@ -102,7 +105,7 @@ func unset(name string) string {
 		return "(private Redis in the data folder)"
 	case "SHUKE_ADMIN_PASSWORD":
 		return "(random at the first start)"
-	case "SHUKE_SMS_URL", "SHUKE_WECHAT_URL":
+	case "SHUKE_SMS_URL", "SHUKE_WECHAT_URL", "SHUKE_WECHAT_PAY_URL", "SHUKE_ALIPAY_URL", "SHUKE_KUAIDI100_URL", "SHUKE_SF_URL":
 		return "(the provider's own)"
 	case "SHUKE_RATE_LIMITS":
 		return "(the general limits)"

@@ -13,9 +13,11 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/clock"
 	"github.com/shuke-crm/shuke/internal/platform/config"
 	"github.com/shuke-crm/shuke/internal/platform/crypto"
+	"github.com/shuke-crm/shuke/internal/platform/logistics"
 	"github.com/shuke-crm/shuke/internal/platform/mail"
 	"github.com/shuke-crm/shuke/internal/platform/outgoing"
 	"github.com/shuke-crm/shuke/internal/platform/outside"
+	"github.com/shuke-crm/shuke/internal/platform/pay"
 	"github.com/shuke-crm/shuke/internal/platform/pgtest"
 	"github.com/shuke-crm/shuke/internal/platform/sms"
 )
@@ -33,6 +35,10 @@ func TestNothingIsConfigured(t *testing.T) {
 	require.True(t, outside.ErrNoOfficial.Is(err))
 	_, err = s.NeedOIDC("demo")
 	require.True(t, outside.ErrNoOIDC.Is(err))
+	_, err = s.NeedPay(pay.WeChat)
+	require.True(t, outside.ErrNoPayments.Is(err))
+	_, err = s.NeedTracker("yuantong")
+	require.True(t, outside.ErrNoTracking.Is(err))
 }
 
 func TestSettingsThatCannotBeUsed(t *testing.T) {
@@ -41,6 +47,18 @@ func TestSettingsThatCannotBeUsed(t *testing.T) {
 	require.NotContains(t, err.Error(), "hunter2")
 	_, err = outside.Build(config.Outside{SMSProvider: "aliyun", SMSURL: "https://sms.example/path"}, outside.Deps{})
 	require.ErrorContains(t, err, "SHUKE_SMS_URL")
+	for setting, spoil := range map[string]func(*config.Outside){
+		"SHUKE_WECHAT_PAY_PRIVATE_KEY": func(c *config.Outside) { c.WeChatPayKey = "hunter2" }, "SHUKE_WECHAT_PAY_PUBLIC_KEY": func(c *config.Outside) { c.WeChatPayPublicKey = "hunter2" },
+		"SHUKE_WECHAT_PAY_…": func(c *config.Outside) { c.WeChatPayV3Key = "hunter2" }, "SHUKE_ALIPAY_PRIVATE_KEY": func(c *config.Outside) { c.AlipayKey = "hunter2" },
+		"SHUKE_ALIPAY_PUBLIC_KEY": func(c *config.Outside) { c.AlipayPublicKey = "hunter2" }, "SHUKE_ALIPAY_APP_CERT": func(c *config.Outside) { c.AlipayAppCert = "hunter2" },
+	} {
+		c := fake.Place{URL: "http://127.0.0.1:1"}.Settings(config.Outside{})
+		c.SMTPURL = ""
+		spoil(&c)
+		_, err = outside.Build(c, outside.Deps{Clock: clock.New(time.UTC)})
+		require.ErrorContains(t, err, setting)
+		require.NotContains(t, err.Error(), "hunter2")
+	}
 }
 
 // Everything is built from settings alone, works, and is counted without a
@@ -90,6 +108,21 @@ func TestEverythingThroughStandIns(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, strings.HasPrefix(address, f.URL+"/oidc/authorize?"))
 
+	for _, name := range []string{pay.WeChat, pay.Alipay} {
+		p, err := s.NeedPay(name)
+		require.NoError(t, err)
+		require.Equal(t, name, p.Name())
+		_, err = p.Prepay(t.Context(), pay.Prepayment{Kind: map[string]pay.Kind{pay.WeChat: pay.Native, pay.Alipay: pay.Precreate}[name], Number: "P-" + name, Amount: 1, Currency: "CNY", Title: "x", NotifyURL: "http://127.0.0.1:1"})
+		require.NoError(t, err)
+	}
+	for carrier, name := range map[string]string{"shunfeng": logistics.SFName, "yuantong": logistics.Kuaidi100Name} {
+		tracker, err := s.NeedTracker(carrier)
+		require.NoError(t, err)
+		require.Equal(t, name, tracker.Name())
+		_, err = tracker.Query(t.Context(), logistics.Parcel{Carrier: carrier, Number: "N1"})
+		require.True(t, logistics.ErrNotFound.Is(err))
+	}
+
 	families, err := registry.Gather()
 	require.NoError(t, err)
 	counted := map[string]float64{}
@@ -109,5 +142,6 @@ func TestEverythingThroughStandIns(t *testing.T) {
 	require.Equal(t, map[string]float64{
 		"aliyun_sms send ok": 1, "sms daily_limit limited": 1, "smtp send ok": 1, "oidc_demo discovery ok": 1,
 		"wechat app_token ok": 1, "wechat code_to_session ok": 1, "wechat phone_number ok": 1, "wechat oauth ok": 1,
+		"wechat_pay prepay ok": 1, "alipay prepay ok": 1, "sf query refused": 1, "kuaidi100 query refused": 1,
 	}, counted)
 }
